@@ -1,0 +1,1 @@
+"""gaussvae_ros: a robot's visual memory, camera frames kept as 2D Gaussian splats."""

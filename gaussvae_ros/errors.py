@@ -1,0 +1,21 @@
+"""The errors that gaussvae_ros raises on bad input. Catch `GaussVaeError` for all of them."""
+
+
+class GaussVaeError(Exception):
+    """Base of every error of this package; its text is one line that an operator can act on."""
+
+
+class ImageError(GaussVaeError):
+    """Not an image: wrong type, shape, dtype or size, or values that are not finite."""
+
+
+class RecordError(GaussVaeError):
+    """A record that cannot be decoded: truncated, altered, or of an unknown version, tier or model."""
+
+
+class BankError(GaussVaeError):
+    """A memory file that cannot be opened, read or written."""
+
+
+class BagError(GaussVaeError):
+    """A bag that cannot be read, or that holds nothing to replay."""

@@ -1,0 +1,26 @@
+"""Installs the Python package alone (`pip install .`); in a ROS workspace CMakeLists.txt does it."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="gaussvae_ros",
+    version="0.1.0",
+    description="A robot's visual memory: camera frames as 2D Gaussian splats in one small file",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["gaussvae_ros", "gaussvae_ros.*"]),
+    package_data={"gaussvae_ros": ["*.npz"]},
+    install_requires=[
+        "constriction",
+        "matplotlib",
+        "numba",
+        "numpy",
+        "opencv-python-headless<5",
+        "pillow",
+        "rosbags",
+        "sqlite-utils",
+        "torch",
+        "tqdm",
+    ],
+    entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},
+)
