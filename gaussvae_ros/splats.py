@@ -15,7 +15,8 @@ class Splats:
     x, y (px, pixel centres at +0.5), log s1, log s2 (natural log of px), theta (rad, direction of the s1 axis,
     x to the right and y down), then C colour values (0 to 1 where the image is 0 to 255; they may lie outside).
 
-    A pixel's colour is the normalised mixture sum(w c) / (sum(w) + eps), w = exp(-d' Sigma^-1 d / 2), cut at 3 sigma.
+    A pixel's colour is the mixture of the splats' colours, normalised by the sum of their weights
+    w = exp(-d' Sigma^-1 d / 2), cut at 3 sigma; gaussvae_ros/raster/reference.py has the formula to the letter.
     """
 
     params: np.ndarray  # [N, 5 + C]

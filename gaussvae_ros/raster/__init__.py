@@ -1,4 +1,8 @@
 """Splats to image, and the gradient of that: three backends with one meaning (reference.py states it)."""
 
+import math
+
 CUT = 3.0  # standard deviations; beyond it a splat's weight is zero
-EPS = 1e-6  # keeps a pixel that no splat reaches at zero
+CUT_WEIGHT = math.exp(-CUT * CUT / 2)  # taken off every weight, so that it falls to zero at the cut without a step
+EPS = 1e-3  # weight of the background; it shows only where splats hardly reach
+BACKGROUND = 0.5  # mid-grey

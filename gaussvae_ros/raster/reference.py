@@ -1,14 +1,16 @@
 """The meaning of a set of splats, in plain torch: any dtype, any device, autograd. Slow, and every fast backend's yardstick.
 
-    w_i(p) = exp(-q_i / 2) where q_i = (p - m_i)' Sigma_i^-1 (p - m_i) < CUT^2, else 0
-    image(p) = sum_i w_i c_i / (sum_i w_i + EPS)
+    w_i(p) = exp(-q_i / 2) - exp(-CUT^2 / 2) where q_i = (p - m_i)' Sigma_i^-1 (p - m_i) < CUT^2, else 0
+    image(p) = (sum_i w_i c_i + EPS * BACKGROUND) / (sum_i w_i + EPS)
 
-The centre of the top left pixel is (0.5, 0.5).
+The centre of the top left pixel is (0.5, 0.5). Two things in it are there for the fit. The weight is continuous at the
+cut: with a step there, the gradient cannot see a hole open between splats, and fits tear (measured: 300 Adam steps on
+Kodak end 5 dB lower). The background keeps a pixel that no splat reaches grey, not black.
 """
 
 import torch
 
-from gaussvae_ros.raster import CUT, EPS
+from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
 
 def rasterize(
@@ -25,6 +27,6 @@ def rasterize(
     u = (cos * dx + sin * dy) * torch.exp(-log_s1)  # [N, h, w] standard deviations along the first axis
     v = (cos * dy - sin * dx) * torch.exp(-log_s2)
     q = u * u + v * v
-    weight = torch.where(q < CUT * CUT, torch.exp(-q / 2), torch.zeros_like(q))
+    weight = torch.where(q < CUT * CUT, torch.exp(-q / 2) - CUT_WEIGHT, torch.zeros_like(q))
     total = torch.einsum("nhw,nc->hwc", weight, params[:, 5:])
-    return total / (weight.sum(0)[..., None] + EPS)
+    return (total + EPS * BACKGROUND) / (weight.sum(0)[..., None] + EPS)
