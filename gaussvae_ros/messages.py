@@ -1,4 +1,6 @@
-"""ROS image messages to uint8 arrays, without ROS: anything with the fields of `sensor_msgs/Image` or `CompressedImage`.
+"""ROS image messages to uint8 arrays, without ROS.
+
+Anything with the fields of `sensor_msgs/Image` or `CompressedImage` will do.
 
 Colour becomes RGB [H, W, 3], mono stays [H, W]. 16-bit samples lose their low bits: the shift is that of the smallest
 sensor depth (8, 10, 12, 14 or 16 bits) which holds the frame's largest sample, so that a 12-bit camera is not black and
@@ -14,20 +16,33 @@ from PIL import Image
 
 from gaussvae_ros.errors import ImageError
 
-_BAYER = {"rggb": cv2.COLOR_BayerRGGB2RGB, "bggr": cv2.COLOR_BayerBGGR2RGB,
-          "gbrg": cv2.COLOR_BayerGBRG2RGB, "grbg": cv2.COLOR_BayerGRBG2RGB}  # fmt: skip
+_BAYER = {
+    "rggb": cv2.COLOR_BayerRGGB2RGB,
+    "bggr": cv2.COLOR_BayerBGGR2RGB,
+    "gbrg": cv2.COLOR_BayerGBRG2RGB,
+    "grbg": cv2.COLOR_BayerGRBG2RGB,
+}
 
 # encoding: (channels, bytes per sample, OpenCV conversion to RGB or None)
 ENCODINGS: dict[str, tuple[int, int, int | None]] = {
-    **{f"{name}{8 * size}": (channels, size, code)
-       for size in (1, 2)
-       for name, channels, code in (("mono", 1, None), ("rgb", 3, None), ("bgr", 3, cv2.COLOR_BGR2RGB),
-                                    ("rgba", 4, cv2.COLOR_RGBA2RGB), ("bgra", 4, cv2.COLOR_BGRA2RGB))},
+    **{
+        f"{name}{8 * size}": (channels, size, code)
+        for size in (1, 2)
+        for name, channels, code in (
+            ("mono", 1, None),
+            ("rgb", 3, None),
+            ("bgr", 3, cv2.COLOR_BGR2RGB),
+            ("rgba", 4, cv2.COLOR_RGBA2RGB),
+            ("bgra", 4, cv2.COLOR_BGRA2RGB),
+        )
+    },
     **{f"bayer_{order}{8 * size}": (1, size, code) for size in (1, 2) for order, code in _BAYER.items()},
     **dict.fromkeys(("yuv422", "uyvy"), (2, 1, cv2.COLOR_YUV2RGB_UYVY)),
     **dict.fromkeys(("yuv422_yuy2", "yuyv"), (2, 1, cv2.COLOR_YUV2RGB_YUYV)),
-    "8UC1": (1, 1, None), "16UC1": (1, 2, None), "8UC3": (3, 1, cv2.COLOR_BGR2RGB),
-}  # fmt: skip
+    "8UC1": (1, 1, None),
+    "16UC1": (1, 2, None),
+    "8UC3": (3, 1, cv2.COLOR_BGR2RGB),
+}
 
 
 def image_from_message(message: object) -> np.ndarray:  # uint8 [H, W, 3] RGB or [H, W]

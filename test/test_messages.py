@@ -24,8 +24,14 @@ def scene() -> np.ndarray:
 def raw(encoding: str, rows: np.ndarray, big: bool = False, pad: int = 0, width: int = W) -> SimpleNamespace:
     """An Image message of `rows` [H, bytes] with `pad` bytes of rubbish after each row."""
     rows = np.pad(rows, ((0, 0), (0, pad)), constant_values=0xEE)
-    return SimpleNamespace(width=width, height=len(rows), step=rows.shape[1], encoding=encoding, is_bigendian=int(big),
-                           data=rows.reshape(-1))  # fmt: skip
+    return SimpleNamespace(
+        width=width,
+        height=len(rows),
+        step=rows.shape[1],
+        encoding=encoding,
+        is_bigendian=int(big),
+        data=rows.reshape(-1),
+    )
 
 
 def compressed(data: bytes, fmt: str = "jpeg") -> SimpleNamespace:
@@ -57,8 +63,10 @@ def mosaic(image: np.ndarray, order: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pad", [0, 5])
-@pytest.mark.parametrize("encoding, order", [("rgb8", [0, 1, 2]), ("bgr8", [2, 1, 0]), ("8UC3", [2, 1, 0]),
-                                             ("rgba8", [0, 1, 2, 0]), ("bgra8", [2, 1, 0, 1])])  # fmt: skip
+@pytest.mark.parametrize(
+    "encoding, order",
+    [("rgb8", [0, 1, 2]), ("bgr8", [2, 1, 0]), ("8UC3", [2, 1, 0]), ("rgba8", [0, 1, 2, 0]), ("bgra8", [2, 1, 0, 1])],
+)
 def test_colour_orders_come_out_as_rgb(encoding: str, order: list[int], pad: int) -> None:
     image = scene()
     message = raw(encoding, image[..., order].reshape(H, -1), pad=pad)
@@ -88,7 +96,9 @@ def test_colour_of_16_bits() -> None:
     assert np.array_equal(image_from_message(raw("bgr16", rows)), image)
 
 
-@pytest.mark.parametrize("encoding, luma, chroma", [("yuv422", 1, 0), ("uyvy", 1, 0), ("yuv422_yuy2", 0, 1), ("yuyv", 0, 1)])
+@pytest.mark.parametrize(
+    "encoding, luma, chroma", [("yuv422", 1, 0), ("uyvy", 1, 0), ("yuv422_yuy2", 0, 1), ("yuyv", 0, 1)]
+)
 def test_yuv422(encoding: str, luma: int, chroma: int) -> None:
     y, u, v = yuv(scene())
     packed = np.zeros((H, W // 2, 4), np.uint8)
@@ -162,8 +172,16 @@ def test_broken_messages_are_refused_in_one_line(text: str) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(sorted(ENCODINGS)), st.integers(0, 9), st.integers(0, 9), st.integers(0, 60), st.binary(max_size=500))
-def test_any_raw_message_gives_an_image_or_an_image_error(encoding: str, w: int, h: int, step: int, data: bytes) -> None:
+@given(
+    st.sampled_from(sorted(ENCODINGS)),
+    st.integers(0, 9),
+    st.integers(0, 9),
+    st.integers(0, 60),
+    st.binary(max_size=500),
+)
+def test_any_raw_message_gives_an_image_or_an_image_error(
+    encoding: str, w: int, h: int, step: int, data: bytes
+) -> None:
     message = SimpleNamespace(width=w, height=h, step=step, encoding=encoding, is_bigendian=0, data=data)
     try:
         image = image_from_message(message)
@@ -173,7 +191,11 @@ def test_any_raw_message_gives_an_image_or_an_image_error(encoding: str, w: int,
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(["jpeg", "png"]), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6), st.floats(0, 1))
+@given(
+    st.sampled_from(["jpeg", "png"]),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6),
+    st.floats(0, 1),
+)
 def test_any_compressed_bytes_give_an_image_or_an_image_error(kind: str, edits: list, cut: float) -> None:
     data = bytearray(as_file(scene(), kind))
     for where, value in edits:
