@@ -1,0 +1,65 @@
+"""What a memory file holds, and whether it is sound."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from gaussvae_ros.bank.queries import DamagedFrame, following, read_frame
+from gaussvae_ros.bank.schema import schema_version
+from gaussvae_ros.errors import RecordError
+from gaussvae_ros.record import unpack
+
+
+def summary(db: Database, path: Path) -> dict:
+    """See `MemoryBank.info`."""
+
+    def counts(sql: str) -> dict[str, int]:
+        return dict(db.execute(sql).fetchall())
+
+    first_ns, last_ns = db.execute("SELECT min(stamp_ns), max(stamp_ns) FROM frames").fetchone()
+    bounds = db.execute("SELECT min(x), max(x), min(y), max(y), min(z), max(z) FROM poses").fetchone()
+    sessions = db.execute("""
+        SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns)
+        FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
+    """)
+    names = ("id", "name", "start_ns", "frames", "first_ns", "last_ns")
+    files = (path, Path(f"{path}-wal"))
+    return {
+        "path": str(path),
+        "schema": schema_version(db),
+        "bytes": sum(file.stat().st_size for file in files if file.exists()),
+        "frames": db.execute("SELECT count(*) FROM frames").fetchone()[0],
+        "first_ns": first_ns,
+        "last_ns": last_ns,
+        "cameras": counts("SELECT camera, count(*) FROM frames GROUP BY camera"),
+        "sessions": [dict(zip(names, row)) for row in sessions],
+        "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
+        "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
+        "bounds_m": None if bounds[0] is None else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],
+    }
+
+
+def damages(db: Database) -> Iterator[tuple[int | None, str]]:
+    """See `MemoryBank.verify`."""
+    last = None
+    try:
+        while page := following(db, last, 256):
+            last = page[-1]
+            for _, frame_id in page:
+                try:
+                    frame = read_frame(db, frame_id)
+                    if frame is None:
+                        yield frame_id, f"frame {frame_id} is damaged: its row is missing"
+                    else:
+                        unpack(frame.data)
+                except DamagedFrame as error:
+                    yield frame_id, str(error)
+                except RecordError as error:
+                    yield frame_id, f"frame {frame_id} is damaged: {error}"
+        for (problem,) in db.execute("PRAGMA integrity_check").fetchall():
+            if problem != "ok":
+                yield None, problem
+    except sqlite3.DatabaseError as error:
+        yield None, str(error)

@@ -1,0 +1,92 @@
+"""What goes into a memory file and comes out of it: frames and poses, and the checks of single values."""
+
+import math
+import operator
+from dataclasses import dataclass
+
+from gaussvae_ros.errors import BankError
+
+INT64 = 2**63  # SQLite's integers go from -INT64 to INT64 - 1
+NORM_TOLERANCE = 0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the camera was: position in metres and unit quaternion, in the coordinate frame `reference`.
+
+    The quaternion is scaled to length 1; one whose length is not within 0.1 of 1 is refused, and so is any number
+    that is not finite.
+
+    Raises:
+        BankError: a value that is not a pose.
+    """
+
+    x: float  # m
+    y: float  # m
+    z: float  # m
+    qx: float = 0.0
+    qy: float = 0.0
+    qz: float = 0.0
+    qw: float = 1.0
+    reference: str = "map"  # as ROS names coordinate frames: "map", "odom"
+
+    def __post_init__(self):
+        names = ("x", "y", "z", "qx", "qy", "qz", "qw")
+        try:
+            numbers = [float(getattr(self, name)) for name in names]
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BankError(f"pose is not made of numbers: {error}") from error
+        if not all(map(math.isfinite, numbers)):
+            raise BankError(f"pose has a number that is not finite: {numbers}")
+        norm = math.hypot(*numbers[3:])
+        if abs(norm - 1) > NORM_TOLERANCE:
+            raise BankError(f"pose has a quaternion of length {norm:.3g}, expected 1")
+        numbers[3:] = [number / norm for number in numbers[3:]]
+        for name, number in zip(names, numbers):
+            object.__setattr__(self, name, number)
+        checked_text("reference frame of the pose", self.reference)
+
+    @property
+    def position(self) -> tuple[float, float, float]:
+        """(x, y, z) m."""
+        return self.x, self.y, self.z
+
+    @property
+    def orientation(self) -> tuple[float, float, float, float]:
+        """(qx, qy, qz, qw), length 1."""
+        return self.qx, self.qy, self.qz, self.qw
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One stored frame. `data` is the whole record, ready for `FrameCodec.decode`."""
+
+    id: int
+    stamp_ns: int
+    camera: str
+    session: int
+    size: tuple[int, int]  # (w, h) px of the camera frame
+    tier: str
+    label: str | None
+    pose: Pose | None
+    data: bytes
+
+
+def checked_int(what: str, value: int) -> int:
+    """`value` as an int that SQLite can hold; numpy integers pass, floats and bools do not."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool):
+        raise BankError(f"{what} must be an integer, not {value!r}")
+    if not -INT64 <= number < INT64:
+        raise BankError(f"{what} does not fit into 64 bits: {number}")
+    return number
+
+
+def checked_text(what: str, value: str) -> str:
+    """`value` if it is a name that can be stored and printed on one line."""
+    if not (isinstance(value, str) and value and value.isprintable()):
+        raise BankError(f"{what} must be printable text on one line and not empty, not {value!r}")
+    return value

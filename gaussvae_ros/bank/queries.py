@@ -1,0 +1,142 @@
+"""Reading: which frames a question means, and one frame from its row.
+
+Questions are answered with ids first and then one row at a time, so that a damaged row costs only its own frame.
+"""
+
+import heapq
+import math
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+
+from sqlite_utils import Database
+
+from gaussvae_ros.bank.frame import INT64, Frame, Pose, checked_int, checked_text
+from gaussvae_ros.errors import BankError
+
+_FRAME = """
+    SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.crc, f.record, l.label,
+           p.x, p.y, p.z, p.qx, p.qy, p.qz, p.qw, p.reference
+    FROM frames f LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id
+    WHERE f.id = ?
+"""
+
+
+class DamagedFrame(BankError):
+    """The row of one frame cannot be read or does not match its checksum."""
+
+
+def row_crc(
+    frame_id: int, stamp_ns: int, camera: str, session: int, width: int, height: int, tier: str, record: bytes
+) -> int:
+    """CRC-32 of everything in a frame's row: it ties the record to its id, stamp and camera."""
+    facts = f"{frame_id} {stamp_ns} {camera} {session} {width} {height} {tier}\n"
+    return zlib.crc32(record, zlib.crc32(facts.encode()))
+
+
+def read_frame(db: Database, frame_id: int) -> Frame | None:
+    """The frame with this id, None if there is none.
+
+    Raises:
+        DamagedFrame: it is there and cannot be read.
+    """
+    try:
+        row = db.execute(_FRAME, [frame_id]).fetchone()
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise
+        raise DamagedFrame(f"frame {frame_id} is damaged: {error}") from error
+    if row is None:
+        return None
+    facts, crc, record, label, pose = row[:7], row[7], row[8], row[9], row[10:]
+    if not isinstance(record, bytes) or row_crc(*facts, record) != crc:
+        raise DamagedFrame(f"frame {frame_id} is damaged: its checksum does not match")
+    try:
+        pose = None if pose[0] is None else Pose(*pose)
+    except BankError as error:
+        raise DamagedFrame(f"frame {frame_id} is damaged: {error}") from error
+    _, stamp_ns, camera, session, width, height, tier = facts
+    return Frame(frame_id, stamp_ns, camera, session, (width, height), tier, label, pose, record)
+
+
+def matching(
+    db: Database,
+    *,
+    after: int | None,
+    before: int | None,
+    near: tuple[float, float, float] | None,
+    radius: float | None,
+    reference: str | None,
+    camera: str | None,
+    session: int | None,
+    label: str | None,
+) -> Iterator[int]:
+    """Ids of the frames that meet every condition given, by stamp; see `MemoryBank.find`."""
+    tables, conditions, values = ["frames f"], ["1"], []
+
+    def require(condition: str, *numbers):
+        conditions.append(condition)
+        values.extend(numbers)
+
+    if after is not None:
+        require("f.stamp_ns >= ?", checked_int("after", after))
+    if before is not None:
+        require("f.stamp_ns <= ?", checked_int("before", before))
+    if camera is not None:
+        require("f.camera = ?", checked_text("camera", camera))
+    if session is not None:
+        require("f.session = ?", checked_int("session", session))
+    if label is not None:
+        tables.append("JOIN labels l ON l.frame = f.id")
+        require("l.label = ?", checked_text("label", label))
+    if (near is None) != (radius is None):
+        raise BankError("near and radius go together: give both or none")
+    if reference is not None and near is None:
+        raise BankError("reference says what near is measured in: give near and radius too")
+    if near is not None:
+        (x, y, z), radius = _checked_ball(near, radius)
+        tables.append("JOIN poses p ON p.frame = f.id JOIN pose_index i ON i.frame = f.id")
+        for axis, centre in (("x", x), ("y", y), ("z", z)):
+            require(f"i.max_{axis} >= ? AND i.min_{axis} <= ?", centre - radius, centre + radius)
+        require(
+            "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?) <= ?", x, x, y, y, z, z, radius**2
+        )
+        if reference is not None:
+            require("p.reference = ?", checked_text("reference", reference))
+    sql = f"SELECT f.id FROM {' '.join(tables)} WHERE {' AND '.join(conditions)} ORDER BY f.stamp_ns, f.id"
+    with closing(db.execute(sql, values)) as rows:
+        for (frame_id,) in rows:
+            yield frame_id
+
+
+def by_distance(db: Database, stamp_ns: int, camera: str | None, tolerance_ns: int | None) -> Iterator[int]:
+    """Ids of the frames at most `tolerance_ns` from a stamp, nearest first; of two equally near, the earlier."""
+    where, values = ("camera = ? AND", [camera]) if camera is not None else ("", [])
+    sql = f"SELECT stamp_ns, id FROM frames WHERE {where} stamp_ns"
+    with (
+        closing(db.execute(f"{sql} <= ? ORDER BY stamp_ns DESC, id DESC", [*values, stamp_ns])) as earlier,
+        closing(db.execute(f"{sql} > ? ORDER BY stamp_ns, id", [*values, stamp_ns])) as later,
+    ):
+        for stamp, frame_id in heapq.merge(earlier, later, key=lambda row: abs(row[0] - stamp_ns)):
+            if tolerance_ns is not None and abs(stamp - stamp_ns) > tolerance_ns:
+                return
+            yield frame_id
+
+
+def following(db: Database, last: tuple[int, int] | None, count: int) -> list[tuple[int, int]]:
+    """(stamp_ns, id) of the next `count` frames after `last` in the order of (stamp_ns, id); None is the start."""
+    return db.execute(
+        "SELECT stamp_ns, id FROM frames WHERE (stamp_ns, id) > (?, ?) ORDER BY stamp_ns, id LIMIT ?",
+        [*(last or (-INT64, -1)), count],
+    ).fetchall()
+
+
+def _checked_ball(near: tuple[float, float, float], radius: float) -> tuple[tuple[float, float, float], float]:
+    try:
+        x, y, z, radius = map(float, (*near, radius))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BankError(f"near must be (x, y, z) and radius a number, in metres, not {near!r} and {radius!r}") from error
+    if not all(map(math.isfinite, (x, y, z, radius))) or radius < 0:
+        raise BankError(f"near must be finite and radius at least 0, not {near!r} and {radius!r}")
+    return (x, y, z), radius
