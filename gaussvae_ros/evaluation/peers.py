@@ -5,9 +5,9 @@ decoded and enlarged), its slow encoder settings, and the highest quality that f
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from gaussvae_ros.evaluation.metrics import check_image, psnr
 CODECS = tuple(c for c in ("jpeg", "webp", "avif") if c == "jpeg" or features.check(c))  # old Pillow has no AVIF
 SCALES = (1.0, 0.5, 0.25)
 LOWEST, HIGHEST = 0, 95  # quality; Pillow advises against JPEG above 95
+DRAFT_ERROR = 0.3  # dB, by how much a scale may look worse in the draft and still be tried
 
 
 @dataclass(frozen=True)
@@ -44,22 +45,25 @@ def at_bytes(image: np.ndarray, codec: str, max_bytes: int) -> PeerResult | None
 def curve(image: np.ndarray, codec: str, budgets: Sequence[int]) -> list[PeerResult | None]:
     """`at_bytes` for each of `budgets` (bytes); files are shared between the budgets, so this is faster than one by one."""
     check_image(image)
-    encode = _ENCODERS[codec]
+    pictures = {scale: Image.fromarray(_shrink(image, scale)) for scale in SCALES}
+    drafts = {scale: _Files(partial(_DRAFTS[codec], picture)) for scale, picture in pictures.items()}
+    files = {scale: _Files(partial(_ENCODERS[codec], picture)) for scale, picture in pictures.items()}
 
-    @cache
-    def file(scale: float, quality: int) -> bytes:
-        return encode(Image.fromarray(_shrink(image, scale)), quality)
-
-    @cache
-    def result(scale: float, quality: int) -> tuple[float, PeerResult]:
-        data = file(scale, quality)
-        seen = _enlarge(_decode(data, image.ndim), image.shape)
-        return psnr(image, seen), PeerResult(len(data), seen, scale, quality)
+    def seen(data: bytes) -> np.ndarray:
+        return _enlarge(_decode(data, image.ndim), image.shape)
 
     def best(budget: int) -> PeerResult | None:
-        found = [(s, _highest_fit(lambda q: len(file(s, q)), budget)) for s in SCALES]
-        candidates = [result(s, q) for s, q in found if q is not None]
-        return max(candidates, key=lambda c: c[0])[1] if candidates else None
+        likely = {scale: quality for scale in SCALES if (quality := drafts[scale].highest_fit(budget)) is not None}
+        score = {scale: psnr(image, seen(drafts[scale][quality])) for scale, quality in likely.items()}
+        found = []
+        for scale, quality in likely.items():
+            if score[scale] < max(score.values()) - DRAFT_ERROR:
+                continue
+            if (quality := files[scale].highest_fit(budget, quality)) is not None:
+                picture = seen(files[scale][quality])
+                result = PeerResult(len(files[scale][quality]), picture, scale, quality)
+                found.append((psnr(image, picture), result))
+        return max(found, key=lambda f: f[0])[1] if found else None
 
     return [best(budget) for budget in budgets]
 
@@ -86,15 +90,34 @@ def dct_floor(image: np.ndarray, numbers: int = 512) -> np.ndarray:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
-def _highest_fit(size_at, budget: int) -> int | None:
-    """The highest quality whose file fits, by bisection: a file grows with quality, near enough."""
-    if size_at(LOWEST) > budget:
-        return None
-    low, high = LOWEST, HIGHEST + 1  # low fits, high counts as too large
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if size_at(middle) <= budget else (low, middle)
-    return low
+class _Files(dict):
+    """The files of one picture by quality, encoded when asked for."""
+
+    def __init__(self, encode: Callable[[int], bytes]):
+        self._encode = encode
+
+    def __missing__(self, quality: int) -> bytes:
+        self[quality] = self._encode(quality)
+        return self[quality]
+
+    def highest_fit(self, budget: int, guess: int = LOWEST) -> int | None:
+        """The highest quality whose file has at most `budget` bytes, taking it that files grow with quality.
+
+        It leaves `guess` in growing steps before it bisects, since a file far above the budget costs the most time.
+        """
+        low = max((q for q, data in self.items() if len(data) <= budget), default=LOWEST - 1)
+        high = min((q for q, data in self.items() if len(data) > budget), default=HIGHEST + 1)
+        step, quality = 1, guess
+        while high - low > 1:
+            quality = min(max(quality, low + 1), high - 1)
+            if len(self[quality]) <= budget:
+                low = quality
+                quality = min(low + step, (low + high) // 2)
+            else:
+                high = quality
+                quality = max(high - step, (low + high) // 2)
+            step *= 2
+        return low if low >= LOWEST else None
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
@@ -108,14 +131,18 @@ def _webp(picture: Image.Image, quality: int) -> bytes:
     return _file(picture, "WEBP", quality=quality, method=6)
 
 
-def _avif(picture: Image.Image, quality: int) -> bytes:
-    """Speed 4 is within 0.05 dB of speed 2 at a third of its time; tuned for PSNR, since we compare by it."""
+def _avif(picture: Image.Image, quality: int, speed: int = 4) -> bytes:
+    """Speed 4 is within 0.05 dB of speed 2 at a third of its time; tuned for PSNR, since we compare by it.
+
+    One thread, because the file depends on their number.
+    """
+    options = {"autotiling": False, "max_threads": 1, "advanced": {"tune": "psnr"}}
     chroma = "4:0:0" if picture.mode == "L" else "4:2:0"
-    tune = {"tune": "psnr"}
-    return _file(picture, "AVIF", quality=quality, speed=4, subsampling=chroma, autotiling=False, advanced=tune)
+    return _file(picture, "AVIF", quality=quality, speed=speed, subsampling=chroma, **options)
 
 
 _ENCODERS = {"jpeg": _jpeg, "webp": _webp, "avif": _avif}
+_DRAFTS = {**_ENCODERS, "avif": partial(_avif, speed=6)}  # to find the scale and about the quality, 8 times as fast
 
 
 def _file(picture: Image.Image, kind: str, **options) -> bytes:
