@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from gaussvae_ros.errors import BankError
 
 INT64 = 2**63  # SQLite's integers go from -INT64 to INT64 - 1
+FARTHEST = 1e9  # m, beyond the Moon; the R*Tree's 32-bit floats would take 1e39 but not hold it
 NORM_TOLERANCE = 0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
 
 
@@ -14,8 +15,8 @@ NORM_TOLERANCE = 0.1  # float32 messages and hand-written quaternions pass, unse
 class Pose:
     """Where the camera was: position in metres and unit quaternion, in the coordinate frame `reference`.
 
-    The quaternion is scaled to length 1; one whose length is not within 0.1 of 1 is refused, and so is any number
-    that is not finite.
+    The quaternion is scaled to length 1; one whose length is not within 0.1 of 1 is refused, and so are numbers that
+    are not finite and positions beyond 1e9 m.
 
     Raises:
         BankError: a value that is not a pose.
@@ -38,6 +39,8 @@ class Pose:
             raise BankError(f"pose is not made of numbers: {error}") from error
         if not all(map(math.isfinite, numbers)):
             raise BankError(f"pose has a number that is not finite: {numbers}")
+        if max(map(abs, numbers[:3])) > FARTHEST:
+            raise BankError(f"pose is farther than {FARTHEST:.0e} m from its origin: {numbers[:3]}")
         norm = math.hypot(*numbers[3:])
         if abs(norm - 1) > NORM_TOLERANCE:
             raise BankError(f"pose has a quaternion of length {norm:.3g}, expected 1")
