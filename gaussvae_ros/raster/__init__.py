@@ -4,5 +4,5 @@ import math
 
 CUT = 3.0  # standard deviations; beyond it a splat's weight is zero
 CUT_WEIGHT = math.exp(-CUT * CUT / 2)  # taken off every weight, so that it falls to zero at the cut without a step
-EPS = 1e-3  # weight of the background; it shows only where splats hardly reach
+EPS = 1e-2  # weight of the background; it shows only where splats hardly reach
 BACKGROUND = 0.5  # mid-grey
