@@ -61,5 +61,5 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
         for (problem,) in db.execute("PRAGMA integrity_check").fetchall():
             if problem != "ok":
                 yield None, problem
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeError) as error:
         yield None, str(error)

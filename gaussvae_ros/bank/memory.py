@@ -5,11 +5,12 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from gaussvae_ros.bank import checks, queries
-from gaussvae_ros.bank.frame import INT64, Frame, Pose, checked_int, checked_text
+from gaussvae_ros.bank.frame import Frame, Pose, checked_int, checked_text
 from gaussvae_ros.bank.schema import checked_path, open_file
 from gaussvae_ros.bank.writing import Group, Statement, WriterLock
 from gaussvae_ros.errors import BankError, RecordError
@@ -114,7 +115,7 @@ class MemoryBank:
             session = self._checked_session(session, stamp_ns)
             frame_id = self._group.next_id
             facts = (frame_id, stamp_ns, camera, session, *record.size, record.tier)
-            statements = [(_ADD_FRAME, (*facts, queries.row_crc(*facts, data), data))]
+            statements = [(_ADD_FRAME, (*facts, queries.row_checksum(*facts, data), data))]
             if pose is not None:
                 statements.append(_pose_statement(frame_id, pose))
             if label is not None:
@@ -167,7 +168,8 @@ class MemoryBank:
         if tolerance_ns is not None and checked_int("tolerance_ns", tolerance_ns) < 0:
             raise BankError(f"tolerance_ns must be at least 0, not {tolerance_ns}")
         with self._use():
-            return next(self._readable(queries.by_distance(self._db, stamp_ns, camera, tolerance_ns)), None)
+            with closing(queries.by_distance(self._db, stamp_ns, camera, tolerance_ns)) as ids:
+                return next(self._readable(ids), None)
 
     def find(
         self,
@@ -193,20 +195,19 @@ class MemoryBank:
         if limit is not None and checked_int("limit", limit) < 1:
             raise BankError(f"limit must be at least 1, not {limit}")
         with self._use():
-            frames = self._readable(
-                queries.matching(
-                    self._db,
-                    after=after,
-                    before=before,
-                    near=near,
-                    radius=radius,
-                    reference=reference,
-                    camera=camera,
-                    session=session,
-                    label=label,
-                )
+            ids = queries.matching(
+                self._db,
+                after=after,
+                before=before,
+                near=near,
+                radius=radius,
+                reference=reference,
+                camera=camera,
+                session=session,
+                label=label,
             )
-            return [frame for frame, _ in zip(frames, range(INT64 if limit is None else limit))]
+            with closing(ids):  # an open cursor would hold a reader at an old state of the file
+                return list(islice(self._readable(ids), limit))
 
     def __iter__(self) -> Iterator[Frame]:
         """All frames by stamp, read a few at a time: memory stays small and the file stays open to its writer.
@@ -279,7 +280,7 @@ class MemoryBank:
                 if self._group is not None:
                     self._group.show_waiting()
                 yield
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeError) as error:
                 raise BankError(f"{self.path}: {error}") from error
 
     def _release(self):

@@ -38,7 +38,7 @@ def m001_frames(db: Database):
             width INTEGER NOT NULL,
             height INTEGER NOT NULL,
             tier TEXT NOT NULL,
-            crc INTEGER NOT NULL,
+            checksum INTEGER NOT NULL,
             record BLOB NOT NULL
         );
         CREATE INDEX frames_by_stamp ON frames(stamp_ns);
@@ -111,7 +111,7 @@ def open_file(path: Path, readonly: bool) -> Database:
     except BaseException as error:
         if db is not None:
             db.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):  # the latter two: damage in the schema itself
             raise BankError(f"{path} cannot be opened: {error}") from error
         raise
 
