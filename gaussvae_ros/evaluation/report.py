@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 JPEG_QUALITY = 92  # of the pictures in the file; at 2 KB a record the difference to PNG cannot be seen, the size can
+WIDEST = 960  # px
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,15 @@ def write_report(
 ) -> Path:
     """Write `out_dir`/report.html (the folder is made) and return its path.
 
+    The first table is the headline: it comes before the figures, the others after them.
     A reader never sees half a file: it is written beside the old one and moved over it.
 
     Raises:
         OSError: the folder or file cannot be written.
     """
-    parts = [_table(t) for t in tables] + [_figures(figures)] + [_gallery(g) for g in galleries]
-    page = _PAGE.format(title=html.escape(title), style=_STYLE, body="\n".join(p for p in parts if p))
+    headline, *details = [_table(t) for t in tables] or [""]
+    parts = [headline, _figures(figures), *details, *map(_gallery, galleries)]
+    page = _PAGE.format(title=html.escape(title), style=_STYLE, body="\n".join(parts))
     path = Path(out_dir) / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".report-{os.getpid()}.html")
@@ -75,6 +78,15 @@ def write_report(
     finally:
         draft.unlink(missing_ok=True)
     return path
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """The picture as a report shows it: at most WIDEST px a side. Keep these instead of large originals."""
+    scale = WIDEST / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(n * scale)) for n in image.shape[:2])
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
 
 
 def _table(table: Table) -> str:
@@ -116,6 +128,7 @@ def _gallery(gallery: Gallery) -> str:
 
 
 def _picture(image: np.ndarray, name: str) -> str:
+    image = thumbnail(image)
     bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     _, data = cv2.imencode(".jpg", bgr, options)

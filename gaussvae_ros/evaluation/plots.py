@@ -1,0 +1,120 @@
+"""The drawings of a report, as PNG bytes: rate-distortion, and a measure over time."""
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+OURS = ("#c2410c", "#fb923c", "#7c2d12", "#fdba74")  # strongest first
+PEERS = {"avif": "#1d4ed8", "webp": "#0d9488", "jpeg": "#64748b"}
+NAMES = {"avif": "AVIF", "webp": "WebP", "jpeg": "JPEG"}
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#98a2b3",
+    "axes.labelcolor": "#344054",
+    "axes.titlecolor": "#1c2330",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#eaecf0",
+    "xtick.color": "#667085",
+    "ytick.color": "#667085",
+}
+
+
+def rate_distortion(curves: Mapping[str, np.ndarray], label: str, floor: tuple[str, float] | None = None) -> bytes:
+    """Quality against bytes, one labelled line for each codec; `curves` maps its name to [N, 2] bytes and quality.
+
+    Names of peers ("jpeg", "webp", "avif") have their own colours, all others are ours, the most important first.
+    `label` names the quality and its unit; `floor` is a name and a value to draw as a level line.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8, 5))
+        axes = figure.subplots()
+        curves = {name: c[np.argsort(c[:, 0])] for name, c in curves.items() if len(c)}
+        ours = iter(OURS * len(curves))
+        ends = []
+        for name, points in curves.items():
+            colour = PEERS.get(name) or next(ours)
+            look = {"lw": 1.5, "ms": 4, "zorder": 2} if name in PEERS else {"lw": 2.6, "ms": 6, "zorder": 3}
+            axes.plot(*points.T, "o-", color=colour, **look)
+            ends.append((NAMES.get(name, name), colour, points[-1], name not in PEERS))
+        axes.set_xscale("log")
+        if floor:
+            axes.axhline(floor[1], color="#98a2b3", lw=1, ls=(0, (4, 3)))
+            place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 4), "textcoords": "offset points"}
+            axes.annotate(floor[0], (0.005, floor[1]), **place, color="#667085", fontsize=9)
+        if curves:
+            _byte_ticks(axes, np.concatenate(list(curves.values()))[:, 0])
+            _label_ends(axes, ends)
+        axes.set(xlabel="bytes per image, whole files (mean)", ylabel=label)
+        return _png(figure)
+
+
+def over_time(times: Sequence[float], values: Mapping[str, Sequence[float]], label: str) -> bytes:
+    """A measure of each frame over time: `times` [N] in s, `values` maps a line's name to [N] values.
+
+    Values that are not finite leave a gap.
+    """
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8, 3.6))
+        axes = figure.subplots()
+        ours = iter(OURS * len(values))
+        ends = []
+        for name, line in values.items():
+            colour = PEERS.get(name) or next(ours)
+            points = np.column_stack((times, line)).astype(float)
+            points[~np.isfinite(points[:, 1]), 1] = np.nan
+            drawn = points[np.isfinite(points[:, 1])]
+            axes.plot(*points.T, color=colour, **({"lw": 1.2, "zorder": 2} if name in PEERS else {"lw": 1.8, "zorder": 3}))
+            if len(drawn):
+                ends.append((NAMES.get(name, name), colour, drawn[-1], name not in PEERS))
+        _label_ends(axes, ends)
+        axes.set(xlabel="time (s)", ylabel=label)
+        axes.margins(x=0.01)
+        return _png(figure)
+
+
+def _byte_ticks(axes, sizes: np.ndarray) -> None:
+    low, high = np.floor(np.log2(sizes.min())), np.ceil(np.log2(sizes.max()))
+    step = 1 if high - low > 2 else 0.25
+    axes.xaxis.set_major_locator(FixedLocator(2 ** np.arange(low, high + step, step)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+
+
+def _label_ends(axes, ends: list) -> None:
+    """Names in a column right of the lines, at the heights of their ends, moved apart where they would overlap."""
+    if not ends:
+        return
+    axes.figure.draw_without_rendering()
+    points_per_px = 72 / axes.figure.dpi
+    right = max(end[2][0] for end in ends)
+    ends = sorted(ends, key=lambda end: end[2][1])
+    wanted = np.array([axes.transData.transform(end[2])[1] for end in ends]) * points_per_px
+    heights = wanted.copy()
+    for i in range(1, len(heights)):
+        heights[i] = max(heights[i], heights[i - 1] + 12)
+    shifts = heights - wanted - np.mean(heights - wanted)
+    for (name, colour, point, ours), shift in zip(ends, shifts):
+        axes.annotate(
+            name,
+            (right, point[1]),
+            xytext=(9, shift),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            weight="bold" if ours else "normal",
+            annotation_clip=False,
+        )
+
+
+def _png(figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight", metadata={"Software": None})
+    return buffer.getvalue()
