@@ -4,13 +4,9 @@ Whitening by rows. q = z1^2 + z2^2 with z2 = dy / height and z1 = (dx - lean dy)
 a row, where the axes of the splat would take two a pixel. The axes' own u = p z1 + r z2 and v = p z2 - r z1 are a
 rotation of them, p = cos(theta) s2 / height, r = sin(theta) s1 / height, applied to the sums once all pixels are in.
 
-Precision. All pixel arithmetic is float32, and still follows the float64 reference to about 1e-6, by two devices:
-
-* A needle of 100 x 0.1 px needs its offset across the needle to 1e-5 of its length, more than float32 products hold.
-  So positions are whole pixels from the splat's own pixel, and coefficients are cut in an 11-bit head, whose products
-  with whole numbers up to 8192 are exact, and a tail (the splitting of Dekker 1971).
-* Where one colour rules a pixel, c_i - image(p) is of the order of EPS and would drown in the rounding of image(p).
-  So colours are summed relative to the first splat that reaches the pixel, and the image is a sum of two floats.
+Precision. All pixel arithmetic is float32. A needle of 100 x 0.1 px needs the offset across it to 1e-7 of its length,
+more than float32 products hold. So positions are whole pixels from the splat's own pixel, and coefficients are cut in an
+11-bit head, whose products with whole numbers up to 8192 are exact, and a tail (the splitting of Dekker 1971).
 
 The tables are those of raster/_binning.py.
 """
@@ -32,23 +28,11 @@ def _offsets(form, cols, rows):
 
 
 @triton.jit
-def _store_colour(image_ptr, low_ptr, at, inside, ref, mixed, inverse, SAVE: tl.constexpr):
-    """One channel, ref + mixed / (W + EPS), and what rounding took from it (TwoSum of Knuth)."""
-    shift = mixed * inverse
-    image = ref + shift
-    tl.store(image_ptr + at, image, mask=inside)
-    if SAVE:
-        part = image - ref
-        tl.store(low_ptr + at, (ref - (image - part)) + (shift - part), mask=inside)
-
-
-@triton.jit
 def forward(
     form_ptr,  # [B * n, FORM]
     list_ptr,  # [B, tiles, n]
     count_ptr,  # [B, tiles]
     image_ptr,  # out [B, h, w, C]
-    low_ptr,  # out [B, h, w, C], image + low is the image in twice the precision; written if SAVE
     inverse_ptr,  # out [B, h, w], 1 / (W + EPS); written if SAVE
     n,
     w,
@@ -73,38 +57,25 @@ def forward(
     mixed0 = tl.zeros((TILE, TILE), tl.float32)
     mixed1 = tl.zeros((TILE, TILE), tl.float32)
     mixed2 = tl.zeros((TILE, TILE), tl.float32)
-    ref0 = tl.full((TILE, TILE), BACKGROUND, tl.float32)
-    ref1 = tl.full((TILE, TILE), BACKGROUND, tl.float32)
-    ref2 = tl.full((TILE, TILE), BACKGROUND, tl.float32)
     count = tl.load(count_ptr + slot)
     for k in range(0, count):
         form = form_ptr + (b * n + tl.load(list_ptr + slot * n + k)) * ROW
         z1, z2 = _offsets(form, cols, rows)
         q = z1 * z1 + z2 * z2
         hit = q < CUT * CUT
-        weight = tl.where(hit, tl.maximum(tl.exp(-0.5 * q) - CUT_WEIGHT, 0.0), 0.0)
-        first = hit & (weights == 0.0)
+        weight = tl.where(hit, tl.exp(-0.5 * q) - CUT_WEIGHT, 0.0)
         weights += weight
-        c0 = tl.load(form + 12)
-        ref0 = tl.where(first, c0, ref0)
-        mixed0 += weight * (c0 - ref0)
+        mixed0 += weight * tl.load(form + 12)
         if C == 3:
-            c1 = tl.load(form + 13)
-            c2 = tl.load(form + 14)
-            ref1 = tl.where(first, c1, ref1)
-            ref2 = tl.where(first, c2, ref2)
-            mixed1 += weight * (c1 - ref1)
-            mixed2 += weight * (c2 - ref2)
+            mixed1 += weight * tl.load(form + 13)
+            mixed2 += weight * tl.load(form + 14)
     inside = (row < h) & (col < w)
     pixel = (b * h + row) * w + col
     inverse = 1.0 / (weights + EPS)
-    mixed0 += EPS * (BACKGROUND - ref0)
-    mixed1 += EPS * (BACKGROUND - ref1)
-    mixed2 += EPS * (BACKGROUND - ref2)
-    _store_colour(image_ptr, low_ptr, pixel * C, inside, ref0, mixed0, inverse, SAVE)
+    tl.store(image_ptr + pixel * C, (mixed0 + EPS * BACKGROUND) * inverse, mask=inside)
     if C == 3:
-        _store_colour(image_ptr, low_ptr, pixel * C + 1, inside, ref1, mixed1, inverse, SAVE)
-        _store_colour(image_ptr, low_ptr, pixel * C + 2, inside, ref2, mixed2, inverse, SAVE)
+        tl.store(image_ptr + pixel * C + 1, (mixed1 + EPS * BACKGROUND) * inverse, mask=inside)
+        tl.store(image_ptr + pixel * C + 2, (mixed2 + EPS * BACKGROUND) * inverse, mask=inside)
     if SAVE:
         tl.store(inverse_ptr + pixel, inverse, mask=inside)
 
@@ -113,7 +84,7 @@ def forward(
 def backward(
     form_ptr,  # [B * n, FORM]
     span_ptr,  # [SPAN, B * n]
-    planes_ptr,  # [B, 2 C + 1, h, w]: C of slope / (W + EPS), C of the image, then sum_c slope_c low_c / (W + EPS)
+    planes_ptr,  # [B, C + 1, h, w]: g_c = dL/dimage_c / (W + EPS), then sum_c g_c image_c
     grad_ptr,  # out [B * n, 5 + C]
     total,  # B * n
     n,
@@ -126,9 +97,9 @@ def backward(
 ):
     """One program is one splat: it alone visits the pixels in its reach, so sums have a fixed order and no atomics.
 
-    With e = exp(-q / 2) dL/dw_i = exp(-q / 2) sum_c slope_c (c_ic - image_c) / (W + EPS), dL/dq = -e / 2, whence
+    With e = exp(-q / 2) dL/dw_i = exp(-q / 2) sum_c g_c (c_ic - image_c), dL/dq = -e / 2, whence
     dL/dx = sum e z1 / width, dL/dy = sum e (z2 / height - z1 lean / width), dL/dlog s1 = sum e u^2,
-    dL/dlog s2 = sum e v^2, dL/dtheta = sum e u v (s1 / s2 - s2 / s1), dL/dc = sum w_i slope_c / (W + EPS).
+    dL/dlog s2 = sum e v^2, dL/dtheta = sum e u v (s1 / s2 - s2 / s1), dL/dc = sum w_i g_c.
     """
     i = tl.program_id(0).to(tl.int64)
     form = form_ptr + i * ROW
@@ -143,7 +114,7 @@ def backward(
         c1 = tl.load(form + 13)
         c2 = tl.load(form + 14)
     area = w * h
-    plane = planes_ptr + i // n * (2 * C + 1) * area
+    plane = planes_ptr + i // n * (C + 1) * area
     sum_1 = tl.zeros((TILE, TILE), tl.float32)
     sum_2 = tl.zeros((TILE, TILE), tl.float32)
     sum_11 = tl.zeros((TILE, TILE), tl.float32)
@@ -167,19 +138,19 @@ def backward(
             q = z1 * z1 + z2 * z2
             hit = (q < CUT * CUT) & (row < y_to) & (col < x_to)
             gauss = tl.where(hit, tl.exp(-0.5 * q), 0.0)
-            weight = tl.maximum(gauss - CUT_WEIGHT, 0.0)
+            weight = tl.where(hit, gauss - CUT_WEIGHT, 0.0)
             pixel = plane + row * w + col
-            slope = tl.load(pixel, mask=hit, other=0.0)
-            e = slope * (c0 - tl.load(pixel + C * area, mask=hit, other=0.0))
-            sum0 += weight * slope
+            g = tl.load(pixel, mask=hit, other=0.0)
+            e = g * c0 - tl.load(pixel + C * area, mask=hit, other=0.0)
+            sum0 += weight * g
             if C == 3:
-                slope = tl.load(pixel + area, mask=hit, other=0.0)
-                e += slope * (c1 - tl.load(pixel + 4 * area, mask=hit, other=0.0))
-                sum1 += weight * slope
-                slope = tl.load(pixel + 2 * area, mask=hit, other=0.0)
-                e += slope * (c2 - tl.load(pixel + 5 * area, mask=hit, other=0.0))
-                sum2 += weight * slope
-            e = gauss * (e - tl.load(pixel + 2 * C * area, mask=hit, other=0.0))
+                g = tl.load(pixel + area, mask=hit, other=0.0)
+                e += g * c1
+                sum1 += weight * g
+                g = tl.load(pixel + 2 * area, mask=hit, other=0.0)
+                e += g * c2
+                sum2 += weight * g
+            e *= gauss
             z1 = tl.where(hit, z1, 0.0)  # far from a tiny splat z1 * z1 is inf, and inf * 0 would be NaN
             z2 = tl.where(hit, z2, 0.0)
             sum_1 += e * z1

@@ -60,7 +60,6 @@ class _Rasterize(torch.autograd.Function):
         span = params.new_empty(_binning.SPAN, total)
         lists = params.new_empty(batch, tiles, n, dtype=torch.int16 if n <= 2**15 else torch.int32)
         counts = params.new_empty(batch, tiles, dtype=torch.int32)
-        low = torch.empty_like(image) if save else image
         inverse = params.new_empty(batch, h, w) if save else image
         with torch.cuda.device_of(params):
             _binning.prepare[(triton.cdiv(total, BLOCK),)](
@@ -70,12 +69,12 @@ class _Rasterize(torch.autograd.Function):
                 span, lists, counts, total, n, tiles_x, TILE=TILE, BLOCK=BLOCK, num_warps=1
             )
             _kernels.forward[(tiles, batch)](
-                form, lists, counts, image, low, inverse, n, w, h, tiles_x,
+                form, lists, counts, image, inverse, n, w, h, tiles_x,
                 C=channels, SAVE=save, CUT=CUT, CUT_WEIGHT=CUT_WEIGHT, EPS=EPS, BACKGROUND=BACKGROUND,
                 TILE=TILE, num_warps=2, **FUSE,
             )  # fmt: skip
         if save:
-            ctx.save_for_backward(form, span, image, low, inverse)
+            ctx.save_for_backward(form, span, image, inverse)
         return image
 
     @staticmethod
@@ -83,10 +82,10 @@ class _Rasterize(torch.autograd.Function):
     def backward(ctx, slope: torch.Tensor):  # [B, h, w, C]
         if ctx.empty:
             return slope.new_zeros(ctx.shape), None, None
-        form, span, image, low, inverse = ctx.saved_tensors
+        form, span, image, inverse = ctx.saved_tensors
         batch, h, w, channels = image.shape
-        slope = slope * inverse[..., None]
-        planes = torch.cat([slope, image, (slope * low).sum(-1, keepdim=True)], -1).permute(0, 3, 1, 2).contiguous()
+        g = slope * inverse[..., None]
+        planes = torch.cat([g, (g * image).sum(-1, keepdim=True)], -1).permute(0, 3, 1, 2).contiguous()
         grad = slope.new_empty(ctx.shape)
         with torch.cuda.device_of(grad):
             _kernels.backward[(len(form),)](
