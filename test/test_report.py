@@ -75,7 +75,8 @@ def test_pictures_come_out_in_their_colours_sizes_and_order(tmp_path, pictures):
     blue = np.zeros((40, 30, 3), np.uint8)
     blue[..., 2] = 250
     pairs = [Pair("a", colour, blue), Pair("b", mono, mono)]
-    page = Page(write_report(tmp_path, "t", figures=[Figure("f", png(7, 3))], galleries=[Gallery("g", pairs)]).read_text())
+    path = write_report(tmp_path, "t", figures=[Figure("f", png(7, 3))], galleries=[Gallery("g", pairs)])
+    page = Page(path.read_text())
     shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(s.split(",")[1])))) for s in page.sources]
     assert shown[0].shape == (3, 7, 3) and tuple(shown[0][0, 0]) == (200, 30, 30)
     for got, sent in zip(shown[1:3], (colour, blue)):

@@ -75,7 +75,8 @@ def _check_pair(original: np.ndarray, image: np.ndarray, least: int = 1) -> None
     if original.shape != image.shape:
         raise ImageError(f"images to compare have different shapes, {list(original.shape)} and {list(image.shape)}")
     if min(original.shape[:2]) < least:
-        raise ImageError(f"image of {original.shape[1]}x{original.shape[0]} px is too small for SSIM: {least} px a side")
+        height, width = original.shape[:2]
+        raise ImageError(f"image of {width}x{height} px is too small for SSIM, which needs {least} px a side")
 
 
 def _planes(*images: np.ndarray) -> Iterator[list[np.ndarray]]:

@@ -43,7 +43,7 @@ def at_bytes(image: np.ndarray, codec: str, max_bytes: int) -> PeerResult | None
 
 
 def curve(image: np.ndarray, codec: str, budgets: Sequence[int]) -> list[PeerResult | None]:
-    """`at_bytes` for each of `budgets` (bytes); files are shared between the budgets, so this is faster than one by one."""
+    """`at_bytes` for each of `budgets` (bytes); it shares files between them, so it is faster than one by one."""
     check_image(image)
     pictures = {scale: Image.fromarray(_shrink(image, scale)) for scale in SCALES}
     drafts = {scale: _Files(partial(_DRAFTS[codec], picture)) for scale, picture in pictures.items()}
@@ -121,10 +121,8 @@ class _Files(dict):
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:
-    baseline, progressive = (
-        _file(picture, "JPEG", quality=quality, subsampling="4:2:0", optimize=True, progressive=p) for p in (False, True)
-    )
-    return min(baseline, progressive, key=len)
+    options = {"quality": quality, "subsampling": "4:2:0", "optimize": True}
+    return min((_file(picture, "JPEG", progressive=p, **options) for p in (False, True)), key=len)
 
 
 def _webp(picture: Image.Image, quality: int) -> bytes:

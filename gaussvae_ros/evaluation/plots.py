@@ -71,7 +71,8 @@ def over_time(times: Sequence[float], values: Mapping[str, Sequence[float]], lab
             points = np.column_stack((times, line)).astype(float)
             points[~np.isfinite(points[:, 1]), 1] = np.nan
             drawn = points[np.isfinite(points[:, 1])]
-            axes.plot(*points.T, color=colour, **({"lw": 1.2, "zorder": 2} if name in PEERS else {"lw": 1.8, "zorder": 3}))
+            look = {"lw": 1.2, "zorder": 2} if name in PEERS else {"lw": 1.8, "zorder": 3}
+            axes.plot(*points.T, color=colour, **look)
             if len(drawn):
                 ends.append((NAMES.get(name, name), colour, drawn[-1], name not in PEERS))
         _label_ends(axes, ends)

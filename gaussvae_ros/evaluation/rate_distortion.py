@@ -109,7 +109,8 @@ def as_curve(series: Sequence[Mean], measure: str = "psnr") -> np.ndarray:
 
 
 def _scores(original: np.ndarray, image: np.ndarray) -> dict[str, float]:
-    return {"psnr": min(psnr(original, image), EQUAL), "ssim": ssim(original, image), "ms_ssim": ms_ssim(original, image)}
+    decibels = min(psnr(original, image), EQUAL)
+    return {"psnr": decibels, "ssim": ssim(original, image), "ms_ssim": ms_ssim(original, image)}
 
 
 def _mean(setting: Setting, points: list[Point]) -> Mean:

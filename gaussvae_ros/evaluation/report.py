@@ -123,8 +123,8 @@ def _gallery(gallery: Gallery) -> str:
         f"<figcaption>{html.escape(p.caption)}</figcaption></figure>"
         for p in gallery.pairs
     )
-    key = "original on the left, recall on the right"
-    return f'<section><h2>{html.escape(gallery.title)} <small>{key}</small></h2><div class="pairs">{items}</div></section>'
+    head = f"{html.escape(gallery.title)} <small>original on the left, recall on the right</small>"
+    return f'<section><h2>{head}</h2><div class="pairs">{items}</div></section>'
 
 
 def _picture(image: np.ndarray, name: str) -> str:
