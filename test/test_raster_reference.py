@@ -46,7 +46,7 @@ def test_values_are_the_formula_s(channels, seed):
 
 
 def test_one_round_splat_by_hand():
-    """sigma 2 px at the centre of pixel (3, 1), colour 0.9: two pixels to the right the weight is exp(-1/2) - exp(-9/2)."""
+    """Sigma 2 px, in the middle of pixel (3, 1), colour 0.9: two pixels to the right q is 1."""
     params = [[3.5, 1.5, math.log(2), math.log(2), 0.3, 0.9]]
     image = draw(params)[..., 0]
     weight = math.exp(-0.5) - math.exp(-4.5)
