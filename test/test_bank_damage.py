@@ -56,13 +56,14 @@ def test_a_damaged_record_costs_its_frame_only(tmp_path, caplog):
         ("tier", "'latent'"),
         ("record", "'text'"),
         ("record", "x'00'"),
-        ("record", "(SELECT record FROM frames WHERE id = 1)"),  # whole, but another frame's
+        ("record", "(SELECT record FROM records WHERE frame = 1)"),  # whole, but another frame's
     ],
 )
 def test_the_row_is_checked_beside_the_record(tmp_path, column, value):
     make(tmp_path / "m.db", count=3)
     with MemoryBank(tmp_path / "m.db") as bank:
-        bank._db.execute(f"UPDATE frames SET {column} = {value} WHERE id = 2")
+        table, key = ("records", "frame") if column == "record" else ("frames", "id")
+        bank._db.execute(f"UPDATE {table} SET {column} = {value} WHERE {key} = 2")
         assert [frame.id for frame in bank] == [1, 3]
         assert [frame_id for frame_id, _ in bank.verify()] == [2]
         with pytest.raises(BankError, match="frame 2 is damaged"):

@@ -109,11 +109,12 @@ def test_commits_are_synced_to_the_disk(tmp_path):
 def test_a_long_group_is_committed_early(tmp_path):
     with MemoryBank(tmp_path / "m.db") as bank, MemoryBank(tmp_path / "m.db", readonly=True) as reader:
         started = time.monotonic()
-        for i in range(GROUP_WRITES + 1):
+        frames = GROUP_WRITES // 2  # a frame without pose and label takes two statements
+        for i in range(frames + 1):
             bank.add(record(n=1), stamp_ns=i)
         if time.monotonic() - started > COMMIT_S:
             pytest.skip("this machine is too slow to fill a group before its time is over")
-        assert len(reader) == GROUP_WRITES
+        assert len(reader) == frames
 
 
 def test_readers_in_other_processes(tmp_path):

@@ -16,7 +16,8 @@ from gaussvae_ros.bank.writing import Group, Statement, WriterLock
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
-_ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
 _SET_POSE = """
     INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
         x = excluded.x, y = excluded.y, z = excluded.z,
@@ -115,7 +116,8 @@ class MemoryBank:
             session = self._checked_session(session, stamp_ns)
             frame_id = self._group.next_id
             facts = (frame_id, stamp_ns, camera, session, *record.size, record.tier)
-            statements = [(_ADD_FRAME, (*facts, queries.row_checksum(*facts, data), data))]
+            checksum = queries.row_checksum(*facts, data)
+            statements = [(_ADD_FRAME, (*facts, checksum)), (_ADD_RECORD, (frame_id, data))]
             if pose is not None:
                 statements.append(_pose_statement(frame_id, pose))
             if label is not None:

@@ -18,9 +18,10 @@ from gaussvae_ros.errors import BankError
 CROWD = 2000  # frames in a ball that take about 2 ms to sort
 
 _FRAME = """
-    SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.checksum, f.record, l.label,
+    SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.checksum, r.record, l.label,
            p.x, p.y, p.z, p.qx, p.qy, p.qz, p.qw, p.reference
-    FROM frames f LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id
+    FROM frames f LEFT JOIN records r ON r.frame = f.id
+        LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id
     WHERE f.id = ?
 """
 
@@ -99,24 +100,25 @@ def matching(
         raise BankError("reference says what near is measured in: give near and radius too")
 
     # CROSS JOIN keeps the order written here: SQLite cannot tell how many frames a box of the R*Tree holds.
-    tables = "frames f"
+    tables = ["frames f"]
     if label is not None:
-        tables = "labels l CROSS JOIN frames f ON f.id = l.frame"
+        tables = ["labels l", "frames f ON f.id = l.frame"]
         require("l.label = ?", checked_text("label", label))
     if near is not None:
         (x, y, z), radius = _checked_ball(near, radius)
         box = "i.max_x >= ? AND i.min_x <= ? AND i.max_y >= ? AND i.min_y <= ? AND i.max_z >= ? AND i.min_z <= ?"
         sides = [centre + sign * radius for centre in (x, y, z) for sign in (-1, 1)]
         if label is None and not _is_crowded(db, box, sides):
-            tables = "pose_index i CROSS JOIN frames f ON f.id = i.frame"
+            tables = ["pose_index i", "poses p ON p.frame = i.frame", "frames f ON f.id = p.frame"]
             require(box, *sides)
-        tables += " CROSS JOIN poses p ON p.frame = f.id"
+        else:
+            tables.append("poses p ON p.frame = f.id")
         require(
             "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?) <= ?", x, x, y, y, z, z, radius**2
         )
         if reference is not None:
             require("p.reference = ?", checked_text("reference", reference))
-    sql = f"SELECT f.id FROM {tables} WHERE {' AND '.join(conditions)} ORDER BY f.stamp_ns, f.id"
+    sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {' AND '.join(conditions)} ORDER BY f.stamp_ns, f.id"
     with closing(db.execute(sql, values)) as rows:
         for (frame_id,) in rows:
             yield frame_id

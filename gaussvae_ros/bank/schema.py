@@ -1,7 +1,8 @@
 """The tables of a memory file, how a file is opened, and how an older one is brought up to date.
 
-Frames are only ever appended; what changes later (pose, label) has tables of its own, so that a late pose does not
-rewrite a record. The R*Tree holds 32-bit bounds that always contain the point, the exact pose stands in `poses`.
+Frames and their records are only ever appended; what changes later (pose, label) has tables of its own, so that a late
+pose does not rewrite a record. Records stand apart, so that looking through many frames' facts touches few pages. The
+R*Tree holds 32-bit bounds that always contain the point, the exact pose stands in `poses`.
 """
 
 import os
@@ -15,8 +16,8 @@ from gaussvae_ros.errors import BankError
 
 APPLICATION_ID = 0x47535642  # "GSVB", in every memory file's header: any other SQLite file is refused
 BUSY_S = 5.0  # how long a statement waits for another program's lock
-# Measured, 2 KB records with poses, commits of 8 frames: 4096 takes 3.3 KB of disk a frame and writes 15 KB to it,
-# 8192 takes 2.9 and writes 21, 16384 takes 2.5 and writes 40. Records of 300 bytes take 0.53 KB with any of them.
+# Measured, 2 KB records with poses, commits of 8 frames: 4096 takes 3.1 KB of disk a frame and writes 15 KB to it,
+# 8192 takes 2.6 and writes 21, 16384 takes 2.5 and writes 42. Records of 300 bytes take 0.54 KB with any of them.
 PAGE_SIZE = 8192
 
 migrations = Migrations("gaussvae_ros.bank")
@@ -38,7 +39,10 @@ def m001_frames(db: Database):
             width INTEGER NOT NULL,
             height INTEGER NOT NULL,
             tier TEXT NOT NULL,
-            checksum INTEGER NOT NULL,
+            checksum INTEGER NOT NULL
+        );
+        CREATE TABLE records (
+            frame INTEGER PRIMARY KEY REFERENCES frames(id) ON DELETE CASCADE,
             record BLOB NOT NULL
         );
         CREATE INDEX frames_by_stamp ON frames(stamp_ns);
