@@ -15,7 +15,7 @@ Colour = tuple[int, int, int]
 
 
 def wall(rng: np.random.Generator, length: float, paint: Colour, dado: Colour, things: list[tuple]) -> np.ndarray:
-    """A painted wall; `things` are (function, position m, *arguments), called as function(canvas, rng, position, ...)."""
+    """A painted wall; `things` are (function, position m, *arguments), called as function(canvas, rng, position, …)."""
     h, w = px(HEIGHT), px(length)
     canvas = np.empty((h, w, 3), np.uint8)
     canvas[:] = paint

@@ -1,0 +1,23 @@
+"""A codec for tests of what surrounds the real one: a JPEG in a record."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from gaussvae_ros.errors import ImageError
+from gaussvae_ros.record import Record, pack, unpack
+
+
+class JpegCodec:
+    """Encodes and decodes like FrameCodec."""
+
+    def encode(self, image: np.ndarray, tier: str = "splats", quality: float = 50, effort: str = "fast") -> bytes:
+        if min(image.shape[:2]) < 8:
+            raise ImageError("image is too small")
+        out = io.BytesIO()
+        Image.fromarray(image).save(out, "jpeg", quality=int(quality))
+        return pack(Record(tier, (image.shape[1], image.shape[0]), out.getvalue()))
+
+    def decode(self, data: bytes, size: tuple | None = None, roi: tuple | None = None) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(unpack(data).payload)))
