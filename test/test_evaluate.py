@@ -131,9 +131,10 @@ def test_a_peer_without_a_file_is_counted_and_not_averaged():
 
 def test_a_flat_image_stays_finite(tmp_path):
     Image.new("L", (64, 48), 90).save(tmp_path / "flat.png")
-    summary = evaluate([tmp_path / "flat.png"], tmp_path / "out", JpegInARecord(), efforts=("fast",), qualities=(20, 60))
+    out, flat = tmp_path / "out", [tmp_path / "flat.png"]
+    summary = evaluate(flat, out, JpegInARecord(), efforts=("fast",), qualities=(20, 60))
     assert summary["floor_psnr"] == EQUAL
-    assert "Infinity" not in (tmp_path / "out" / "summary.json").read_text()
+    assert "Infinity" not in (out / "summary.json").read_text()
 
 
 def test_one_bad_file_is_named_before_anything_is_coded(folder, tmp_path):
