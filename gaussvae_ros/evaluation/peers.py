@@ -78,8 +78,8 @@ def dct_floor(image: np.ndarray, numbers: int = 512) -> np.ndarray:
         uint8 image of the same shape.
     """
     check_image(image)
-    values = np.float64(image)
-    transforms = [_dct_matrix(n) for n in values.shape]
+    values = np.float32(image)
+    transforms = [np.float32(_dct_matrix(n)) for n in values.shape]
     for axis, matrix in enumerate(transforms):
         values = _along(values, matrix, axis)
     if numbers < values.size:
