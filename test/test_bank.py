@@ -1,5 +1,6 @@
 """The memory file: what goes in comes out, by id, stamp, pose, camera, session and label."""
 
+import json
 import logging
 import math
 import random
@@ -9,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -228,6 +230,7 @@ def test_info(bank):
     assert info["cameras"] == {"front": 1, "rear": 2} and info["labels"] == {"dock": 1}
     assert info["bounds_m"] == [[-1, 1], [2, 5], [3, 3]]
     bank.flush()
+    assert json.loads(json.dumps(bank.info())) == bank.info()
     assert bank.info()["bytes"] >= bank.path.stat().st_size > 0
 
 
@@ -256,10 +259,10 @@ def test_bad_arguments_store_nothing(bank, arguments):
     assert len([bank.add(record(), stamp_ns=1)]) == len(bank) == 1
 
 
-@pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d + b"x", lambda d: b"", lambda d: "text", lambda d: None])
-def test_only_whole_records_enter(bank, damage):
+@pytest.mark.parametrize("data", [record()[:-1], record() + b"x", bytes([1, *record()[1:]]), b"", "text", None])
+def test_only_whole_records_enter(bank, data):
     with pytest.raises(RecordError):
-        bank.add(damage(record()), stamp_ns=1)
+        bank.add(data, stamp_ns=1)
     assert len(bank) == 0
 
 
@@ -305,7 +308,8 @@ def test_pose_is_checked_and_normalised():
     pose = Pose(1, 2, 3, 0, 0, 0.7071, 0.7071)
     assert math.hypot(*pose.orientation) == pytest.approx(1, abs=1e-15)
     assert pose.position == (1.0, 2.0, 3.0)
-    for bad in ((math.nan, 0, 0), (0, math.inf, 0), (0, 0, 0, 0, 0, 0, 0), (0, 0, 0, 0, 0, 0, 2), ("a", 0, 0), (None, 0, 0), (0, 0, 2e9)):
+    quaternions = [(0, 0, 0, *bad) for bad in ((0, 0, 0, 0), (0, 0, 0, 2), (0, math.nan, 0, 1))]
+    for bad in ((math.nan, 0, 0), (0, math.inf, 0), ("a", 0, 0), (None, 0, 0), (0, 0, 2e9), *quaternions):
         with pytest.raises(BankError, match="pose has|not made of numbers|farther"):
             Pose(*bad)
     with pytest.raises(BankError):
@@ -316,6 +320,31 @@ def test_pose_is_checked_and_normalised():
 def test_positions_that_32_bit_floats_round_are_found(bank, x):
     bank.add(record(), stamp_ns=0, pose=Pose(x, 0, 0))
     assert bank.find(near=(x, 0, 0), radius=0.001)[0].pose.x == x
+
+
+def test_numpy_numbers_are_numbers(bank):
+    one = np.int64(1)
+    session = bank.begin_session("s", start_ns=one)
+    frame_id = np.int64(bank.add(record(), stamp_ns=one, session=np.int64(session), pose=Pose(*np.float32([1, 2, 3]))))
+    bank.set_pose(frame_id, Pose(*np.array([4.0, 5, 6])))
+    bank.set_label(frame_id, "dock")
+    frame = bank.get(frame_id)
+    assert [type(n) for n in (frame.id, frame.stamp_ns, frame.session, frame.pose.x)] == [int, int, int, float]
+    assert bank.find(near=np.array([4, 5, 6]), radius=one, after=one, before=one, limit=one) == [frame]
+    assert bank.nearest(one, tolerance_ns=one) == frame
+
+
+def test_odd_file_names(tmp_path):
+    for name in ("a b?c#d%20.db", "ü.memory", ":memory:"):
+        with MemoryBank(tmp_path / name) as bank:
+            bank.add(record(), stamp_ns=1)
+        with MemoryBank(str(tmp_path / name), readonly=True) as bank:
+            assert len(bank) == 1
+        assert (tmp_path / name).exists()
+    with pytest.raises(BankError):
+        MemoryBank(tmp_path / "a\0b")
+    with pytest.raises(BankError):
+        MemoryBank(tmp_path / ("x" * 300))
 
 
 def test_backup_of_a_bank_in_use(bank, tmp_path):

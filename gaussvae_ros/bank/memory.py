@@ -1,7 +1,6 @@
 """`MemoryBank`: the one door to a memory file."""
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -9,21 +8,11 @@ from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 
-from gaussvae_ros.bank import checks, queries
+from gaussvae_ros.bank import queries, upkeep, writing
 from gaussvae_ros.bank.frame import Frame, Pose, checked_int, checked_text
 from gaussvae_ros.bank.schema import checked_path, open_file
-from gaussvae_ros.bank.writing import Group, Statement, WriterLock
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
-
-_ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-_ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
-_SET_POSE = """
-    INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
-        x = excluded.x, y = excluded.y, z = excluded.z,
-        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw, reference = excluded.reference
-"""
-_SET_LABEL = "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +34,11 @@ class MemoryBank:
         self.readonly = readonly
         self._lock = threading.RLock()
         self._db = self._group = self._session = None
-        self._writer_lock = None if readonly else WriterLock(self.path)
+        self._writer_lock = None if readonly else writing.WriterLock(self.path)
         try:
             self._db = open_file(self.path, readonly)
             with self._use():
-                self._group = None if readonly else Group(self._db, self.path, self._lock)
+                self._group = None if readonly else writing.Group(self._db, self.path, self._lock)
         except BaseException:
             self._release()
             raise
@@ -117,24 +106,23 @@ class MemoryBank:
             frame_id = self._group.next_id
             facts = (frame_id, stamp_ns, camera, session, *record.size, record.tier)
             checksum = queries.row_checksum(*facts, data)
-            statements = [(_ADD_FRAME, (*facts, checksum)), (_ADD_RECORD, (frame_id, data))]
+            statements = [(writing.ADD_FRAME, (*facts, checksum)), (writing.ADD_RECORD, (frame_id, data))]
             if pose is not None:
-                statements.append(_pose_statement(frame_id, pose))
+                statements.append(writing.pose_statement(frame_id, pose))
             if label is not None:
-                statements.append((_SET_LABEL, (frame_id, checked_text("label", label))))
+                statements.append(writing.label_statement(frame_id, label))
             self._group.write(statements, frame_id)
             return frame_id
 
     def set_pose(self, frame_id: int, pose: Pose):
         """Give a frame its pose, or another one."""
-        self._change(frame_id, _pose_statement(frame_id, pose))
+        frame_id = checked_int("frame id", frame_id)
+        self._change(frame_id, writing.pose_statement(frame_id, pose))
 
     def set_label(self, frame_id: int, label: str | None):
         """Name a frame ("dock"); several frames may share a label. None takes the label away."""
-        if label is None:
-            self._change(frame_id, ("DELETE FROM labels WHERE frame = ?", (frame_id,)))
-        else:
-            self._change(frame_id, (_SET_LABEL, (frame_id, checked_text("label", label))))
+        frame_id = checked_int("frame id", frame_id)
+        self._change(frame_id, writing.label_statement(frame_id, label))
 
     def flush(self):
         """Commit now, synced to the disk.
@@ -236,7 +224,7 @@ class MemoryBank:
         bounds_m [[min x, max x], [min y, max y], [min z, max z]].
         """
         with self._use():
-            return checks.summary(self._db, self.path)
+            return upkeep.summary(self._db, self.path)
 
     def verify(self) -> list[tuple[int | None, str]]:
         """Read every frame and check the file's structure: (frame id, what is wrong) for each damage.
@@ -244,8 +232,8 @@ class MemoryBank:
         The id is None where the damage is not one frame's. Uses a connection of its own: adding goes on meanwhile.
         """
         self._commit_waiting()
-        with MemoryBank(self.path, readonly=True) as reader:
-            return list(checks.damages(reader._db))
+        with closing(open_file(self.path, readonly=True)) as db:
+            return list(upkeep.damages(db))
 
     def backup(self, path: str | Path):
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
@@ -254,20 +242,9 @@ class MemoryBank:
             BankError: `path` exists, or the copy could not be written (then there is no file at `path`).
         """
         target = checked_path(path, readonly=False)
-        if target.exists():
-            raise BankError(f"{target} exists already: a backup overwrites nothing")
-        partial = Path(f"{target}.partial")
         self._commit_waiting()
-        try:
-            partial.unlink(missing_ok=True)
-            with MemoryBank(self.path, readonly=True) as reader:
-                reader._db.execute("VACUUM INTO ?", [str(partial)])
-            with open(partial, "rb+") as file:
-                os.fsync(file.fileno())
-            partial.rename(target)
-        except (sqlite3.Error, OSError) as error:
-            partial.unlink(missing_ok=True)
-            raise BankError(f"{target} could not be written: {error}") from error
+        with closing(open_file(self.path, readonly=True)) as db:
+            upkeep.copy(db, target)
 
     # Inside
 
@@ -296,12 +273,12 @@ class MemoryBank:
     def _checked_session(self, session: int | None, stamp_ns: int) -> int:
         if session is None:
             return self._session or self.begin_session("unnamed", start_ns=stamp_ns)
-        if not self._db.execute("SELECT 1 FROM sessions WHERE id = ?", [checked_int("session", session)]).fetchone():
+        session = checked_int("session", session)
+        if not self._db.execute("SELECT 1 FROM sessions WHERE id = ?", [session]).fetchone():
             raise BankError(f"no session {session} in {self.path}")
         return session
 
-    def _change(self, frame_id: int, statement: Statement):
-        frame_id = checked_int("frame id", frame_id)
+    def _change(self, frame_id: int, statement: writing.Statement):
         with self._use(writing=True):
             if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
                 raise BankError(f"no frame {frame_id} in {self.path}")
@@ -321,9 +298,3 @@ class MemoryBank:
                 continue
             if frame is not None:
                 yield frame
-
-
-def _pose_statement(frame_id: int, pose: Pose) -> Statement:
-    if not isinstance(pose, Pose):
-        raise BankError(f"a pose is a Pose, not {type(pose).__name__}")
-    return _SET_POSE, (frame_id, *pose.position, *pose.orientation, pose.reference)

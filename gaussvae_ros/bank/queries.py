@@ -156,7 +156,7 @@ def _checked_ball(near: tuple[float, float, float], radius: float) -> tuple[tupl
     try:
         x, y, z, radius = map(float, (*near, radius))
     except (TypeError, ValueError, OverflowError) as error:
-        raise BankError(f"near must be (x, y, z) and radius a number, in metres, not {near!r} and {radius!r}") from error
+        raise BankError(f"near must be (x, y, z) and radius a number, in m, not {near!r} and {radius!r}") from error
     if not all(map(math.isfinite, (x, y, z, radius))) or radius < 0:
         raise BankError(f"near must be finite and radius at least 0, not {near!r} and {radius!r}")
     return (x, y, z), radius

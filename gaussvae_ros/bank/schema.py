@@ -77,14 +77,17 @@ def m001_frames(db: Database):
 
 def checked_path(path: str | Path, readonly: bool) -> Path:
     """The absolute path of a memory file, if there is or can be one."""
-    path = Path(path).resolve()
-    if path.is_dir():
-        raise BankError(f"{path} is a folder, not a memory file")
-    if readonly and not path.exists():
-        raise BankError(f"{path} does not exist")
-    if not path.parent.is_dir():
-        raise BankError(f"{path} cannot be made: its folder does not exist")
-    return path
+    try:
+        path = Path(path).resolve()
+        if path.is_dir():
+            raise BankError(f"{path} is a folder, not a memory file")
+        if readonly and not path.exists():
+            raise BankError(f"{path} does not exist")
+        if not path.parent.is_dir():
+            raise BankError(f"{path} cannot be made: its folder does not exist")
+        return path
+    except (OSError, ValueError) as error:
+        raise BankError(f"{path} cannot be opened: {error}") from error
 
 
 def open_file(path: Path, readonly: bool) -> Database:
@@ -131,12 +134,13 @@ def _connect(path: Path, readonly: bool) -> Database:
     db = _connect_as(path, "mode=ro")
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.Error as error:
         db.close()
         # A WAL file needs a folder where its index can be made. On a medium that cannot be written nobody else writes
         # either, and then SQLite may read the file as it lies, if no unmerged log belongs to it.
         log = Path(f"{path}-wal")
-        if os.access(path.parent, os.W_OK) or (log.exists() and log.stat().st_size):
+        unmerged = log.exists() and log.stat().st_size
+        if unmerged or os.access(path.parent, os.W_OK) or not isinstance(error, sqlite3.OperationalError):
             raise
         db = _connect_as(path, "immutable=1")
     return db
@@ -156,7 +160,8 @@ def _start_file(db: Database):
 
 
 def _refuse_newer(db: Database, path: Path):
-    known = {migration.name for migration in migrations.pending(Database(memory=True))}
+    with Database(memory=True, execute_plugins=False) as empty:
+        known = {migration.name for migration in migrations.pending(empty)}
     unknown = [migration.name for migration in migrations.applied(db) if migration.name not in known]
     if unknown:
         raise BankError(f"{path} was written by a newer gaussvae_ros (it has {unknown[-1]}): upgrade to open it")

@@ -14,13 +14,37 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank.frame import Pose, checked_text
 from gaussvae_ros.errors import BankError
 
 COMMIT_S = 0.8  # with the commit itself a frame is on the disk within one second
 GROUP_WRITES = 2000  # statements in a group at most, so that memory stays bounded while the disk is full
 
+ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
+_SET_POSE = """
+    INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
+        x = excluded.x, y = excluded.y, z = excluded.z,
+        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw, reference = excluded.reference
+"""
+_SET_LABEL = "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"
+
 log = logging.getLogger(__name__)
 Statement = tuple[str, tuple]  # SQL and its parameters
+
+
+def pose_statement(frame_id: int, pose: Pose) -> Statement:
+    """Gives a frame its pose."""
+    if not isinstance(pose, Pose):
+        raise BankError(f"a pose is a Pose, not {type(pose).__name__}")
+    return _SET_POSE, (frame_id, *pose.position, *pose.orientation, pose.reference)
+
+
+def label_statement(frame_id: int, label: str | None) -> Statement:
+    """Gives a frame its label, None takes it away."""
+    if label is None:
+        return "DELETE FROM labels WHERE frame = ?", (frame_id,)
+    return _SET_LABEL, (frame_id, checked_text("label", label))
 
 
 class WriterLock:
@@ -44,7 +68,7 @@ class WriterLock:
                     f"{path} is being written by process {holder}: open it with readonly=True or close it there"
                 ) from error
             # The holder before us may have removed the name between our open and our lock.
-            if self._path.exists() and os.path.samestat(os.fstat(self._file.fileno()), self._path.stat()):
+            if os.fstat(self._file.fileno()).st_nlink:
                 break
             self._file.close()
         self._file.truncate(0)

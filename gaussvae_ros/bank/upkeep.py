@@ -1,5 +1,6 @@
-"""What a memory file holds, and whether it is sound."""
+"""Looking after a memory file: what it holds, whether it is sound, a copy of it."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_frame
 from gaussvae_ros.bank.schema import schema_version
-from gaussvae_ros.errors import RecordError
+from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
 
@@ -63,3 +64,19 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
                 yield None, problem
     except (sqlite3.DatabaseError, UnicodeError) as error:
         yield None, str(error)
+
+
+def copy(db: Database, target: Path):
+    """See `MemoryBank.backup`."""
+    if target.exists():
+        raise BankError(f"{target} exists already: a backup overwrites nothing")
+    partial = Path(f"{target}.partial")
+    try:
+        partial.unlink(missing_ok=True)
+        db.execute("VACUUM INTO ?", [str(partial)])
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        partial.rename(target)
+    except (sqlite3.Error, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise BankError(f"{target} could not be written: {error}") from error
