@@ -18,7 +18,7 @@ setup(
         "opencv-python-headless<5",
         "pillow",
         "rosbags",
-        "sqlite-utils",
+        "sqlite-utils>=4.2.1",
         "torch",
         "tqdm",
     ],
