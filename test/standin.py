@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from gaussvae_ros.errors import ImageError
+from gaussvae_ros.errors import ImageError, RecordError
 from gaussvae_ros.record import Record, pack, unpack
 
 
@@ -19,5 +19,12 @@ class JpegCodec:
         Image.fromarray(image).save(out, "jpeg", quality=int(quality))
         return pack(Record(tier, (image.shape[1], image.shape[0]), out.getvalue()))
 
-    def decode(self, data: bytes, size: tuple | None = None, roi: tuple | None = None) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(unpack(data).payload)))
+    def decode(
+        self, data: bytes, size: tuple[int, int] | None = None, roi: tuple[int, int, int, int] | None = None
+    ) -> np.ndarray:
+        try:
+            picture = Image.open(io.BytesIO(unpack(data).payload))
+        except OSError as error:
+            raise RecordError("record holds no JPEG") from error
+        x, y, w, h = roi or (0, 0, *picture.size)
+        return np.asarray(picture.crop((x, y, x + w, y + h)).resize(size or (w, h)))

@@ -36,9 +36,7 @@ def write_drive(path: str | Path, seconds: float = 30.0, seed: int = 0, progress
         GaussVaeError: `seconds` outside 1 to 3600, or `path` is there and is not a bag.
         OSError: the place cannot be written.
     """
-    path = Path(path)
-    if not 1 <= seconds <= 3600:
-        raise GaussVaeError(f"a drive lasts 1 to 3600 s, not {seconds:g}")
+    path, seconds = Path(path), checked_seconds(seconds)
     if path.exists() and not (path / "metadata.yaml").exists():
         raise GaussVaeError(f"{path} is there and is not a bag: not replacing it")
     draft = path.with_name(f".{path.name}-{os.getpid()}")
@@ -51,6 +49,13 @@ def write_drive(path: str | Path, seconds: float = 30.0, seed: int = 0, progress
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return path
+
+
+def checked_seconds(seconds: float) -> float:
+    """`seconds`, if a drive can last so long (GaussVaeError if not)."""
+    if not 1 <= seconds <= 3600:
+        raise GaussVaeError(f"a drive lasts 1 to 3600 s, not {seconds:g}")
+    return seconds
 
 
 def where(t: np.ndarray, seconds: float) -> np.ndarray:  # [N] s -> [N, 3] x, y (m), yaw (rad)

@@ -1,0 +1,156 @@
+"""The `gaussvae` command: thin verbs around the package's functions. docs/cli.md describes every one.
+
+Whatever is heavy is imported inside the verbs, so that `gaussvae --help` answers at once. Exit codes: 0, 1 for damage
+that `bank verify` finds, 2 for bad input, with one line on stderr.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from gaussvae_ros.cli import bank, verbs
+from gaussvae_ros.errors import GaussVaeError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    try:
+        args = parser().parse_args(argv)
+        code = args.run(args) or 0
+        sys.stdout.flush()
+        return code
+    except GaussVaeError as error:
+        return _complain(str(error))
+    except BrokenPipeError:  # `gaussvae bank list ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All verbs and options."""
+    top = _Parser(prog="gaussvae", description="A robot's visual memory: camera frames as 2D Gaussian splats.")
+    all_verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
+
+    verb = _verb(all_verbs, "encode", verbs.encode, "an image file to a record file")
+    verb.add_argument("image", metavar="IMAGE")
+    verb.add_argument("-o", "--out", metavar="RECORD", required=True)
+    _quality(verb)
+    _json(verb)
+
+    verb = _verb(all_verbs, "decode", verbs.decode, "a record file to an image file")
+    verb.add_argument("record", metavar="RECORD")
+    _picture(verb)
+    _json(verb)
+
+    verb = _verb(all_verbs, "replay", verbs.replay, "a bag through codec and bank, measured beside JPEG, WebP and AVIF")
+    verb.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
+    verb.add_argument("--topic", metavar="T", help="images to replay; needed when the bag has several image topics")
+    verb.add_argument("--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: TF, else the fullest one")
+    verb.add_argument("--bank", metavar="FILE", help="memory file to add the frames to; default: a temporary one")
+    verb.add_argument("--report", metavar="DIR", help="folder for report.html with pictures and plots")
+    verb.add_argument("--compare", metavar="N", type=int, default=8, help="frames that the peers get too (default 8)")
+    _quality(verb)
+    _json(verb)
+
+    verb = _verb(all_verbs, "evaluate", verbs.evaluate, "rate and distortion on images, beside JPEG, WebP and AVIF")
+    verb.add_argument("images", metavar="IMAGES", nargs="+", help="image files, and folders of them")
+    verb.add_argument("--out", metavar="DIR", required=True, help="folder for report.html, figures and tables")
+    _json(verb)
+
+    verb = _verb(all_verbs, "bench", verbs.bench, "speed and quality on this machine, beside the targets")
+    verb.add_argument("parts", metavar="PART", nargs="*", help="which parts; default: all")
+    _json(verb)
+
+    verb = _verb(all_verbs, "demo", verbs.demo, "a simulated drive, replayed, recalled and reported")
+    verb.add_argument("--out", metavar="DIR", default="demo_out", help="folder for all files (default demo_out)")
+    verb.add_argument("--seconds", metavar="S", type=float, default=30.0, help="length of the drive (default 30)")
+    _json(verb)
+
+    about = "look into a memory file"
+    bank_verbs = all_verbs.add_parser("bank", help=about, description=about).add_subparsers(
+        required=True, metavar="VERB"
+    )
+    verb = _bank_verb(bank_verbs, "info", bank.info, "what the file holds")
+    _json(verb)
+    verb = _bank_verb(bank_verbs, "list", bank.list_, "frames, by stamp")
+    _conditions(verb)
+    _json(verb)
+    verb = _bank_verb(bank_verbs, "recall", bank.recall, "one frame as an image file")
+    which = verb.add_mutually_exclusive_group(required=True)
+    which.add_argument("--id", type=int, metavar="N", help="the frame with this id")
+    which.add_argument("--stamp", type=int, metavar="NS", help="the frame nearest to this stamp, ns")
+    verb.add_argument("--camera", metavar="C", help="with --stamp: only frames of this camera")
+    _picture(verb)
+    _json(verb)
+    verb = _bank_verb(bank_verbs, "export", bank.export, "frames as image files with an index.csv")
+    verb.add_argument("-o", "--out", metavar="DIR", required=True)
+    _conditions(verb)
+    _json(verb)
+    verb = _bank_verb(bank_verbs, "verify", bank.verify, "read every frame; exit code 1 if there is damage")
+    _json(verb)
+    return top
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _verb(verbs: argparse._SubParsersAction, name: str, run: Callable, about: str) -> argparse.ArgumentParser:
+    made = verbs.add_parser(name, help=about, description=about)
+    made.set_defaults(run=run)
+    return made
+
+
+def _bank_verb(verbs: argparse._SubParsersAction, name: str, run: Callable, about: str) -> argparse.ArgumentParser:
+    made = _verb(verbs, name, run, about)
+    made.add_argument("bank", metavar="BANK", help="the memory file")
+    return made
+
+
+def _quality(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--quality", type=float, default=50, metavar="Q", help="0 to 100; 50 (default) is about 2 KB")
+    verb.add_argument(
+        "--effort", choices=("fast", "best"), default="fast", help="camera rate (default), or slow and better"
+    )
+
+
+def _json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="print figures as JSON")
+
+
+def _picture(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("-o", "--out", metavar="IMAGE", required=True, help="PNG, JPEG, WebP, BMP or TIFF, by its ending")
+    verb.add_argument("--size", type=_numbers("x", 2), metavar="WxH", help="px, instead of the frame's own size")
+    verb.add_argument("--roi", type=_numbers(",", 4), metavar="X,Y,W,H", help="only this part of the frame, px")
+
+
+def _conditions(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--after", type=int, metavar="NS", help="stamp, ns, at least")
+    verb.add_argument("--before", type=int, metavar="NS", help="stamp, ns, at most")
+    verb.add_argument("--near", type=float, nargs=3, metavar=("X", "Y", "Z"), help="position, m; needs --radius")
+    verb.add_argument("--radius", type=float, metavar="R", help="m, around --near")
+    verb.add_argument("--camera", metavar="C")
+    verb.add_argument("--session", type=int, metavar="S")
+    verb.add_argument("--label", metavar="L")
+    verb.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
+
+
+def _numbers(separator: str, count: int) -> Callable:
+    def parse(text: str) -> tuple[int, ...]:
+        parts = text.split(separator)
+        if len(parts) != count or not all(part.strip().isdecimal() for part in parts):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {count} whole numbers with {separator!r} between them")
+        return tuple(map(int, parts))
+
+    return parse
+
+
+def _complain(text: str, code: int = 2) -> int:
+    print(f"gaussvae: {' '.join(text.split())}", file=sys.stderr)
+    return code

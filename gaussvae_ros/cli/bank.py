@@ -1,0 +1,92 @@
+"""The verbs of `gaussvae bank`: look into a memory file, take frames out of it."""
+
+import argparse
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from gaussvae_ros.bank import Frame, MemoryBank
+from gaussvae_ros.cli.show import show, table, write_picture
+from gaussvae_ros.errors import GaussVaeError
+
+CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "limit")
+
+
+def info(args: argparse.Namespace) -> None:
+    with _bank(args) as bank:
+        info = bank.info()
+    show(args, info, "\n".join(f"{key}: {value}" for key, value in info.items()))
+
+
+def list_(args: argparse.Namespace) -> None:
+    with _bank(args) as bank:
+        frames = [_facts(f) for f in _found(bank, args)]
+    if args.json:
+        return show(args, frames, "")
+    rows = []
+    for f in frames:
+        size, place = "x".join(map(str, f["size"])), (f["pose"] or [None] * 3)[:3]
+        rows.append([str(f["id"]), str(f["stamp_ns"]), f["camera"], f["session"], size, f["bytes"], f["label"], *place])
+    table(("id", "stamp (ns)", "camera", "session", "size", "bytes", "label", "x (m)", "y (m)", "z (m)"), rows)
+
+
+def recall(args: argparse.Namespace) -> None:
+    with _bank(args) as bank:
+        frame = bank.get(args.id) if args.id is not None else bank.nearest(args.stamp, args.camera)
+    if frame is None:
+        raise GaussVaeError(f"no frame in {args.bank}" + (f" of camera {args.camera}" if args.camera else ""))
+    write_picture(args, frame.data, _facts(frame))
+
+
+def export(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.files import write_file, write_image
+
+    codec, folder, count = FrameCodec(), Path(args.out), 0
+    index = io.StringIO()
+    rows = csv.writer(index)
+    rows.writerow(["file", "id", "stamp_ns", "camera", "session", "label", "x", "y", "z", "qx", "qy", "qz", "qw"])
+    with _bank(args) as bank:
+        folder.mkdir(parents=True, exist_ok=True)
+        for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
+            write_image(folder / f"{f.id:08d}.png", codec.decode(f.data))
+            place = [*f.pose.position, *f.pose.orientation] if f.pose else [""] * 7
+            rows.writerow([f"{f.id:08d}.png", f.id, f.stamp_ns, f.camera, f.session, f.label or "", *place])
+            count += 1
+    write_file(folder / "index.csv", index.getvalue().encode())
+    show(args, {"frames": count, "folder": args.out}, f"{count} frames in {args.out}, listed in index.csv")
+
+
+def verify(args: argparse.Namespace) -> int:
+    with _bank(args) as bank:
+        frames, damages = len(bank), bank.verify()
+    for frame_id, problem in damages if not args.json else ():
+        print(f"{'file' if frame_id is None else f'frame {frame_id}'}: {problem}")
+    show(args, {"frames": frames, "damages": damages}, f"{frames} frames, {f'{len(damages)} damaged' if damages else 'no damage'}")
+    return 1 if damages else 0
+
+
+def _bank(args: argparse.Namespace) -> MemoryBank:
+    return MemoryBank(args.bank, readonly=True)
+
+
+def _found(bank: MemoryBank, args: argparse.Namespace) -> Iterable[Frame]:
+    given = {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
+    return bank.find(**given) if given else bank
+
+
+def _facts(frame: Frame) -> dict:
+    return {
+        "id": frame.id,
+        "stamp_ns": frame.stamp_ns,
+        "camera": frame.camera,
+        "session": frame.session,
+        "size": list(frame.size),
+        "bytes": len(frame.data),
+        "label": frame.label,
+        "pose": [*frame.pose.position, *frame.pose.orientation] if frame.pose else None,
+        "reference": frame.pose.reference if frame.pose else None,
+    }

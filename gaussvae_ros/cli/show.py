@@ -1,0 +1,44 @@
+"""What verbs print and write: JSON or text, tables, pictures."""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+
+
+def show(args: argparse.Namespace, figures: dict | list, text: str) -> None:
+    """Print `figures` as JSON if that was asked for, else `text`."""
+    print(json.dumps(figures) if args.json else text)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under column heads: first column to the left, numbers to the right, None as a dash."""
+    cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for row in cells:
+        first, *rest = row
+        print("  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:]))]).rstrip())
+
+
+def write_picture(args: argparse.Namespace, data: bytes, facts: dict | None = None) -> None:
+    """Decode a record with the size and region of `args` into the file that they name, and say so."""
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.files import image_format, write_image
+
+    image_format(args.out)  # before the codec loads
+    codec = FrameCodec()
+    begun = time.perf_counter()
+    image = codec.decode(data, size=args.size, roi=args.roi)
+    taken = 1e3 * (time.perf_counter() - begun)
+    write_image(args.out, image)
+    height, width = image.shape[:2]
+    figures = {"image": args.out, "width": width, "height": height, "decode_ms": taken, **(facts or {})}
+    show(args, figures, f"{args.out}: {width}x{height} px, decoded in {taken:.1f} ms")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

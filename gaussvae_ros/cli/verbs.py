@@ -1,0 +1,106 @@
+"""The verbs that run the codec: encode, decode, replay, evaluate, bench, demo."""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from gaussvae_ros.cli.show import show, table, write_picture
+from gaussvae_ros.errors import GaussVaeError, RecordError
+
+
+def encode(args: argparse.Namespace) -> None:
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.evaluation.images import read_image
+    from gaussvae_ros.evaluation.metrics import psnr
+    from gaussvae_ros.evaluation.rate_distortion import EQUAL
+    from gaussvae_ros.files import write_file
+
+    image, codec = read_image(args.image), FrameCodec()
+    begun = time.perf_counter()
+    data = codec.encode(image, quality=args.quality, effort=args.effort)
+    taken = 1e3 * (time.perf_counter() - begun)
+    write_file(args.out, data)
+    quality = min(psnr(image, codec.decode(data)), EQUAL)
+    figures = {"record": args.out, "bytes": len(data), "psnr": quality, "encode_ms": taken}
+    show(args, figures, f"{args.out}: {len(data):,} bytes, {quality:.2f} dB, encoded in {taken:.0f} ms")
+
+
+def decode(args: argparse.Namespace) -> None:
+    data = Path(args.record).read_bytes()
+    try:
+        write_picture(args, data)
+    except RecordError as error:
+        raise RecordError(f"{args.record}: {error}") from error
+
+
+def replay(args: argparse.Namespace) -> None:
+    from gaussvae_ros.bags import Bag
+    from gaussvae_ros.bank import MemoryBank
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.replay import replay as run
+
+    if args.compare < 0:
+        raise GaussVaeError(f"--compare must be at least 0, not {args.compare}")
+    with Bag(args.bag) as bag:  # before the codec loads and a memory file appears
+        bag.image_topic(args.topic)
+    with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
+        with MemoryBank(args.bank or Path(folder) / "memory.db") as bank:
+            how = {"quality": args.quality, "effort": args.effort, "compare": args.compare, "report_dir": args.report}
+            result = run(args.bag, FrameCodec(), bank, args.topic, args.pose_topic, **how)
+    _show_replay(args, {**result, "bank": args.bank})
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.evaluation.evaluate import evaluate as run
+    from gaussvae_ros.evaluation.images import find_images
+
+    find_images(args.images)  # before the codec loads
+    summary = run(args.images, args.out, FrameCodec())
+    if not args.json:
+        measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
+        rows = []
+        for m in summary["means"]:
+            rows.append([f"{m['tier']}, {m['effort']}, {m['quality']:g}", *(m[name] for name in measures)])
+        table(("setting", "codec", "bytes", "PSNR (dB)", "SSIM", "MS-SSIM"), rows)
+        rows = [[f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]] for d in summary["bjontegaard"]]
+        table(("", "BD-rate (%)", "BD-PSNR (dB)"), rows)
+    show(args, summary, f"Report: {Path(args.out) / 'report.html'}")
+
+
+def bench(args: argparse.Namespace) -> None:
+    from gaussvae_ros.bench import run
+
+    rows = run(args.parts)
+    if args.json:
+        return show(args, rows, "")
+    table(
+        ("", "value", "unit", "target", "reference"),
+        [[r["name"], r["value"], r["unit"], r["target"], r["reference"]] for r in rows],
+    )
+
+
+def demo(args: argparse.Namespace) -> None:
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.demo import demo as run
+
+    say = (lambda line: print(line, file=sys.stderr)) if args.json else print
+    _show_replay(args, run(FrameCodec(), args.out, args.seconds, say))
+
+
+def _show_replay(args: argparse.Namespace, result: dict) -> None:
+    from gaussvae_ros.replay import COLUMNS, as_rows
+
+    if args.json:
+        return show(args, result, "")
+    for problem in result["problems"]:
+        print(f"gaussvae: {problem}", file=sys.stderr)
+    if result["skipped"] > len(result["problems"]):
+        print(f"gaussvae: {result['skipped']} frames were skipped, the first are listed", file=sys.stderr)
+    where = f"poses from {result['poses']}" if result["poses"] else "no poses"
+    print(f"{result['topic']}: {result['frames']} frames, {result['span_s']:.1f} s, {where}")
+    table(COLUMNS, as_rows(result))
+    if result["report"]:
+        print(f"Report: {result['report']}")

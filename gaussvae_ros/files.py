@@ -1,0 +1,64 @@
+"""Files written whole or not at all."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from gaussvae_ros.errors import ImageError
+
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+
+
+def write_file(path: str | Path, data: bytes) -> None:
+    """Write a file beside its place and move it there, so that nobody sees half of it.
+
+    Raises:
+        OSError: the place cannot be written, or the disk is full; an older file is still there, whole.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(21, "is a folder", str(path))
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write a picture, uint8 [H, W, 3] RGB or [H, W], in the format that the name's ending says.
+
+    Raises:
+        ImageError: an ending that is not in FORMATS.
+        OSError: as `write_file`.
+    """
+    kind = image_format(path)
+    out = io.BytesIO()
+    Image.fromarray(image).save(out, kind, quality=95)
+    write_file(path, out.getvalue())
+
+
+def image_format(path: str | Path) -> str:
+    """The picture format of a file name, by its ending.
+
+    Raises:
+        ImageError: an ending that is not in FORMATS.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise ImageError(f"{path}: cannot tell the picture's format, end the name in one of {', '.join(FORMATS)}")
+    return FORMATS[suffix]
