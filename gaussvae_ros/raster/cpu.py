@@ -33,7 +33,7 @@ def forward(
     canvas = planes(size)
     image = np.empty((size[1], size[0], params.shape[1] - 5), np.float32)
     with lock:
-        _draw(*_split(params), canvas, size[0])
+        draw(*_split(params), canvas, size[0])
         _normalise(canvas, image)
     return image
 
@@ -50,7 +50,7 @@ def backward(
     if grad.shape[2] == 1:
         upstream = upstream / np.float32(3)  # the three equal channels that stand for one share its gradient
     with lock:
-        _draw(geometry, colour, canvas, size[0])
+        draw(geometry, colour, canvas, size[0])
         _to_gradient(canvas, upstream)
         _gather(geometry, colour, canvas, size[0], moments)
     return _chain(params, geometry, moments)
@@ -125,7 +125,8 @@ def gather_splat(g, c, canvas, width, out):
 
 
 @njit(parallel=True, cache=True)
-def _draw(geometry, colour, canvas, width):
+def draw(geometry, colour, canvas, width):
+    """Sum splats into a canvas (weight, r, g, b). The caller holds `lock`."""
     height = canvas.shape[0]
     for band in prange((height + BAND - 1) // BAND):
         draw_band(geometry, colour, canvas, width, band * BAND, min(height, (band + 1) * BAND))

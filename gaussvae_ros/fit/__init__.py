@@ -1,0 +1,127 @@
+"""Image to splats: seeds where the picture is busy, then gradient descent over a pyramid, with useless splats moved.
+
+    from gaussvae_ros.fit import fit
+    splats = fit(image, n=512, effort="fast")
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from gaussvae_ros.errors import ImageError
+from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.fit.reseeding import reseed
+from gaussvae_ros.fit.seeding import seed_splats
+from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
+
+MIN_SPLATS, MAX_SPLATS = 32, 8192
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a fit spends its steps.
+
+    A level is named by its resolution in pixels per splat, since that is what a splat can resolve: the steps that
+    512 splats need on 160x120 are those that 2048 need on 320x240. No level is larger than the image.
+    """
+
+    levels: tuple[tuple[float, int], ...]  # (pixels per splat, steps), coarse to fine
+    share: float = 0.0  # of the splats that each re-seeding moves
+    every: int = 15  # steps between two re-seedings
+    until: float = 0.6  # share of all steps after which splats stay
+    last: float = 0.02  # learning rate of the last step relative to the first, on a cosine
+
+
+EFFORTS = {
+    "fast": Plan(((37.5, 60), (150, 20)), share=0.1, every=10, last=0.34),
+    "best": Plan(((37.5, 60), (150, 440), (600, 100)), share=0.05, every=25, until=0.75),
+}
+
+
+def fit(
+    image: np.ndarray,  # uint8 [H, W, 3] RGB or [H, W] mono
+    n: int = 512,
+    effort: str = "fast",
+    seed: int = 0,
+) -> Splats:
+    """Fit `n` splats to an image; the same arguments give the same splats.
+
+    Args:
+        effort: "fast" for a camera's rate (tens of milliseconds), "best" for the highest PSNR (about a second).
+
+    Returns:
+        Splats of the image's own size, in canonical form, with 3 colours or (mono) 1.
+
+    Raises:
+        ImageError: not such an image.
+        ValueError: `n` or `effort` out of range.
+    """
+    check_image(image)
+    if not MIN_SPLATS <= n <= MAX_SPLATS:
+        raise ValueError(f"a fit has {MIN_SPLATS} to {MAX_SPLATS} splats, not {n}")
+    if effort not in EFFORTS:
+        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
+    state = descend(image, n, EFFORTS[effort], seed)
+    return to_splats(state, (image.shape[1], image.shape[0]), 3 if image.ndim == 3 else 1)
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ImageError unless `image` is uint8 [H, W, 3] or [H, W] with at least one pixel."""
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"an image is a numpy array, not {type(image).__name__}")
+    if image.dtype != np.uint8:
+        raise ImageError(f"an image is uint8 (0 to 255), not {image.dtype}")
+    if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] != 3:
+        raise ImageError(f"an image is [H, W, 3] RGB or [H, W] mono, not {list(image.shape)}")
+    if not image.size:
+        raise ImageError(f"the image is empty: {list(image.shape)}")
+
+
+def descend(image: np.ndarray, n: int, plan: Plan, seed: int = 0) -> Descent:
+    """Run a plan on a checked image; returns the descent's state in pixels of that image."""
+    size = image.shape[1], image.shape[0]
+    rng = np.random.default_rng(seed)
+    total = sum(steps for _, steps in plan.levels)
+    rates = plan.last + (1 - plan.last) * 0.5 * (1 + np.cos(np.pi * np.arange(total) / total))
+    first = scaled(image, n * EFFORTS["fast"].levels[0][0])
+    state, at, done = Descent(*seed_splats(first, n, rng)), first.shape[1::-1], 0
+    for pixels, steps in plan.levels:
+        target = scaled(image, n * pixels)
+        state.rescale(target.shape[1] / at[0], target.shape[0] / at[1])
+        at, end = target.shape[1::-1], done + steps
+        while done < end:
+            stop = min(end, (done // plan.every + 1) * plan.every)
+            state.run(target, rates[done:stop])
+            done = stop
+            if plan.share and done % plan.every == 0 and done <= plan.until * total:
+                reseed(state, target, plan.share)
+    state.rescale(size[0] / at[0], size[1] / at[1])
+    return state
+
+
+def scaled(image: np.ndarray, pixels: float) -> np.ndarray:  # [h, w, 3] float32, 0 to 1
+    """The image, area-averaged to about `pixels` pixels where it has more, as the descent takes it."""
+    height, width = image.shape[:2]
+    factor = min(1.0, np.sqrt(pixels / (width * height)))
+    if factor < 1:
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    if image.ndim == 2:
+        image = np.repeat(image[..., None], 3, axis=2)
+    return image.astype(np.float32) / np.float32(255)
+
+
+def to_splats(state: Descent, size: tuple[int, int], channels: int) -> Splats:
+    """A descent's splats in canonical form, for an image of `size` (w, h) px."""
+    g = state.geometry
+    yy = g[:, 4] ** 2
+    xx, xy = g[:, 2] ** 2 + g[:, 3] ** 2 * yy, g[:, 3] * yy
+    params = np.empty((len(g), 5 + channels), np.float32)
+    params[:, :2] = g[:, :2]
+    params[:, THETA] = 0.5 * np.arctan2(2 * xy, xx - yy)
+    mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    params[:, LOG_S1] = 0.5 * np.log(mean + spread)
+    params[:, LOG_S2] = np.log(g[:, 2] * g[:, 4]) - params[:, LOG_S1]  # from the determinant: exact on thin splats
+    params[:, 5:] = state.colour[:, :channels]
+    return Splats(params, size).canonical()

@@ -1,0 +1,132 @@
+"""Gradient descent on splats: Adam in each splat's own whitened frame, compiled as one loop.
+
+A step moves a splat's mean by L delta and its covariance from L L' to L exp(M) L', where L is the root of its
+covariance, and Adam (Kingma and Ba 2015) runs on delta (2 numbers), M (3) and the colour (3). This is the natural
+gradient's coordinate system for a Gaussian (as in CMA-ES and NES, Glasmachers et al. 2010): one learning rate fits
+large, small and thin splats alike, none can leave the positive definite cone, and round splats have no undefined angle.
+"""
+
+import math
+
+import numpy as np
+from numba import get_num_threads, njit, prange
+
+from gaussvae_ros.raster import BACKGROUND, EPS
+from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, lock, planes
+
+BETA1, BETA2 = np.float32(0.7), np.float32(0.86)  # short memories: a fit has few steps, and no noise to average out
+RATES = np.array([0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32)  # delta, M (dimensionless), colour
+MIN_SIGMA = 0.3  # px; thinner than the pixel grid can show
+
+
+class Descent:
+    """The state of a descent: splats as geometry [N, 5] (see raster.cpu) and colour [N, 3], and Adam's two moments."""
+
+    def __init__(self, geometry: np.ndarray, colour: np.ndarray):
+        self.geometry = geometry  # [N, 5] float64, px of the level at hand
+        self.colour = colour  # [N, 3] float32
+        self.first = np.zeros((len(geometry), 8), np.float32)
+        self.second = np.zeros((len(geometry), 8), np.float32)
+        self.count = 0  # steps taken
+
+    def rescale(self, sx: float, sy: float) -> None:
+        """Go to a level whose pixels are 1 / sx, 1 / sy as large."""
+        self.geometry *= np.array([sx, sy, sx, sx / sy, sy])
+
+    def run(self, target: np.ndarray, rates: np.ndarray) -> float:
+        """Take one step per entry of `rates` (multiples of RATES) towards `target` [h, w, 3] float32 in 0 to 1.
+
+        Returns the mean squared error before the last step.
+        """
+        canvas = planes((target.shape[1], target.shape[0]))
+        steps = rates.astype(np.float32)[:, None] * RATES
+        with lock:
+            error = _descend(self.geometry, self.colour, self.first, self.second, target, canvas, steps, self.count)
+        self.count += len(rates)
+        return error
+
+
+@njit(parallel=True, fastmath={"contract"}, cache=True)
+def _descend(geometry, colour, first, second, target, canvas, rates, count):
+    """Steps with `rates` [steps, 8], of which `count` came before; returns the last mean squared error."""
+    height, width = target.shape[:2]
+    bands, workers = (height + BAND - 1) // BAND, get_num_threads()
+    errors = np.zeros(bands)
+    per_splat = np.float32(len(geometry) / (height * width))  # makes gradients alike on every level
+    for step in range(len(rates)):
+        for worker in prange(workers):
+            for band in range(worker, bands, workers):
+                r0, r1 = band * BAND, min(height, (band + 1) * BAND)
+                draw_band(geometry, colour, canvas, width, r0, r1)
+                errors[band] = _residual(canvas, target, r0, r1)
+        unbias1 = np.float32(1 / (1 - BETA1 ** (count + step + 1)))
+        unbias2 = np.float32(1 / (1 - BETA2 ** (count + step + 1)))
+        for worker in prange(workers):
+            moments, grad = np.empty(8, np.float32), np.empty(8, np.float32)
+            for i in range(worker, len(geometry), workers):
+                gather_splat(geometry[i], colour[i], canvas, width, moments)
+                _whiten(geometry[i], moments, grad)
+                for k in range(8):
+                    g = grad[k] * per_splat
+                    m = BETA1 * first[i, k] + (np.float32(1) - BETA1) * g
+                    v = BETA2 * second[i, k] + (np.float32(1) - BETA2) * g * g
+                    first[i, k], second[i, k] = m, v
+                    grad[k] = -rates[step, k] * m * unbias1 / (math.sqrt(v * unbias2) + np.float32(1e-9))
+                _move(geometry[i], colour[i], grad)
+    return errors.sum() / (height * width * 3)
+
+
+@njit(inline="always")
+def _residual(canvas, target, r0, r1):
+    """Turn sums (weight, r, g, b) of rows r0 to r1 into (s, g_r, g_g, g_b) of half the squared error; return that error."""
+    width = target.shape[1]
+    total = 0.0
+    for y in range(r0, r1):
+        weight, red, green, blue = canvas[y, 0], canvas[y, 1], canvas[y, 2], canvas[y, 3]
+        error = np.float32(0)
+        for x in range(width):
+            scale = np.float32(1) / (weight[x] + np.float32(EPS))
+            r = (red[x] + np.float32(EPS * BACKGROUND)) * scale
+            g = (green[x] + np.float32(EPS * BACKGROUND)) * scale
+            b = (blue[x] + np.float32(EPS * BACKGROUND)) * scale
+            dr, dg, db = r - target[y, x, 0], g - target[y, x, 1], b - target[y, x, 2]
+            error += dr * dr + dg * dg + db * db
+            red[x], green[x], blue[x] = dr * scale, dg * scale, db * scale
+            weight[x] = (dr * r + dg * g + db * b) * scale
+        canvas[y, :, width:] = 0
+        total += error
+    return total
+
+
+@njit(inline="always")
+def _whiten(g, moments, grad):
+    """Moments of one splat (see _simd.MOMENTS) into the gradient by delta, M and colour.
+
+    q = z'z falls by 2 z' delta when the mean moves by L delta and by z' M z when the covariance grows by M.
+    """
+    a, b = np.float32(1 / g[2]), np.float32(1 / g[4])
+    grad[0], grad[1] = moments[0] * a, moments[1] * b
+    grad[2] = np.float32(0.5) * moments[2] * a * a
+    grad[3] = moments[3] * a * b
+    grad[4] = np.float32(0.5) * moments[4] * b * b
+    grad[5], grad[6], grad[7] = moments[5], moments[6], moments[7]
+
+
+@njit(inline="always")
+def _move(g, c, step):
+    """Move one splat by `step` = (delta, M, colour), M through the second order of its exponential."""
+    lxx, shear, lyy = g[2], g[3], g[4]
+    g[0] += lxx * step[0] + shear * lyy * step[1]
+    g[1] += lyy * step[1]
+    m11, m12, m22 = step[2], step[3], step[4]
+    e11 = 1 + m11 + (m11 * m11 + m12 * m12) / 2
+    e12 = m12 + m12 * (m11 + m22) / 2
+    e22 = 1 + m22 + (m22 * m22 + m12 * m12) / 2
+    u22 = math.sqrt(e22)  # upper triangular root of exp(M)
+    u12 = e12 / u22
+    u11 = math.sqrt(max(e11 - u12 * u12, 1e-4))
+    g[3] = (lxx * u12 + shear * lyy * u22) / (lyy * u22)
+    g[2] = max(lxx * u11, MIN_SIGMA)
+    g[4] = max(lyy * u22, MIN_SIGMA)
+    for k in range(3):
+        c[k] += step[5 + k]
