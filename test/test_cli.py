@@ -245,3 +245,25 @@ def test_demo(tmp_path, capsys, monkeypatch):
         assert Image.open(tmp_path / "out" / f"recalled_by_{how}.png").size == (640, 480)
     with MemoryBank(tmp_path / "out" / "memory.db", readonly=True) as bank:
         assert len(bank) == 20 and all(f.pose.reference == "odom" for f in bank)
+
+
+@pytest.mark.skipif(not (ROOT / "gaussvae_ros" / "codec.py").exists(), reason="the codec is not there yet")
+def test_the_real_codec_in_a_process_of_its_own(tmp_path, image):
+    """Encode, decode, replay, recall: what a user types, nothing replaced."""
+
+    def gaussvae(*argv: object) -> dict:
+        program = "import sys; from gaussvae_ros.cli import main; sys.exit(main())"
+        command = [sys.executable, "-c", program, *map(str, argv), "--json"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0 and done.stderr == "", done.stderr
+        return json.loads(done.stdout)
+
+    record, bank = tmp_path / "frame.gsv", tmp_path / "real.db"
+    assert gaussvae("encode", image, "-o", record)["bytes"] == record.stat().st_size
+    assert gaussvae("decode", record, "-o", tmp_path / "back.png", "--size", "32x24")["width"] == 32
+    maker = BagMaker("bag")
+    for i in range(2):
+        maker.jpeg("/cam", START + i * STEP, np.asarray(Image.open(image)))
+    figures = gaussvae("replay", maker.write(tmp_path), "--bank", bank, "--compare", 0)
+    assert figures["frames"] == 2 and figures["psnr"] > 20
+    assert gaussvae("bank", "recall", bank, "--stamp", START, "-o", tmp_path / "r.png")["id"] == figures["first_id"]

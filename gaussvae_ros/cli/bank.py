@@ -65,7 +65,11 @@ def verify(args: argparse.Namespace) -> int:
         frames, damages = len(bank), bank.verify()
     for frame_id, problem in damages if not args.json else ():
         print(f"{'file' if frame_id is None else f'frame {frame_id}'}: {problem}")
-    show(args, {"frames": frames, "damages": damages}, f"{frames} frames, {f'{len(damages)} damaged' if damages else 'no damage'}")
+    show(
+        args,
+        {"frames": frames, "damages": damages},
+        f"{frames} frames, {f'{len(damages)} damaged' if damages else 'no damage'}",
+    )
     return 1 if damages else 0
 
 
