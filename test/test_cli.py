@@ -153,6 +153,8 @@ def test_bank_verify_says_what_is_damaged(memory, capsys):
     data = Path(memory).read_bytes()
     at = data.index(JpegCodec().encode(np.full((48, 64, 3), 80, np.uint8))) + 200
     Path(memory).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    code, out, err = run(capsys, "bank", "list", memory)
+    assert code == 0 and len(out.splitlines()) == 4 and "frame 3" in err  # the damaged one is named, the others come
     code, out, _ = run(capsys, "bank", "verify", memory)
     assert code == 1 and out.startswith("frame 3: ") and out.endswith("4 frames, 1 damaged\n")
     assert [d[0] for d in json.loads(run(capsys, "bank", "verify", memory, "--json")[1])["damages"]] == [3]

@@ -5,6 +5,7 @@ that `bank verify` finds, 2 for bad input, with one line on stderr.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -15,10 +16,14 @@ from gaussvae_ros.errors import GaussVaeError
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    warnings = _Warnings()
+    logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
         args = parser().parse_args(argv)
         code = args.run(args) or 0
         sys.stdout.flush()
+        for text in warnings.texts:
+            _complain(text)
         return code
     except GaussVaeError as error:
         return _complain(str(error))
@@ -26,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _complain(f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error))
+        return _complain(
+            f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error.strerror or str(error)
+        )
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
 
@@ -94,6 +101,17 @@ def parser() -> argparse.ArgumentParser:
     verb = _bank_verb(bank_verbs, "verify", bank.verify, "read every frame; exit code 1 if there is damage")
     _json(verb)
     return top
+
+
+class _Warnings(logging.Handler):
+    """Keeps what the package logs, such as damaged frames, for the end: an error that stops the verb says it all."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(record.getMessage())
 
 
 class _Parser(argparse.ArgumentParser):
