@@ -41,16 +41,20 @@ class Descent:
         canvas = planes((target.shape[1], target.shape[0]))
         steps = rates.astype(np.float32)[:, None] * RATES
         with lock:
-            error = _descend(self.geometry, self.colour, self.first, self.second, target, canvas, steps, self.count)
+            moments, workers = (self.first, self.second), get_num_threads()
+            error = _descend(self.geometry, self.colour, *moments, target, canvas, steps, self.count, workers)
         self.count += len(rates)
         return error
 
 
 @njit(parallel=True, fastmath={"contract"}, cache=True)
-def _descend(geometry, colour, first, second, target, canvas, rates, count):
-    """Steps with `rates` [steps, 8], of which `count` came before; returns the last mean squared error."""
+def _descend(geometry, colour, first, second, target, canvas, rates, count, workers):
+    """Steps with `rates` [steps, 8], after `count` others; returns the last mean squared error.
+
+    `workers` is an argument because numba cannot cache a function that asks for the number of threads.
+    """
     height, width = target.shape[:2]
-    bands, workers = (height + BAND - 1) // BAND, get_num_threads()
+    bands = (height + BAND - 1) // BAND
     errors = np.zeros(bands)
     per_splat = np.float32(len(geometry) / (height * width))  # makes gradients alike on every level
     for step in range(len(rates)):
@@ -72,7 +76,7 @@ def _descend(geometry, colour, first, second, target, canvas, rates, count):
                     v = BETA2 * second[i, k] + (np.float32(1) - BETA2) * g * g
                     first[i, k], second[i, k] = m, v
                     grad[k] = -rates[step, k] * m * unbias1 / (math.sqrt(v * unbias2) + np.float32(1e-9))
-                _move(geometry[i], colour[i], grad)
+                _move(geometry[i], colour[i], grad, width, height)
     return errors.sum() / (height * width * 3)
 
 
@@ -113,11 +117,14 @@ def _whiten(g, moments, grad):
 
 
 @njit(inline="always")
-def _move(g, c, step):
-    """Move one splat by `step` = (delta, M, colour), M through the second order of its exponential."""
+def _move(g, c, step, width, height):
+    """Move one splat by `step` = (delta, M, colour), M through the second order of its exponential.
+
+    Centres stay in the picture: there a position has a bounded range to be coded in, and no splat is lost outside.
+    """
     lxx, shear, lyy = g[2], g[3], g[4]
-    g[0] += lxx * step[0] + shear * lyy * step[1]
-    g[1] += lyy * step[1]
+    g[0] = min(max(g[0] + lxx * step[0] + shear * lyy * step[1], 0.0), float(width))
+    g[1] = min(max(g[1] + lyy * step[1], 0.0), float(height))
     m11, m12, m22 = step[2], step[3], step[4]
     e11 = 1 + m11 + (m11 * m11 + m12 * m12) / 2
     e12 = m12 + m12 * (m11 + m22) / 2
