@@ -33,7 +33,7 @@ def forward(
     canvas = planes(size)
     image = np.empty((size[1], size[0], params.shape[1] - 5), np.float32)
     with lock:
-        draw(*_split(params), canvas, size[0])
+        draw(*split(params), canvas, size[0])
         _normalise(canvas, image)
     return image
 
@@ -44,7 +44,7 @@ def backward(
     grad: np.ndarray,  # [h, w, C] gradient of a loss by the rendered image
 ) -> np.ndarray:  # [N, 5 + C] float32
     """Gradient of that loss by the splats' parameters."""
-    geometry, colour = _split(params)
+    geometry, colour = split(params)
     canvas, moments = planes(size), np.zeros((len(params), MOMENTS), np.float32)
     upstream = np.ascontiguousarray(np.broadcast_to(grad, (*grad.shape[:2], 3)), np.float32)
     if grad.shape[2] == 1:
@@ -56,7 +56,7 @@ def backward(
     return _chain(params, geometry, moments)
 
 
-def _split(params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def split(params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Parameters [N, 5 + C] as the kernels take them: geometry [N, 5] and colours [N, 3] (mono as three equal ones)."""
     p = params.astype(np.float64)
     c, s = np.cos(p[:, 4]), np.sin(p[:, 4])
@@ -105,10 +105,11 @@ def end_row(g, high):
 
 
 @njit(inline="always")
-def draw_band(geometry, colour, canvas, width, r0, r1):
-    """Sum all splats into rows r0 to r1 of the canvas."""
-    canvas[r0:r1] = 0
-    address, stride = canvas.ctypes.data, canvas.shape[2]
+def draw_band(geometry, colour, canvas, width, r0, r1, top=0):
+    """Sum all splats into rows r0 to r1 of a canvas that begins with row `top` of the picture."""
+    canvas[r0 - top : r1 - top] = 0
+    stride = canvas.shape[2]
+    address = canvas.ctypes.data - top * stride * 16  # four float32 a pixel
     for i in range(len(geometry)):
         g, c = geometry[i], colour[i]
         y0, y1 = first_row(g, r0), end_row(g, r1)
