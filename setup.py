@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["gaussvae_ros", "gaussvae_ros.*"]),
-    package_data={"gaussvae_ros": ["*.npz"]},
+    package_data={"gaussvae_ros": ["entropy/*.json"]},
     install_requires=[
         "constriction",
         "matplotlib",

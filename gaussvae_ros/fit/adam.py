@@ -33,22 +33,27 @@ class Descent:
         """Go to a level whose pixels are 1 / sx, 1 / sy as large."""
         self.geometry *= np.array([sx, sy, sx, sx / sy, sy])
 
-    def run(self, target: np.ndarray, rates: np.ndarray) -> float:
-        """Take one step per entry of `rates` (multiples of RATES) towards `target` [h, w, 3] float32 in 0 to 1.
-
-        Returns the mean squared error before the last step.
-        """
+    def run(
+        self,
+        target: np.ndarray,  # [h, w, 3] float32, 0 to 1
+        rates: np.ndarray,  # [steps] multiples of RATES
+        free: np.ndarray | None = None,  # [8] 1 or 0: which of delta, M and colour may move (default: all)
+        keep_size: bool = False,  # hold the area of every splat (the trace of M is zero)
+    ) -> float:
+        """Take one step towards `target` per entry of `rates`; returns the mean squared error before the last."""
         canvas = planes((target.shape[1], target.shape[0]))
-        steps = rates.astype(np.float32)[:, None] * RATES
+        steps = rates.astype(np.float32)[:, None] * (RATES if free is None else RATES * free.astype(np.float32))
         with lock:
             moments, workers = (self.first, self.second), get_num_threads()
-            error = _descend(self.geometry, self.colour, *moments, target, canvas, steps, self.count, workers)
+            error = _descend(
+                self.geometry, self.colour, *moments, target, canvas, steps, self.count, workers, keep_size
+            )
         self.count += len(rates)
         return error
 
 
 @njit(parallel=True, fastmath={"contract"}, cache=True)
-def _descend(geometry, colour, first, second, target, canvas, rates, count, workers):
+def _descend(geometry, colour, first, second, target, canvas, rates, count, workers, keep_size):
     """Steps with `rates` [steps, 8], after `count` others; returns the last mean squared error.
 
     `workers` is an argument because numba cannot cache a function that asks for the number of threads.
@@ -76,6 +81,8 @@ def _descend(geometry, colour, first, second, target, canvas, rates, count, work
                     v = BETA2 * second[i, k] + (np.float32(1) - BETA2) * g * g
                     first[i, k], second[i, k] = m, v
                     grad[k] = -rates[step, k] * m * unbias1 / (math.sqrt(v * unbias2) + np.float32(1e-9))
+                if keep_size:
+                    grad[2], grad[4] = (grad[2] - grad[4]) / 2, (grad[4] - grad[2]) / 2
                 _move(geometry[i], colour[i], grad, width, height)
     return errors.sum() / (height * width * 3)
 

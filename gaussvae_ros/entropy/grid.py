@@ -1,0 +1,130 @@
+"""What a record can say: splats on a grid whose steps follow each splat's own size.
+
+An error of a splat's shape, relative to that shape, hurts the picture in proportion to about size^0.84, an error of its
+colour to size^1.7 (measured on fits; size is sqrt(s1 s2)). Steps that are optimal at one slope therefore shrink with
+size, for shape like 1 / u and for colour like 1 / u^2, where u = (size / mean distance of splats)^0.42: large splats are
+stored finely, small ones coarsely. With u coded in even steps, its own precision follows the same law.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gaussvae_ros.entropy import cells
+from gaussvae_ros.splats import Splats
+
+POWER = 0.42
+TYPICAL = 0.54  # u of a typical splat
+SIZES, ASPECTS, ANGLES, SHIFTS = 80, 48, 64, 64  # most values of each kind; indices start at 0
+COLOURS = 128  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
+
+# Steps of a typical splat at precision 1, found by search for the lowest rate at equal loss
+SIZE_STEP, ASPECT_STEP, ANGLE_STEP, SHIFT_STEP, COLOUR_STEP = 0.22, 0.27, 0.27, 0.19, 0.05
+
+# An orthonormal basis of colour: light, red against blue, green against both. Errors in it add up as they do in RGB.
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+
+
+@dataclass
+class Grid:
+    """Integer splats, rows in Z-order of their cells. Arrays are [N] int64, `colour` [N, 1 or 3]."""
+
+    size: tuple[int, int]  # (w, h) px
+    precision: int  # index of the record's step factor, see `factor`
+    cell: np.ndarray
+    scale: np.ndarray  # 0..SIZES-1: u in steps
+    aspect: np.ndarray  # 0..ASPECTS-1: log(s1 / s2) in steps
+    angle: np.ndarray  # 0..angles-1: theta in steps of pi / angles
+    shift: np.ndarray  # [N, 2] position inside the cell, 0..shifts-1
+    colour: np.ndarray
+
+
+def factor(precision: int) -> float:
+    """Step factor of a precision index 0..255: 2^(1/8) each, 1 at 128; by multiplication alone, so exact everywhere."""
+    root = (1.0, 1.0905077326652577, 1.189207115002721, 1.2968395546510096)
+    root += tuple(r * 1.4142135623730951 for r in root)
+    whole, part = divmod(precision - 128, 8)
+    return root[part] * 2.0**whole
+
+
+def relative_size(scale: np.ndarray, precision: int) -> np.ndarray:
+    """u [N] over that of a typical splat."""
+    return (scale + 1) * (SIZE_STEP * POWER * factor(precision))
+
+
+def scale_index(log_size: np.ndarray, size: tuple[int, int], n: int, precision: int) -> np.ndarray:
+    """Nearest scale index [N] to log(sqrt(s1 s2)) [N], s in px."""
+    u = np.exp(POWER * (log_size - unit(size, n))) / TYPICAL
+    return np.clip(np.round(u / (SIZE_STEP * POWER * factor(precision))) - 1, 0, SIZES - 1).astype(np.int64)
+
+
+def unit(size: tuple[int, int], n: int) -> float:
+    """Log of the mean distance of `n` splats, px."""
+    return 0.5 * float(np.log(size[0] * size[1] / n))
+
+
+def log_size(scale: np.ndarray, size: tuple[int, int], precision: int) -> np.ndarray:
+    """log sqrt(s1 s2) [N], s in px, that scale indices stand for."""
+    return np.log(relative_size(scale, precision) * TYPICAL) / POWER + unit(size, len(scale))
+
+
+def shape_step(scale: np.ndarray, precision: int) -> np.ndarray:
+    """Relative precision [N] of a splat's shape and position, in units of the typical steps."""
+    return factor(precision) / relative_size(scale, precision)
+
+
+def colour_step(scale: np.ndarray, precision: int) -> np.ndarray:
+    """Step [N] of a splat's colour, 1 = full range."""
+    u = relative_size(scale, precision)
+    return np.maximum(COLOUR_STEP * factor(precision) / (u * u), 1.75 / COLOURS)  # light spans sqrt(3)
+
+
+def angles(scale: np.ndarray, aspect: np.ndarray, precision: int) -> np.ndarray:
+    """How many angles [N] a splat can take: turning by t changes it like 2 sinh(log(s1 / s2)) t, so a round one has one."""
+    k = shape_step(scale, precision)
+    return np.clip(np.round(2 * np.pi / ANGLE_STEP * np.sinh(aspect * k * ASPECT_STEP) / k), 1, ANGLES).astype(np.int64)
+
+
+def shape(scale, aspect, angle, size, precision) -> np.ndarray:  # geometry [N, 3]: lxx (px), shear, lyy (px)
+    """The shapes that indices [N] stand for."""
+    middle = log_size(scale, size, precision)
+    half = aspect * shape_step(scale, precision) * ASPECT_STEP / 2
+    theta = angle * np.pi / angles(scale, aspect, precision)
+    v1, v2 = np.exp(2 * (middle + half)), np.exp(2 * (middle - half))
+    c, s = np.cos(theta), np.sin(theta)
+    yy = s * s * v1 + c * c * v2
+    return np.stack([np.exp(2 * middle) / np.sqrt(yy), c * s * (v1 - v2) / yy, np.sqrt(yy)], 1)
+
+
+def shifts(scale, shapes, size, precision) -> np.ndarray:  # [N, 2] for x and y
+    """Into how many parts a cell's sides are cut for each splat."""
+    _, side = cells.corner(np.zeros(0, np.int64), size, len(scale))
+    step = shape_step(scale, precision)[:, None] * SHIFT_STEP * shapes[:, [0, 2]]
+    return np.clip(np.ceil(side / step), 1, SHIFTS).astype(np.int64)
+
+
+def positions(cell, shift, parts, size) -> np.ndarray:  # [N, 2] px
+    """Centres of the parts of cells that splats lie in."""
+    corner, side = cells.corner(cell, size, len(cell))
+    return corner + (shift + 0.5) * (side / parts)
+
+
+def to_splats(g: Grid) -> Splats:
+    """The splats that a record decodes to, in canonical form."""
+    placed = geometry(g)
+    colour = g.colour * colour_step(g.scale, g.precision)[:, None]
+    channels = colour.shape[1]
+    rgb = colour @ OPPONENT[:channels] + 0.5
+    half = g.aspect * shape_step(g.scale, g.precision) * ASPECT_STEP / 2
+    middle = log_size(g.scale, g.size, g.precision)
+    theta = g.angle * np.pi / angles(g.scale, g.aspect, g.precision)
+    params = np.concatenate([placed[:, :2], np.stack([middle + half, middle - half, theta], 1), rgb], 1)
+    return Splats(params[:, : 5 + channels].astype(np.float32), g.size).canonical()
+
+
+def geometry(g: Grid) -> np.ndarray:  # [N, 5] as in raster.cpu
+    """Centres and shapes on the g."""
+    shapes = shape(g.scale, g.aspect, g.angle, g.size, g.precision)
+    parts = shifts(g.scale, shapes, g.size, g.precision)
+    xy = positions(g.cell, g.shift, parts, g.size)
+    return np.concatenate([xy, shapes], 1)

@@ -1,0 +1,158 @@
+"""A fit onto the grid of a record, with what is not yet on the grid re-fitted after each group.
+
+Sizes first, then thinness and angles, then positions, each followed by a short descent of the rest. Colours come last:
+with the geometry fixed they are a linear least-squares problem, so they take up what the groups before left over, and
+its exact solution is rounded splat by splat, each carrying the error of those before (Babai's nearest plane, 1986; the
+same step as GPTQ's), then improved one number at a time against error plus rate.
+"""
+
+import numpy as np
+from numba import njit
+
+from gaussvae_ros.entropy import cells, grid, stream
+from gaussvae_ros.entropy.grid import Grid
+from gaussvae_ros.fit import EFFORTS, descend, scaled
+from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
+
+STEPS = {"fast": (6, 150.0), "best": (40, 600.0)}  # descent steps after each group, pixels per splat
+PRECISION = 128
+RATE = 0.5  # of the fit's learning rate, falling to zero within each group
+
+
+def encode_splats(image: np.ndarray, n: int, effort: str, seed: int = 0) -> bytes:
+    """Fit, quantise and code: the payload of a record of `n` splats of a checked `image`, uint8 [H, W, 3] or [H, W]."""
+    return stream.write(quantise(image, descend(image, n, EFFORTS[effort], seed), PRECISION, effort))
+
+
+def quantise(
+    image: np.ndarray,  # uint8 [H, W, 3] or [H, W]
+    state: Descent,  # the fit, px of the image
+    precision: int,
+    effort: str,
+) -> Grid:
+    """Put a fit on the grid of a record."""
+    size, n = (image.shape[1], image.shape[0]), len(state.geometry)
+    steps, pixels = STEPS[effort]
+    target = scaled(image, n * pixels)
+    sx, sy = target.shape[1] / size[0], target.shape[0] / size[1]
+
+    def refit(free, keep_size=False):
+        if steps:
+            d = Descent(state.geometry, state.colour)
+            d.rescale(sx, sy)
+            rates = RATE * (1 - np.arange(steps) / steps)
+            d.run(target, rates, np.array(free), keep_size)
+            d.rescale(1 / sx, 1 / sy)
+
+    state = Descent(state.geometry.copy(), state.colour.copy())
+    scale = grid.scale_index(log_size(state.geometry), size, n, precision)
+    fixed = np.exp(2 * (grid.log_size(scale, size, precision) - log_size(state.geometry)))
+    state.geometry[:, 2:5:2] *= np.sqrt(fixed)[:, None]
+    refit([1, 1, 1, 1, 1, 1, 1, 1], keep_size=True)
+
+    ratio, theta = axes(state.geometry)
+    aspect = np.round(ratio / (grid.shape_step(scale, precision) * grid.ASPECT_STEP)).astype(np.int64)
+    aspect = np.clip(aspect, 0, grid.ASPECTS - 1)
+    count = grid.angles(scale, aspect, precision)
+    angle = np.round(theta / np.pi * count).astype(np.int64) % count
+    shapes = grid.shape(scale, aspect, angle, size, precision)
+    state.geometry[:, 2:] = shapes
+    refit([1, 1, 0, 0, 0, 1, 1, 1])
+
+    cell, shift = _positions(state.geometry[:, :2], scale, shapes, size, precision)
+    order = np.argsort(cell, kind="stable")
+    draft = Grid(size, precision, *(a[order] for a in (cell, scale, aspect, angle, shift)), np.zeros((n, 3), np.int64))
+    colour = _colours(grid.geometry(draft) * [sx, sy, sx, sx / sy, sy], state.colour[order], target, draft)
+    draft.colour = colour[:, : 3 if image.ndim == 3 else 1]
+    return draft
+
+
+def log_size(geometry: np.ndarray) -> np.ndarray:
+    """log sqrt(s1 s2) [N] of geometry [N, 5]."""
+    return 0.5 * np.log(geometry[:, 2] * geometry[:, 4])
+
+
+def axes(geometry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """log(s1 / s2) [N] and theta [N] in 0..pi of geometry [N, 5]."""
+    yy = geometry[:, 4] ** 2
+    xx, xy = geometry[:, 2] ** 2 + geometry[:, 3] ** 2 * yy, geometry[:, 3] * yy
+    mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    return np.log((mean + spread) / (geometry[:, 2] * geometry[:, 4])), np.mod(0.5 * np.arctan2(2 * xy, xx - yy), np.pi)
+
+
+def _positions(xy, scale, shapes, size, precision):
+    """Cells [N] and shifts [N, 2]: y to the nearest, then x where the splat's slant puts it after y's rounding."""
+    n = len(xy)
+    parts = grid.shifts(scale, shapes, size, precision)
+    corner, side = cells.corner(cells.cell_of(xy, size, n), size, n)
+    part_y = np.clip(np.floor((xy[:, 1] - corner[:, 1]) / side * parts[:, 1]), 0, parts[:, 1] - 1)
+    y = corner[:, 1] + (part_y + 0.5) * side / parts[:, 1]
+    x = xy[:, 0] + shapes[:, 1] * (y - xy[:, 1])
+    cell = cells.cell_of(np.stack([x, np.clip(xy[:, 1], corner[:, 1], corner[:, 1] + side * 0.999)], 1), size, n)
+    corner, side = cells.corner(cell, size, n)
+    part_x = np.clip(np.floor((x - corner[:, 0]) / side * parts[:, 0]), 0, parts[:, 0] - 1)
+    return cell, np.stack([part_x, part_y], 1).astype(np.int64)
+
+
+def _colours(geometry, colour, target, draft):
+    """Colour indices [N, 3] in opponent space, for fixed geometry [N, 5] in px of `target`."""
+    gram, right = _normal_equations(geometry, target.astype(np.float64))
+    n = len(gram)
+    ridge = 1e-3 * np.median(np.diag(gram)) + 1e-6
+    gram[np.diag_indices(n)] += ridge
+    best = np.linalg.solve(gram, right + ridge * (colour - 0.5)) @ grid.OPPONENT.T
+    step = grid.colour_step(draft.scale, draft.precision)
+    upper = np.linalg.cholesky(gram[::-1, ::-1])[::-1, ::-1]
+    return _round_with_feedback(np.ascontiguousarray(upper.T), best, step)
+
+
+@njit(cache=True)
+def _round_with_feedback(lower, best, step):
+    """Round `best` [N, C] to multiples of step [N] so that |lower (rounded - best)|^2 stays small, row after row."""
+    n, channels = best.shape
+    index, error = np.zeros((n, channels), np.int64), np.zeros((n, channels))
+    most = grid.COLOURS // 2
+    for j in range(n):
+        for k in range(channels):
+            carried = 0.0
+            for i in range(j):
+                carried += lower[j, i] * error[i, k]
+            index[j, k] = min(max(round((best[j, k] - carried / lower[j, j]) / step[j]), -most), most - 1)
+            error[j, k] = index[j, k] * step[j] - best[j, k]
+    return index
+
+
+@njit(cache=True)
+def _normal_equations(geometry, target):
+    """Gram matrix [N, N] and right side [N, 3] of the colours (less BACKGROUND) that fit `target` [h, w, 3] best."""
+    height, width = target.shape[:2]
+    n = len(geometry)
+    gram, right = np.zeros((n, n)), np.zeros((n, 3))
+    most = 96  # splats that one pixel can see; more are rare, and then the weakest link is missing, no more
+    who, weight, count = np.empty((width, most), np.int64), np.empty((width, most)), np.zeros(width, np.int64)
+    for y in range(height):
+        count[:] = 0
+        for i in range(n):
+            mx, my, lxx, shear, lyy = geometry[i]
+            z2 = (y + 0.5 - my) / lyy
+            room = CUT * CUT - z2 * z2
+            if room <= 0:
+                continue
+            half, middle = lxx * np.sqrt(room), mx + shear * (y + 0.5 - my)
+            for x in range(max(0, int(middle - half)), min(width, int(max(middle + half, -1.0)) + 1)):
+                q = ((x + 0.5 - middle) / lxx) ** 2 + z2 * z2
+                if q < CUT * CUT and count[x] < most:
+                    who[x, count[x]], weight[x, count[x]] = i, np.exp(-q / 2) - CUT_WEIGHT
+                    count[x] += 1
+        for x in range(width):
+            total = EPS
+            for k in range(count[x]):
+                total += weight[x, k]
+            for k in range(count[x]):
+                share = weight[x, k] / total
+                for channel in range(3):
+                    right[who[x, k], channel] += share * (target[y, x, channel] - BACKGROUND)
+                for other in range(count[x]):
+                    gram[who[x, k], who[x, other]] += share * weight[x, other] / total
+    return gram, right
