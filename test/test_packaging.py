@@ -1,0 +1,159 @@
+"""The front door: what README shows runs, what is imported is declared, pinned and explained, the wheel is whole."""
+
+import ast
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from gaussvae_ros.cli import parser
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "gaussvae_ros"
+README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
+PACKAGE_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image"}  # where the names differ
+BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}  # imported, and there with another package
+ROS = re.compile(r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|\w+_(msgs|interfaces)")
+
+
+def name(requirement: str) -> str:
+    """The package of a line such as `numpy>=2; python_version < "3.14"`, in pip's one spelling."""
+    return re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", requirement)[0]).lower()
+
+
+def pins(file: str) -> dict[str, list[str]]:
+    """Package name to lines of a requirements file."""
+    lines = [line.split("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
+    found = {}
+    for line in filter(None, lines):
+        if not line.startswith("-r "):
+            found.setdefault(name(line), []).append(line)
+    return found
+
+
+def setup_arguments() -> dict[str, object]:
+    """The keyword arguments of setup() in setup.py that are plain values."""
+    calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
+    call = next(node for node in calls if getattr(node.func, "id", "") == "setup")
+    return {k.arg: ast.literal_eval(k.value) for k in call.keywords if not isinstance(k.value, ast.Call)}
+
+
+def imported(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every absolute import below a folder, `importorskip` included: the top module and the file."""
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                yield from ((alias.name.split(".")[0], file) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                yield node.module.split(".")[0], file
+            elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "importorskip":
+                yield node.args[0].value.split(".")[0], file
+
+
+def foreign(folder: Path) -> set[str]:
+    """The packages that a folder imports: neither Python's own modules nor ours."""
+    own = {"gaussvae_ros", *(file.stem for file in (ROOT / "test").glob("*.py"))}
+    modules = {module for module, _ in imported(folder)} - own - sys.stdlib_module_names
+    return {name(PACKAGE_OF.get(module, module)) for module in modules}
+
+
+DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
+RUN, DEV = pins("requirements.txt"), pins("requirements-dev.txt")
+
+
+def test_every_import_is_declared_and_nothing_else_is():
+    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED
+
+
+def test_what_only_tests_import_is_pinned_for_them():
+    assert foreign(ROOT / "test") <= RUN.keys() | DEV.keys()
+
+
+def test_every_dependency_is_pinned_exactly():
+    assert DECLARED <= RUN.keys() and not RUN.keys() & DEV.keys()
+    for lines in [*RUN.values(), *DEV.values()]:
+        assert all(re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|>=) \"3\.\d+\")?", line) for line in lines), lines
+        assert len(lines) == 1 or len({line.split(";")[1] for line in lines}) == len(lines) == 2, lines
+
+
+def test_every_dependency_is_explained():
+    sections = re.split(r"^## ", (ROOT / "docs" / "dependencies.md").read_text(), flags=re.MULTILINE)[1:]
+    explained = {
+        s.splitlines()[0]: set(re.findall(r"^\| ([a-z][\w-]*) \|", s, re.MULTILINE)) - {"package"} for s in sections
+    }
+    assert explained["For running"] == DECLARED
+    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - {"packaging"}
+    assert explained["For building"] <= RUN.keys()
+
+
+def test_pins_satisfy_the_package():
+    for line in setup_arguments()["install_requires"]:
+        for pin in RUN[name(line)]:
+            version = pin.split(";")[0].split("==")[1]
+            assert Requirement(line).specifier.contains(version), f"{pin} is not {line}"
+
+
+def test_only_nodes_import_ros():
+    assert not [(m, file) for m, file in imported(PACKAGE) if ROS.fullmatch(m) and file.parent.name != "nodes"]
+
+
+def test_the_wheel_holds_the_whole_package(tmp_path):
+    """Without network, from a copy, because a build leaves its folders beside setup.py."""
+    shutil.copytree(PACKAGE, tmp_path / "source" / "gaussvae_ros", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    for file in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, tmp_path / "source")
+    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--use-pep517", "--wheel-dir", tmp_path]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, tmp_path / "source"], check=True)
+    [wheel] = tmp_path.glob("gaussvae_ros-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = {file for file in archive.namelist() if file.startswith("gaussvae_ros/")}
+        [scripts] = [archive.read(file).decode() for file in archive.namelist() if file.endswith("entry_points.txt")]
+    source = tmp_path / "source"
+    assert inside == {str(f.relative_to(source)) for f in (source / "gaussvae_ros").rglob("*") if f.is_file()}
+    assert "gaussvae = gaussvae_ros.cli:main" in scripts
+
+
+def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+    pytest.importorskip("gaussvae_ros.codec")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert snippets
+    for snippet in snippets:
+        exec(compile(snippet, "README.md", "exec"), names)
+    assert names["again"].shape == names["image"].shape and names["again"].dtype == "uint8"
+    assert names["small"].shape == (120, 160, 3) and names["detail"].shape == (160, 160, 3)
+    assert names["frame"].id == names["frame_id"] and names["frame"].data == names["data"]
+
+
+def commands() -> list[list[str]]:
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    return [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_commands_of_the_readme_exist(command):
+    if command[0] == "gaussvae":
+        parser().parse_args(command[1:])
+    else:
+        assert command[0] == "make" and re.search(rf"^{command[1]}:.*## ", MAKEFILE, re.MULTILINE)
+
+
+def test_links_of_the_documentation_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_files_that_the_readme_lists_are_there():
+    section = README.split("## Where things are")[1]
+    for line in re.findall(r"^\|([^|]*`[^|]*)\|", section, re.MULTILINE):
+        for file in re.findall(r"`([^`]+)`", line):
+            assert (ROOT / file).exists() or (PACKAGE / file).exists(), file
