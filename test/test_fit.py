@@ -47,7 +47,8 @@ def check(splats: Splats, image: np.ndarray, n: int) -> None:
     """What every fit promises: finite, canonical, of the image's size and channels, centred inside."""
     height, width = image.shape[:2]
     p = splats.params
-    assert splats.size == (width, height) and p.shape == (n, 5 + (3 if image.ndim == 3 else 1)) and p.dtype == np.float32
+    assert splats.size == (width, height)
+    assert p.shape == (n, 5 + (3 if image.ndim == 3 else 1)) and p.dtype == np.float32
     assert np.isfinite(p).all()
     assert (p[:, :2] >= 0).all() and (p[:, :2] <= splats.size).all()
     assert (p[:, LOG_S1] >= p[:, LOG_S2]).all()

@@ -44,16 +44,26 @@ def prepare(
     theta = tl.load(source + 4, mask=live, other=0.0).to(tl.float64)
     cos, sin = tl.cos(theta), tl.sin(theta)
     s1, s2 = tl.exp(log_s1), tl.exp(log_s2)
-    column, line = tl.floor(x), tl.floor(y)
-    rest_x, rest_y = column + 0.5 - x, line + 0.5 - y  # px from the centre to the centre of its pixel
-
     syy = sin * sin * s1 * s1 + cos * cos * s2 * s2  # covariance, px^2
     sxy = cos * sin * (s1 * s1 - s2 * s2)
-    sxx = cos * cos * s1 * s1 + sin * sin * s2 * s2
     height = tl.sqrt(syy)
     width = s1 * s2 / height  # of the rows, px
     lean = sxy / syy  # of their middles, px right per px down
 
+    store_geometry(form_ptr, span_ptr, row, live, total, x, y, width, lean, height, CUT)
+    form = form_ptr + row * ROW
+    tl.store(form + 9, (cos * s2 / height).to(tl.float32), mask=live)
+    tl.store(form + 10, (sin * s1 / height).to(tl.float32), mask=live)
+    tl.store(form + 11, (s1 / s2 - s2 / s1).to(tl.float32), mask=live)
+    for c in tl.static_range(C):
+        tl.store(form + 12 + c, tl.load(source + 5 + c, mask=live, other=0.0), mask=live)
+
+
+@triton.jit
+def store_geometry(form_ptr, span_ptr, row, live, total, x, y, width, lean, height, CUT: tl.constexpr):
+    """Fill both tables, but for what `prepare` adds, from float64 centres, lengths of rows, lean and heights (px)."""
+    column, line = tl.floor(x), tl.floor(y)
+    rest_x, rest_y = column + 0.5 - x, line + 0.5 - y  # px from the centre to the centre of its pixel
     form = form_ptr + row * ROW
     tl.store(form, column.to(tl.float32), mask=live)
     tl.store(form + 1, line.to(tl.float32), mask=live)
@@ -66,20 +76,16 @@ def prepare(
     tl.store(form + 6, ((rest_x - lean * rest_y) / width).to(tl.float32), mask=live)
     tl.store(form + 7, (1.0 / height).to(tl.float32), mask=live)
     tl.store(form + 8, (rest_y / height).to(tl.float32), mask=live)
-    tl.store(form + 9, (cos * s2 / height).to(tl.float32), mask=live)
-    tl.store(form + 10, (sin * s1 / height).to(tl.float32), mask=live)
-    tl.store(form + 11, (s1 / s2 - s2 / s1).to(tl.float32), mask=live)
-    for c in tl.static_range(C):
-        tl.store(form + 12 + c, tl.load(source + 5 + c, mask=live, other=0.0), mask=live)
 
     reach = CUT * 1.0001  # float32 loses up to 1e-7 of an extent
+    rightmost = lean * height * height / tl.sqrt(width * width + lean * lean * height * height)  # below the centre
     span = span_ptr + row
     tl.store(span, x.to(tl.float32), mask=live)
     tl.store(span + total, y.to(tl.float32), mask=live)
     tl.store(span + 2 * total, (reach * height).to(tl.float32), mask=live)
     tl.store(span + 3 * total, lean.to(tl.float32), mask=live)
     tl.store(span + 4 * total, (reach * width).to(tl.float32), mask=live)
-    tl.store(span + 5 * total, (reach * sxy / tl.sqrt(sxx)).to(tl.float32), mask=live)  # height of the rightmost point
+    tl.store(span + 5 * total, (reach * rightmost).to(tl.float32), mask=live)
 
 
 @triton.jit
