@@ -4,6 +4,7 @@
     splats = fit(image, n=512, effort="fast")
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -58,10 +59,7 @@ def fit(
         ValueError: `n` or `effort` out of range.
     """
     check_image(image)
-    if not MIN_SPLATS <= n <= MAX_SPLATS:
-        raise ValueError(f"a fit has {MIN_SPLATS} to {MAX_SPLATS} splats, not {n}")
-    if effort not in EFFORTS:
-        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
+    check_arguments(n, effort)
     state = descend(image, n, EFFORTS[effort], seed)
     return to_splats(state, (image.shape[1], image.shape[0]), 3 if image.ndim == 3 else 1)
 
@@ -78,18 +76,42 @@ def check_image(image: np.ndarray) -> None:
         raise ImageError(f"the image is empty: {list(image.shape)}")
 
 
+def check_arguments(n: int, effort: str) -> None:
+    """Raise ValueError unless they are such as `fit` takes."""
+    if not MIN_SPLATS <= n <= MAX_SPLATS:
+        raise ValueError(f"a fit has {MIN_SPLATS} to {MAX_SPLATS} splats, not {n}")
+    if effort not in EFFORTS:
+        raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
+
+
 def descend(image: np.ndarray, n: int, plan: Plan, seed: int = 0) -> Descent:
     """Run a plan on a checked image; returns the descent's state in pixels of that image."""
-    size = image.shape[1], image.shape[0]
-    rng = np.random.default_rng(seed)
+    state = start(image, n, seed)
+    follow(plan, state, image.shape[1::-1], lambda pixels: scaled(image, n * pixels), reseed)
+    return state
+
+
+def start(image: np.ndarray, n: int, seed: int) -> Descent:
+    """A descent before its first step, in pixels of the image."""
+    small = scaled(image, n * EFFORTS["fast"].levels[0][0])
+    state = Descent(*seed_splats(small, n, np.random.default_rng(seed)))
+    state.rescale(image.shape[1] / small.shape[1], image.shape[0] / small.shape[0])
+    return state
+
+
+def follow(plan: Plan, state, size: tuple[int, int], target_at: Callable, reseed: Callable) -> None:
+    """Run a plan on one descent, or on many at once (fit/cuda.py), in pixels of images of `size` (w, h) px.
+
+    `target_at(pixels per splat)` gives the target of a level, [..., h, w, 3] in whatever form `state` and `reseed` take.
+    """
     total = sum(steps for _, steps in plan.levels)
     rates = plan.last + (1 - plan.last) * 0.5 * (1 + np.cos(np.pi * np.arange(total) / total))
-    first = scaled(image, n * EFFORTS["fast"].levels[0][0])
-    state, at, done = Descent(*seed_splats(first, n, rng)), first.shape[1::-1], 0
+    at, done = size, 0
     for pixels, steps in plan.levels:
-        target = scaled(image, n * pixels)
-        state.rescale(target.shape[1] / at[0], target.shape[0] / at[1])
-        at, end = target.shape[1::-1], done + steps
+        target, end = target_at(pixels), done + steps
+        height, width = target.shape[-3:-1]
+        state.rescale(width / at[0], height / at[1])
+        at = width, height
         while done < end:
             stop = min(end, (done // plan.every + 1) * plan.every)
             state.run(target, rates[done:stop])
@@ -97,7 +119,6 @@ def descend(image: np.ndarray, n: int, plan: Plan, seed: int = 0) -> Descent:
             if plan.share and done % plan.every == 0 and done <= plan.until * total:
                 reseed(state, target, plan.share)
     state.rescale(size[0] / at[0], size[1] / at[1])
-    return state
 
 
 def scaled(image: np.ndarray, pixels: float) -> np.ndarray:  # [h, w, 3] float32, 0 to 1

@@ -52,7 +52,7 @@ def place(density: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([points, np.stack([extra % density.shape[1], extra // density.shape[1]], 1)])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _dither(density):
     """Pixels [M, 2] (x, y) where error diffusion of `density` [h, w], serpentine, puts a point."""
     height, width = density.shape
