@@ -15,9 +15,9 @@ from gaussvae_ros.fit import EFFORTS, descend, scaled
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
-STEPS = {"fast": (6, 150.0), "best": (40, 600.0)}  # descent steps after each group, pixels per splat
+STEPS = {"fast": (10, 150.0), "best": (40, 600.0)}  # descent steps after each group, pixels per splat
 PRECISION = 128
-RATE = 0.5  # of the fit's learning rate, falling to zero within each group
+RATE = 0.2  # of the fit's learning rate, falling to zero within each group
 
 
 def encode_splats(image: np.ndarray, n: int, effort: str, seed: int = 0) -> bytes:
@@ -54,8 +54,7 @@ def quantise(
     ratio, theta = axes(state.geometry)
     aspect = np.round(ratio / (grid.shape_step(scale, precision) * grid.ASPECT_STEP)).astype(np.int64)
     aspect = np.clip(aspect, 0, grid.ASPECTS - 1)
-    count = grid.angles(scale, aspect, precision)
-    angle = np.round(theta / np.pi * count).astype(np.int64) % count
+    angle = grid.angle_index(theta, scale, aspect, precision)
     shapes = grid.shape(scale, aspect, angle, size, precision)
     state.geometry[:, 2:] = shapes
     refit([1, 1, 0, 0, 0, 1, 1, 1])

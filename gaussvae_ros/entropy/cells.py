@@ -6,12 +6,15 @@ splats, not a sequence, which spares log2(n!) bits, and the cells come out in Z-
 """
 
 import numpy as np
+from numba import njit
 
 from gaussvae_ros.errors import RecordError
 
 # Concentration of the beta-binomial law of such a split, by how many splats an even spread would put into the node:
-# from clustered (above) to evenly spaced (below), as fits place them.
-CONCENTRATION = ((64.0, 6), (16.0, 6), (4.0, 6), (1.0, 8), (0.0, 12))
+# small where fits cluster their splats, large where they space them evenly.
+EXPECTED = np.array([1.0, 4.0, 16.0, 64.0])
+CONCENTRATION = np.array([12, 8, 6, 6, 6])
+COUNTS = (0, 8, 64, 1 << 30)  # nodes are coded in groups of alike counts, so that tables stay narrow
 
 
 def depth(size: tuple[int, int], n: int) -> int:
@@ -66,40 +69,39 @@ def corner(cells: np.ndarray, size: tuple[int, int], n: int) -> tuple[np.ndarray
 
 def _split(coder, first, counts, share, expected):
     """Code how many of `counts` [nodes] lie in the first half, whose `share` of the node's area is given."""
-    open_ = (share > 0) & (share < 1)
+    total = 2 * CONCENTRATION[np.searchsorted(EXPECTED, expected)]
+    alpha = np.clip(np.round(total * share), 1, total - 1).astype(np.int64)
     out = np.where(share > 0, counts, 0)
-    for lowest, concentration in CONCENTRATION:
-        highest = next((low for low, _ in reversed(CONCENTRATION) if low > lowest), np.inf)
-        rows = np.flatnonzero(open_ & (expected >= lowest) & (expected < highest))
-        # large counts first: tables stay narrow
-        for few, many in ((0, 8), (8, 64), (64, 1 << 30)):
-            part = rows[(counts[rows] > few) & (counts[rows] <= many)]
-            if len(part):
-                alpha = np.clip(np.round(2 * concentration * share[part]), 1, 2 * concentration - 1).astype(np.int64)
-                p = beta_binomial(counts[part], alpha, 2 * concentration - alpha)
-                out[part] = coder.symbols(None if first is None else first[part], p)
+    for few, many in zip(COUNTS, COUNTS[1:]):
+        rows = np.flatnonzero((share > 0) & (share < 1) & (counts > few) & (counts <= many))
+        if len(rows):
+            p = beta_binomial(counts[rows], alpha[rows], total[rows] - alpha[rows])
+            out[rows] = coder.symbols(None if first is None else first[rows], p)
     if coder.reads and (out > counts).any():
         raise RecordError("record is damaged: impossible splat positions")
     return out
 
 
+@njit(cache=True)
 def beta_binomial(m: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Unnormalised probabilities [nodes, max(m) + 1] of 0..m under the beta-binomial law with integer parameters.
 
     p(k) = C(k + alpha - 1, k) C(m - k + beta - 1, m - k), by its recurrence: only + - * /, so the same on all machines.
     """
     p = np.zeros((len(m), m.max() + 1))
-    p[:, 0] = 1.0
-    for k in range(1, p.shape[1]):
-        left = np.maximum(m - k + 1, 0)
-        p[:, k] = p[:, k - 1] * ((alpha + k - 1) * left) / (k * np.maximum(left + beta - 1, 1))
+    for i in range(len(m)):
+        p[i, 0] = 1.0
+        for k in range(1, m[i] + 1):
+            p[i, k] = p[i, k - 1] * ((alpha[i] + k - 1) * (m[i] - k + 1)) / (k * (m[i] - k + beta[i]))
     return p
 
 
+@njit(cache=True)
 def coordinates(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Column and row of cells, from their Z-order codes."""
     x, y = np.zeros_like(codes), np.zeros_like(codes)
-    for bit in range(16):
-        x |= (codes >> 2 * bit & 1) << bit
-        y |= (codes >> 2 * bit + 1 & 1) << bit
+    for i in range(len(codes)):
+        for bit in range(16):
+            x[i] |= (codes[i] >> 2 * bit & 1) << bit
+            y[i] |= (codes[i] >> 2 * bit + 1 & 1) << bit
     return x, y

@@ -30,13 +30,19 @@ def neighbours(x, y):
         when = _pass(i)
         near_known, near_all = np.full(NEAR, 1 << 60), np.full(NEAR, 1 << 60)
         for j in range(n):
-            if j != i:
-                d = (x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2
+            dx, dy = x[i] - x[j], y[i] - y[j]
+            d = dx * dx + dy * dy
+            if d < near_known[-1] and j != i:  # the nearest of all are never farther than the nearest known
                 if d < near_all[-1]:
                     _insert(near_all, around[i], d, j)
-                if d < near_known[-1] and _pass(j) < when:
+                if _pass(j) < when:
                     _insert(near_known, known[i], d, j)
     return known, around
+
+
+@njit(inline="always")
+def _square(v):
+    return v * v
 
 
 @njit(inline="always")
@@ -66,7 +72,7 @@ def spacing(x, y, around):
     for i in range(len(x)):
         for j in around[i]:
             if j >= 0:
-                out[i] += np.sqrt(float((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2)) / NEAR
+                out[i] += np.sqrt(float(_square(x[i] - x[j]) + _square(y[i] - y[j]))) / NEAR
     return out
 
 
@@ -79,14 +85,14 @@ def features(rows, values, extra, known, x, y):
         total, mean, spread = 0.0, 0.0, 0.0
         for j in known[i]:
             if j >= 0:
-                w = 1.0 / ((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 + 0.5)
+                w = 1.0 / (_square(x[i] - x[j]) + _square(y[i] - y[j]) + 0.5)
                 total += w
                 mean += w * values[j]
         if total > 0:
             mean /= total
             for j in known[i]:
                 if j >= 0:
-                    w = 1.0 / ((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 + 0.5)
+                    w = 1.0 / (_square(x[i] - x[j]) + _square(y[i] - y[j]) + 0.5)
                     spread += w * abs(values[j] - mean)
             spread /= total
         out[r, 0], out[r, 1], out[r, 2] = 1.0, mean, spread
@@ -130,7 +136,7 @@ def directions(rows, cosine, sine, strength, colour, known, around, x, y):
         total, a, b = 1e-9, 0.0, 0.0
         for j in known[i]:
             if j >= 0:
-                w = strength[j] / ((x[i] - x[j]) ** 2 + (y[i] - y[j]) ** 2 + 0.5)
+                w = strength[j] / (_square(x[i] - x[j]) + _square(y[i] - y[j]) + 0.5)
                 total += w
                 a += w * cosine[j]
                 b += w * sine[j]

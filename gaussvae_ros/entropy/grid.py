@@ -15,7 +15,8 @@ from gaussvae_ros.splats import Splats
 
 POWER = 0.42
 TYPICAL = 0.54  # u of a typical splat
-SIZES, ASPECTS, ANGLES, SHIFTS = 80, 48, 64, 64  # most values of each kind; indices start at 0
+SIZES, ASPECTS, SHIFTS = 80, 48, 64  # most values of each kind; indices start at 0
+SECTORS, FINE = 48, 32  # angles are coded as one of so many sectors by context, and plainly inside it
 COLOURS = 128  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
 
 # Steps of a typical splat at precision 1, found by search for the lowest rate at equal loss
@@ -34,7 +35,7 @@ class Grid:
     cell: np.ndarray
     scale: np.ndarray  # 0..SIZES-1: u in steps
     aspect: np.ndarray  # 0..ASPECTS-1: log(s1 / s2) in steps
-    angle: np.ndarray  # 0..angles-1: theta in steps of pi / angles
+    angle: np.ndarray  # theta in steps of pi over `angles`
     shift: np.ndarray  # [N, 2] position inside the cell, 0..shifts-1
     colour: np.ndarray
 
@@ -79,19 +80,35 @@ def colour_step(scale: np.ndarray, precision: int) -> np.ndarray:
     return np.maximum(COLOUR_STEP * factor(precision) / (u * u), 1.75 / COLOURS)  # light spans sqrt(3)
 
 
-def angles(scale: np.ndarray, aspect: np.ndarray, precision: int) -> np.ndarray:
-    """How many angles [N] a splat can take: turning by t changes it like 2 sinh(log(s1 / s2)) t, so a round one has one."""
+def angles(scale: np.ndarray, aspect: np.ndarray, precision: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many sectors [N] the half turn has for a splat, and into how many angles [N] each is cut.
+
+    Turning by t changes a splat like 2 sinh(log(s1 / s2)) t, so a round one has one angle, a thin one hundreds.
+    """
     k = shape_step(scale, precision)
-    return np.clip(np.round(2 * np.pi / ANGLE_STEP * np.sinh(aspect * k * ASPECT_STEP) / k), 1, ANGLES).astype(np.int64)
+    count = np.round(2 * np.pi / ANGLE_STEP * np.sinh(aspect * k * ASPECT_STEP) / k)
+    fine = np.clip(np.ceil(count / SECTORS), 1, FINE)
+    return np.clip(np.ceil(count / fine), 1, SECTORS).astype(np.int64), fine.astype(np.int64)
+
+
+def angle_index(theta, scale, aspect, precision) -> np.ndarray:
+    """Nearest angle index [N] to theta [N] rad."""
+    count = np.multiply(*angles(scale, aspect, precision))
+    return np.round(theta / np.pi * count).astype(np.int64) % count
+
+
+def theta(scale, aspect, angle, precision) -> np.ndarray:
+    """Angles [N], rad, that indices stand for."""
+    return angle * np.pi / np.multiply(*angles(scale, aspect, precision))
 
 
 def shape(scale, aspect, angle, size, precision) -> np.ndarray:  # geometry [N, 3]: lxx (px), shear, lyy (px)
     """The shapes that indices [N] stand for."""
     middle = log_size(scale, size, precision)
     half = aspect * shape_step(scale, precision) * ASPECT_STEP / 2
-    theta = angle * np.pi / angles(scale, aspect, precision)
+    turn = theta(scale, aspect, angle, precision)
     v1, v2 = np.exp(2 * (middle + half)), np.exp(2 * (middle - half))
-    c, s = np.cos(theta), np.sin(theta)
+    c, s = np.cos(turn), np.sin(turn)
     yy = s * s * v1 + c * c * v2
     return np.stack([np.exp(2 * middle) / np.sqrt(yy), c * s * (v1 - v2) / yy, np.sqrt(yy)], 1)
 
@@ -117,8 +134,8 @@ def to_splats(g: Grid) -> Splats:
     rgb = colour @ OPPONENT[:channels] + 0.5
     half = g.aspect * shape_step(g.scale, g.precision) * ASPECT_STEP / 2
     middle = log_size(g.scale, g.size, g.precision)
-    theta = g.angle * np.pi / angles(g.scale, g.aspect, g.precision)
-    params = np.concatenate([placed[:, :2], np.stack([middle + half, middle - half, theta], 1), rgb], 1)
+    turn = theta(g.scale, g.aspect, g.angle, g.precision)
+    params = np.concatenate([placed[:, :2], np.stack([middle + half, middle - half, turn], 1), rgb], 1)
     return Splats(params[:, : 5 + channels].astype(np.float32), g.size).canonical()
 
 

@@ -25,16 +25,16 @@ class Prior:
         """Probabilities of the indices low.. of values with the given features and steps."""
         return contexts.student(features, *self.weights[kind][later], steps, low, count)
 
-    def angle(self, later, guesses, counts) -> np.ndarray:  # [rows, ANGLES]
-        """Probabilities of angle indices below `counts`."""
-        return contexts.axial(guesses, counts, self.weights["angle"][later], *axes(), grid.ANGLES)
+    def angle(self, later, guesses, counts) -> np.ndarray:  # [rows, SECTORS]
+        """Probabilities of sectors below `counts`."""
+        return contexts.axial(guesses, counts, self.weights["angle"][later], *axes(), grid.SECTORS)
 
 
 @lru_cache(1)
 def axes() -> tuple[np.ndarray, np.ndarray]:
-    """Double-angle vectors of the angles k pi / count, [count, k], rounded so that they are the same on every machine."""
-    count = np.maximum(np.arange(grid.ANGLES + 1), 1)[:, None]
-    turn = 2 * np.pi * np.arange(grid.ANGLES) / count
+    """Double-angle vectors of the sectors (k + 1 / 2) pi / count, [count, k], rounded so that they are the same on every machine."""
+    count = np.maximum(np.arange(grid.SECTORS + 1), 1)[:, None]
+    turn = 2 * np.pi * (np.arange(grid.SECTORS) + 0.5) / count
     return np.round(np.cos(turn) * 2**20) / 2**20, np.round(np.sin(turn) * 2**20) / 2**20
 
 

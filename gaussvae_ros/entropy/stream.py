@@ -62,8 +62,7 @@ def code(coder, size: tuple[int, int], n: int, precision: int, channels: int, g:
     aspect_step = grid.shape_step(scale, precision) * grid.ASPECT_STEP
     extra = np.stack([u, near.spacing], 1)
     aspect, thinness = _linear(coder, law, "aspect", g and g.aspect, aspect_step, extra, near, 0, grid.ASPECTS)
-    counts = grid.angles(scale, aspect, precision)
-    angle = _angles(coder, law, g and g.angle, counts, thinness, colour, near)
+    angle = _angles(coder, law, g and g.angle, *grid.angles(scale, aspect, precision), thinness, colour, near)
 
     coder.part = "shifts"
     parts = grid.shifts(scale, grid.shape(scale, aspect, angle, size, precision), size, precision)
@@ -83,18 +82,18 @@ def _linear(coder, law, name, indices, steps, extra, near, low, count):
     return out, natural
 
 
-def _angles(coder, law, indices, counts, thinness, colour, near):
-    """Code angle indices [n], each below its count."""
+def _angles(coder, law, indices, sectors, fine, thinness, colour, near):
+    """Code angle indices [n]: the sector by what the neighbours suggest, the angle inside it plainly."""
     coder.part = "angle"
-    out, cosine, sine = np.zeros(len(counts), np.int64), np.zeros(len(counts)), np.zeros(len(counts))
+    out, cosine, sine = (np.zeros(len(sectors), kind) for kind in (np.int64, float, float))
     for number, rows in enumerate(near.rounds):
         guesses = near.directions(rows, cosine, sine, thinness, colour)
-        p = law.angle(number > 0, guesses, counts[rows])
-        out[rows] = coder.symbols(None if indices is None else indices[rows], p)
-        if (out[rows] >= counts[rows]).any():
+        p = law.angle(number > 0, guesses, sectors[rows])
+        out[rows] = coder.symbols(None if indices is None else indices[rows] // fine[rows], p)
+        if (out[rows] >= sectors[rows]).any():
             raise RecordError("record is damaged: impossible splat angles")
-        cosine[rows], sine[rows] = (table[counts[rows], out[rows]] for table in prior.axes())
-    return out
+        cosine[rows], sine[rows] = (table[sectors[rows], out[rows]] for table in prior.axes())
+    return out * fine + coder.uniform(None if indices is None else indices % fine, fine)
 
 
 class Neighbourhood:
