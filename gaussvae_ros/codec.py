@@ -13,6 +13,7 @@ from numbers import Real
 
 import numpy as np
 
+from gaussvae_ros.device import why_no_gpu
 from gaussvae_ros.entropy import decode_splats, encode_splats
 from gaussvae_ros.errors import GaussVaeError, ImageError, RecordError
 from gaussvae_ros.fit import EFFORTS, MAX_SPLATS, MIN_SPLATS, check_image
@@ -34,8 +35,8 @@ class FrameCodec:
         """Raises GaussVaeError for a device that is unknown or not there."""
         if device not in DEVICES:
             raise GaussVaeError(f"device is one of {', '.join(DEVICES)}, not {device!r}")
-        if device == "cuda":
-            _check_gpu()
+        if device == "cuda" and (problem := why_no_gpu()):
+            raise GaussVaeError(f"device cuda cannot be used: {problem}; use device cpu")
 
     def encode(
         self,
@@ -108,12 +109,3 @@ def splats_at(quality: float) -> int:
     if isinstance(quality, bool) or not isinstance(quality, Real) or not 0 <= quality <= 100:
         raise GaussVaeError(f"quality is a number from 0 to 100, not {quality!r}")
     return min(max(round(512 * 2 ** ((float(quality) - 50) / 12.5)), MIN_SPLATS), MAX_SPLATS)
-
-
-def _check_gpu() -> None:
-    try:
-        import torch  # here, because it takes seconds, and the CPU needs none of it
-    except ImportError as error:
-        raise GaussVaeError("device cuda needs the package torch, which is not installed") from error
-    if not torch.cuda.is_available():
-        raise GaussVaeError("device cuda: no usable NVIDIA GPU here (torch finds none); use device cpu")

@@ -1,1 +1,43 @@
-"""What `gaussvae bench` measures: each module has a `run` that returns rows with value, target and reference."""
+"""What `gaussvae bench` measures: parts, each a module with a `run` that returns rows (see docs/bench.md)."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gaussvae_ros.bench import bank, decode, fit, record, replay, start
+from gaussvae_ros.bench.frames import drive_frames, read_frames
+from gaussvae_ros.errors import GaussVaeError
+
+ON_FRAMES = {"fit": fit.run, "record": record.run, "decode": decode.run}
+ON_FILES = {"bank": bank.run, "start": start.run, "replay": replay.run}
+PARTS = (*ON_FRAMES, *ON_FILES)
+
+
+def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[dict]:
+    """Measure some parts, or all.
+
+    Args:
+        parts: of PARTS; none means all of them.
+        images: files and folders that fit, record and decode are measured on, instead of a simulated drive's frames.
+
+    Returns:
+        Rows of name, value (None where it could not be measured), unit, target (text or None), reference (number or
+        None), ready for JSON.
+
+    Raises:
+        GaussVaeError: there is no such part, or an image cannot be read.
+    """
+    for part in parts:
+        if part not in PARTS:
+            raise GaussVaeError(f"bench has no part {part!r}: it has {', '.join(PARTS)}")
+    chosen = [part for part in PARTS if part in parts or not parts]
+    frames = read_frames(images) if images else None
+    rows = []
+    for part in chosen:
+        if part in ON_FRAMES:
+            frames = frames or drive_frames()
+            rows += ON_FRAMES[part](frames)
+        else:
+            with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
+                rows += ON_FILES[part](Path(folder))
+    return rows

@@ -3,13 +3,12 @@
 import math
 import random
 import sqlite3
-import statistics
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bench.rows import median_ms, row
 from gaussvae_ros.record import OVERHEAD, Record, pack
 
 FRAMES = 100_000
@@ -31,12 +30,13 @@ def run(tmp_dir: str | Path) -> list[dict]:
         written = _write_bank(path, records)
         plain_written = _write_plain(plain_path, records)
         with MemoryBank(path, readonly=True) as bank, closing(sqlite3.connect(plain_path)) as plain:
-            rows = [
-                _row("records of 2 KB written a second", round(written), "1/s", "at least 2000", round(plain_written)),
+            name, target = "bank: records of 2 KB written a second", "at least 2000"
+            size = round(bank.info()["bytes"] / FRAMES)
+            return [
+                row(name, round(written), "1/s", target, round(plain_written)),
                 *_questions(bank, plain),
+                row("bank: disk a frame of 2 KB", size, "bytes", None, _size(plain)),
             ]
-            rows.append(_row("disk a frame of 2 KB", round(bank.info()["bytes"] / FRAMES), "bytes", None, _size(plain)))
-        return rows
     finally:
         for file in (*tmp_dir.glob("bench.db*"), *tmp_dir.glob("bench_plain.db*")):
             file.unlink()
@@ -99,38 +99,25 @@ def _questions(bank: MemoryBank, plain: sqlite3.Connection) -> list[dict]:
     rows = []
     for name, ask, ask_plain in (
         (
-            "find 20 frames by time among 100,000",
+            "bank: find 20 frames by time among 100,000",
             lambda i: bank.find(after=i * PERIOD, before=(i + 100) * PERIOD, limit=20),
             lambda i: plain.execute(by_time, (i * PERIOD, (i + 100) * PERIOD)).fetchall(),
         ),
         (
-            "find 20 frames within 2 m among 100,000",
+            "bank: find 20 frames within 2 m among 100,000",
             lambda i: bank.find(near=_place(i), radius=2.0, limit=20),
             plain_by_pose,
         ),
         (
-            "find the frame nearest to a stamp among 100,000",
+            "bank: find the frame nearest to a stamp among 100,000",
             lambda i: [bank.nearest(i * PERIOD + 7, camera="rear")],
             lambda i: plain.execute(by_time, (i * PERIOD, (i + 2) * PERIOD)).fetchone(),
         ),
     ):
-        rows.append(_row(name, _median_ms(ask, numbers), "ms", "at most 2", _median_ms(ask_plain, numbers)))
+        rows.append(row(name, median_ms(ask, numbers), "ms", "at most 2", median_ms(ask_plain, numbers)))
     return rows
-
-
-def _median_ms(ask: Callable, numbers: list[int]) -> float:
-    times = []
-    for number in numbers:
-        started = time.perf_counter()
-        ask(number)
-        times.append(time.perf_counter() - started)
-    return round(1000 * statistics.median(times), 3)
 
 
 def _size(plain: sqlite3.Connection) -> int:
     pages, page = (plain.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return round(pages * page / FRAMES)
-
-
-def _row(name: str, value: float, unit: str, target: str | None, reference: float) -> dict:
-    return {"name": name, "value": value, "unit": unit, "target": target, "reference": reference}

@@ -70,12 +70,25 @@ def parser() -> argparse.ArgumentParser:
     _json(verb)
 
     verb = _verb(all_verbs, "bench", verbs.bench, "speed and quality on this machine, beside the targets")
-    verb.add_argument("parts", metavar="PART", nargs="*", help="which parts; default: all")
+    verb.add_argument(
+        "parts", metavar="PART", nargs="*", help="fit, record, decode, bank, start or replay; default: all"
+    )
+    verb.add_argument("--images", metavar="PATH", nargs="+", default=(), help="measure fit, record and decode on these")
     _json(verb)
 
     verb = _verb(all_verbs, "demo", verbs.demo, "a simulated drive, replayed, recalled and reported")
     verb.add_argument("--out", metavar="DIR", default="demo_out", help="folder for all files (default demo_out)")
     verb.add_argument("--seconds", metavar="S", type=float, default=30.0, help="length of the drive (default 30)")
+    _json(verb)
+
+    about = "train what the codec ships with"
+    train_verbs = all_verbs.add_parser("train", help=about, description=about).add_subparsers(
+        required=True, metavar="VERB"
+    )
+    verb = _verb(train_verbs, "prior", verbs.train_prior, "the probabilities that records are coded with")
+    verb.add_argument("images", metavar="IMAGES", nargs="+", help="image files, and folders of them")
+    verb.add_argument("--out", metavar="FILE", required=True, help="the JSON file to write")
+    verb.add_argument("--seed", metavar="N", type=int, default=0, help="of fits and training (default 0)")
     _json(verb)
 
     about = "look into a memory file"

@@ -12,7 +12,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.sim.building import build
-from gaussvae_ros.sim.camera import Sensor, render
+from gaussvae_ros.sim.camera import Sensor, World, render
 
 SIZE = (640, 480)  # (w, h) px
 FOCAL = 381.0  # px: 80 degrees across
@@ -92,6 +92,12 @@ def _loop(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return CENTRE + np.array(corners)[piece] - RADIUS * left + np.where(arc, 0, into)[:, None] * forward, left
 
 
+def photograph(world: World, sensor: Sensor, x: float, y: float, yaw: float, turning: float) -> np.ndarray:
+    """What the camera gives, uint8 [h, w, 3], with the base at x, y (m), `yaw` (rad) and turning (rad/s)."""
+    eye = x + MOUNT[0] * np.cos(yaw), y + MOUNT[0] * np.sin(yaw), MOUNT[2]
+    return sensor.expose(render(world, *eye, yaw, SIZE, FOCAL), abs(turning) * EXPOSURE_S * FOCAL)
+
+
 class _Recorder:
     """Makes the messages and puts them into a bag in the order of their stamps."""
 
@@ -120,10 +126,7 @@ class _Recorder:
         for frame in progress(range(len(times) // steps)):
             for i in range(frame * steps, (frame + 1) * steps):
                 self._odometry(START_NS + round(times[i] * 1e9), *poses[i], LAPS * _perimeter() / seconds, turning[i])
-            x, y, yaw = poses[frame * steps]
-            eye = x + MOUNT[0] * np.cos(yaw), y + MOUNT[0] * np.sin(yaw), MOUNT[2]
-            view = render(world, *eye, yaw, SIZE, FOCAL)
-            image = sensor.expose(view, abs(turning[frame * steps]) * EXPOSURE_S * FOCAL)
+            image = photograph(world, sensor, *poses[frame * steps], turning[frame * steps])
             self._image(START_NS + round(times[frame * steps] * 1e9), image)
 
     def _put(self, topic: str, stamp_ns: int, message: object) -> None:
