@@ -105,8 +105,10 @@ def train_prior(args: argparse.Namespace) -> None:
     card = run(args.images, args.out, args.seed, lambda files: tqdm(files, unit="image", desc="fit", disable=None))
     bits = card["bits_per_splat"]
     if not args.json:
-        table(("bits per splat", "before", "after"), [[part, bits["before"][part], bits["after"][part]] for part in bits["after"]])
-    show(args, card, f"{args.out}: trained on {card['images'] - bits['images']} images, measured on {bits['images']} others")
+        rows = [[part, bits["before"][part], bits["after"][part]] for part in bits["after"]]
+        table(("bits per splat", "before", "after"), rows)
+    learned = card["images"] - bits["images"]
+    show(args, card, f"{args.out}: learned from {learned} images, measured on {bits['images']} held out")
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:

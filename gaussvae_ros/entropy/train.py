@@ -1,5 +1,12 @@
 """Training of the prior: the weights that make a set of grids shortest, by gradient descent on their code length."""
 
+import datetime
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -7,8 +14,92 @@ from gaussvae_ros.entropy import prior, stream
 from gaussvae_ros.entropy.coder import Meter
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.prior import Prior
+from gaussvae_ros.errors import ImageError
+from gaussvae_ros.evaluation.images import find_images, read_image
+from gaussvae_ros.files import write_file
+from gaussvae_ros.fit import EFFORTS, descend
+from gaussvae_ros.quantise import PRECISION, quantise
 
 BATCH, STEPS, RATE = 4096, 400, 0.03
+SPLATS = (512, 256, 1024, 512, 128, 2048)  # images take these in turn; most records have 512
+PRECISIONS = (PRECISION, PRECISION - 8, PRECISION + 8)  # after each round of SPLATS, the next of these
+EFFORT = "fast"
+HELD_OUT = 8  # one image in so many is not learned from, but measured
+
+
+def train_prior(images: Iterable[str | Path], out: str | Path, seed: int = 0, progress: Callable = iter) -> dict:
+    """Train a prior on images and write it to the file `out` as JSON, in the form of the one that ships.
+
+    Args:
+        images: files, and folders of them; at least two, with colour among those trained on.
+        progress: wraps the iterable of files.
+
+    Returns:
+        The card of the training, which is in the file beside the weights: what it was trained on, how, and the bits per
+        splat, by part of a record, of the images held out, before (under `plain_guess`) and after.
+
+    Raises:
+        ImageError: too few images, or one that cannot be read.
+        OSError: `out` cannot be written.
+    """
+    begun, files = time.perf_counter(), find_images(images)
+    if len(files) < 2:
+        raise ImageError("training needs at least two images: one to learn from, one to measure with")
+    grids, hashes = [], []
+    for number, file in enumerate(progress(files)):
+        hashes.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
+        n = SPLATS[number % len(SPLATS)]
+        precision = PRECISIONS[number // len(SPLATS) % len(PRECISIONS)]
+        image = read_image(file)
+        grids.append(quantise(image, descend(image, n, EFFORTS[EFFORT], seed), precision, EFFORT))
+    held_out = grids[HELD_OUT - 1 :: HELD_OUT] or grids[-1:]
+    learned = [g for g in grids if not any(g is h for h in held_out)]
+    if all(g.colour.shape[1] == 1 for g in learned):
+        raise ImageError("training needs colour images, these are all grey")
+    weights = train(learned, plain_guess(), seed)
+    card = {
+        "date": datetime.date.today().isoformat(),
+        "images": len(files),
+        "images_sha256": hashlib.sha256("".join(sorted(hashes, key=lambda line: line[66:])).encode()).hexdigest(),
+        "splats": sum(len(g.cell) for g in learned),
+        "seed": seed,
+        "config": {
+            "splats": SPLATS,
+            "precisions": PRECISIONS,
+            "effort": EFFORT,
+            "batch": BATCH,
+            "steps": STEPS,
+            "rate": RATE,
+            "held_out": f"1 of {HELD_OUT}",
+        },
+        "bits_per_splat": {
+            "images": len(held_out),
+            "before": bits_per_splat(held_out, plain_guess()),
+            "after": bits_per_splat(held_out, Prior(weights)),
+        },
+        "seconds": round(time.perf_counter() - begun, 1),
+        "versions": {"numpy": np.__version__, "torch": torch.__version__},
+    }
+    write_file(out, (json.dumps({"card": card, "weights": weights}, indent=1) + "\n").encode())
+    return card
+
+
+def plain_guess() -> Prior:
+    """The prior that training starts from: a splat is about as its neighbours are, give or take what they differ by."""
+    weights = {}
+    for kind, extra in zip(prior.LINEAR, (1, 2, 2, 2, 2)):
+        weights[kind] = [{"centre": [0, 1, 0] + [0] * extra, "width": [0.3, 0, 0.5] + [0] * extra}] * 2
+    return Prior({**weights, "angle": [[0.5, 0.2, 1.0]] * 2})
+
+
+def bits_per_splat(grids: list[Grid], law: Prior) -> dict[str, float]:
+    """Mean bits that a splat of `grids` takes under `law`: by part of the record, and in "all"."""
+    meter = Meter()
+    for g in grids:
+        stream.code(meter, g.size, len(g.cell), g.precision, g.colour.shape[1], g, law)
+    splats = sum(len(g.cell) for g in grids)
+    parts = {part: bits / splats for part, bits in meter.bits.items()}
+    return {part: round(bits, 3) for part, bits in {**parts, "all": sum(parts.values())}.items()}
 
 
 def train(grids: list[Grid], start: Prior, seed: int = 0) -> dict:
