@@ -17,7 +17,8 @@ import torch
 
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.fit import EFFORTS, Plan, adam, fit, reseeding
-from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS, cpu
+from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
+from gaussvae_ros.splats import Splats
 from test_fit import a_descent, noise, psnr, scene
 
 triton = pytest.importorskip("triton")
@@ -50,21 +51,24 @@ def short(monkeypatch):
     monkeypatch.setattr("gaussvae_ros.fit.MIN_SPLATS", 12)
 
 
+def ellipses(splats: Splats) -> np.ndarray:
+    """Centre, covariance and colour: the same for all angles of a round splat."""
+    x, y, log_s1, log_s2, theta = splats.params.astype(float).T[:5]
+    c, s, v1, v2 = np.cos(theta), np.sin(theta), np.exp(2 * log_s1), np.exp(2 * log_s2)
+    covariance = c * c * v1 + s * s * v2, c * s * (v1 - v2), s * s * v1 + c * c * v2
+    return np.stack([x, y, *covariance, *splats.params.T[5:]], 1)
+
+
 @kernels
 def test_a_batch_is_what_single_fits_are(short):
-    """Different sums round differently; four steps do not let that grow."""
-    images = [scene(24, 20), scene(17, 20), scene(48, 20)[:, 24:], scene(24, 20)[..., 0]]
-    for image, splats in zip(images, fit_many(images, 12, seed=3), strict=True):
+    """Other sums round otherwise; four steps do not let that grow."""
+    images = [scene(20, 14), scene(13, 18), scene(40, 14)[:, 20:], scene(20, 14)[..., 0]]
+    many = fit_many(images, 12, seed=3)
+    for image, splats in zip(images, many, strict=True):
         expected = fit(image, 12, seed=3)
-        assert splats.size == expected.size and splats.params.shape == expected.params.shape
-        np.testing.assert_allclose(splats.params, expected.params, atol=1e-3)
-
-
-@kernels
-def test_a_fit_does_not_depend_on_its_batch(short):
-    one, other = scene(20, 12), noise(12, 20, 3)
-    together, alone = fit_many([other, one], 12), fit_many([one], 12)
-    np.testing.assert_array_equal(together[1].params, alone[0].params)
+        assert splats.size == expected.size
+        np.testing.assert_allclose(ellipses(splats), ellipses(expected), atol=2e-3)
+    np.testing.assert_array_equal(fit_many(images[2:3], 12, seed=3)[0].params, many[2].params)  # whatever its batch
 
 
 @kernels
@@ -72,7 +76,7 @@ def test_a_fit_does_not_depend_on_its_batch(short):
 def test_tiny_and_black_images(shape, short):
     """There the residual has few peaks, so that most splats stay that might move."""
     image = np.zeros(shape, np.uint8)
-    np.testing.assert_allclose(fit_many([image], 12)[0].params, fit(image, 12).params, atol=1e-3)
+    np.testing.assert_allclose(ellipses(fit_many([image], 12)[0]), ellipses(fit(image, 12)), atol=2e-3)
 
 
 @kernels
@@ -114,14 +118,15 @@ def test_one_step_is_the_cpu_s():
 def test_blurs_are_those_of_opencv(shape, sigma):
     images = np.random.default_rng(0).random((2, *shape, 3)).astype(np.float32)
     expected = [cv2.GaussianBlur(image, (0, 0), sigma) for image in images]
-    np.testing.assert_allclose(cuda._blurred(torch.tensor(images), sigma), np.reshape(expected, images.shape), atol=1e-6)
+    got = cuda._blurred(torch.tensor(images), sigma).numpy()
+    np.testing.assert_allclose(got, np.reshape(expected, images.shape), atol=1e-6)
 
 
 def test_batches_hold_one_size_and_have_bounds(monkeypatch):
     images = [noise(40, 50), noise(30, 50), noise(40, 50, 3), noise(40, 50)]
-    assert list(cuda._batches(images, 32, "fast")) == [[0, 2, 3], [1]]
+    assert list(cuda._batches(images, 32, "fast")) == [[0, 3], [1], [2]]
     monkeypatch.setattr(cuda, "ROOM", 1)
-    assert list(cuda._batches(images, 32, "fast")) == [[0], [2], [3], [1]]
+    assert list(cuda._batches(images, 32, "fast")) == [[0], [3], [1], [2]]
     assert list(cuda._batches([], 32, "fast")) == []
 
 

@@ -102,7 +102,7 @@ def start(image: np.ndarray, n: int, seed: int) -> Descent:
 def follow(plan: Plan, state, size: tuple[int, int], target_at: Callable, reseed: Callable) -> None:
     """Run a plan on one descent, or on many at once (fit/cuda.py), in pixels of images of `size` (w, h) px.
 
-    `target_at(pixels per splat)` gives the target of a level, [..., h, w, 3] in whatever form `state` and `reseed` take.
+    `target_at(pixels per splat)` gives a level's target, [..., h, w, 3] in whatever form `state` and `reseed` take.
     """
     total = sum(steps for _, steps in plan.levels)
     rates = plan.last + (1 - plan.last) * 0.5 * (1 + np.cos(np.pi * np.arange(total) / total))
@@ -123,14 +123,20 @@ def follow(plan: Plan, state, size: tuple[int, int], target_at: Callable, reseed
 
 def scaled(image: np.ndarray, pixels: float) -> np.ndarray:  # [h, w, 3] float32, 0 to 1
     """The image, area-averaged to about `pixels` pixels where it has more, as the descent takes it."""
-    height, width = image.shape[:2]
-    factor = min(1.0, np.sqrt(pixels / (width * height)))
-    if factor < 1:
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    image = shrunk(image, pixels)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     return image.astype(np.float32) / np.float32(255)
+
+
+def shrunk(image: np.ndarray, pixels: float) -> np.ndarray:  # uint8 [h, w, 3] or [h, w]
+    """The image, area-averaged to about `pixels` pixels where it has more."""
+    height, width = image.shape[:2]
+    factor = min(1.0, np.sqrt(pixels / (width * height)))
+    if factor == 1:
+        return image
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def to_splats(state: Descent, size: tuple[int, int], channels: int) -> Splats:

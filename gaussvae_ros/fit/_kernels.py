@@ -102,7 +102,9 @@ def gather(
 
 
 @triton.jit
-def _adam(k: tl.constexpr, grad, first, second, rates_ptr, live, scale, unbias, BETA1: tl.constexpr, BETA2: tl.constexpr):
+def _adam(
+    k: tl.constexpr, grad, first, second, rates_ptr, live, scale, unbias, BETA1: tl.constexpr, BETA2: tl.constexpr
+):
     """The step of coordinate `k`, from rows' starts in the tables of gradients and of moments, which it updates."""
     g = tl.load(grad + k, mask=live, other=0.0) * scale
     m = BETA1 * tl.load(first + k, mask=live, other=0.0) + (1.0 - BETA1) * g

@@ -22,7 +22,10 @@ def seed_splats(
     (Bigun and Granlund 1987), so that it lies along the edge it sits on.
     """
     gx, gy = cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)
-    xx, xy, yy = (cv2.GaussianBlur((a * b).sum(2), (0, 0), BLUR) for a, b in ((gx, gx), (gx, gy), (gy, gy)))
+    over_channels = np.ones((1, 3), np.float32)  # cv2 sums them ten times as fast as numpy
+    xx, xy, yy = (
+        cv2.GaussianBlur(cv2.transform(a * b, over_channels), (0, 0), BLUR) for a, b in ((gx, gx), (gx, gy), (gy, gy))
+    )
     density = np.sqrt(xx + yy)
     density = density + FLOOR * density.mean() + 1e-6
     density *= n / density.sum()  # splats per px
