@@ -8,7 +8,7 @@ import numpy as np
 from gaussvae_ros.bench.rows import median_ms, row
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.device import why_no_gpu
-from gaussvae_ros.entropy import decode_splats
+from gaussvae_ros.entropy import stream
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.record import unpack
 
@@ -21,7 +21,7 @@ def run(frames: list[np.ndarray]) -> list[dict]:
     """Decode the records of all frames, at the default quality, several times."""
     codec = FrameCodec()
     datas = codec.encode_many([cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames])
-    splats = [decode_splats(record.payload, record.size) for record in map(unpack, datas)]
+    splats = [stream.read(record.payload, record.size) for record in map(unpack, datas)]
     files = [cv2.imencode(".jpg", codec.decode(data), [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for data in datas]
     middle = (SIZE[0] // 2, SIZE[1] // 2, *PART)
     for data in datas:

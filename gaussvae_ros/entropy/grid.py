@@ -17,7 +17,7 @@ POWER = 0.42
 TYPICAL = 0.54  # u of a typical splat
 SIZES, ASPECTS, SHIFTS = 80, 48, 64  # most values of each kind; indices start at 0
 SECTORS, FINE = 48, 32  # angles are coded as one of so many sectors by context, and plainly inside it
-COLOURS = 128  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
+COLOURS = 256  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
 
 # Steps of a typical splat at precision 1, found by search for the lowest rate at equal loss
 SIZE_STEP, ASPECT_STEP, ANGLE_STEP, SHIFT_STEP, COLOUR_STEP = 0.22, 0.27, 0.27, 0.19, 0.05
@@ -77,7 +77,7 @@ def shape_step(scale: np.ndarray, precision: int) -> np.ndarray:
 def colour_step(scale: np.ndarray, precision: int) -> np.ndarray:
     """Step [N] of a splat's colour, 1 = full range."""
     u = relative_size(scale, precision)
-    return np.maximum(COLOUR_STEP * factor(precision) / (u * u), 1.75 / COLOURS)  # light spans sqrt(3)
+    return np.maximum(COLOUR_STEP * factor(precision) / (u * u), 3.5 / COLOURS)  # light spans sqrt(3), and fits overshoot
 
 
 def angles(scale: np.ndarray, aspect: np.ndarray, precision: int) -> tuple[np.ndarray, np.ndarray]:

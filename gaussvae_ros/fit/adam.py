@@ -39,27 +39,21 @@ class Descent:
         rates: np.ndarray,  # [steps] multiples of RATES
         free: np.ndarray | None = None,  # [8] 1 or 0: which of delta, M and colour may move (default: all)
         keep_size: bool = False,  # hold the area of every splat (the trace of M is zero)
-        seen: tuple[np.ndarray, np.ndarray] | None = None,  # geometry and colour that the picture is drawn with
     ) -> float:
-        """Take one step towards `target` per entry of `rates`; returns the mean squared error before the last.
-
-        With `seen`, gradients are those of other splats, such as these rounded, but these move (the straight-through
-        estimator, Bengio et al. 2013).
-        """
+        """Take one step towards `target` per entry of `rates`; returns the mean squared error before the last."""
         canvas = planes((target.shape[1], target.shape[0]))
         steps = rates.astype(np.float32)[:, None] * (RATES if free is None else RATES * free.astype(np.float32))
         with lock:
-            moves = self.geometry, self.colour
             moments, workers = (self.first, self.second), get_num_threads()
             error = _descend(
-                *moves, *(seen or moves), *moments, target, canvas, steps, self.count, workers, keep_size
+                self.geometry, self.colour, *moments, target, canvas, steps, self.count, workers, keep_size
             )
         self.count += len(rates)
         return error
 
 
 @njit(parallel=True, fastmath={"contract"}, cache=True)
-def _descend(geometry, colour, seen_geometry, seen_colour, first, second, target, canvas, rates, count, workers, keep_size):
+def _descend(geometry, colour, first, second, target, canvas, rates, count, workers, keep_size):
     """Steps with `rates` [steps, 8], after `count` others; returns the last mean squared error.
 
     `workers` is an argument because numba cannot cache a function that asks for the number of threads.
@@ -72,15 +66,15 @@ def _descend(geometry, colour, seen_geometry, seen_colour, first, second, target
         for worker in prange(workers):
             for band in range(worker, bands, workers):
                 r0, r1 = band * BAND, min(height, (band + 1) * BAND)
-                draw_band(seen_geometry, seen_colour, canvas, width, r0, r1)
+                draw_band(geometry, colour, canvas, width, r0, r1)
                 errors[band] = _residual(canvas, target, r0, r1)
         unbias1 = np.float32(1 / (1 - BETA1 ** (count + step + 1)))
         unbias2 = np.float32(1 / (1 - BETA2 ** (count + step + 1)))
         for worker in prange(workers):
             moments, grad = np.empty(8, np.float32), np.empty(8, np.float32)
             for i in range(worker, len(geometry), workers):
-                gather_splat(seen_geometry[i], seen_colour[i], canvas, width, moments)
-                _whiten(seen_geometry[i], moments, grad)
+                gather_splat(geometry[i], colour[i], canvas, width, moments)
+                _whiten(geometry[i], moments, grad)
                 for k in range(8):
                     g = grad[k] * per_splat
                     m = BETA1 * first[i, k] + (np.float32(1) - BETA1) * g
