@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,11 @@ from gaussvae_ros.codec import FrameCodec, splats_at
 from gaussvae_ros.device import why_no_gpu
 from gaussvae_ros.errors import GaussVaeError, ImageError, RecordError
 from gaussvae_ros.evaluation.metrics import psnr
+from gaussvae_ros.fit import fit
 from gaussvae_ros.record import Record, pack, unpack
 
 ROOT = Path(__file__).parents[1]
-CODEC = FrameCodec()
+CODEC = FrameCodec(device="cpu")
 
 
 def frame(width=160, height=120, seed=0) -> np.ndarray:  # uint8 [h, w, 3]
@@ -111,6 +113,22 @@ def test_many_are_as_one_by_one(record):
     datas = CODEC.encode_many(iter(images), quality=40)
     assert datas == [CODEC.encode(image, quality=40) for image in images]
     assert CODEC.encode_many([]) == []
+
+
+def test_a_batch_on_a_gpu_keeps_order_sizes_and_quality(monkeypatch):
+    """With the GPU fit, or where there is none with the CPU fit in its place: what is tested is the way around it."""
+    codec = FrameCodec()
+    if why_no_gpu():
+        stand_in = types.ModuleType("gaussvae_ros.fit.cuda")
+        stand_in.fit_many = lambda images, n, effort: [fit(image, n, effort) for image in images]
+        monkeypatch.setitem(sys.modules, "gaussvae_ros.fit.cuda", stand_in)
+        codec._gpu = True
+    images = [frame(), frame(40, 30, 1), frame(160, 120, 2), frame(96, 64, 3)[..., 0]]
+    for image, data in zip(images, codec.encode_many(images), strict=True):
+        one_by_one = CODEC.encode(image)
+        assert CODEC.decode(data).shape == image.shape
+        assert abs(psnr(image, CODEC.decode(data)) - psnr(image, CODEC.decode(one_by_one))) < 1
+        assert abs(len(data) / len(one_by_one) - 1) < 0.1
 
 
 def test_only_pixels_count(record):

@@ -14,7 +14,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS, Record, pack, unpack
 
-CODEC = FrameCodec()
+CODEC = FrameCodec(device="cpu")
 MOST_SECONDS = 5.0  # for a picture of at most 200x200 px, on a busy machine
 SIDES = st.one_of(st.integers(1, 200), st.sampled_from([1, 2, 65535]))
 
