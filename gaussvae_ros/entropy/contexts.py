@@ -101,7 +101,8 @@ def features(rows, values, extra, known, x, y):
     return out
 
 
-@njit(cache=True)
+# error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
+@njit(cache=True, error_model="numpy")
 def student(features, centre, width, step, low, count):
     """Unnormalised probabilities [rows, count] of the indices low, low + 1, ...
 
@@ -158,7 +159,8 @@ def directions(rows, cosine, sine, strength, colour, known, around, x, y):
     return out
 
 
-@njit(cache=True)
+# error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
+@njit(cache=True, error_model="numpy")
 def axial(guesses, counts, weights, cosine, sine, most):
     """Unnormalised probabilities [rows, most] of the angles k pi / count, k < count; the rest 0.
 
