@@ -357,6 +357,9 @@ def test_the_table_of_axes_is_far_from_where_rounding_turns():
     turn = 2 * np.pi * (np.arange(grid.SECTORS) + 0.5) / np.arange(1, grid.SECTORS + 1)[:, None]
     for f in (np.cos, np.sin):
         assert np.abs(f(turn) * 2**20 % 1 - 0.5).min() > 1e-7
+    for table, f in zip(prior.axes(), (np.cos, np.sin), strict=True):
+        assert (table * 2**20 % 1 == 0).all()
+        np.testing.assert_allclose(table[1:], f(turn), atol=2**-21 + 1e-12)
 
 
 # The grid
@@ -490,6 +493,21 @@ def test_a_payload_without_a_header(payload):
 def test_a_number_of_splats_that_cannot_be(count):
     with pytest.raises(RecordError, match="splats"):
         stream.read(b"\x80" + count.to_bytes(2, "little") + bytes(100), (640, 480))
+
+
+@pytest.mark.parametrize("part, text", [("cells", "positions"), ("angle", "angles")])
+def test_symbols_that_have_no_probability(part, text):
+    """The coder leaves a sliver to each symbol of a table, also to those beyond the end of a row."""
+
+    class Liar(Reader):
+        def symbols(self, values, probabilities):
+            right = super().symbols(values, probabilities)
+            impossible = (probabilities[:, -1] == 0) & (self.part == part)
+            return np.where(impossible, probabilities.shape[1] - 1, right)
+
+    g = random_grid(np.random.default_rng(0))
+    with pytest.raises(RecordError, match=text):
+        stream.code(Liar(stream.write(g)[3:]), g.size, len(g.cell), g.precision, 3, None)
 
 
 @settings(max_examples=150, deadline=None)

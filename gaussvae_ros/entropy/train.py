@@ -18,11 +18,11 @@ from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation.images import find_images, read_image
 from gaussvae_ros.files import write_file
 from gaussvae_ros.fit import EFFORTS, descend
-from gaussvae_ros.quantise import PRECISION, quantise
+from gaussvae_ros.quantise import best_precision, quantise
 
 BATCH, STEPS, RATE = 4096, 400, 0.03
 SPLATS = (512, 256, 1024, 512, 128, 2048)  # images take these in turn; most records have 512
-PRECISIONS = (PRECISION, PRECISION - 8, PRECISION + 8)  # after each round of SPLATS, the next of these
+PRECISIONS = (0, -8, 8)  # relative to the best; each for a round of SPLATS
 EFFORT = "fast"
 HELD_OUT = 8  # one image in so many is not learned from, but measured
 
@@ -49,7 +49,7 @@ def train_prior(images: Iterable[str | Path], out: str | Path, seed: int = 0, pr
     for number, file in enumerate(progress(files)):
         hashes.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
         n = SPLATS[number % len(SPLATS)]
-        precision = PRECISIONS[number // len(SPLATS) % len(PRECISIONS)]
+        precision = best_precision(n) + PRECISIONS[number // len(SPLATS) % len(PRECISIONS)]
         image = read_image(file)
         grids.append(quantise(image, descend(image, n, EFFORTS[EFFORT], seed), precision, EFFORT))
     held_out = grids[HELD_OUT - 1 :: HELD_OUT] or grids[-1:]
