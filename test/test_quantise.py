@@ -1,0 +1,235 @@
+"""Fits onto the grid of a record: how little is lost, for how many bytes, on every kind of image, always the same."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from gaussvae_ros.entropy import grid, stream
+from gaussvae_ros.entropy.coder import Meter
+from gaussvae_ros.evaluation.metrics import psnr
+from gaussvae_ros.fit import EFFORTS, MAX_SPLATS, MIN_SPLATS, descend, to_splats
+from gaussvae_ros.quantise import _normal_equations, axes, best_precision, encode_splats, log_size, quantise
+from gaussvae_ros.raster import BACKGROUND, cpu
+from gaussvae_ros.raster.reference import rasterize
+from gaussvae_ros.raster.view import render
+from gaussvae_ros.sim.building import build
+from gaussvae_ros.sim.camera import Sensor
+from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
+from test_entropy import USED
+
+ROOT = Path(__file__).parents[1]
+
+
+@lru_cache(1)
+def frame() -> np.ndarray:  # uint8 [480, 640, 3]
+    """What the simulated robot sees: edges, texture, shading, noise."""
+    return photograph(build(0), Sensor(SIZE, FOCAL, 0), *where(np.array([3.0]), 30.0)[0], 0.0)
+
+
+def sketch(width=160, height=120, seed=0) -> np.ndarray:  # uint8 [h, w, 3]
+    """Soft shapes, hard edges and a little noise."""
+    rng = np.random.default_rng(seed)
+    image = cv2.resize(rng.uniform(0, 255, (6, 8, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    for _ in range(4):
+        a, b = (tuple(int(v) for v in rng.uniform(0, 1, 2) * (width, height)) for _ in range(2))
+        cv2.rectangle(image, a, b, rng.uniform(0, 255, 3).tolist(), -1)
+    return np.clip(image + rng.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+
+
+def checker(width, height, side) -> np.ndarray:
+    y, x = np.mgrid[:height, :width] // side
+    return np.repeat(((x + y) % 2 * 255).astype(np.uint8)[..., None], 3, 2)
+
+
+def fitted(image, n, effort="fast"):
+    return descend(image, n, EFFORTS[effort])
+
+
+def both(image, n, effort="fast") -> tuple[float, float]:
+    """PSNR of a fit and of its record."""
+    state, size = fitted(image, n, effort), image.shape[1::-1]
+    record = stream.read(stream.write(quantise(image, state, best_precision(n), effort)), size)
+    return psnr(image, render(to_splats(state, size, 3 if image.ndim == 3 else 1))), psnr(image, render(record))
+
+
+@pytest.mark.parametrize("n", [512, 128])
+def test_little_is_lost(n):
+    fit, record = both(frame(), n)
+    assert record > fit - 0.6
+
+
+def test_little_is_lost_in_grey():
+    fit, record = both(np.ascontiguousarray(frame()[..., 1]), 256)
+    assert record > fit - 0.6
+
+
+def test_the_record_takes_what_the_meter_says():
+    image, n, meter = frame(), 512, Meter()
+    g = quantise(image, fitted(image, n), best_precision(n), "fast")
+    stream.code(meter, g.size, n, g.precision, 3, g)
+    payload = encode_splats(image, n, "fast")
+    assert payload == stream.write(g)
+    assert 8 * (len(payload) - 3) == pytest.approx(sum(meter.bits.values()), rel=0.01)
+    assert 1500 < len(payload) < 2700
+
+
+def test_finer_is_longer_and_loses_less():
+    image = sketch()
+    state = fitted(image, 128)
+    grids = [quantise(image, state, best_precision(128) + more, "fast") for more in (16, 8, 0, -8)]
+    sizes = [len(stream.write(g)) for g in grids]
+    scores = [psnr(image, render(grid.to_splats(g))) for g in grids]
+    assert sorted(sizes) == sizes and sizes[-1] > 1.4 * sizes[0]
+    assert sorted(scores) == scores
+
+
+@pytest.mark.parametrize("n", [MIN_SPLATS, 200, MAX_SPLATS])
+def test_the_precisions_are_those_that_are_tested(n):
+    assert best_precision(n) in USED[8:-8]  # training goes 8 beyond to either side
+
+
+def test_all_indices_are_those_that_a_record_can_hold():
+    for image in (sketch(), checker(160, 120, 7), np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)):
+        for precision in (USED[0], best_precision(64), USED[-1]):
+            g = quantise(image, fitted(image, 64), precision, "fast")
+            parts = grid.shifts(g.scale, grid.shape(g.scale, g.aspect, g.angle, g.size, precision), g.size, precision)
+            count, half = np.multiply(*grid.angles(g.scale, g.aspect, precision)), grid.COLOURS // 2
+            limits = [(g.scale, grid.SIZES), (g.aspect, grid.ASPECTS), (g.angle, count), (g.shift, parts)]
+            for index, end in [*limits, (g.colour + half, grid.COLOURS)]:
+                assert index.dtype == np.int64 and (index >= 0).all() and (index < end).all()
+            assert (np.diff(g.cell) >= 0).all()
+
+
+SMALL = {
+    "1x1": np.full((1, 1, 3), 200, np.uint8),
+    "1x1 mono": np.full((1, 1), 9, np.uint8),
+    "2x1": np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8),
+    "32x32": sketch(32, 32),
+    "300x1": sketch(300, 1),
+    "1x300": sketch(1, 300)[..., 0],
+    "black": np.zeros((50, 60, 3), np.uint8),
+    "white": np.full((50, 60), 255, np.uint8),
+    "red": np.tile(np.array([255, 0, 0], np.uint8), (40, 60, 1)),
+    "noise": np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8),
+    "checker": checker(80, 60, 1),
+    "large checker": checker(80, 60, 10),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_any_image(name):
+    image = SMALL[name]
+    payload = encode_splats(image, 32, "fast")
+    back = render(stream.read(payload, image.shape[1::-1]))
+    assert back.shape == image.shape and len(payload) < 400
+    if name in ("1x1", "1x1 mono", "black", "white", "red"):
+        assert psnr(image, back) > 35
+    elif name in ("32x32", "300x1", "1x300", "large checker"):
+        flat = np.broadcast_to(image.mean((0, 1)).astype(np.uint8), image.shape)
+        assert psnr(image, back) > psnr(image, flat) + 1
+
+
+def test_a_large_image_takes_no_longer_than_its_splats_need():
+    image = cv2.resize(frame(), (3840, 2160), interpolation=cv2.INTER_CUBIC)
+    state = fitted(image, 256)
+    begun = time.perf_counter()
+    g = quantise(image, state, best_precision(256), "fast")
+    assert time.perf_counter() - begun < 5
+    record, fit = (render(s, (640, 360)) for s in (grid.to_splats(g), to_splats(state, g.size, 3)))
+    small = cv2.resize(image, (640, 360), interpolation=cv2.INTER_AREA)
+    assert psnr(small, record) > psnr(small, fit) - 0.6
+
+
+def test_the_fit_is_left_as_it_was():
+    image = sketch()
+    state = fitted(image, 64)
+    kept = state.geometry.copy(), state.colour.copy()
+    quantise(image, state, best_precision(64), "fast")
+    assert np.array_equal(state.geometry, kept[0]) and np.array_equal(state.colour, kept[1])
+
+
+DIGEST = """if True:
+    import hashlib, sys
+    import numpy as np
+    from gaussvae_ros.quantise import encode_splats
+    for n in (300, 64):
+        print(hashlib.sha256(encode_splats(np.load(f"{sys.argv[1]}/{n}.npy"), n, "fast", seed=3)).hexdigest())
+"""
+
+
+def test_the_same_arguments_give_the_same_bytes(tmp_path):
+    """Twice in one process, and in another with one thread, both in numba and in numpy's linear algebra."""
+    images = {300: sketch(320, 240), 64: sketch()[..., 0].copy()}
+    for n, image in images.items():
+        np.save(tmp_path / f"{n}.npy", image)
+    here, again = (
+        [hashlib.sha256(encode_splats(image, n, "fast", seed=3)).hexdigest() for n, image in images.items()]
+        for _ in range(2)
+    )
+    alone = dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = [sys.executable, "-c", DIGEST, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **alone}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert here == again == done.stdout.split()
+
+
+def some_splats(n, width, height, seed=0) -> np.ndarray:  # [n, 8]
+    rng = np.random.default_rng(seed)
+    xy, turn = rng.uniform(-0.05, 1.05, (n, 2)) * (width, height), rng.uniform(0, np.pi, (n, 1))
+    return np.concatenate([xy, rng.normal(1.2, 0.6, (n, 2)), turn, rng.uniform(0, 1, (n, 3))], 1).astype(np.float32)
+
+
+def test_sizes_and_axes_are_read_off_the_geometry():
+    p = some_splats(50, 40, 30).astype(float)
+    geometry, _ = cpu.split(p)
+    np.testing.assert_allclose(log_size(geometry), (p[:, 2] + p[:, 3]) / 2, rtol=1e-9)
+    ratio, theta = axes(geometry)
+    turned = np.where(p[:, 2] > p[:, 3], p[:, 4], p[:, 4] + np.pi / 2) % np.pi
+    np.testing.assert_allclose(ratio, np.abs(p[:, 2] - p[:, 3]), atol=1e-6)
+    np.testing.assert_allclose(np.cos(2 * theta), np.cos(2 * turned), atol=1e-5)
+    np.testing.assert_allclose(np.sin(2 * theta), np.sin(2 * turned), atol=1e-5)
+
+
+@pytest.mark.parametrize("first, end", [(0, 40), (0, 15), (15, 40)])
+def test_colours_are_a_least_squares_solution(first, end):
+    """Against the weights that the reference rasteriser draws with, and numpy's dense least squares."""
+    n, width, height = 40, 31, 23
+    params, rng = some_splats(n, width, height), np.random.default_rng(1)
+    target, colour = rng.uniform(0, 1, (height, width, 3)).astype(np.float32), rng.normal(0, 0.3, (n, 3))
+    one_hot = torch.cat([torch.tensor(params[:, :5], dtype=torch.float64), torch.eye(n, dtype=torch.float64)], 1)
+    nothing = torch.cat([one_hot[:, :5], torch.zeros(n, n, dtype=torch.float64)], 1)
+    share = rasterize(one_hot, (width, height)) - rasterize(nothing, (width, height))
+    share = share.numpy().reshape(-1, n)  # what each splat's colour adds to each pixel
+    grey = rasterize(nothing, (width, height)).numpy().reshape(-1, n)[:, :1]
+    # colours are relative to the background, so grey splats make a grey picture
+    np.testing.assert_allclose(grey + BACKGROUND * share.sum(1, keepdims=True), BACKGROUND, rtol=1e-9)
+    mine = np.arange(first, end)
+    others = np.setdiff1d(np.arange(n), mine)
+    wanted = target.reshape(-1, 3) - BACKGROUND - share[:, others] @ colour[others]
+    gram, right = _normal_equations(cpu.split(params)[0], colour, target, first, end)
+    np.testing.assert_allclose(gram, share[:, mine].T @ share[:, mine], atol=1e-5)
+    np.testing.assert_allclose(right, share[:, mine].T @ wanted, atol=1e-4)
+    ridge = 1e-3
+    best = np.linalg.solve(gram + ridge * np.eye(len(mine)), right)
+    rows = np.concatenate([share[:, mine], np.sqrt(ridge) * np.eye(len(mine))])
+    expected = np.linalg.lstsq(rows, np.concatenate([wanted, np.zeros((len(mine), 3))]), rcond=None)[0]
+    np.testing.assert_allclose(best, expected, atol=1e-2)
+
+
+def test_colours_make_up_for_what_was_lost_before():
+    """Colours are found anew for the shapes and positions as rounded, so that wrong ones in the fit matter little."""
+    image = sketch()
+    state = fitted(image, 128)
+    state.colour = np.full_like(state.colour, 0.5)
+    grey = psnr(image, render(to_splats(state, (160, 120), 3)))
+    record = quantise(image, state, best_precision(128), "fast")
+    assert psnr(image, render(grid.to_splats(record))) > grey + 8
