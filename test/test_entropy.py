@@ -114,6 +114,52 @@ def test_a_short_stream_reads_as_if_zeros_followed():
     assert long.tolist() == short.tolist()
 
 
+class PlainReader:
+    """The range decoder as docs/format.md states it, in plain Python."""
+
+    reads, part = True, ""
+
+    def __init__(self, data: bytes):
+        self.data, self.lower, self.range = data, 0, 2**64 - 1
+        self.code = self.word() << 32 | self.word()
+
+    def word(self) -> int:
+        word, self.data = self.data[:4], self.data[4:]
+        return int.from_bytes(word.ljust(4, b"\0"), "little")
+
+    def next(self, starts: list[int]) -> int:
+        scale = self.range >> 24
+        at = (self.code - self.lower) % 2**64 // scale
+        symbol = max(k for k, start in enumerate(starts[:-1]) if start <= at)
+        self.lower = (self.lower + scale * starts[symbol]) % 2**64
+        self.range = scale * (starts[symbol + 1] - starts[symbol])
+        if self.range < 2**32:
+            self.lower, self.range = (self.lower << 32) % 2**64, self.range << 32
+            self.code = (self.code << 32) % 2**64 | self.word()
+        return symbol
+
+    def symbols(self, values, probabilities):
+        out = []
+        for row in probabilities.tolist():
+            below = [0.0]
+            for p in row:
+                below.append(below[-1] + p)
+            scale = (2**24 - len(row)) / below[-1]
+            out.append(self.next([int(b * scale) + k for k, b in enumerate(below[:-1])] + [2**24]))
+        return np.array(out, np.int64)
+
+    def uniform(self, values, sizes):
+        starts = [[*(k * (2**24 // size) for k in range(size)), 2**24] for size in sizes.tolist()]
+        return np.array([self.next(s) if len(s) > 2 else 0 for s in starts], np.int64)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_documented_decoder_reads_records(seed):
+    g = random_grid(np.random.default_rng(seed), n=300, channels=(3, 1)[seed % 2])
+    reader = PlainReader(stream.write(g)[3:])
+    assert fields(stream.code(reader, g.size, 300, g.precision, g.colour.shape[1], None)) == fields(g)
+
+
 # Cells
 
 
@@ -288,6 +334,13 @@ def test_axial_is_its_formula():
         v = 0.7 * guess[:2] + 0.3 * guess[2:]
         np.testing.assert_allclose(row[:count], (1.2 - np.cos(turn) * v[0] - np.sin(turn) * v[1]) ** -2, rtol=1e-4)
         assert not row[count:].any()
+
+
+def test_a_strong_pull_on_an_angle_is_no_certainty():
+    """Weights whose guesses would point beyond the circle still leave every angle a probability, as in training."""
+    guesses, counts = np.array([[1.0, 0, 1, 0], [-1, 0, -1, 0]]), np.array([grid.SECTORS, 5])
+    p = contexts.axial(guesses, counts, np.array([1.5, 0.5, 0.1]), *prior.axes(), grid.SECTORS)
+    assert np.isfinite(p).all() and (p[0] > 0).all() and (p[1, :5] > 0).all() and p[0].argmax() == 0
 
 
 @settings(max_examples=50, deadline=None)

@@ -172,6 +172,6 @@ def axial(guesses, counts, weights, cosine, sine, most):
         a = weights[0] * guesses[r, 0] + weights[1] * guesses[r, 2]
         b = weights[0] * guesses[r, 1] + weights[1] * guesses[r, 3]
         for k in range(counts[r]):
-            p = 1.0 / (weights[2] + 1.0 - a * cosine[counts[r], k] - b * sine[counts[r], k])
+            p = 1.0 / max(weights[2] + 1.0 - a * cosine[counts[r], k] - b * sine[counts[r], k], 1e-3)
             out[r, k] = p * p
     return out
