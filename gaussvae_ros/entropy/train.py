@@ -162,7 +162,8 @@ def _fit_linear(data, start, generator):
         centre, width = weights
         s = torch.clamp(features[rows] @ width / steps[rows], min=0.33)[:, None]
         z = (low[rows, None] + k - (features[rows] @ centre / steps[rows])[:, None]) / s
-        p = (1 + z * z) ** -2 + 1e-6
+        q = 1 / (1 + z * z)
+        p = q * q + 1e-6
         return torch.log2(p.sum(1) / p[torch.arange(len(rows)), values[rows]]).mean()
 
     centre, width = _descend(bits, start, len(values), generator)
@@ -176,8 +177,8 @@ def _fit_angle(data, start, generator):
     def bits(weights, rows):
         a, b = (weights[0][0] * guesses[rows, i] + weights[0][1] * guesses[rows, i + 2] for i in (0, 1))
         away = 1 - a[:, None] * cosine[counts[rows]] - b[:, None] * sine[counts[rows]]
-        p = (torch.clamp(weights[0][2] + away, min=1e-3)) ** -2
-        p = p * (torch.arange(p.shape[1]) < counts[rows, None])
+        q = 1 / torch.clamp(weights[0][2] + away, min=1e-3)
+        p = q * q * (torch.arange(q.shape[1]) < counts[rows, None])
         return torch.log2(p.sum(1) / p[torch.arange(len(rows)), values[rows]]).mean()
 
     return _descend(bits, (start,), len(values), generator)[0]
