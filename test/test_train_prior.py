@@ -14,7 +14,7 @@ from gaussvae_ros.entropy.coder import Writer
 from gaussvae_ros.entropy.prior import Prior
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.fit import EFFORTS, descend
-from gaussvae_ros.quantise import best_precision, quantise
+from gaussvae_ros.quantise import quantise
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor
 from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
@@ -30,7 +30,7 @@ def frames():
 
 @pytest.fixture(scope="module")
 def grids(frames):
-    return [quantise(frame, descend(frame, 128, EFFORTS["fast"]), best_precision(128), "fast") for frame in frames]
+    return [quantise(frame, descend(frame, 128, EFFORTS["fast"]), 128, "fast") for frame in frames]
 
 
 @pytest.fixture

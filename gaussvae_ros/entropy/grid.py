@@ -15,12 +15,12 @@ from gaussvae_ros.splats import Splats
 
 POWER = 0.42
 TYPICAL = 0.54  # u of a typical splat
-SIZES, ASPECTS, SHIFTS = 80, 48, 64  # most values of each kind; indices start at 0
+SIZES, ASPECTS, SHIFTS = 160, 64, 64  # most values of each kind; indices start at 0
 SECTORS, FINE = 48, 32  # angles are coded as one of so many sectors by context, and plainly inside it
 COLOURS = 256  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
 
 # Steps of a typical splat at precision 1, found by search for the lowest rate at equal loss
-SIZE_STEP, ASPECT_STEP, ANGLE_STEP, SHIFT_STEP, COLOUR_STEP = 0.22, 0.27, 0.27, 0.19, 0.05
+SIZE_STEP, ASPECT_STEP, ANGLE_STEP, SHIFT_STEP, COLOUR_STEP = 0.154, 0.31, 0.26, 0.22, 0.056
 
 # An orthonormal basis of colour: light, red against blue, green against both. Errors in it add up as they do in RGB.
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])

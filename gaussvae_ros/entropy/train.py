@@ -22,7 +22,6 @@ from gaussvae_ros.quantise import best_precision, quantise
 
 BATCH, STEPS, RATE = 4096, 400, 0.03
 SPLATS = (512, 256, 1024, 512, 128, 2048)  # images take these in turn; most records have 512
-PRECISIONS = (0, -8, 8)  # relative to the best; each for a round of SPLATS
 EFFORT = "fast"
 HELD_OUT = 8  # one image in so many is not learned from, but measured
 
@@ -49,9 +48,9 @@ def train_prior(images: Iterable[str | Path], out: str | Path, seed: int = 0, pr
     for number, file in enumerate(progress(files)):
         hashes.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
         n = SPLATS[number % len(SPLATS)]
-        precision = best_precision(n) + PRECISIONS[number // len(SPLATS) % len(PRECISIONS)]
         image = read_image(file)
-        grids.append(quantise(image, descend(image, n, EFFORTS[EFFORT], seed), precision, EFFORT))
+        state = descend(image, n, EFFORTS[EFFORT], seed)
+        grids.append(quantise(image, state, best_precision(image, state), EFFORT))
     held_out = grids[HELD_OUT - 1 :: HELD_OUT] or grids[-1:]
     learned = [g for g in grids if not any(g is h for h in held_out)]
     if all(g.colour.shape[1] == 1 for g in learned):
@@ -65,7 +64,6 @@ def train_prior(images: Iterable[str | Path], out: str | Path, seed: int = 0, pr
         "seed": seed,
         "config": {
             "splats": SPLATS,
-            "precisions": PRECISIONS,
             "effort": EFFORT,
             "batch": BATCH,
             "steps": STEPS,
