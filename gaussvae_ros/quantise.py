@@ -19,7 +19,7 @@ from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
 STEPS = {"fast": (10, 150.0), "best": (40, 600.0)}  # descent steps after each group, pixels per splat
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
-FINEST, COARSEST = 117, 137  # precision indices that encoders use
+FINEST, COARSEST = 122, 137  # precision indices that encoders use
 CHUNK = 1024  # splats whose colours are solved for together
 MOST_SEEN = 96  # splats that count at one pixel; more are rare, and then only the colours' estimate suffers
 
@@ -68,6 +68,7 @@ def quantise(
             d.rescale(1 / sx, 1 / sy)
 
     state = Descent(state.geometry.copy(), state.colour.copy())
+    state.geometry[:, 2:] = _shortened(state.geometry, max(size) / 2)
     scale = grid.scale_index(log_size(state.geometry), size, n, precision)
     fixed = np.exp(2 * (grid.log_size(scale, size, precision) - log_size(state.geometry)))
     state.geometry[:, 2:5:2] *= np.sqrt(fixed)[:, None]
@@ -100,6 +101,12 @@ def axes(geometry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     xx, xy = geometry[:, 2] ** 2 + geometry[:, 3] ** 2 * yy, geometry[:, 3] * yy
     mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     return np.log((mean + spread) / (geometry[:, 2] * geometry[:, 4])), np.mod(0.5 * np.arctan2(2 * xy, xx - yy), np.pi)
+
+
+def _shortened(geometry: np.ndarray, longest: float) -> np.ndarray:  # [N, 3]: lxx, shear, lyy
+    """Shapes whose s1 is at most `longest` px: needles reach far out of the picture, farther than the grid."""
+    middle, (ratio, theta) = log_size(geometry), axes(geometry)
+    return grid.root(np.minimum(middle + ratio / 2, np.log(longest)), middle - ratio / 2, theta)
 
 
 def _positions(xy, scale, shapes, size, precision):

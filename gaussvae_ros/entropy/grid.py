@@ -15,7 +15,9 @@ from gaussvae_ros.splats import Splats
 
 POWER = 0.42
 TYPICAL = 0.54  # u of a typical splat
-SIZES, ASPECTS, SHIFTS = 160, 64, 64  # most values of each kind; indices start at 0
+LARGE = 2.5  # u over a typical splat's from which on steps no longer shrink: indices must reach the thinnest shapes
+OVERSHOOT = 2.56  # range of opponent colour that indices reach: light spans sqrt(3) / 2, and fits overshoot
+SIZES, ASPECTS, SHIFTS = 256, 128, 64  # most values of each kind; indices start at 0
 SECTORS, FINE = 48, 32  # angles are coded as one of so many sectors by context, and plainly inside it
 COLOURS = 256  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
 
@@ -71,13 +73,18 @@ def log_size(scale: np.ndarray, size: tuple[int, int], precision: int) -> np.nda
 
 def shape_step(scale: np.ndarray, precision: int) -> np.ndarray:
     """Relative precision [N] of a splat's shape and position, in units of the typical steps."""
-    return factor(precision) / relative_size(scale, precision)
+    return factor(precision) / np.minimum(relative_size(scale, precision), LARGE)
+
+
+def log_ratio(scale: np.ndarray, aspect: np.ndarray, precision: int) -> np.ndarray:
+    """log(s1 / s2) [N] that aspect indices stand for; bounded, so that no record overflows."""
+    return np.minimum(aspect * shape_step(scale, precision) * ASPECT_STEP, 20.0)
 
 
 def colour_step(scale: np.ndarray, precision: int) -> np.ndarray:
     """Step [N] of a splat's colour, 1 = full range."""
     u = relative_size(scale, precision)
-    return np.maximum(COLOUR_STEP * factor(precision) / (u * u), 3.5 / COLOURS)  # light spans sqrt(3), and fits overshoot
+    return np.maximum(COLOUR_STEP * factor(precision) / (u * u), 2 * OVERSHOOT / COLOURS)
 
 
 def angles(scale: np.ndarray, aspect: np.ndarray, precision: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +93,7 @@ def angles(scale: np.ndarray, aspect: np.ndarray, precision: int) -> tuple[np.nd
     Turning by t changes a splat like 2 sinh(log(s1 / s2)) t, so a round one has one angle, a thin one hundreds.
     """
     k = shape_step(scale, precision)
-    count = np.round(2 * np.pi / ANGLE_STEP * np.sinh(aspect * k * ASPECT_STEP) / k)
+    count = np.round(2 * np.pi / ANGLE_STEP * np.sinh(log_ratio(scale, aspect, precision)) / k)
     fine = np.clip(np.ceil(count / SECTORS), 1, FINE)
     return np.clip(np.ceil(count / fine), 1, SECTORS).astype(np.int64), fine.astype(np.int64)
 
@@ -105,12 +112,16 @@ def theta(scale, aspect, angle, precision) -> np.ndarray:
 def shape(scale, aspect, angle, size, precision) -> np.ndarray:  # geometry [N, 3]: lxx (px), shear, lyy (px)
     """The shapes that indices [N] stand for."""
     middle = log_size(scale, size, precision)
-    half = aspect * shape_step(scale, precision) * ASPECT_STEP / 2
-    turn = theta(scale, aspect, angle, precision)
-    v1, v2 = np.exp(2 * (middle + half)), np.exp(2 * (middle - half))
+    half = log_ratio(scale, aspect, precision) / 2
+    return root(middle + half, middle - half, theta(scale, aspect, angle, precision))
+
+
+def root(log_s1, log_s2, turn) -> np.ndarray:  # [N, 3]: lxx (px), shear, lyy (px), as in raster.cpu
+    """The shapes of splats with axes s1, s2 [N] px (logarithms) and the angle [N] rad of the first."""
+    v1, v2 = np.exp(2 * log_s1), np.exp(2 * log_s2)
     c, s = np.cos(turn), np.sin(turn)
     yy = s * s * v1 + c * c * v2
-    return np.stack([np.exp(2 * middle) / np.sqrt(yy), c * s * (v1 - v2) / yy, np.sqrt(yy)], 1)
+    return np.stack([np.exp(log_s1 + log_s2) / np.sqrt(yy), c * s * (v1 - v2) / yy, np.sqrt(yy)], 1)
 
 
 def shifts(scale, shapes, size, precision) -> np.ndarray:  # [N, 2] for x and y
@@ -132,7 +143,7 @@ def to_splats(g: Grid) -> Splats:
     colour = g.colour * colour_step(g.scale, g.precision)[:, None]
     channels = colour.shape[1]
     rgb = colour @ OPPONENT[:channels] + 0.5
-    half = g.aspect * shape_step(g.scale, g.precision) * ASPECT_STEP / 2
+    half = log_ratio(g.scale, g.aspect, g.precision) / 2
     middle = log_size(g.scale, g.size, g.precision)
     turn = theta(g.scale, g.aspect, g.angle, g.precision)
     params = np.concatenate([placed[:, :2], np.stack([middle + half, middle - half, turn], 1), rgb], 1)
