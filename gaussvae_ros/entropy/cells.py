@@ -32,14 +32,8 @@ def code_cells(coder, size: tuple[int, int], n: int, cells: np.ndarray | None) -
     width, height = size[0] / side, size[1] / side  # in cells
     nodes, counts = np.zeros(1, np.int64), np.array([n])
     for level in range(2 * k - 1, -1, -1):  # bits of the code, from the top
-        x, y = coordinates(nodes << level + 1)
-        wide, tall = 1 << (level + 2) // 2, 1 << (level + 1) // 2  # of a node, in cells
-        inside_x, inside_y = np.clip(width - x, 0, wide), np.clip(height - y, 0, tall)
-        if level % 2:
-            share = np.minimum(inside_y, tall // 2) / np.maximum(inside_y, 1e-9)
-        else:
-            share = np.minimum(inside_x, wide // 2) / np.maximum(inside_x, 1e-9)
-        expected = n * inside_x * inside_y / (width * height)
+        share, inside = _halves(nodes, level, width, height)
+        expected = n * inside / (width * height)
         first = None if coder.reads else np.bincount(
             np.searchsorted(nodes, cells >> level + 1), ~(cells >> level) & 1, len(nodes)
         ).astype(np.int64)
@@ -48,6 +42,22 @@ def code_cells(coder, size: tuple[int, int], n: int, cells: np.ndarray | None) -
         counts = np.stack([first, counts - first], 1).ravel()
         nodes, counts = nodes[counts > 0], counts[counts > 0]
     return np.repeat(nodes, counts)
+
+
+@njit(cache=True)
+def _halves(nodes, level, width, height):
+    """Of the nodes at a level, the share of the image's area that lies in their first half, and that area, in cells."""
+    x, y = coordinates(nodes << level + 1)
+    wide, tall = 1 << (level + 2) // 2, 1 << (level + 1) // 2  # of a node, in cells
+    share, inside = np.empty(len(nodes)), np.empty(len(nodes))
+    for i in range(len(nodes)):
+        inside_x, inside_y = min(max(width - x[i], 0.0), wide), min(max(height - y[i], 0.0), tall)
+        if level % 2:
+            share[i] = min(inside_y, tall // 2) / max(inside_y, 1e-9)
+        else:
+            share[i] = min(inside_x, wide // 2) / max(inside_x, 1e-9)
+        inside[i] = inside_x * inside_y
+    return share, inside
 
 
 def cell_of(xy: np.ndarray, size: tuple[int, int], n: int) -> np.ndarray:

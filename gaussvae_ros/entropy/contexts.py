@@ -25,15 +25,17 @@ def neighbours(x, y):
     `known` holds those of earlier passes only. `x`, `y` [n] are cell coordinates.
     """
     n = len(x)
-    known, around = np.full((n, NEAR), -1), np.full((n, NEAR), -1)
+    known, around, distance = np.full((n, NEAR), -1), np.full((n, NEAR), -1), np.empty(n, np.int64)
     for i in range(n):
         when = _pass(i)
         near_known, near_all = np.full(NEAR, 1 << 60), np.full(NEAR, 1 << 60)
+        for j in range(n):  # a loop of its own, which vectorises
+            distance[j] = _square(x[i] - x[j]) + _square(y[i] - y[j])
+        distance[i] = 1 << 60
         for j in range(n):
-            dx, dy = x[i] - x[j], y[i] - y[j]
-            d = dx * dx + dy * dy
-            if d < near_known[-1] and j != i:  # the nearest of all are never farther than the nearest known
-                if d < near_all[-1]:
+            d = distance[j]
+            if d < near_known[NEAR - 1]:  # the nearest of all are never farther than the nearest known
+                if d < near_all[NEAR - 1]:
                     _insert(near_all, around[i], d, j)
                 if _pass(j) < when:
                     _insert(near_known, known[i], d, j)

@@ -17,9 +17,10 @@ from gaussvae_ros.raster._simd import LANES, MOMENTS, add_splat, splat_moments
 BAND = 16  # rows of a picture that one thread takes at a time
 GEOMETRY = 5  # x, y (px), lxx (px), shear, lyy (px)
 
-# Read when the first parallel kernel runs. By default idle threads spin until the next kernel, and where other programs
-# use the cores too, the one that has work waits for the other to spin: a fit of 40 ms then took 300 to 600.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read when the first parallel kernel runs. By default idle threads spin for long until the next kernel, and where other
+# programs use the cores too, the one that has work waits for the other to spin: a fit of 40 ms then took 300 to 600.
+# Those that sleep at once wake too late on a quiet machine (47 ms). A short spin has the best of both (37 ms).
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 # Kernels of two threads at once would share numba's pool, which its default layers do not all allow.
 lock = threading.Lock()
