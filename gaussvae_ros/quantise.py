@@ -19,7 +19,7 @@ from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
 STEPS = {"fast": (10, 150.0), "best": (40, 600.0)}  # descent steps after each group, pixels per splat
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
-FINEST, COARSEST = 122, 137  # precision indices that encoders use
+FINEST, COARSEST = 125, 137  # precision indices that encoders use
 CHUNK = 1024  # splats whose colours are solved for together
 MOST_SEEN = 96  # splats that count at one pixel; more are rare, and then only the colours' estimate suffers
 
