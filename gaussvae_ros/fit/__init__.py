@@ -35,7 +35,7 @@ class Plan:
 
 
 EFFORTS = {
-    "fast": Plan(((37.5, 60), (150, 20)), share=0.1, every=10, last=0.34),
+    "fast": Plan(((37.5, 54), (150, 16)), share=0.1, every=10, last=0.34),
     "best": Plan(((37.5, 60), (150, 440), (600, 100)), share=0.05, every=25, until=0.75),
 }
 
