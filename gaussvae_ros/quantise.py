@@ -60,12 +60,11 @@ def quantise(
     sx, sy = target.shape[1] / size[0], target.shape[0] / size[1]
 
     def refit(free, keep_size=False):
-        if steps:
-            d = Descent(state.geometry, state.colour)
-            d.rescale(sx, sy)
-            rates = RATE * (1 - np.arange(steps) / steps)
-            d.run(target, rates, np.array(free), keep_size)
-            d.rescale(1 / sx, 1 / sy)
+        d = Descent(state.geometry, state.colour)
+        d.rescale(sx, sy)
+        rates = RATE * (1 - np.arange(steps) / steps)
+        d.run(target, rates, np.array(free), keep_size)
+        d.rescale(1 / sx, 1 / sy)
 
     state = Descent(state.geometry.copy(), state.colour.copy())
     state.geometry[:, 2:] = _shortened(state.geometry, max(size) / 2)
