@@ -4,8 +4,6 @@ The forward pass shares out bands of rows, the backward pass splats, so neither 
 depend on the number of threads.
 """
 
-import math
-import os
 import threading
 
 import numpy as np
@@ -16,11 +14,6 @@ from gaussvae_ros.raster._simd import LANES, MOMENTS, add_splat, splat_moments
 
 BAND = 16  # rows of a picture that one thread takes at a time
 GEOMETRY = 5  # x, y (px), lxx (px), shear, lyy (px)
-
-# Read when the first parallel kernel runs. By default idle threads spin for long until the next kernel, and where other
-# programs use the cores too, the one that has work waits for the other to spin: a fit of 40 ms then took 300 to 600.
-# Those that sleep at once wake too late on a quiet machine (47 ms). A short spin has the best of both (37 ms).
-os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 # Kernels of two threads at once would share numba's pool, which its default layers do not all allow.
 lock = threading.Lock()
