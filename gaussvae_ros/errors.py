@@ -19,3 +19,15 @@ class BankError(GaussVaeError):
 
 class BagError(GaussVaeError):
     """A bag that cannot be read, or that holds nothing to replay."""
+
+
+class ConfigError(GaussVaeError):
+    """A config file with a key that nobody knows, or a value of the wrong type or out of range."""
+
+
+class TrainingError(GaussVaeError):
+    """A training that cannot begin or go on; what it last wrote is whole."""
+
+
+class ModelError(GaussVaeError):
+    """A model that cannot be built, found or read: unknown name or setting, damaged file."""
