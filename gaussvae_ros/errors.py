@@ -31,3 +31,7 @@ class TrainingError(GaussVaeError):
 
 class ModelError(GaussVaeError):
     """A model that cannot be built, found or read: unknown name or setting, damaged file."""
+
+
+class DataError(GaussVaeError):
+    """Training data that is missing, empty or damaged, or that does not fit what is asked of it."""

@@ -50,14 +50,14 @@ def wrap_angle(theta: np.ndarray) -> np.ndarray:
 
 
 def morton_order(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Order of points [N, 2] px along the Z-order curve of the image `size` (w, h) px (Morton 1966).
+    """Order of points [..., N, 2] px along the Z-order curve of the image `size` (w, h) px (Morton 1966).
 
     Coordinates are taken as 16-bit fractions of the longer side; points outside the image count as on its border.
     Equal codes keep their order.
     """
     unit = np.clip(xy.astype(np.float64) / max(size), 0, 1)
     cell = np.minimum((unit * 65536).astype(np.uint32), 65535)
-    return np.argsort(_spread_bits(cell[:, 0]) | _spread_bits(cell[:, 1]) << 1, kind="stable")
+    return np.argsort(_spread_bits(cell[..., 0]) | _spread_bits(cell[..., 1]) << 1, kind="stable")
 
 
 def _spread_bits(v: np.ndarray) -> np.ndarray:

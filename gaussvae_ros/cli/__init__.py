@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from gaussvae_ros.cli import bank, verbs
+from gaussvae_ros.cli import bank, train, verbs
 from gaussvae_ros.errors import GaussVaeError
 
 
@@ -85,10 +85,36 @@ def parser() -> argparse.ArgumentParser:
     train_verbs = all_verbs.add_parser("train", help=about, description=about).add_subparsers(
         required=True, metavar="VERB"
     )
-    verb = _verb(train_verbs, "prior", verbs.train_prior, "the probabilities that records are coded with")
+    verb = _verb(train_verbs, "prior", train.train_prior, "the probabilities that records are coded with")
     verb.add_argument("images", metavar="IMAGES", nargs="+", help="image files, and folders of them")
     verb.add_argument("--out", metavar="FILE", required=True, help="the JSON file to write")
     verb.add_argument("--seed", metavar="N", type=int, default=0, help="of fits and training (default 0)")
+    _json(verb)
+
+    verb = _verb(train_verbs, "prepare", train.train_prepare, "pictures to samples that a model learns from")
+    verb.add_argument("sources", metavar="SOURCE", nargs="+", help="folder of images, image, video, bag, or sim")
+    verb.add_argument("--out", metavar="DIR", required=True, help="folder for the samples; a stopped run goes on there")
+    verb.add_argument("--crops", metavar="K", type=int, default=8, help="random crops of each picture (default 8)")
+    verb.add_argument("--every", metavar="N", type=int, help="one frame in N of videos and bags; default: two a second")
+    verb.add_argument(
+        "--size", metavar="WxH", type=_numbers("x", 2), default=(320, 240), help="px of a crop (default 320x240)"
+    )
+    verb.add_argument("--seed", metavar="N", type=int, default=0, help="of crops and split (default 0)")
+    verb.add_argument("--jobs", metavar="N", type=int, help="processes; default: one for each core")
+    _json(verb)
+
+    verb = _verb(train_verbs, "run", train.train_run, "a model, as a config says, on prepared samples")
+    verb.add_argument("config", metavar="CONFIG", help="YAML file; config/ has one for each model")
+    _samples(verb)
+    verb.add_argument("--out", metavar="DIR", required=True, help="folder for model, checkpoint and curves")
+    verb.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    _json(verb)
+
+    verb = _verb(train_verbs, "search", train.train_search, "the best values of a config, by short trainings")
+    verb.add_argument("config", metavar="CONFIG", help="YAML file with a section search")
+    _samples(verb)
+    verb.add_argument("--storage", metavar="URL", required=True, help="database, or a file's path, that processes share")
+    verb.add_argument("--trials", metavar="N", type=int, required=True, help="trainings that this process does")
     _json(verb)
 
     about = "look into a memory file"
@@ -153,6 +179,10 @@ def _quality(verb: argparse.ArgumentParser) -> None:
 
 def _json(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="print figures as JSON")
+
+
+def _samples(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--data", metavar="DIR", required=True, help="samples made by gaussvae train prepare")
 
 
 def _picture(verb: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""The verbs that run or train the codec: encode, decode, replay, evaluate, bench, demo, train prior."""
+"""The verbs that run the codec: encode, decode, replay, evaluate, bench, demo."""
 
 import argparse
 import sys
@@ -88,27 +88,6 @@ def demo(args: argparse.Namespace) -> None:
 
     say = (lambda line: print(line, file=sys.stderr)) if args.json else print
     _show_replay(args, run(FrameCodec(), args.out, args.seconds, say))
-
-
-def train_prior(args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from gaussvae_ros.evaluation.images import find_images
-
-    find_images(args.images)  # before the long work, as is the next line
-    if not Path(args.out).absolute().parent.is_dir():
-        raise GaussVaeError(f"{args.out}: its folder does not exist")
-    if args.seed < 0:
-        raise GaussVaeError(f"--seed must be at least 0, not {args.seed}")
-    from gaussvae_ros.entropy.train import train_prior as run
-
-    card = run(args.images, args.out, args.seed, lambda files: tqdm(files, unit="image", desc="fit", disable=None))
-    bits = card["bits_per_splat"]
-    if not args.json:
-        rows = [[part, bits["before"][part], bits["after"][part]] for part in bits["after"]]
-        table(("bits per splat", "before", "after"), rows)
-    learned = card["images"] - bits["images"]
-    show(args, card, f"{args.out}: learned from {learned} images, measured on {bits['images']} held out")
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:

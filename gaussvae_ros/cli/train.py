@@ -1,0 +1,77 @@
+"""The verbs of `gaussvae train`: the prior, samples, models."""
+
+import argparse
+from pathlib import Path
+
+from gaussvae_ros.cli.show import show, table
+from gaussvae_ros.errors import GaussVaeError
+
+
+def train_prior(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from gaussvae_ros.evaluation.images import find_images
+
+    find_images(args.images)  # before the long work, as is the next line
+    if not Path(args.out).absolute().parent.is_dir():
+        raise GaussVaeError(f"{args.out}: its folder does not exist")
+    if args.seed < 0:
+        raise GaussVaeError(f"--seed must be at least 0, not {args.seed}")
+    from gaussvae_ros.entropy.train import train_prior as run
+
+    card = run(args.images, args.out, args.seed, lambda files: tqdm(files, unit="image", desc="fit", disable=None))
+    bits = card["bits_per_splat"]
+    if not args.json:
+        rows = [[part, bits["before"][part], bits["after"][part]] for part in bits["after"]]
+        table(("bits per splat", "before", "after"), rows)
+    learned = card["images"] - bits["images"]
+    show(args, card, f"{args.out}: learned from {learned} images, measured on {bits['images']} held out")
+
+
+def train_prepare(args: argparse.Namespace) -> None:
+    from gaussvae_ros.vae.prepare import prepare as run
+
+    manifest = run(args.sources, args.out, args.crops, args.every, args.size, args.seed, args.jobs)
+    if not args.json:
+        columns = ("source", "kind", "pictures", "crops", "skipped", "licence")
+        table(columns, [[s["given"], *(s[c] for c in columns[1:])] for s in manifest["sources"]])
+    parts = manifest["parts"]
+    samples = f"{parts['train']['samples']} samples to train with, {parts['valid']['samples']} to validate with"
+    show(args, manifest, f"{args.out}: {samples}")
+
+
+def train_run(args: argparse.Namespace) -> None:
+    from gaussvae_ros.vae.config import load_config
+
+    config = load_config(args.config)  # before torch loads
+    from gaussvae_ros.vae.training import train as run
+
+    result = run(config, args.data, args.out, args.resume)
+    if result is None:  # a process of torchrun that does not write
+        return
+    row = result["best"]
+    if not args.json:
+        names = [name for name in row if name.startswith("valid/")]
+        rows = [[name.removeprefix("valid/"), row[name], result["last"][name]] for name in names]
+        table(("in validation", f"best, step {row['step']}", f"last, step {result['last']['step']}"), rows)
+    why = {"steps": "done", "patience": "ended early, it no longer improves", "signal": "stopped, go on with --resume"}
+    show(args, result, f"{args.out}: {result['step']} steps in {result['seconds']:.0f} s, {why[result['stopped']]}")
+
+
+def train_search(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from gaussvae_ros.vae.config import dump_config, load_config
+
+    config = load_config(args.config)
+    if args.trials < 1:
+        raise GaussVaeError(f"--trials must be at least 1, not {args.trials}")
+    from gaussvae_ros.vae.search import search as run
+
+    study, bar = Path(args.config).stem, lambda trials: tqdm(trials, unit="trial", desc="search", disable=None)
+    result = run(config, args.data, args.storage, study, args.trials, bar)
+    states = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
+    about = f"# {study}: {states}"
+    if result["values"]:
+        about += f"; best is trial {result['number']}, {result['figure']} {result['value']:.5g} in validation"
+    show(args, result, f"{about}\n{dump_config(result['values'] or {}).strip()}")
