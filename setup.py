@@ -18,9 +18,12 @@ setup(
         "opencv-python-headless<5",
         "pillow",
         "rosbags",
+        "safetensors",
+        "safetensors",
         "sqlite-utils>=4.2.1",
         "torch",
         "tqdm",
     ],
+    extras_require={"train": ["optuna", "ruamel.yaml", "scipy", "tensorboard"]},
     entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},
 )

@@ -38,7 +38,7 @@ def build(config: dict) -> SplatModel:
     """
     settings = dict(config)
     name = settings.pop("architecture", None)
-    if name not in ARCHITECTURES:
+    if name not in list(ARCHITECTURES):  # a list, so that no value of a config is unhashable
         raise ModelError(f"model architecture {name!r} is unknown; there is {', '.join(ARCHITECTURES)}")
     kind = _class(name)
     takes = inspect.signature(kind).parameters
@@ -50,7 +50,7 @@ def build(config: dict) -> SplatModel:
         raise ModelError(f"model {name} needs a value for {', '.join(missing)}")
     try:
         return kind(**settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"model {name} cannot be built with {json.dumps(settings)}: {error}") from error
 
 
@@ -133,8 +133,8 @@ def _class(name: str) -> type[SplatModel]:
 
 def _weights(model: SplatModel) -> dict[str, torch.Tensor]:
     """The state dict on the CPU, each tensor in memory of its own, as safetensors wants them."""
-    return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in
-            sorted(model.state_dict().items())}
+    state = sorted(model.state_dict().items())
+    return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state}
 
 
 def _digest(about: dict, weights: dict[str, torch.Tensor]) -> str:
