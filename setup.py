@@ -19,7 +19,6 @@ setup(
         "pillow",
         "rosbags",
         "safetensors",
-        "safetensors",
         "sqlite-utils>=4.2.1",
         "torch",
         "tqdm",
