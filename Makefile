@@ -42,7 +42,7 @@ $(VENV)/installed: $(VENV)/made requirements.txt setup.py pyproject.toml
 	$(RUN) pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed requirements-train.txt requirements-dev.txt
 	$(RUN) pip install -r requirements-dev.txt
 	@touch $@
 

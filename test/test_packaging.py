@@ -18,7 +18,8 @@ from gaussvae_ros.cli import parser
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gaussvae_ros"
 README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-PACKAGE_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "skimage": "scikit-image"}  # where the names differ
+# where the names of module and package differ
+PACKAGE_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "ruamel": "ruamel.yaml", "skimage": "scikit-image"}
 BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}  # imported, and there with another package
 ROS = re.compile(r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|\w+_(msgs|interfaces)")
 
@@ -65,20 +66,22 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-RUN, DEV = pins("requirements.txt"), pins("requirements-dev.txt")
+[TRAINING] = ({name(line) for line in lines} for lines in setup_arguments()["extras_require"].values())
+RUN, TRAIN, DEV = (pins(f"requirements{kind}.txt") for kind in ("", "-train", "-dev"))
 
 
 def test_every_import_is_declared_and_nothing_else_is():
-    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED
+    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING
 
 
 def test_what_only_tests_import_is_pinned_for_them():
-    assert foreign(ROOT / "test") <= RUN.keys() | DEV.keys()
+    assert foreign(ROOT / "test") <= RUN.keys() | TRAIN.keys() | DEV.keys()
 
 
 def test_every_dependency_is_pinned_exactly():
-    assert DECLARED <= RUN.keys() and not RUN.keys() & DEV.keys()
-    for lines in [*RUN.values(), *DEV.values()]:
+    assert DECLARED <= RUN.keys() and TRAINING <= RUN.keys() | TRAIN.keys()
+    assert not (RUN.keys() & TRAIN.keys() | RUN.keys() & DEV.keys() | TRAIN.keys() & DEV.keys())
+    for lines in [*RUN.values(), *TRAIN.values(), *DEV.values()]:
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|>=) \"3\.\d+\")?", line) for line in lines), lines
         assert len(lines) == 1 or len({line.split(";")[1] for line in lines}) == len(lines) == 2, lines
 
@@ -86,10 +89,11 @@ def test_every_dependency_is_pinned_exactly():
 def test_every_dependency_is_explained():
     sections = re.split(r"^## ", (ROOT / "docs" / "dependencies.md").read_text(), flags=re.MULTILINE)[1:]
     explained = {
-        s.splitlines()[0]: set(re.findall(r"^\| ([a-z][\w-]*) \|", s, re.MULTILINE)) - {"package"} for s in sections
+        s.splitlines()[0]: set(re.findall(r"^\| ([a-z][\w.-]*) \|", s, re.MULTILINE)) - {"package"} for s in sections
     }
     assert explained["For running"] == DECLARED
-    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - {"packaging"}
+    assert {name(package) for package in explained["For training"]} == TRAINING
+    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - {"packaging"}
     assert explained["For building"] <= RUN.keys()
 
 
