@@ -13,7 +13,7 @@ from gaussvae_ros.vae.model import Batch
 from test_vae_losses import SIZE, fits
 
 SMALL = {"architecture": "vector", "latent": 4, "hidden": [8], "splats": 12}
-CARD = {"data": "none", "scores": {"psnr": 12.5}, "name": "kleines Modell, größer"}
+CARD = {"data": "none", "scores": {"psnr": 12.5}}
 
 
 def small(seed: int = 0):
@@ -52,6 +52,9 @@ def test_a_loaded_model_gives_the_same_numbers(file):
 def test_a_file_says_what_it_is(file):
     config = {key: value for key, value in SMALL.items() if key != "architecture"} | {"parameters": "raw"}
     assert models.describe(file) == {"architecture": "vector", "config": config, "card": CARD}
+    card = {"name": "größer", "curve": [0.1, 1e-30, None], "limits": "\n"}
+    models.save(small(), file, card)
+    assert models.describe(file)["card"] == card
 
 
 def test_the_same_model_is_the_same_bytes_and_another_is_not(file, tmp_path):
