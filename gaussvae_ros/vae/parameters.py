@@ -1,9 +1,11 @@
 """The 8 numbers of a splat as networks take them, and back.
 
 `canonical`: x / w, y / h, the mean log size over the mean distance of splats, the axes' ratio and direction as one
-vector (a cos 2 theta, a sin 2 theta) with a = log s1 - log s2, and the colour. Unlike theta itself the vector knows that
-an axis has a period of pi and that a round splat has no direction, so like splats have like numbers.
-`raw`: x / w, y / h, s1, s2 over the mean distance of splats, theta, and the colour: what the published attempts learned.
+vector (a cos 2 theta, a sin 2 theta) with a = log s1 - log s2, and the colour. Unlike theta itself the vector knows
+that an axis has a period of pi and that a round splat has no direction, so like splats have like numbers.
+
+`raw`: x / w, y / h, s1 and s2 over the mean distance of splats, theta, and the colour: what the published attempts
+learned.
 
 Both are z-scored with statistics of the training data.
 """
