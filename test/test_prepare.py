@@ -108,10 +108,12 @@ def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path)
         process.wait()
     assert children and not json.loads((out / "manifest.json").read_text())["complete"]
     first = (out / "train-00000.npy").stat()
+    draft = out / ".train-00001.npy.123"  # as a kill while writing leaves it
+    draft.write_bytes(b"half")
     with pytest.raises(DataError, match="crops 3, not 2"):
         prepare([photos], out, crops=2, size=SIZE, seed=4)
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
-    assert shards(out) == shards(made[0])
+    assert shards(out) == shards(made[0]) and not draft.exists()
     assert (out / "train-00000.npy").stat().st_mtime_ns == first.st_mtime_ns
     assert json.loads((out / "manifest.json").read_text()) == made[1]
     assert not any(_runs(int(child)) for child in children)
@@ -223,11 +225,12 @@ def test_the_simulated_drive_is_a_source(tmp_path, monkeypatch):
 
 def test_licence_notes(tmp_path):
     data = tmp_path / "street"
-    data.mkdir()
+    (data / "a").mkdir(parents=True)
     assert licence_note(data) == "not stated"
     manifest = "# Data\n\n## house/ - 3 files\n- Licence: BSD-3\n\n## street/ - 2 files\n- Source: x\n- Licence: CC BY 4.0\n"
     (tmp_path / "MANIFEST.md").write_text(manifest)
-    assert licence_note(data) == licence_note(data) == "MANIFEST.md: CC BY 4.0"
+    assert licence_note(data) == licence_note(data / "a.mp4") == "MANIFEST.md: CC BY 4.0"
+    assert licence_note(data / "a" / "b.mp4") == "not stated"
     (data / "LICENCE").write_text("\nMIT Terms\n\nPermission is granted\n")
     assert licence_note(data) == "LICENCE: MIT Terms" == licence_note(data / "a.mp4")
 

@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib import metadata
 from itertools import islice
@@ -114,11 +115,15 @@ def prepare(
             parts = split(len(pictures), seed)
             for part in PARTS:
                 _write_shards(workers, out, part, plan(pictures, parts == PARTS.index(part), crops, size, seed))
+        except BrokenProcessPool:
+            raise DataError("a process was ended from outside, or memory is short: the same command goes on") from None
         except BaseException:
             workers.shutdown(cancel_futures=True)
             raise
     _put(out, manifest | {"complete": True})
     shutil.rmtree(out / "frames", ignore_errors=True)
+    for draft in out.glob(".*-?????.npy.*"):  # of shards that a killed run was writing
+        draft.unlink(missing_ok=True)
     return manifest | {"complete": True}
 
 

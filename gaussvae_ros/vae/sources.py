@@ -89,13 +89,17 @@ def licence_note(path: Path) -> str:
     """What the first licence or manifest file in a folder, or beside a path, says of it in one line.
 
     That is the line "Licence: ..." in the section under the heading with the path's name, or anywhere; else the file's
-    first line.
+    first line. A level higher still, only a section about the path's folder counts.
     """
-    for folder in [path] * path.is_dir() + [path.absolute().parent]:
+    path = path.absolute()
+    places = [(path, path.name)] * path.is_dir() + [(path.parent, path.name), (path.parent.parent, path.parent.name)]
+    for folder, name in places:
         for file in sorted(folder.iterdir()):
             if re.match(r"(licen[cs]e|copying|manifest)(\.(md|txt|rst))?$", file.name, re.IGNORECASE):
                 text = file.read_text(errors="replace")
-                own = re.search(rf"^#+ *{re.escape(path.absolute().name)}\b.*?(?=^#|\Z)", text, re.M | re.S)
+                own = re.search(rf"^#+ *{re.escape(name)}\b.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+                if not own and folder == path.parent.parent:
+                    continue
                 stated = re.search(r"licen[cs]e *: *(.+)", own[0] if own else text, re.IGNORECASE)
                 first = next((line for line in text.splitlines() if line.strip()), NOT_STATED)
                 return f"{file.name}: {(stated[1] if stated else first).strip()}"
