@@ -21,7 +21,8 @@ from gaussvae_ros.fit import fit
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.vae import prepare as module
 from gaussvae_ros.vae import sources
-from gaussvae_ros.vae.prepare import BLOCK, Picture, make_sample, plan, prepare, split
+from gaussvae_ros.vae.crops import BLOCK, Crop, Picture, make_sample, plan, split
+from gaussvae_ros.vae.prepare import prepare
 from gaussvae_ros.vae.sources import find_source, licence_note, picture_files
 
 ROOT = Path(__file__).parents[1]
@@ -180,7 +181,7 @@ def test_crops_vary_and_are_shuffled():
 def test_a_crop_shows_its_box(tmp_path):
     big = picture(0, (640, 480))
     Image.fromarray(big).save(tmp_path / "a.png")
-    _, small = make_sample(module.Crop(tmp_path / "a.png", (100, 60, 320, 240), (160, 120)))
+    _, small = make_sample(Crop(tmp_path / "a.png", (100, 60, 320, 240), (160, 120)))
     wanted = big[60:300, 100:420].reshape(120, 2, 160, 2, 3).mean((1, 3))
     assert np.abs(small - wanted).max() <= 0.51
 
@@ -227,7 +228,7 @@ def test_licence_notes(tmp_path):
     data = tmp_path / "street"
     (data / "a").mkdir(parents=True)
     assert licence_note(data) == "not stated"
-    manifest = "# Data\n\n## house/ - 3 files\n- Licence: BSD-3\n\n## street/ - 2 files\n- Source: x\n- Licence: CC BY 4.0\n"
+    manifest = "# Data\n\n## house/\n- Licence: BSD-3\n\n## street/ - 2 files\n- Source: x\n- Licence: CC BY 4.0\n"
     (tmp_path / "MANIFEST.md").write_text(manifest)
     assert licence_note(data) == licence_note(data / "a.mp4") == "MANIFEST.md: CC BY 4.0"
     assert licence_note(data / "a" / "b.mp4") == "not stated"
@@ -264,7 +265,8 @@ def test_bad_input_gets_one_line(tmp_path, capfd):
 
 def test_the_command_reports(made, photos, capsys, tmp_path):
     """On a finished folder it only reports, from the manifest."""
-    arguments = ["train", "prepare", str(photos), "--out", str(made[0]), "--crops", "3", "--size", "64x48", "--seed", "4"]
+    asked = ["--crops", "3", "--size", "64x48", "--seed", "4"]
+    arguments = ["train", "prepare", str(photos), "--out", str(made[0]), *asked]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].endswith("51 samples to train with, 3 to validate with") and str(photos) in lines[1]

@@ -10,12 +10,12 @@ from numba import njit
 
 from gaussvae_ros.errors import DataError
 from gaussvae_ros.splats import COLOUR, THETA, X, morton_order, wrap_angle
+from gaussvae_ros.vae.crops import PARTS
 from gaussvae_ros.vae.model import Batch
-from gaussvae_ros.vae.prepare import FORMAT, PARTS, SHARD, sample_type, shard_path
+from gaussvae_ros.vae.prepare import FORMAT, SHARD, sample_type, shard_path
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 GREY = 0.15  # share of augmented samples without colour: robots have mono cameras too
-OPEN = 256  # shards kept open
 
 
 class Shards:
@@ -34,13 +34,11 @@ class Shards:
         self.manifest = _manifest(self.folder)
         self.size: tuple[int, int] = tuple(self.manifest["asked"]["size"])  # (w, h) px
         self._count = self.manifest["parts"][part]["samples"]
-        self._type, self._maps = sample_type(self.size), {}
+        self._type = sample_type(self.size)
         if not self._count:
             raise DataError(f"{self.folder} has no samples in its part {part!r}: prepare more pictures")
-        for first in range(0, self._count, SHARD):
-            path, samples = shard_path(self.folder, part, first // SHARD), min(SHARD, self._count - first)
-            if not path.is_file() or path.stat().st_size < samples * self._type.itemsize:
-                raise DataError(f"{path} is missing or cut short: delete it and {self.folder}/manifest.json, prepare again")
+        counts = [min(SHARD, self._count - first) for first in range(0, self._count, SHARD)]
+        self._starts = [self._check(number, count) for number, count in enumerate(counts)]
 
     def __len__(self) -> int:
         return self._count
@@ -59,8 +57,9 @@ class Shards:
         clamped: few values leave 0 to 1.
 
         Raises:
-            DataError: the prepared crops are no multiple of `picture`, or a shard is damaged.
+            DataError: the prepared crops are no multiple of `picture`, or a shard was cut short.
             IndexError: an index out of range.
+            OSError: a shard cannot be read.
         """
         if self.size[0] % picture[0] or self.size[1] % picture[1]:
             whole, asked = ("x".join(map(str, size)) for size in (self.size, picture))
@@ -81,8 +80,8 @@ class Shards:
     ) -> Iterator[np.ndarray]:  # [batch_size] int64
         """Indices for `batch` from step `start` on, without end: each epoch takes every sample once, in a new order.
 
-        The order depends on `seed` alone. Of `world` processes that count the same steps, each gets the part `rank` of a
-        step's `world * batch_size` samples. A step may hold the end of one epoch and the beginning of the next.
+        The order depends on `seed` alone. Of `world` processes that count the same steps, each gets the part `rank` of
+        a step's `world * batch_size` samples. A step may hold the end of one epoch and the beginning of the next.
         """
         epoch, order, step = -1, None, start
         while True:
@@ -103,24 +102,31 @@ class Shards:
         splats = np.empty((len(indices), *self._type["splats"].shape), np.float32)
         pixels = np.empty((len(indices), *self._type["picture"].shape), np.uint8)
         for i, index in enumerate(indices.tolist()):
-            sample = self._shard(index // SHARD)[index % SHARD]
-            splats[i], pixels[i] = sample["splats"], sample["picture"]
+            number, row = divmod(index, SHARD)
+            path = shard_path(self.folder, self.part, number)
+            with open(path, "rb", buffering=0) as file:  # from a cold disk 8 times as fast as a memory map
+                file.seek(self._starts[number] + row * self._type.itemsize)
+                if file.readinto(splats[i]) + file.readinto(pixels[i]) != self._type.itemsize:
+                    raise DataError(f"{path} was cut short")
         return splats, pixels
 
-    def _shard(self, number: int) -> np.ndarray:
-        """A shard, mapped into memory."""
-        if number not in self._maps:
-            if len(self._maps) >= OPEN:
-                self._maps.clear()
-            path = shard_path(self.folder, self.part, number)
-            try:
-                shard = np.load(path, mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise DataError(f"{path} is not a shard, or damaged: {error}") from None
-            if shard.dtype != self._type or shard.shape != (min(SHARD, self._count - number * SHARD),):
-                raise DataError(f"{path} is not the shard that the manifest describes")
-            self._maps[number] = shard
-        return self._maps[number]
+    def _check(self, number: int, count: int) -> int:
+        """Where the samples of a shard begin, bytes; DataError unless it is whole and has `count` of them."""
+        path = shard_path(self.folder, self.part, number)
+        try:
+            with open(path, "rb") as file:
+                np.lib.format.read_magic(file)
+                shape, _, kind = np.lib.format.read_array_header_1_0(file)
+                start = file.tell()
+        except FileNotFoundError:
+            raise DataError(f"{path} is missing: delete manifest.json beside it, and prepare again") from None
+        except ValueError as error:
+            raise DataError(f"{path} is not a shard, or damaged: {error}") from None
+        if kind != self._type or shape != (count,):
+            raise DataError(f"{path} is not the shard that the manifest describes")
+        if path.stat().st_size != start + count * self._type.itemsize:
+            raise DataError(f"{path} is cut short: delete it and manifest.json beside it, and prepare again")
+        return start
 
 
 def mirrored(splats: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -118,9 +118,8 @@ def _unpack(source: Source, folder: Path, every: int | None) -> None:
     draft, problems, count = folder.with_name(f".{folder.name}.{os.getpid()}"), [], 0
     draft.mkdir(parents=True)
     try:
-        streams = {"video": _video, "bag": _bag, "sim": _sim}
-        frames = tqdm(streams[source.kind](source.given, every), unit="frame", desc=Path(source.given).name, disable=None)
-        for name, frame in frames:
+        frames = {"video": _video, "bag": _bag, "sim": _sim}[source.kind](source.given, every)
+        for name, frame in tqdm(frames, unit="frame", desc=Path(source.given).name, disable=None):
             if isinstance(frame, str):
                 problems.append((f"{source.given}: {name}", frame))
             else:
@@ -154,7 +153,7 @@ def _video(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]:
-    """(topic and stamp, uint8 [H, W, 3] or [H, W]) of all image topics but those of depth; for a broken one its fault."""
+    """(topic and stamp, uint8 [H, W, 3] or [H, W]) of all image topics but depth; for a broken image its fault."""
     with Bag(path) as bag:
         for topic in bag.topics(IMAGE_TYPES):
             if re.search("depth|disparity", topic):
