@@ -112,7 +112,7 @@ def model_card(progress: Progress, config: dict, data: dict, device: torch.devic
 
 
 def data_summary(manifest: str) -> dict:
-    """What a card says of data: its SHA-256, samples, and for each source the name, licence note and number of crops."""
+    """What a card says of data: the manifest's SHA-256, samples, and each source's name, licence note and crops."""
     facts = json.loads(manifest)
     sources = [{"name": Path(s["given"]).name, **{k: s[k] for k in ("kind", "licence", "pictures", "crops")}}
                for s in facts["sources"]]

@@ -1,14 +1,24 @@
-"""One training on several processes (`torchrun`): who they are, and what they must agree on."""
+"""Processes, threads and signals of a training.
+
+Several processes train together when `torchrun` starts them: who they are, and what they must agree on.
+"""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numba
 import torch
 from torch import distributed
 
 from gaussvae_ros.errors import TrainingError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,8 @@ def join() -> Iterator[Team]:
     Raises:
         TrainingError: fewer GPUs than processes, or another process was lost.
     """
-    rank, world, local = (int(os.environ.get(name, n)) for name, n in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0)))
+    given = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0}
+    rank, world, local = (int(os.environ.get(name, alone)) for name, alone in given.items())
     gpus = torch.cuda.device_count()
     if gpus and local >= gpus:
         raise TrainingError(f"process {local} has no GPU, there are {gpus}: start that many processes on this machine")
@@ -54,3 +65,50 @@ def join() -> Iterator[Team]:
         raise
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def equal_threads() -> Iterator[None]:
+    """Torch and numba with the smaller of their numbers of threads.
+
+    Where both use OpenMP, numba's first kernel gives its own number to torch, too, whose sums depend on it: a resumed
+    training would differ by when that was.
+    """
+    torch_had, numba_had = torch.get_num_threads(), numba.get_num_threads()  # in this order: numba's call may change it
+    number = min(torch_had, numba_had)
+    numba.set_num_threads(number)
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(numba_had)
+        torch.set_num_threads(torch_had)
+
+
+@contextmanager
+def ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
+    """The same items of an endless iterator, each made in a thread while the one before it is used."""
+
+    def taken(pool):
+        coming = pool.submit(next, items)
+        while True:
+            item = coming.result()
+            coming = pool.submit(next, items)
+            yield item
+
+    with ThreadPoolExecutor(1) as pool:
+        yield taken(pool)
+
+
+@contextmanager
+def caught_signals() -> Iterator[list[int]]:
+    """The SIGINT and SIGTERM that came, instead of what they do; only Python's main thread can have them."""
+    caught, before = [], {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, lambda came, frame: caught.append(came))
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -6,12 +6,8 @@ stopped, or killed, goes on to the very weights it would have reached.
 
 import copy
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +24,7 @@ from gaussvae_ros.vae.board import Board
 from gaussvae_ros.vae.config import Config, Training, dump_config
 from gaussvae_ros.vae.losses import Objective
 from gaussvae_ros.vae.model import Batch, SplatModel
-from gaussvae_ros.vae.processes import Team, join
+from gaussvae_ros.vae.processes import Team, ahead, caught_signals, equal_threads, join
 from gaussvae_ros.vae.shards import Shards
 from gaussvae_ros.vae.validation import Validation, as_float, validate
 
@@ -65,7 +61,7 @@ def train(
         ConfigError, ModelError, DataError: what `config` or `data` has that does not work.
         OSError: `out` cannot be written, or the disk is full; its last checkpoint is whole.
     """
-    with join() as team, _signals() as caught:
+    with equal_threads(), join() as team, caught_signals() as caught:
         run = _Run(config, Path(data), Path(out), resume, team)
         try:
             return run.learn(caught, watch)
@@ -129,7 +125,7 @@ class _Run:
             self._validate(watch)
         bar = tqdm(total=training.steps, initial=progress.step, unit="step", desc="train",
                    disable=True if team.rank else None)
-        with _prefetched(self._batches()) as batches, bar:
+        with ahead(self._batches()) as batches, bar:
             while not stopped:
                 if progress.step >= training.steps:
                     stopped = "steps"
@@ -302,32 +298,3 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 def _named(part: str, values: dict[str, float]) -> dict[str, float]:
     return {f"{part}/{name}": value for name, value in values.items()}
-
-
-@contextmanager
-def _prefetched(batches: Iterator[Batch]) -> Iterator[Iterator[Batch]]:
-    """The same batches, each prepared in a thread while the one before it is learned from."""
-
-    def ahead(pool):
-        coming = pool.submit(next, batches)
-        while True:
-            batch = coming.result()
-            coming = pool.submit(next, batches)
-            yield batch
-
-    with ThreadPoolExecutor(1) as pool:
-        yield ahead(pool)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The SIGINT and SIGTERM that came, instead of what they do; only Python's main thread can have them."""
-    caught, before = [], {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, lambda came, frame: caught.append(came))
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
