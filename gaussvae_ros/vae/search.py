@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ except ImportError as error:
     raise TrainingError("Optuna is missing: pip install gaussvae_ros[train]") from error
 
 SCALES = ("log", "linear")
+ATTEMPTS, PAUSE = 4, 0.5  # s: processes that make the tables of a database at once fail, all but one
 
 
 def search(config: Config, data: str | Path, storage: str, study: str, trials: int, progress: Callable = iter) -> dict:
@@ -92,25 +94,32 @@ def _is_range(what: list) -> bool:
 
 
 def _open(storage: str, study: str, figure: str, config: str) -> optuna.Study:
-    try:
-        if "://" not in storage:
-            backend = optuna.storages.journal.JournalFileBackend(storage)
-            storage = optuna.storages.JournalStorage(backend)
-        shared = optuna.create_study(
-            study_name=study,
-            storage=storage,
-            direction="maximize" if figure == "psnr" else "minimize",
-            pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),  # step 0 says nothing of a training
-            load_if_exists=True,
-        )
-        if "config" not in shared.user_attrs:
-            shared.set_user_attr("config", config)
-        same = shared.user_attrs["config"] == config
-    except Exception as error:  # each database has its own
-        raise TrainingError(f"{storage}: cannot be used for a search: {str(error).splitlines()[0]}") from error
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            shared = _create(storage, study, figure)
+            if "config" not in shared.user_attrs:
+                shared.set_user_attr("config", config)
+            same = shared.user_attrs["config"] == config
+            break
+        except Exception as error:  # each database has its own
+            if not left:
+                why = str(error).splitlines()[0]
+                raise TrainingError(f"{storage}: cannot be used for a search: {why}") from error
+            time.sleep(PAUSE)
     if not same:
         raise TrainingError(f"{storage}: the study {study} was begun with another config")
     return shared
+
+
+def _create(storage: str, study: str, figure: str) -> optuna.Study:
+    journal = optuna.storages.journal
+    return optuna.create_study(
+        study_name=study,
+        storage=storage if "://" in storage else optuna.storages.JournalStorage(journal.JournalFileBackend(storage)),
+        direction="maximize" if figure == "psnr" else "minimize",
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),  # step 0 says nothing of a training
+        load_if_exists=True,
+    )
 
 
 def _run_trial(
