@@ -12,6 +12,7 @@ training batches do so too.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,17 +20,21 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from gaussvae_ros.entropy import grid
+from gaussvae_ros.fit import to_splats
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
-from gaussvae_ros.splats import Splats
+from gaussvae_ros.splats import COLOUR, Splats
 from gaussvae_ros.vae.frames import EDGE, MEMBER, NODE, describe, gather, merge, move, nearest, pool, relate
 from gaussvae_ros.vae.model import Batch, Output, SplatModel
+from gaussvae_ros.vae.prior import Prior
+from gaussvae_ros.vae.render import draw
 
 COUNTS = (64, 128, 256)  # anchors of the training batches
 NEIGHBOURS = 8
 DESCENT = 24  # steps on half of a training batch
 SETTLED = 12  # by how much finer the noise on those is: a record's rounding is made up for by further descent
 PARTS = {8: 4, 4: 2, 2: 1}  # an anchor's parts -> how many of them lie along its long axis, two abreast
+REFINE_RATE = 0.02  # of a splat's size, a step
 FIXED = 4096  # decoded numbers are multiples of 1 / FIXED, so that float noise of other machines does not show
 FINEST, COARSEST = 125, 137  # precisions of the latent in training
 
@@ -45,6 +50,7 @@ class Anchors(SplatModel):
         self.encoder = Network(NODE + width, width, layers, 8)
         self.decoders = nn.ModuleDict({str(parts): Network(NODE, width, layers, 8 * parts) for parts in PARTS})
         self.rate = Rate(width)
+        self.prior: Prior | None = None  # of records; trained when the networks are (train_prior.py)
         for parts, decoder in self.decoders.items():
             decoder.last.bias.data.copy_(_pattern(int(parts)).flatten())
 
@@ -78,18 +84,31 @@ class Anchors(SplatModel):
         return move(anchors.unsqueeze(2), change.unflatten(2, (parts, 8))).flatten(1, 2)
 
     def decode(self, anchors: Splats) -> Splats:
-        """The splats that anchors stand for. The same bits on all machines, but for numbers halfway between steps."""
-        with torch.no_grad():
-            rgb = torch.from_numpy(_coloured(anchors.params)).double().unsqueeze(0)
-            splats = torch.round(self.double().split(rgb, anchors.size)[0] * FIXED) / FIXED
+        """The splats that anchors stand for. In float64 the same on all machines: float noise is far below 1 / FIXED."""
+        splats = torch.round(self._run(self.split, anchors) * FIXED) / FIXED
         return Splats(splats[:, : anchors.params.shape[1]].float().numpy(), anchors.size).canonical()
 
     def encode(self, splats: Splats, count: int) -> Splats:
         """The anchors that the network alone gives for fitted splats."""
-        with torch.no_grad():
-            rgb = torch.from_numpy(_coloured(splats.canonical().params)).double().unsqueeze(0)
-            anchors = self.double().anchors(rgb, splats.size, min(count, len(splats)))[0]
+        anchors = self._run(lambda s, size: self.anchors(s, size, count), splats.canonical())
         return Splats(anchors[:, : splats.params.shape[1]].float().numpy(), splats.size)
+
+    def _run(self, what: Callable, splats: Splats) -> Tensor:  # [N, 8] of the network's dtype
+        p = splats.params
+        rgb = np.concatenate([p[:, :COLOUR], np.broadcast_to(p[:, COLOUR:], (len(p), 3))], 1)
+        with torch.no_grad():
+            return what(torch.from_numpy(rgb).to(self.rate.net[0].weight.dtype).unsqueeze(0), splats.size)[0]
+
+    def state_dict(self, *args, **kwargs) -> dict:
+        """Weights, and the integers of the prior."""
+        laws = {} if self.prior is None else self.prior.tensors()
+        return {**super().state_dict(*args, **kwargs), **{f"prior.{k}": torch.from_numpy(v) for k, v in laws.items()}}
+
+    def load_state_dict(self, state: dict, strict: bool = True) -> None:
+        """As torch's; a state with a prior brings it along."""
+        laws = {key.removeprefix("prior."): state[key].numpy() for key in state if key.startswith("prior.")}
+        self.prior = Prior.from_tensors(laws) if laws else None
+        super().load_state_dict({key: v for key, v in state.items() if not key.startswith("prior.")}, strict)
 
 
 def parts_of(count: int) -> int:
@@ -198,14 +217,29 @@ def descended(anchors: Tensor, size: tuple[int, int], pictures: Tensor, count: i
         rates = 0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * np.arange(count) / count))
         state.run(np.ascontiguousarray(picture.transpose(1, 2, 0)), rates)
         state.rescale(size[0] / width, size[1] / height)
-        out.append(_params(state))
+        out.append(to_splats(state, size, 3).params)
     return torch.from_numpy(np.stack(out)).to(anchors)
 
 
-def _params(state: Descent) -> np.ndarray:  # [M, 8] float32, rows as they are
-    from gaussvae_ros.fit import to_splats
+def refined(model: Anchors, state: Descent, image: np.ndarray, count: int) -> Descent:
+    """Anchors after `count` steps of Adam towards `image` [h, w, 3] (0 to 1) through decoder and rasteriser.
 
-    return to_splats(state, (65535, 65535), 3).params
+    `state` is in px of the image; the returned one too.
+    """
+    size = image.shape[1::-1]
+    dtype = model.rate.net[0].weight.dtype
+    start = torch.from_numpy(to_splats(state, size, 3).params).to(dtype).unsqueeze(0)
+    target = torch.from_numpy(image.transpose(2, 0, 1).copy()).unsqueeze(0)
+    change = torch.zeros_like(start, requires_grad=True)
+    optimizer = torch.optim.Adam([change], lr=REFINE_RATE)
+    for step in range(count):
+        optimizer.param_groups[0]["lr"] = REFINE_RATE * (1 - step / count)
+        drawn = draw(model.split(move(start, change), size), size, size)
+        optimizer.zero_grad()
+        ((drawn - target) ** 2).sum().backward()
+        optimizer.step()
+    with torch.no_grad():
+        return Descent(*split(move(start, change)[0].float().numpy()))
 
 
 def _pattern(parts: int) -> Tensor:  # [parts, 8]
@@ -219,7 +253,3 @@ def _pattern(parts: int) -> Tensor:  # [parts, 8]
             change[:, axis] = (places[:, axis] / (n - 1) - 0.5) * (1.1 if n == 2 else 1.9)
             change[:, 2 + axis] = math.log(0.8 if n == 2 else 0.6)
     return change
-
-
-def _coloured(params: np.ndarray) -> np.ndarray:  # [N, 5 + C] -> [N, 8]
-    return np.concatenate([params[:, :5], np.broadcast_to(params[:, 5:], (len(params), 3))], 1).astype(np.float32)
