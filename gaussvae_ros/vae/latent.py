@@ -46,7 +46,7 @@ class LatentCodec:
     def encode(self, image: np.ndarray, quality: float, effort: str, refine: int = 0) -> bytes:
         """A checked frame, uint8 [H, W, 3] or [H, W]: anchors fitted to it, refined through the decoder, and coded."""
         state = descend(image, anchors_at(quality, image.shape[1::-1]), PLANS[effort])
-        return self._code(image, state, effort, refine)
+        return self.encode_fit(image, state, effort, refine)
 
     def encode_splats(self, splats: Splats, quality: float, effort: str = "fast", refine: int = 0) -> bytes:
         """Fitted splats: merged by the encoder, improved on the picture that they draw, refined and coded."""
@@ -54,7 +54,7 @@ class LatentCodec:
         count = min(anchors_at(quality, splats.size), len(splats))
         state = Descent(*split(self._model.encode(splats, count).params))
         follow(FROM_SPLATS, state, splats.size, lambda pixels: scaled(image, count * pixels), reseed)
-        return self._code(image, state, effort, refine)
+        return self.encode_fit(image, state, effort, refine)
 
     def decode(self, payload: bytes, size: tuple[int, int]) -> Splats:
         """The splats of a frame of `size` (w, h) px. Raises RecordError on another model's payload or a malformed one."""
@@ -70,7 +70,8 @@ class LatentCodec:
         read = self._model.prior.read(payload[HEADER:], size, count, payload[3], channels)
         return self._model.decode(grid.to_splats(read))
 
-    def _code(self, image: np.ndarray, state: Descent, effort: str, refine: int) -> bytes:
+    def encode_fit(self, image: np.ndarray, state: Descent, effort: str, refine: int = 0) -> bytes:
+        """A frame whose fit by anchors is there already, in px of the frame."""
         size = image.shape[1::-1]
         if refine:
             small = scaled(image, len(state.geometry) * REFINED)
