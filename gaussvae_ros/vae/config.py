@@ -32,7 +32,7 @@ class Training:
     seed: int = _key(0, least=0)
     validate_every: int = _key(500, least=1)  # steps; checkpoints are written then, too
     patience: int = _key(0, least=0)  # validations without a better one that end the training; 0: none do
-    precision: str = _key("float32", choices=("float32", "bfloat16"))  # of the network on a GPU; losses are float32
+    precision: str = _key("float32", choices=("float32", "bfloat16"))  # of the network; losses are float32
     picture: tuple[int, int] = _key((160, 120), least=11)  # (w, h) px of the pictures that losses and figures are about
     init_from: str = _key("")  # a model, by name or file, whose weights training begins with; "": new ones
 

@@ -24,6 +24,7 @@ from gaussvae_ros.vae.model import SplatModel
 ARCHITECTURES = {  # name in a config -> where its class is
     "anchors": "gaussvae_ros.vae.anchors.Anchors",
     "conv1d": "gaussvae_ros.vae.conv1d.Conv1D",
+    "grid": "gaussvae_ros.vae.grid.Grid",
     "resnet1d": "gaussvae_ros.vae.conv1d.ResNet1D",
     "vector": "gaussvae_ros.vae.vector.Vector",
 }

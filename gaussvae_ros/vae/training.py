@@ -261,8 +261,8 @@ class _Step(nn.Module):
         self.model, self.objective, self.precision = model, objective, precision
 
     def forward(self, batch: Batch, step: int) -> tuple[Tensor, dict]:
-        half = self.precision == "bfloat16" and batch.splats.is_cuda
-        with torch.autocast("cuda", torch.bfloat16, enabled=half):
+        half = self.precision == "bfloat16"
+        with torch.autocast(batch.splats.device.type, torch.bfloat16, enabled=half):
             output = self.model(batch)
         return self.objective(batch, as_float(output), step)
 
