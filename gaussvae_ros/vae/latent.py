@@ -22,7 +22,7 @@ from gaussvae_ros.vae import models
 from gaussvae_ros.vae.anchors import Anchors, refined
 
 HASH, HEADER = 3, 6  # bytes
-FEWEST, MOST = 16, 1024  # anchors
+FEWEST, MOST = 32, 1024  # anchors
 PLANS = {  # of fits to a frame: few splats are cheap, so they get more steps than 512 do
     "fast": Plan(((37.5, 30), (150, 80)), share=0.1, every=10, until=0.6, last=0.15),
     "best": EFFORTS["best"],
