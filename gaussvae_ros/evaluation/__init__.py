@@ -1,1 +1,1 @@
-"""How good is it: metrics, peer codecs, rate-distortion and the report. Needs no model and no ROS."""
+"""How good is it: metrics, peer codecs, rate-distortion, the report. Only models.py needs a model; none needs ROS."""

@@ -1,8 +1,10 @@
-"""The drawings of a report, as PNG bytes: rate-distortion, and a measure over time."""
+"""The drawings of a report, as PNG bytes: rate-distortion, a measure over time, models beside each other."""
 
 import io
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 
+import cv2
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -10,6 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 OURS = ("#c2410c", "#fb923c", "#7c2d12", "#fdba74")  # strongest first
 PEERS = {"avif": "#1d4ed8", "webp": "#0d9488", "jpeg": "#64748b"}
+MARGIN = 150  # px left of a sheet, for names
 NAMES = {"avif": "AVIF", "webp": "WebP", "jpeg": "JPEG"}
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -79,6 +82,57 @@ def over_time(times: Sequence[float], values: Mapping[str, Sequence[float]], lab
         axes.set(xlabel="time (s)", ylabel=label)
         axes.margins(x=0.01)
         return _png(figure)
+
+
+def comparison(
+    points: Mapping[str, tuple[float, float]],
+    peers: Mapping[str, Sequence[tuple[float, float]]],
+    label: str,
+    floor: tuple[str, float],
+) -> bytes:
+    """One point of bytes and quality for each name, beside the peers' curves; `label` and `floor` as above."""
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8, 5))
+        axes = figure.subplots()
+        for name, line in peers.items():
+            if len(line):
+                axes.plot(*zip(*line), "-", color=PEERS[name], lw=1.5, label=NAMES[name])
+        for number, (name, point) in enumerate(points.items()):
+            marker, colour = "osD^v<>Ph*"[number % 10], OURS[number // 10 % len(OURS)]
+            axes.plot(*point, marker, color=colour, ms=7, label=name)
+        axes.axhline(floor[1], color="#98a2b3", lw=1, ls=(0, (4, 3)), label=floor[0])
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+        axes.set(xlabel="bytes per frame (mean)", ylabel=label)
+        return _png(figure)
+
+
+def sheet(columns: Sequence[Mapping[str, np.ndarray]], notes: Mapping[str, str], thumbnail: tuple[int, int]) -> bytes:
+    """Pictures in rows by name and in columns by frame, each uint8 [h, w, 3], reduced to `thumbnail` (w, h) px.
+
+    `notes` are added to the names that they have.
+    """
+    names = list(columns[0])
+    with rc_context({**STYLE, "font.size": 8}):
+        width, height = thumbnail
+        across = width * len(columns) + MARGIN
+        figure = Figure(figsize=(across / 100, height * len(names) / 100), dpi=100)
+        for row, name in enumerate(names):
+            text = "\n".join([fill(name, 22), *([notes[name]] if name in notes else [])])
+            place = (MARGIN - 10) / across, 1 - (row + 0.5) / len(names)
+            figure.text(*place, text, ha="right", va="center", color="#1c2330")
+        strips = [np.hstack([_reduced(column[name], thumbnail) for column in columns]) for name in names]
+        axes = figure.add_axes((MARGIN / across, 0, 1 - MARGIN / across, 1))
+        axes.imshow(np.vstack(strips), interpolation="none", aspect="auto")
+        axes.set_axis_off()
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+        return buffer.getvalue()
+
+
+def _reduced(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
 def _byte_ticks(axes, sizes: np.ndarray) -> None:
