@@ -35,7 +35,7 @@ REACH = 1.5  # farthest that a splat goes from its anchor along x and y, distanc
 class Grid(SplatModel):
     """Splats to 8 x 6 cells and back to 1200 splats; frames of 4:3 only."""
 
-    def __init__(self, step: float = 0.12, channels: int = 32, width: int = 96, layers: int = 2, prior: int = 192):
+    def __init__(self, step: float = 0.16, channels: int = 32, width: int = 96, layers: int = 2, prior: int = 192):
         """`step`: of the latent in evaluation; `width`, `layers`: of the networks; `prior`: width of the prior."""
         super().__init__()
         self.config = {"step": step, "channels": channels, "width": width, "layers": layers, "prior": prior}
