@@ -13,13 +13,16 @@ from gaussvae_ros.bags import IMAGE_TYPES, Bag, Shot
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation import plots
+from gaussvae_ros.evaluation.evaluate import measure_table
 from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
-from gaussvae_ros.evaluation.peers import CODECS
+from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
-from gaussvae_ros.evaluation.report import Figure, Gallery, Pair, Table, thumbnail, write_report
+from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
+from gaussvae_ros.record import TIERS
 
 SHOWN = 8  # worst frames, and evenly spread ones, whose pictures are kept for the report
-CURVE = (25, 50, 75)  # of the report's rate-distortion plot
+CURVE = (25, 50, 75)  # qualities in the report's rate-distortion plot, of both tiers
+BESIDE = "webp"  # whose pictures the report shows beside both tiers
 SET_BACK_NS = 50_000_000  # a stamp this far before the last one is a clock set back or a bag looped: a new session
 COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "recall (ms)")
 
@@ -30,6 +33,7 @@ def replay(
     bank: MemoryBank,
     topic: str | None = None,
     pose_topic: str | None = None,
+    tier: str = "splats",
     quality: float = 50,
     effort: str = "fast",
     compare: int = 8,
@@ -43,12 +47,12 @@ def replay(
     Args:
         topic: which images; None takes the only image topic.
         pose_topic: where poses come from; None lets `Bag.poses` choose.
-        quality, effort: for `codec.encode`.
+        tier, quality, effort: for `codec.encode`.
         compare: how many evenly spread frames the peers get too; each takes them seconds.
-        report_dir: a folder for report.html with plots and pictures; None writes none.
+        report_dir: a folder for report.html with plots and pictures, of both tiers on some frames; None writes none.
 
     Returns:
-        Ready for JSON. bag, topic, poses (the topic used or None), frames, skipped, problems (the first few, text),
+        Ready for JSON. bag, topic, tier, poses (the topic used or None), frames, skipped, problems (the first few, text),
         with_pose, sessions, first_id, last_id, span_s (by the stamps), bytes (mean), total_bytes, psnr (mean),
         worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), compared {codec: {frames, bytes, psnr, ssim}} of ours
         and each peer on the same few frames at equal bytes (None where not every frame fits), report (path or None).
@@ -61,7 +65,8 @@ def replay(
         topic = bag.image_topic(topic)
         poses = bag.poses(bag.frame_id(topic), pose_topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
-        run = _Run(codec, bank, topic, Path(path).name, quality, effort, expected, compare, report_dir is not None)
+        setting = Setting(tier, effort, quality)
+        run = _Run(codec, bank, topic, Path(path).name, setting, expected, compare, report_dir is not None)
         shots = tqdm(bag.shots(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
         try:
             for number, shot in enumerate(shots):
@@ -74,7 +79,7 @@ def replay(
     bank.flush()
     if not run.stamps:
         raise BagError(f"{path} has no readable image on {topic}: {run.problems[0] if run.problems else 'it is empty'}")
-    result = {"bag": str(path), "topic": topic, "poses": poses and poses.name, **run.figures(), "report": None}
+    result = {"bag": str(path), "topic": topic, "tier": tier, "poses": poses and poses.name, **run.figures(), "report": None}
     if report_dir is not None:
         result["report"] = str(run.write_report(report_dir, result))
     return result
@@ -103,15 +108,14 @@ class _Run:
         bank: MemoryBank,
         topic: str,
         session: str,
-        quality: float,
-        effort: str,
+        setting: Setting,
         expected: int,  # frames
         compare: int,  # frames that the peers get too
-        curves: bool,  # whether they get half of those at several qualities
+        curves: bool,  # whether half of those are coded with both tiers at several qualities
     ) -> None:
         self.codec, self.bank, self.topic, self.session = codec, bank, topic, session
-        self.setting = Setting("splats", effort, quality)
-        self.curve_settings = [Setting("splats", effort, q) for q in sorted({*CURVE, quality})]
+        self.setting = setting
+        self.curve_settings = [Setting(t, setting.effort, q) for t in TIERS for q in sorted({*CURVE, setting.quality})]
         self.shown, self.compared = _spread(expected, SHOWN), _spread(expected, compare)
         self.curved = self.compared[::2] if curves else []
         self.stamps = array("q")
@@ -121,8 +125,9 @@ class _Run:
         self.skipped = self.with_pose = self.sessions = 0
         self.points: list[Point] = []
         self.curve_points: list[Point] = []
-        self.worst: list[tuple[float, int, Pair]] = []
-        self.spread: list[Pair] = []
+        self.worst: list[tuple[float, int, Views]] = []
+        self.spread: list[Views] = []
+        self.beside: list[Views] = []
 
     def take(self, number: int, shot: Shot, pose: Pose | None) -> None:
         """Remember and recall one image."""
@@ -195,21 +200,25 @@ class _Run:
         """The report of the whole replay; `result` is what `replay` returns."""
         facts = [[key, result[key]] for key in ("topic", "poses", "frames", "skipped", "with_pose", "sessions")]
         facts += [["duration (s)", result["span_s"]], ["all records (bytes)", result["total_bytes"]]]
-        series = self.setting.series
-        curves = {name: as_curve(means(self.curve_points, name, series)) for name in (series, *CODECS)}
+        series = list(dict.fromkeys(s.series for s in self.curve_settings))
+        averages = {(s, c): means(self.curve_points, c, s) for s in series for c in (s, *CODECS)}
+        curves = {s: as_curve(averages[s, s]) for s in series}
+        curves |= {c: as_curve([m for s in series for m in averages[s, c]]) for c in CODECS}
         frames = len({p.image for p in self.curve_points})
         lines = (("psnr", "PSNR (dB)"), ("bytes", "bytes"), ("encode_ms", "encode (ms)"), ("recall_ms", "recall (ms)"))
         return write_report(
             out_dir,
             f"Replay of {Path(result['bag']).name}",
             [Table("Frames", COLUMNS, as_rows(result)), Table("Replay", ("", ""), facts)]
+            + [measure_table(averages, series, frames, measure) for measure in ("psnr", "ssim")][: 2 * frames]
             + ([Table("Problems", ("",), [[p] for p in self.problems])] if self.problems else []),
             [Figure(f"PSNR at equal bytes, mean of {frames} frames", plots.rate_distortion(curves, "PSNR (dB)"))][
                 :frames
             ]
             + [Figure(f"{label} of every frame", self._over_time(name, label)) for name, label in lines],
             [
-                Gallery("Worst frames first", [pair for *_, pair in self.worst]),
+                *[Gallery(f"Both tiers, and {plots.NAMES[BESIDE]} in the bytes of {TIERS[-1]}", self.beside)][:frames],
+                Gallery("Worst frames first", [views for *_, views in self.worst]),
                 Gallery("Evenly spread frames", self.spread),
             ],
         )
@@ -225,18 +234,32 @@ class _Run:
         if not (among_worst or number in self.shown):
             return
         caption = f"frame {number}, {scores['time_s']:.1f} s: {scores['bytes']:,} bytes, {scores['psnr']:.2f} dB"
-        pair = Pair(caption, thumbnail(image), thumbnail(recalled))
-        self.worst = heapq.nsmallest(SHOWN, [*self.worst, (scores["psnr"], number, pair)])
+        views = Views(caption, {"original": thumbnail(image), "recall": thumbnail(recalled)})
+        self.worst = heapq.nsmallest(SHOWN, [*self.worst, (scores["psnr"], number, views)])
         if number in self.shown:
-            self.spread.append(pair)
+            self.spread.append(views)
 
     def _compare(self, number: int, image: np.ndarray) -> None:
         """Give an image to the peers at the bytes that ours takes."""
         settings = self.curve_settings if number in self.curved else [self.setting]
         with suppress(ImageError):  # too small for MS-SSIM: nothing to compare
-            points, _ = measure(self.codec, f"frame {number}", image, settings)
+            points, recalls = measure(self.codec, f"frame {number}", image, settings)
             self.points += [p for p in points if p.setting == self.setting]
-            self.curve_points += points if number in self.curved else []
+            if number in self.curved:
+                self.curve_points += points
+                self.beside.append(self._beside(number, image, points, recalls))
+
+    def _beside(self, number: int, image: np.ndarray, points: list[Point], recalls: list[np.ndarray]) -> Views:
+        """An original, what both tiers make of it at the replay's quality, and a peer in the bytes of the smaller."""
+        pictures, budget = {"original": thumbnail(image)}, 0
+        for point, recall in zip(points, recalls):  # our own points come first
+            if point.setting.quality == self.setting.quality:
+                name = f"{point.setting.tier}: {point.bytes:,} bytes, {point.psnr:.2f} dB"
+                pictures[name], budget = thumbnail(recall), point.bytes  # the smaller tier is the last
+        if (peer := at_bytes(image, BESIDE, budget)) is None:
+            return Views(f"frame {number}: {plots.NAMES[BESIDE]} has no file of {budget:,} bytes", pictures)
+        name = f"{plots.NAMES[BESIDE]}: {peer.bytes:,} bytes, {psnr(image, peer.image):.2f} dB"
+        return Views(f"frame {number}", {**pictures, name: thumbnail(peer.image)})
 
     def _compared(self) -> dict:
         found = {}

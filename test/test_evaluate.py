@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluation") / "new"
-    summary = evaluate([folder], out, JpegInARecord(), qualities=(60, 20))
+    summary = evaluate([folder], out, JpegInARecord(), tiers=("splats",), qualities=(60, 20))
     return out, summary
 
 
@@ -100,7 +100,7 @@ def test_report_and_drawings(result):
     assert sorted(p.name for p in out.iterdir()) == [
         "ms_ssim.png", "points.csv", "rate_distortion.png", "report.html", "summary.json",
     ]  # fmt: skip
-    assert text.count('class="pair"') == 3 and text.count("<table>") == 4
+    assert text.count('class="views"') == 3 and text.count("<table>") == 4
     worst = [float(part.split(" dB")[0].split(", ")[-1]) for part in text.split(".png: ")[1:]]
     assert worst == sorted(worst)
     for drawing in out.glob("*.png"):
@@ -108,7 +108,7 @@ def test_report_and_drawings(result):
 
 
 def test_the_same_run_gives_the_same_files(folder, result, tmp_path):
-    evaluate([folder], tmp_path, JpegInARecord(), qualities=(20, 60))
+    evaluate([folder], tmp_path, JpegInARecord(), tiers=("splats",), qualities=(20, 60))
     for path in result[0].iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -132,7 +132,7 @@ def test_a_peer_without_a_file_is_counted_and_not_averaged():
 def test_a_flat_image_stays_finite(tmp_path):
     Image.new("L", (64, 48), 90).save(tmp_path / "flat.png")
     out, flat = tmp_path / "out", [tmp_path / "flat.png"]
-    summary = evaluate(flat, out, JpegInARecord(), efforts=("fast",), qualities=(20, 60))
+    summary = evaluate(flat, out, JpegInARecord(), tiers=("splats",), efforts=("fast",), qualities=(20, 60))
     assert summary["floor_psnr"] == EQUAL
     assert "Infinity" not in (out / "summary.json").read_text()
 

@@ -124,10 +124,10 @@ def test_blurs_are_those_of_opencv(shape, sigma):
 
 def test_batches_hold_one_size_and_have_bounds(monkeypatch):
     images = [noise(40, 50), noise(30, 50), noise(40, 50, 3), noise(40, 50)]
-    assert list(cuda._batches(images, 32, "fast")) == [[0, 3], [1], [2]]
+    assert list(cuda._batches(images, 32, EFFORTS["fast"])) == [[0, 3], [1], [2]]
     monkeypatch.setattr(cuda, "ROOM", 1)
-    assert list(cuda._batches(images, 32, "fast")) == [[0], [3], [1], [2]]
-    assert list(cuda._batches([], 32, "fast")) == []
+    assert list(cuda._batches(images, 32, EFFORTS["fast"])) == [[0], [3], [1], [2]]
+    assert list(cuda._batches([], 32, EFFORTS["fast"])) == []
 
 
 def test_wrong_arguments_are_errors():

@@ -23,7 +23,7 @@ SIDES = st.one_of(st.integers(1, 200), st.sampled_from([1, 2, 65535]))
 def records():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
-    return [CODEC.encode(images[0], quality=25), CODEC.encode(images[1][..., 0], quality=25), CODEC.encode(images[2])]
+    return [CODEC.encode(i, "splats", q) for i, q in ((images[0], 25), (images[1][..., 0], 25), (images[2], 50))]
 
 
 def decode(data: bytes, size: tuple[int, int] | None = None) -> np.ndarray | None:

@@ -116,7 +116,7 @@ def test_the_report_shows_worst_frames_first(tmp_path, bank):
     assert worst.index("frame 4,") < min(
         worst.index(f"frame {i},") for i in range(SHOWN + 3) if f"frame {i}," in worst and i != 4
     )
-    assert worst.count('class="pair"') == SHOWN and "PSNR at equal bytes" in page
+    assert worst.count('class="views"') == SHOWN and "PSNR at equal bytes" in page
     assert "http://" not in page and "https://" not in page and 'src="data:image/' in page
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaussvae_ros.evaluation.report import Figure, Gallery, Pair, Table, write_report
+from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, write_report
 
 NASTY = '<script>alert("x")</script> & {curly} größer'
 
@@ -58,15 +58,15 @@ def test_everything_is_in_one_file_and_escaped(tmp_path, pictures):
         NASTY,
         [Table(NASTY, ["codec", "bytes", "PSNR (dB)"], [[NASTY, 1234567, 25.678], ["none", None, float("inf")]])],
         [Figure(NASTY, png())],
-        [Gallery(NASTY, [Pair(NASTY, colour, mono), Pair("second", mono, colour)])],
+        [Gallery(NASTY, [Views(NASTY, {NASTY: colour, "b": mono}), Views("second", {"c": mono})])],
     )
     text = path.read_text(encoding="utf-8")
     page = Page(text)
     assert path == tmp_path / "new" / "folder" / "report.html"
     assert "script" not in page.tags and "link" not in page.tags
-    assert page.texts.count(NASTY) >= 5
+    assert page.texts.count(NASTY) >= 6
     assert {"1,234,567", "25.68", "–"} <= set(page.texts)
-    assert len(page.sources) == 5 and all(s.startswith("data:image/") for s in page.sources)
+    assert len(page.sources) == 4 and all(s.startswith("data:image/") for s in page.sources)
     assert not re.search(r"https?://|@import|url\(", text)
 
 
@@ -74,8 +74,8 @@ def test_pictures_come_out_in_their_colours_sizes_and_order(tmp_path, pictures):
     colour, mono = pictures
     blue = np.zeros((40, 30, 3), np.uint8)
     blue[..., 2] = 250
-    pairs = [Pair("a", colour, blue), Pair("b", mono, mono)]
-    path = write_report(tmp_path, "t", figures=[Figure("f", png(7, 3))], galleries=[Gallery("g", pairs)])
+    views = [Views("a", {"x": colour, "y": blue}), Views("b", {"x": mono, "y": mono})]
+    path = write_report(tmp_path, "t", figures=[Figure("f", png(7, 3))], galleries=[Gallery("g", views)])
     page = Page(path.read_text())
     shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(s.split(",")[1])))) for s in page.sources]
     assert shown[0].shape == (3, 7, 3) and tuple(shown[0][0, 0]) == (200, 30, 30)
@@ -103,6 +103,6 @@ def test_a_failed_write_keeps_the_old_report_and_leaves_no_draft(tmp_path, pictu
 
 
 def test_the_same_input_gives_the_same_file(tmp_path, pictures):
-    pair = Gallery("g", [Pair("p", *pictures)])
-    first, second = (write_report(tmp_path / name, "t", galleries=[pair]).read_bytes() for name in "ab")
+    gallery = Gallery("g", [Views("p", dict(zip("xy", pictures)))])
+    first, second = (write_report(tmp_path / name, "t", galleries=[gallery]).read_bytes() for name in "ab")
     assert first == second

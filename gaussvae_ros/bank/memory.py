@@ -219,8 +219,8 @@ class MemoryBank:
     def info(self) -> dict:
         """What the file holds, ready for JSON.
 
-        path, schema (version), bytes (file and log), frames, first_ns, last_ns, cameras {name: frames},
-        sessions [{id, name, start_ns, frames, first_ns, last_ns}], labels {label: frames}, poses (frames with one),
+        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier: frames},
+        cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns}], labels {label: frames}, poses (frames with one),
         bounds_m [[min x, max x], [min y, max y], [min z, max z]].
         """
         with self._use():

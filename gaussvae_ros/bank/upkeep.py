@@ -34,6 +34,7 @@ def summary(db: Database, path: Path) -> dict:
         "frames": db.execute("SELECT count(*) FROM frames").fetchone()[0],
         "first_ns": first_ns,
         "last_ns": last_ns,
+        "tiers": counts("SELECT tier, count(*) FROM frames GROUP BY tier"),
         "cameras": counts("SELECT camera, count(*) FROM frames GROUP BY camera"),
         "sessions": [dict(zip(names, row)) for row in sessions],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),

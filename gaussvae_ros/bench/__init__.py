@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaussvae_ros.bench import bank, decode, fit, record, replay, start
+from gaussvae_ros.bench import bank, decode, fit, latent, record, replay, start
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.errors import GaussVaeError
 
-ON_FRAMES = {"fit": fit.run, "record": record.run, "decode": decode.run}
+ON_FRAMES = {"fit": fit.run, "record": record.run, "latent": latent.run, "decode": decode.run}
 ON_FILES = {"bank": bank.run, "start": start.run, "replay": replay.run}
 PARTS = (*ON_FRAMES, *ON_FILES)
 
@@ -18,7 +18,7 @@ def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[di
 
     Args:
         parts: of PARTS; none means all of them.
-        images: files and folders that fit, record and decode are measured on, instead of a simulated drive's frames.
+        images: files and folders that fit, record, latent and decode are measured on, instead of a simulated drive's frames.
 
     Returns:
         Rows of name, value (None where it could not be measured), unit, target (text or None), reference (number or

@@ -1,4 +1,4 @@
-"""How fast a record becomes a picture, whole, small and in part; and how fast a GPU draws."""
+"""How fast a record of the splats tier becomes a picture, whole, small and in part; and how fast a GPU draws."""
 
 import time
 
@@ -20,7 +20,7 @@ BATCH = 64  # pictures that the GPU draws at once
 def run(frames: list[np.ndarray]) -> list[dict]:
     """Decode the records of all frames, at the default quality, several times."""
     codec = FrameCodec()
-    datas = codec.encode_many([cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames])
+    datas = codec.encode_many([cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames], "splats")
     splats = [stream.read(record.payload, record.size) for record in map(unpack, datas)]
     files = [cv2.imencode(".jpg", codec.decode(data), [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for data in datas]
     middle = (SIZE[0] // 2, SIZE[1] // 2, *PART)

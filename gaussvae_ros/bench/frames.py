@@ -1,4 +1,4 @@
-"""The pictures that fit, record and decode are measured on."""
+"""The pictures that fit, record, latent and decode are measured on."""
 
 from collections.abc import Sequence
 from pathlib import Path

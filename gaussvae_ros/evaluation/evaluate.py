@@ -17,7 +17,8 @@ from gaussvae_ros.evaluation.images import find_images, read_image
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.evaluation.peers import CODECS, dct_floor
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Mean, Point, Setting, as_curve, means, measure
-from gaussvae_ros.evaluation.report import Figure, Gallery, Pair, Table, thumbnail, write_report
+from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
+from gaussvae_ros.record import TIERS
 
 QUALITIES = (25, 37, 50, 62, 75)
 EFFORTS = ("fast", "best")
@@ -30,7 +31,7 @@ def evaluate(
     paths: Iterable[str | Path],
     out_dir: str | Path,
     codec: Codec,
-    tiers: Sequence[str] = ("splats",),
+    tiers: Sequence[str] = TIERS,
     efforts: Sequence[str] = EFFORTS,
     qualities: Sequence[float] = QUALITIES,
 ) -> dict:
@@ -65,12 +66,14 @@ def evaluate(
             raise type(error)(f"{file}: {error}") from error
         points += new
         floors.append(min(psnr(image, dct_floor(image, FLOOR)), EQUAL))
-        pair = Pair(_caption(file, new, settings), thumbnail(image), thumbnail(recalls[shown]))
-        worst = heapq.nsmallest(SHOWN, [*worst, (new[shown].psnr, number, pair)])
-    return _write(out_dir, points, settings, float(np.mean(floors)), [pair for *_, pair in worst])
+        views = Views(
+            _caption(file, new, settings), {"original": thumbnail(image), "recall": thumbnail(recalls[shown])}
+        )
+        worst = heapq.nsmallest(SHOWN, [*worst, (new[shown].psnr, number, views)])
+    return _write(out_dir, points, settings, float(np.mean(floors)), [views for *_, views in worst])
 
 
-def _write(out_dir: Path, points: list[Point], settings: list[Setting], floor: float, worst: list[Pair]) -> dict:
+def _write(out_dir: Path, points: list[Point], settings: list[Setting], floor: float, worst: list[Views]) -> dict:
     series = list(dict.fromkeys(s.series for s in settings))
     averages = {(s, c): means(points, c, s) for s in series for c in (s, *CODECS)}
     images = len({p.image for p in points})
@@ -84,8 +87,9 @@ def _write(out_dir: Path, points: list[Point], settings: list[Setting], floor: f
     _write_points(out_dir / "points.csv", points)
     (out_dir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
-    # Peers are drawn at the sizes of the last series only: those of the others give the same curves, up to noise.
-    drawn = {s: averages[s, s] for s in series[::-1]} | {c: averages[series[-1], c] for c in CODECS}
+    # Peers are drawn at the sizes of each tier's last series only: the others give the same curves, up to noise.
+    last = {s.tier: s.series for s in settings}.values()
+    drawn = {s: averages[s, s] for s in series[::-1]} | {c: [m for s in last for m in averages[s, c]] for c in CODECS}
     curves = {m: {name: as_curve(group, m) for name, group in drawn.items()} for m in ("psnr", "ms_ssim")}
     drawings = {
         "rate_distortion": plots.rate_distortion(curves["psnr"], LABELS["psnr"], (f"{FLOOR} DCT coefficients", floor)),
@@ -98,7 +102,7 @@ def _write(out_dir: Path, points: list[Point], settings: list[Setting], floor: f
     write_report(
         out_dir,
         f"Rate and distortion of {images} images",
-        [_difference_table(differences)] + [_measure_table(averages, series, images, m) for m in LABELS],
+        [_difference_table(differences)] + [measure_table(averages, series, images, m) for m in LABELS],
         [Figure(captions[name], png) for name, png in drawings.items()],
         [Gallery(f"Worst images, {middle.series}, quality {middle.quality:g}", worst)],
     )
@@ -110,8 +114,8 @@ def _difference(averages: dict, series: str, peer: str) -> dict:
     return {"series": series, "anchor": peer, "rate": found.rate, "psnr": found.psnr, "reason": found.reason}
 
 
-def _measure_table(averages: dict, series: Sequence[str], images: int, measure: str) -> Table:
-    """A row for each setting of ours: every codec's mean at the size of our record."""
+def measure_table(averages: dict, series: Sequence[str], images: int, measure: str) -> Table:
+    """A row for each setting of ours: every codec's mean at the size of our record. `averages` maps (series, codec)."""
 
     def cell(mean: Mean) -> str:
         value = getattr(mean, measure)

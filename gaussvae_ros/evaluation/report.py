@@ -6,7 +6,7 @@ No script and no outside reference, so it opens from a disk, a mail or a CI arte
 import base64
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,20 +35,19 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """An original beside what the codec gave back."""
+class Views:
+    """An original beside what became of it."""
 
     caption: str
-    original: np.ndarray  # uint8 [H, W, 3] RGB or [H, W]
-    recall: np.ndarray  # the same, any size
+    pictures: Mapping[str, np.ndarray]  # by what to write below each: uint8 [H, W, 3] RGB or [H, W], of any sizes
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pairs in the order in which to show them, such as worst first."""
+    """Views in the order in which to show them, such as worst first."""
 
     title: str
-    pairs: Sequence[Pair]
+    views: Sequence[Views]
 
 
 def write_report(
@@ -119,21 +118,21 @@ def _figures(figures: Sequence[Figure]) -> str:
 
 def _gallery(gallery: Gallery) -> str:
     items = "\n".join(
-        f'<figure class="pair"><div>{_picture(p.original, "original")}{_picture(p.recall, "recall")}</div>'
-        f"<figcaption>{html.escape(p.caption)}</figcaption></figure>"
-        for p in gallery.pairs
+        f'<figure class="views"><div>{"".join(_picture(*p) for p in v.pictures.items())}</div>'
+        f"<figcaption>{html.escape(v.caption)}</figcaption></figure>"
+        for v in gallery.views
     )
-    head = f"{html.escape(gallery.title)} <small>original on the left, recall on the right</small>"
-    return f'<section><h2>{head}</h2><div class="pairs">{items}</div></section>'
+    return f'<section><h2>{html.escape(gallery.title)}</h2><div class="gallery">{items}</div></section>'
 
 
-def _picture(image: np.ndarray, name: str) -> str:
-    image = thumbnail(image)
+def _picture(name: str, image: np.ndarray) -> str:
+    name, image = html.escape(name), thumbnail(image)
     bgr = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     _, data = cv2.imencode(".jpg", bgr, options)
     height, width = image.shape[:2]
-    return f'<img width="{width}" height="{height}" alt="{name}" src="{_data_uri("jpeg", data.tobytes())}">'
+    picture = f'<img width="{width}" height="{height}" alt="{name}" src="{_data_uri("jpeg", data.tobytes())}">'
+    return f"<div>{picture}<small>{name}</small></div>"
 
 
 def _data_uri(kind: str, data: bytes) -> str:
@@ -151,7 +150,6 @@ body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 82rem; backgroun
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 1.75rem; letter-spacing: -0.01em; }
 h2 { font-size: 1.05rem; margin: 2.25rem 0 0.6rem; }
 small, figcaption { color: var(--soft); font-weight: 400; font-size: 0.85rem; }
-h2 small { margin-left: 0.5rem; }
 .wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.45rem 0.9rem; text-align: right; white-space: nowrap; }
@@ -164,9 +162,11 @@ img { display: block; max-width: 100%; height: auto; }
 .drawings { display: grid; gap: 1rem; margin-top: 2.25rem;
             grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); }
 .drawing img { width: 100%; background: #fff; }
-.pairs { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); }
-.pair div { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; background: var(--line); }
-.pair img { width: 100%; }
+.gallery { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); }
+.views > div { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; background: var(--line); }
+.views > div > div { background: var(--card); padding-bottom: 0.2rem; }
+.views small { padding: 0.1rem 0.9rem; }
+.views img { width: 100%; }
 @media print { body { max-width: none; padding: 0; } figure, tr { break-inside: avoid; } }
 """
 

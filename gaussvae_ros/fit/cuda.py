@@ -11,7 +11,7 @@ else is in the batch.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.fit import EFFORTS, check_arguments, check_image, follow, shrunk, start, to_splats
+from gaussvae_ros.fit import EFFORTS, Plan, check_arguments, check_image, follow, shrunk, start, to_splats
 from gaussvae_ros.fit.adam import BETA1, BETA2, MIN_SIGMA, RATES, Descent
 from gaussvae_ros.fit.reseeding import APART, SIGMA
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
@@ -40,8 +40,9 @@ def fit_many(
     n: int = 512,
     effort: str = "fast",
     seed: int = 0,
+    plans: Mapping[str, Plan] = EFFORTS,
 ) -> list[Splats]:
-    """What `fit` does for each of these images, all at once.
+    """What `fit` does for each of these images, all at once, with the plans of efforts that are given.
 
     Raises:
         ImageError: one of them is no such image.
@@ -54,8 +55,8 @@ def fit_many(
     device = _device()
     out: list[Splats | None] = [None] * len(images)
     with ThreadPoolExecutor(THREADS) as pool:
-        for batch in _batches(images, n, effort):
-            states = _descend([images[k] for k in batch], n, effort, seed, device, pool)
+        for batch in _batches(images, n, plans[effort]):
+            states = _descend([images[k] for k in batch], n, plans[effort], seed, device, pool)
             for k, state in zip(batch, states, strict=True):
                 height, width = images[k].shape[:2]
                 out[k] = to_splats(state, (width, height), 3 if images[k].ndim == 3 else 1)
@@ -70,13 +71,13 @@ def _device() -> torch.device:
     return torch.device("cuda", torch.cuda.current_device())
 
 
-def _batches(images: list[np.ndarray], n: int, effort: str) -> Iterator[list[int]]:
+def _batches(images: list[np.ndarray], n: int, plan: Plan) -> Iterator[list[int]]:
     """Places in `images` of those that are fitted together: of one shape, and no more than ROOM holds."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for k, image in enumerate(images):
         groups.setdefault(image.shape, []).append(k)
     for (height, width, *_), members in groups.items():
-        pixels = min(width * height, n * max(pixels for pixels, _ in EFFORTS[effort].levels))
+        pixels = min(width * height, n * max(pixels for pixels, _ in plan.levels))
         tiles = pixels / TILE**2 + (width + height) / TILE + 1
         many = max(1, int(ROOM / (pixels * 4 * 16 + tiles * n * 2)))
         for first in range(0, len(members), many):
@@ -84,9 +85,9 @@ def _batches(images: list[np.ndarray], n: int, effort: str) -> Iterator[list[int
 
 
 def _descend(
-    images: list[np.ndarray], n: int, effort: str, seed: int, device: torch.device, pool: ThreadPoolExecutor
+    images: list[np.ndarray], n: int, plan: Plan, seed: int, device: torch.device, pool: ThreadPoolExecutor
 ) -> list[Descent]:
-    """Run the plan on checked images of one shape."""
+    """Run a plan on checked images of one shape."""
 
     def target_at(pixels: float) -> torch.Tensor:
         small = np.stack(list(pool.map(lambda image: shrunk(image, n * pixels), images)))
@@ -97,7 +98,7 @@ def _descend(
 
     states = list(pool.map(lambda image: start(image, n, seed), images))
     many = Descents(states, device)
-    follow(EFFORTS[effort], many, images[0].shape[1::-1], target_at, reseed)
+    follow(plan, many, images[0].shape[1::-1], target_at, reseed)
     geometry, colour = many.geometry.cpu().numpy(), many.colour.cpu().numpy()
     return [Descent(*rows) for rows in zip(np.split(geometry, len(images)), np.split(colour, len(images)), strict=True)]
 
