@@ -117,6 +117,13 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--trials", metavar="N", type=int, required=True, help="trainings that this process does")
     _json(verb)
 
+    verb = _verb(train_verbs, "latents", train.train_latents, "the probabilities that latent records are coded with")
+    _samples(verb)
+    verb.add_argument("--model", metavar="MODEL", required=True, help="model file or name, which is not changed")
+    verb.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
+    verb.add_argument("--seed", metavar="N", type=int, default=0, help="of pictures and training (default 0)")
+    _json(verb)
+
     about = "look into a memory file"
     bank_verbs = all_verbs.add_parser("bank", help=about, description=about).add_subparsers(
         required=True, metavar="VERB"

@@ -13,17 +13,12 @@ def train_prior(args: argparse.Namespace) -> None:
     from gaussvae_ros.evaluation.images import find_images
 
     find_images(args.images)  # before the long work, as is the next line
-    if not Path(args.out).absolute().parent.is_dir():
-        raise GaussVaeError(f"{args.out}: its folder does not exist")
-    if args.seed < 0:
-        raise GaussVaeError(f"--seed must be at least 0, not {args.seed}")
+    _check(args)
     from gaussvae_ros.entropy.train import train_prior as run
 
     card = run(args.images, args.out, args.seed, lambda files: tqdm(files, unit="image", desc="fit", disable=None))
     bits = card["bits_per_splat"]
-    if not args.json:
-        rows = [[part, bits["before"][part], bits["after"][part]] for part in bits["after"]]
-        table(("bits per splat", "before", "after"), rows)
+    _show_bits(args, bits)
     learned = card["images"] - bits["images"]
     show(args, card, f"{args.out}: learned from {learned} images, measured on {bits['images']} held out")
 
@@ -75,3 +70,28 @@ def train_search(args: argparse.Namespace) -> None:
     if result["values"]:
         about += f"; best is trial {result['number']}, {result['figure']} {result['value']:.5g} in validation"
     show(args, result, f"{about}\n{dump_config(result['values'] or {}).strip()}")
+
+
+def train_latents(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    _check(args)
+    from gaussvae_ros.vae.train_prior import train_latents as run
+
+    card = run(args.data, args.model, args.out, args.seed, lambda c: tqdm(c, unit="chunk", desc="fit", disable=None))
+    _show_bits(args, card["bits_per_splat"])
+    show(args, card, f"{args.out}: learned from {card['splats']} splats in {card['seconds']:.0f} s")
+
+
+def _check(args: argparse.Namespace) -> None:
+    """GaussVaeError unless there is a folder for the result and a seed, before the long work."""
+    if not Path(args.out).absolute().parent.is_dir():
+        raise GaussVaeError(f"{args.out}: its folder does not exist")
+    if args.seed < 0:
+        raise GaussVaeError(f"--seed must be at least 0, not {args.seed}")
+
+
+def _show_bits(args: argparse.Namespace, bits: dict) -> None:
+    if not args.json:
+        rows = [[part, bits["before"][part], bits["after"][part]] for part in bits["after"]]
+        table(("bits per splat", "before", "after"), rows)

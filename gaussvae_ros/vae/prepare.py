@@ -93,7 +93,7 @@ def prepare(
     if before and before["complete"]:
         return before
     out.mkdir(parents=True, exist_ok=True)
-    with _workers(jobs) as workers:
+    with start_workers(jobs) as workers:
         try:
             pictures, manifest = _survey(workers, found, out, asked)
             if before and before["pictures"] != manifest["pictures"]:
@@ -144,7 +144,7 @@ def _earlier(out: Path, asked: dict) -> dict | None:
     return before
 
 
-def _workers(jobs: int | None) -> ProcessPoolExecutor:
+def start_workers(jobs: int | None) -> ProcessPoolExecutor:
     """Processes that each use one core: a fit per core is faster than a fit on all of them."""
     context = multiprocessing.get_context("spawn")  # numba's threads do not survive a fork
     return ProcessPoolExecutor(jobs or numba.get_num_threads(), context, _start_worker)

@@ -1,0 +1,244 @@
+"""What a small network reads off a splat's neighbours, and what it makes of it: whole numbers in, whole numbers out.
+
+Features are + - * / and square roots on float64 in a fixed order, rounded to integers. A network's weights and
+activations are integers too, and no sum in it reaches 2^24, so that it is the same in float32, float64 or integers, on
+every machine. The probabilities are again + - * / on float64, from tables made by multiplication alone.
+"""
+
+import numpy as np
+from numba import njit
+
+from gaussvae_ros.entropy import grid
+from gaussvae_ros.entropy.contexts import NEAR, _pass
+
+KINDS = ("scale", "colour0", "colour1", "colour2", "aspect", "angle")  # in the order in which they are coded
+ANGLE = 5
+VALUES = 7  # numbers known of a splat: u, three colours, log(s1 / s2), and its axis as a double-angle vector
+BASE = 8  # features of a splat that ask no neighbour
+ONE = 64  # the integer that stands for 1 in features, activations and outputs
+MOST = 8 * ONE - 1  # largest activation
+SHIFT = 9  # weights are in units of 2^-9
+PARTS = 3  # bells in a mixture
+OUTPUTS = 3 * PARTS  # of a network: place, width and weight of each bell; or two components and weight of each axis
+UNITS = np.array([0.3, 0.4, 0.07, 0.035, 0.7])  # typical error of a neighbours' mean, in which bells are placed
+NARROWEST = 0.1  # least square of a bell's width, in steps
+LARGEST = 1 << 24  # what no sum in a network reaches: float32 holds every integer up to it
+THIN = 3.0  # log(s1 / s2) beyond which an axis counts no more
+FLOOR = 1e-6  # probability density that no index goes below
+ROOT = 1.0108892860517005  # 2^(1 / 64)
+
+
+@njit(cache=True)
+def feature_count(kind: int) -> int:
+    """How many features the network of a kind reads."""
+    return BASE + 6 * NEAR + kind * (1 + 2 * NEAR) + (4 + 5 * NEAR if kind == ANGLE else 2 + NEAR)
+
+
+def _powers() -> np.ndarray:  # [2 MOST + 1]: 2^(k / ONE) for k in -MOST..MOST
+    table = np.ones(2 * MOST + 1)
+    for k in range(MOST):
+        table[MOST + k + 1] = table[MOST + k] * ROOT
+        table[MOST - k - 1] = table[MOST - k] / ROOT
+    return table
+
+
+POWERS = _powers()
+
+
+@njit(cache=True)
+def base(x, y, spacing, wide, tall, precision):
+    """Features [n, BASE] that ask no neighbour. The image is `wide` by `tall` cells."""
+    n = len(x)
+    out, usual = np.empty((n, BASE)), np.sqrt(wide * tall / n)
+    for i in range(n):
+        out[i, 0] = spacing[i]
+        out[i, 1] = spacing[i] / usual
+        out[i, 2] = usual
+        out[i, 3] = precision - 128
+        out[i, 4] = _pass(i)
+        out[i, 5] = (x[i] + 0.5) / wide
+        out[i, 6] = (y[i] + 0.5) / tall
+        out[i, 7] = np.sqrt(float(n))
+    return out
+
+
+@njit(cache=True)
+def features(kind, rows, values, base, spacing, known, around, x, y):
+    """What is known of the splats `rows`: ([rows, feature_count(kind)], mean [rows] of the neighbours' values).
+
+    `values` [n, VALUES] holds what was coded so far: all columns below `kind`, and of the kind's own the known rows.
+    """
+    out, middle = np.zeros((len(rows), feature_count(kind))), np.zeros(len(rows))
+    for r in range(len(rows)):
+        i = rows[r]
+        row = out[r]
+        row[:BASE] = base[i]
+        at = BASE
+        room = max(spacing[i], 0.5)
+        for near in (known, around):
+            for j in near[i]:
+                if j >= 0:
+                    dx, dy = float(x[j] - x[i]), float(y[j] - y[i])
+                    d = np.sqrt(dx * dx + dy * dy + 0.1)
+                    row[at], row[at + 1], row[at + 2] = dx / d, dy / d, d / (d + room)
+                else:
+                    row[at + 2] = 1.0
+                at += 3
+        for q in range(kind):
+            row[at] = values[i, q]
+            at += 1
+            for near in (known, around):
+                for j in near[i]:
+                    if j >= 0:
+                        row[at] = values[j, q] - values[i, q]
+                    at += 1
+        if kind == ANGLE:
+            _axes_around(i, values, known, around, x, y, row, at)
+        else:
+            middle[r] = _values_around(i, kind, values, known, x, y, row, at)
+    return out, middle
+
+
+@njit(inline="always")
+def _values_around(i, kind, values, known, x, y, row, at):
+    """The mean of the known neighbours' values, their spread, and the values beside the mean."""
+    total, mean, spread = 0.0, 0.0, 0.0
+    for j in known[i]:
+        if j >= 0:
+            dx, dy = float(x[j] - x[i]), float(y[j] - y[i])
+            w = 1.0 / (dx * dx + dy * dy + 0.5)
+            total += w
+            mean += w * values[j, kind]
+    if total > 0:
+        mean /= total
+    for k in range(NEAR):
+        j = known[i, k]
+        if j >= 0:
+            dx, dy = float(x[j] - x[i]), float(y[j] - y[i])
+            away = values[j, kind] - mean
+            spread += abs(away) / (dx * dx + dy * dy + 0.5) / total
+            row[at + 2 + k] = away
+    row[at], row[at + 1] = mean, spread
+    return mean
+
+
+@njit(inline="always")
+def _axes_around(i, values, known, around, x, y, row, at):
+    """The known neighbours' axes and their mean; the lines along which colour changes least, to each neighbour and in all."""
+    total, a, b = 1e-9, 0.0, 0.0
+    for k in range(NEAR):
+        j = known[i, k]
+        if j >= 0:
+            dx, dy = float(x[j] - x[i]), float(y[j] - y[i])
+            w = 1.0 / (dx * dx + dy * dy + 0.5)
+            total += w * values[j, 4]
+            a += w * values[j, 5]
+            b += w * values[j, 6]
+            row[at + 4 + 2 * k], row[at + 5 + 2 * k] = values[j, 5], values[j, 6]
+    row[at], row[at + 1] = a / total, b / total
+    total, a, b = 1e-9, 0.0, 0.0
+    for k in range(NEAR):
+        j = around[i, k]
+        if j >= 0:
+            dx, dy = float(x[j] - x[i]), float(y[j] - y[i])
+            d2 = dx * dx + dy * dy
+            if d2 > 0:
+                change = 0.0
+                for c in range(1, 4):
+                    away = values[j, c] - values[i, c]
+                    change += away * away
+                along, across = (dx * dx - dy * dy) / d2, 2 * dx * dy / d2
+                total += change / d2
+                a -= change / d2 * along
+                b -= change / d2 * across
+                place = at + 4 + 2 * NEAR + 3 * k
+                row[place], row[place + 1] = along, across
+                row[place + 2] = change / (change + 0.01)
+    row[at + 2], row[at + 3] = a / total, b / total
+
+
+@njit(cache=True)
+def rounded(features, mean, gain):
+    """Features [rows, F] as integers, less `mean` [F] and times `gain` [F], squeezed to -8 ONE..8 ONE; int32."""
+    out = np.empty(features.shape, np.int32)
+    for r in range(features.shape[0]):
+        for f in range(features.shape[1]):
+            z = (features[r, f] - mean[f]) * gain[f]
+            out[r, f] = int(np.floor(z / (1.0 + abs(z) / 8) * ONE + 0.5))
+    return out
+
+
+@njit(cache=True)
+def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2):
+    """Outputs int32 [rows, OUTPUTS], -MOST..MOST, of features [rows, F]: three layers of whole numbers.
+
+    The weights' type is that of all sums: float32, which is fast, holds them exactly, and so does any larger type.
+    """
+    inputs = rounded(features, mean, gain).astype(weight0.dtype)
+    inner = layer(layer(inputs, weight0, bias0, 0), weight1, bias1, 0)
+    return layer(inner, weight2, bias2, -MOST).astype(np.int32)
+
+
+@njit(cache=True)
+def layer(inputs, weights, bias, low):
+    """Inputs [rows, F] times weights [F, H] plus bias [H], in units of 2^SHIFT, rounded, within low..MOST."""
+    out = np.empty((inputs.shape[0], weights.shape[1]), weights.dtype)
+    total, half, unit = np.empty_like(bias), weights.dtype.type(0.5), weights.dtype.type(2.0**-SHIFT)
+    for r in range(inputs.shape[0]):
+        total[:] = bias
+        for f in range(inputs.shape[1]):
+            v = inputs[r, f]
+            if v != 0:
+                for h in range(len(total)):
+                    total[h] += v * weights[f, h]
+        for h in range(len(total)):
+            out[r, h] = min(max(np.floor(total[h] * unit + half), low), MOST)
+    return out
+
+
+# error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
+@njit(cache=True, error_model="numpy")
+def bells(outputs, middle, unit, steps, low, count, powers):
+    """Unnormalised probabilities [rows, count] of the indices low, low + 1, ... whose values are index * step.
+
+    A mixture of Student's t with 3 degrees of freedom, each placed `unit` times its first output from `middle` [rows].
+    """
+    out = np.empty((len(outputs), count))
+    for r in range(len(outputs)):
+        out[r, :] = FLOOR
+        total = 0.0
+        for c in range(PARTS):
+            total += powers[outputs[r, 3 * c + 2] + MOST]
+        for c in range(PARTS):
+            s = unit * powers[outputs[r, 3 * c + 1] + MOST] / steps[r]
+            s = np.sqrt(s * s + NARROWEST)
+            weight = powers[outputs[r, 3 * c + 2] + MOST] / (total * s)
+            m = (middle[r] + unit * outputs[r, 3 * c] / ONE) / steps[r] - low
+            inverse = 1.0 / s
+            for k in range(count):
+                z = (k - m) * inverse
+                q = 1.0 + z * z
+                out[r, k] += weight / (q * q)
+    return out
+
+
+@njit(cache=True, error_model="numpy")
+def wheels(outputs, counts, cosine, sine, most, powers):
+    """Unnormalised probabilities [rows, most] of the angles (k + 1 / 2) pi / count, k < count; the rest 0.
+
+    A mixture of (1 + |v| - v . e_k)^-2 with e_k the angle's double-angle vector: the longer v, the surer. `cosine`,
+    `sine` [most + 1, most] hold e_k by count.
+    """
+    out = np.zeros((len(outputs), most))
+    for r in range(len(outputs)):
+        total = 0.0
+        for c in range(PARTS):
+            total += powers[outputs[r, 3 * c + 2] + MOST]
+        for c in range(PARTS):
+            a, b = outputs[r, 3 * c] * (4.0 / ONE), outputs[r, 3 * c + 1] * (4.0 / ONE)
+            length = 1.0 + np.sqrt(a * a + b * b)
+            weight = powers[outputs[r, 3 * c + 2] + MOST] / total * length
+            for k in range(counts[r]):
+                q = length - a * cosine[counts[r], k] - b * sine[counts[r], k]
+                out[r, k] += weight / (q * q)
+    return out
