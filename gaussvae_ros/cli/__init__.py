@@ -67,6 +67,9 @@ def parser() -> argparse.ArgumentParser:
     verb = _verb(all_verbs, "evaluate", verbs.evaluate, "rate and distortion on images, beside JPEG, WebP and AVIF")
     verb.add_argument("images", metavar="IMAGES", nargs="+", help="image files, and folders of them")
     verb.add_argument("--out", metavar="DIR", required=True, help="folder for report.html, figures and tables")
+    verb.add_argument(
+        "--models", metavar="MODEL", nargs="+", help="compare these models, names or files, not the codec's settings"
+    )
     _json(verb)
 
     verb = _verb(all_verbs, "bench", verbs.bench, "speed and quality on this machine, beside the targets")

@@ -53,6 +53,8 @@ def replay(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    if args.models:
+        return _evaluate_models(args)
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.evaluation.evaluate import evaluate as run
     from gaussvae_ros.evaluation.images import find_images
@@ -68,6 +70,19 @@ def evaluate(args: argparse.Namespace) -> None:
         rows = [[f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]] for d in summary["bjontegaard"]]
         table(("", "BD-rate (%)", "BD-PSNR (dB)"), rows)
     show(args, summary, f"Report: {Path(args.out) / 'report.html'}")
+
+
+def _evaluate_models(args: argparse.Namespace) -> None:
+    from gaussvae_ros.evaluation.models import ERRORS, compare
+    from gaussvae_ros.evaluation.peers import CODECS
+
+    result = compare(args.models, args.images, args.out)
+    if not args.json:
+        measures = ("psnr", "ssim", "bytes", "counted", "encode_ms", "decode_ms", *(f"{c}_psnr" for c in CODECS))
+        columns = ("", *ERRORS, "PSNR (dB)", "SSIM", "bytes", "what they are", "encode (ms)", "decode (ms)", *CODECS)
+        table(columns, [[row[name] for name in ("name", *ERRORS, *measures)] for row in result["rows"]])
+    floor = f"{result['images']} images; 512 DCT coefficients: {result['floor']['psnr']:.2f} dB"
+    show(args, result, f"{floor}\nFigures, plot and pictures: {args.out}")
 
 
 def bench(args: argparse.Namespace) -> None:
