@@ -185,7 +185,7 @@ def test_a_prior_of_another_shape_or_with_large_sums_is_refused(law):
         Prior.from_tensors({name: a for name, a in tensors.items() if name != "angle_bias2"})
     for name, array in (
         ("scale_weight1", tensors["scale_weight1"][:, :-1]),
-        ("scale_weight0", np.full_like(tensors["scale_weight0"], 2**15 - 1)),
+        ("scale_weight0", np.full_like(tensors["scale_weight0"], -(2**15))),
         ("scale_weight0", tensors["scale_weight0"].astype(float)),
     ):
         with pytest.raises(ModelError, match="scale"):

@@ -173,7 +173,9 @@ def _check(kind: str, arrays: dict[str, np.ndarray], count: int) -> None:
     for layer in range(LAYERS):
         weight, bias = (arrays[f"{what}{layer}"] for what in ("weight", "bias"))
         fits = fits and weight.shape == (width, len(bias))
-        fits = fits and (np.abs(weight).astype(float).sum(0) * most + np.abs(bias)).max() < contexts.LARGEST
+        if fits:  # as floats, in which no absolute value overflows
+            sums = np.abs(weight.astype(float)).sum(0) * most + np.abs(bias.astype(float))
+            fits = sums.max() < contexts.LARGEST
         width = len(bias) if fits else 0
     if not fits or width != contexts.OUTPUTS:
         raise ModelError(f"the prior's network for {kind} is missing, or not one of this version")
