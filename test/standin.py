@@ -12,7 +12,9 @@ from gaussvae_ros.record import Record, pack, unpack
 class JpegCodec:
     """Encodes and decodes like FrameCodec."""
 
-    def encode(self, image: np.ndarray, tier: str = "splats", quality: float = 50, effort: str = "fast") -> bytes:
+    def encode(
+        self, image: np.ndarray, tier: str = "splats", quality: float = 50, effort: str = "fast", refine: int = 0
+    ) -> bytes:
         if min(image.shape[:2]) < 8:
             raise ImageError("image is too small")
         out = io.BytesIO()

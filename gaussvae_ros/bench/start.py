@@ -4,10 +4,11 @@ import statistics
 from pathlib import Path
 
 from gaussvae_ros.bench.rows import in_fresh_process, row
+from gaussvae_ros.record import TIERS
 
 TIMES = 3
 CODE = """if True:
-    import json, time
+    import json, sys, time
     begun = time.perf_counter()
     import constriction, cv2, numba, numpy
     packages = time.perf_counter()
@@ -16,7 +17,7 @@ CODE = """if True:
     image = numpy.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(numpy.uint8)
     codec, times = FrameCodec(), [time.perf_counter()]
     for _ in range(2):
-        codec.decode(codec.encode(image))
+        codec.decode(codec.encode(image, sys.argv[1]))
         times.append(time.perf_counter())
     print(json.dumps([packages - begun, imported - begun, times[1] - times[0], times[2] - times[1]]))
 """
@@ -24,9 +25,13 @@ CODE = """if True:
 
 def run(folder: Path) -> list[dict]:
     """Start Python several times; the first run fills numba's cache and does not count."""
-    runs = [in_fresh_process(CODE) for _ in range(1 + TIMES)][1:]
-    packages, imported, first, second = (round(statistics.median(values), 3) for values in zip(*runs))
-    return [
-        row("start: import of gaussvae_ros.codec, beside that of its packages", imported, "s", "at most 3", packages),
-        row("start: first frame there and back, beside the second", first, "s", "at most 2", second),
-    ]
+    rows = []
+    for tier in TIERS:
+        runs = [in_fresh_process(CODE, tier) for _ in range(1 + TIMES)][1:]
+        packages, imported, first, second = (round(statistics.median(values), 3) for values in zip(*runs))
+        if not rows:
+            name = "start: import of gaussvae_ros.codec, beside that of its packages"
+            rows.append(row(name, imported, "s", "at most 3", packages))
+        target = "at most 2" if tier == "splats" else None  # the model of the latent tier brings torch along
+        rows.append(row(f"start: first frame there and back, {tier}, beside the second", first, "s", target, second))
+    return rows

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from gaussvae_ros.cli import bank, train, verbs
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.record import TIERS
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("image", metavar="IMAGE")
     verb.add_argument("-o", "--out", metavar="RECORD", required=True)
     _quality(verb)
+    verb.add_argument("--refine", type=int, default=0, metavar="N", help="steps through the decoder; latent tier only")
     _json(verb)
 
     verb = _verb(all_verbs, "decode", verbs.decode, "a record file to an image file")
@@ -70,13 +72,14 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument(
         "--models", metavar="MODEL", nargs="+", help="compare these models, names or files, not the codec's settings"
     )
+    verb.add_argument("--tier", choices=TIERS, help="only this tier (default: both)")
     _json(verb)
 
     verb = _verb(all_verbs, "bench", verbs.bench, "speed and quality on this machine, beside the targets")
     verb.add_argument(
-        "parts", metavar="PART", nargs="*", help="fit, record, decode, bank, start or replay; default: all"
+        "parts", metavar="PART", nargs="*", help="fit, record, latent, decode, bank, start or replay; default: all"
     )
-    verb.add_argument("--images", metavar="PATH", nargs="+", default=(), help="measure fit, record and decode on these")
+    verb.add_argument("--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these")
     _json(verb)
 
     verb = _verb(all_verbs, "demo", verbs.demo, "a simulated drive, replayed, recalled and reported")
@@ -181,7 +184,10 @@ def _bank_verb(verbs: argparse._SubParsersAction, name: str, run: Callable, abou
 
 
 def _quality(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--quality", type=float, default=50, metavar="Q", help="0 to 100; 50 (default) is about 2 KB")
+    verb.add_argument("--tier", choices=TIERS, default="splats", help="latent: smallest; splats: more detail")
+    verb.add_argument(
+        "--quality", type=float, default=50, metavar="Q", help="0 to 100; 50 (default) is about 0.5 KB, or 2 KB of splats"
+    )
     verb.add_argument(
         "--effort", choices=("fast", "best"), default="fast", help="camera rate (default), or slow and better"
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
+from gaussvae_ros.record import TIERS
 
 
 def encode(args: argparse.Namespace) -> None:
@@ -19,7 +20,7 @@ def encode(args: argparse.Namespace) -> None:
 
     image, codec = read_image(args.image), FrameCodec()
     begun = time.perf_counter()
-    data = codec.encode(image, quality=args.quality, effort=args.effort)
+    data = codec.encode(image, args.tier, args.quality, args.effort, args.refine)
     taken = 1e3 * (time.perf_counter() - begun)
     write_file(args.out, data)
     quality = min(psnr(image, codec.decode(data)), EQUAL)
@@ -47,8 +48,8 @@ def replay(args: argparse.Namespace) -> None:
         bag.image_topic(args.topic)
     with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
         with MemoryBank(args.bank or Path(folder) / "memory.db") as bank:
-            how = {"quality": args.quality, "effort": args.effort, "compare": args.compare, "report_dir": args.report}
-            result = run(args.bag, FrameCodec(), bank, args.topic, args.pose_topic, **how)
+            how = {name: getattr(args, name) for name in ("tier", "quality", "effort", "compare")}
+            result = run(args.bag, FrameCodec(), bank, args.topic, args.pose_topic, report_dir=args.report, **how)
     _show_replay(args, {**result, "bank": args.bank})
 
 
@@ -60,7 +61,7 @@ def evaluate(args: argparse.Namespace) -> None:
     from gaussvae_ros.evaluation.images import find_images
 
     find_images(args.images)  # before the codec loads
-    summary = run(args.images, args.out, FrameCodec())
+    summary = run(args.images, args.out, FrameCodec(), [args.tier] if args.tier else TIERS)
     if not args.json:
         measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
         rows = []
