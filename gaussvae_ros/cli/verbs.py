@@ -79,9 +79,13 @@ def _evaluate_models(args: argparse.Namespace) -> None:
 
     result = compare(args.models, args.images, args.out)
     if not args.json:
-        measures = ("psnr", "ssim", "bytes", "counted", "encode_ms", "decode_ms", *(f"{c}_psnr" for c in CODECS))
-        columns = ("", *ERRORS, "PSNR (dB)", "SSIM", "bytes", "what they are", "encode (ms)", "decode (ms)", *CODECS)
-        table(columns, [[row[name] for name in ("name", *ERRORS, *measures)] for row in result["rows"]])
+        measures = ("psnr", "ssim", "bytes", "counted", "encode_ms", "decode_ms")
+        columns = ("", *ERRORS, "PSNR (dB)", "SSIM", "bytes", "what they are", "encode (ms)", "decode (ms)")
+        rows = [[row[name] for name in ("name", *ERRORS, *measures)] for row in result["rows"]]
+        for row, cells in zip(result["rows"], rows):
+            above = [(row[f"psnr_above_{codec}"], row[f"{codec}_fitted"]) for codec in CODECS]
+            cells += [None if gain is None else f"{gain:+.2f} ({fitted})" for gain, fitted in above]
+        table((*columns, *(f"dB above {codec} (of so many)" for codec in CODECS)), rows)
     floor = f"{result['images']} images; 512 DCT coefficients: {result['floor']['psnr']:.2f} dB"
     show(args, result, f"{floor}\nFigures, plot and pictures: {args.out}")
 

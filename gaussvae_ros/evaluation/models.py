@@ -73,7 +73,8 @@ def compare(names: Sequence[str | Path], paths: Iterable[str | Path], out_dir: s
         "images" (number), "floor" (psnr and ssim of 512 DCT coefficients), "peers" (means of each peer at each of
         BUDGETS) and "rows": for each model and for what to compare it with its name, means over the images of psnr
         (dB), ssim, bytes, encode_ms and decode_ms, what the bytes count, the errors of `matching.group_errors`, and
-        psnr and ssim of each peer in as many bytes for every image (None, where it has no such file for some).
+        beside each peer, which gets as many bytes for every image: for how many images it has such a file ("fitted"),
+        and the mean psnr and ssim by which the model is better on those ("above"; None where there are none).
         Splats of any frame find partners in any other, so a model's errors must be seen beside "fit of another frame".
 
     Raises:
@@ -226,7 +227,10 @@ def _row(label: str, coded: list[Coded], scores: list, peers: list[dict], fitted
     row = {"name": label, **dict(zip(("psnr", "ssim"), _mean(scores))), **means, "counted": coded[0].counted}
     row |= group_errors(decoded, fitted, SIZE)
     for codec in CODECS:
-        row |= {f"{codec}_{what}": value for what, value in _at(peers, codec, list(map(_budget, coded))).items()}
+        beside = [(s, frame.get((codec, _budget(c)))) for s, frame, c in zip(scores, peers, coded)]
+        above = [np.subtract(ours, theirs) for ours, theirs in beside if theirs]
+        row[f"{codec}_fitted"] = len(above)
+        row |= dict(zip((f"psnr_above_{codec}", f"ssim_above_{codec}"), _mean(above) if above else (None, None)))
     return row
 
 
