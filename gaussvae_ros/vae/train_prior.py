@@ -4,6 +4,7 @@ import datetime
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import torch
 from gaussvae_ros.entropy import prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.train import bits_per_splat
-from gaussvae_ros.errors import ModelError
+from gaussvae_ros.errors import ModelError, TrainingError
 from gaussvae_ros.fit import descend
 from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.vae import models
@@ -72,6 +73,7 @@ def train_latents(
     Raises:
         ModelError: no such model, or one that makes no records.
         DataError: as `Shards`.
+        TrainingError: a process was lost.
         OSError: `out` cannot be written.
     """
     begun = time.perf_counter()
@@ -80,13 +82,19 @@ def train_latents(
         raise ModelError(f"{model} makes no records: it is no anchors model")
     held_out = len(Shards(folder, "valid"))
     tasks = [("valid", k) for k in range(math.ceil(held_out / CHUNK))] + [("train", k) for k in range(CHUNKS)]
+    grids = {"valid": [], "train": []}
     with start_workers(None) as workers:
-        chunks = [workers.submit(make_grids, folder, *task, seed) for task in tasks]
-        grids = {"valid": [], "train": []}
-        for (part, _), chunk in zip(tasks, progress(chunks)):
-            grids[part] += chunk.result()
-        networks = workers.map(partial(_learn, grids["train"], seed, STEPS), range(len(KINDS)))
-        made.prior = Prior(dict(zip(KINDS, networks)))
+        try:
+            chunks = [workers.submit(make_grids, folder, *task, seed) for task in tasks]
+            for (part, _), chunk in zip(tasks, progress(chunks)):
+                grids[part] += chunk.result()
+            networks = workers.map(partial(_learn, grids["train"], seed, STEPS), range(len(KINDS)))
+            made.prior = Prior(dict(zip(KINDS, networks)))
+        except BrokenProcessPool:
+            raise TrainingError("a process was ended from outside, or memory is short: begin again") from None
+        except BaseException:
+            workers.shutdown(cancel_futures=True)
+            raise
     card = {
         "date": datetime.date.today().isoformat(),
         "data": data_summary((Path(folder) / MANIFEST).read_text()),
