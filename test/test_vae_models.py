@@ -120,7 +120,7 @@ def test_a_missing_file_is_refused(path):
 @pytest.mark.parametrize(
     "config, message",
     [
-        ({}, "architecture None is unknown; there is conv1d"),
+        ({}, "architecture None is unknown; there is .*conv1d"),
         ({"architecture": "transformer"}, "'transformer' is unknown"),
         ({"architecture": ["vector"]}, "is unknown"),
         ({"architecture": "vector", "latnet": 3}, "vector has no setting 'latnet'; it has latent, hidden"),

@@ -11,6 +11,7 @@ import numpy as np
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.stream import MONO
 from gaussvae_ros.errors import ModelError, RecordError
+from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import EFFORTS, Plan, descend, follow, scaled
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.reseeding import reseed
@@ -65,20 +66,26 @@ class LatentCodec:
             raise RecordError(f"record was made with model {made}, this codec has {self.name} ({have})")
         packed = int.from_bytes(payload[4:HEADER], "little")
         count, channels = packed & ~MONO, 1 if packed & MONO else 3
-        if not 1 <= count <= MOST:
+        if not FEWEST <= count <= MOST:
             raise RecordError(f"record is damaged: it claims {count} anchors")
         read = self._model.prior.read(payload[HEADER:], size, count, payload[3], channels)
         return self._model.decode(grid.to_splats(read))
 
     def encode_fit(self, image: np.ndarray, state: Descent, effort: str, refine: int = 0) -> bytes:
-        """A frame whose fit by anchors is there already, in px of the frame."""
-        size = image.shape[1::-1]
-        if refine:
-            small = scaled(image, len(state.geometry) * REFINED)
-            sx, sy = small.shape[1] / size[0], small.shape[0] / size[1]
-            state.rescale(sx, sy)
-            state = refined(self._model, state, small, refine)
-            state.rescale(1 / sx, 1 / sy)
+        """A frame whose fit by anchors is there already, in px of the frame. Refinement that makes it worse is dropped."""
+        plain = self._coded(image, state, effort)
+        if not refine:
+            return plain
+        size, small = image.shape[1::-1], scaled(image, len(state.geometry) * REFINED)
+        sx, sy = small.shape[1] / size[0], small.shape[0] / size[1]
+        state.rescale(sx, sy)
+        state = refined(self._model, state, small, refine)
+        state.rescale(1 / sx, 1 / sy)
+        again = self._coded(image, state, effort)
+        return max(plain, again, key=lambda payload: psnr(image, render(self.decode(payload, size))))
+
+    def _coded(self, image: np.ndarray, state: Descent, effort: str) -> bytes:
+        """The payload of a fit."""
         made = quantise(image, state, min(best_precision(image, state) + COARSER, 255), effort)
         count = len(made.cell) | (MONO if image.ndim == 2 else 0)
         return self.hash + bytes([made.precision]) + count.to_bytes(2, "little") + self._model.prior.write(made)

@@ -10,7 +10,8 @@ import importlib
 import inspect
 import json
 import os
-import sys
+import site
+import sysconfig
 from pathlib import Path
 
 import torch
@@ -114,9 +115,11 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Where models are looked for, first to last: beside the package, in this Python, in each ROS workspace."""
-    shares = [Path(sys.prefix), *(Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p)]
-    return [Path(__file__).parents[2] / "models", *(p / "share" / "gaussvae_ros" / "models" for p in shares)]
+    """Where models are looked for, first to last: beside the package (as in a checkout), then where pip puts them (with
+    --target, for this Python, for this user), then in each ROS workspace."""
+    root, workspaces = Path(__file__).parents[2], os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    prefixes = [root, sysconfig.get_path("data"), site.getuserbase(), *filter(None, workspaces)]
+    return [root / "models", *(Path(p) / "share" / "gaussvae_ros" / "models" for p in prefixes)]
 
 
 def architecture(model: SplatModel) -> str:
