@@ -11,7 +11,6 @@ import numpy as np
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.stream import MONO
 from gaussvae_ros.errors import ModelError, RecordError
-from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import EFFORTS, Plan, descend, follow, scaled
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.reseeding import reseed
@@ -82,7 +81,12 @@ class LatentCodec:
         state = refined(self._model, state, small, refine)
         state.rescale(1 / sx, 1 / sy)
         again = self._coded(image, state, effort)
-        return max(plain, again, key=lambda payload: psnr(image, render(self.decode(payload, size))))
+        return min(plain, again, key=lambda payload: self._error(payload, image))
+
+    def _error(self, payload: bytes, image: np.ndarray) -> float:
+        """Mean squared error of what a payload decodes to."""
+        shown = render(self.decode(payload, image.shape[1::-1]))
+        return float(np.square(shown.astype(np.float32) - image).mean())
 
     def _coded(self, image: np.ndarray, state: Descent, effort: str) -> bytes:
         """The payload of a fit."""
