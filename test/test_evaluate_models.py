@@ -74,7 +74,7 @@ def row(made, name: str) -> dict:
 
 def decoded(made, name: str) -> list[np.ndarray]:
     model = models.load(made[0] / f"{name}.safetensors")
-    return [output(model, f).splats[0].numpy() for f in made[2]]
+    return [Splats(output(model, f).splats[0].numpy(), SIZE).canonical().params for f in made[2]]
 
 
 def output(model: SplatModel, splats: Splats) -> Output:

@@ -164,7 +164,8 @@ def _network(model: SplatModel) -> Coder:
             ended = time.perf_counter()
             middle = turned[0] if turned else ended
             times.append((1e3 * (middle - begun), 1e3 * (ended - middle)))
-        return Coded(output.splats[0].numpy(), *_counted(output), *np.median(times, 0).tolist())
+        decoded = Splats(output.splats[0].numpy(), splats.size).canonical()  # so that angles and sizes compare
+        return Coded(decoded.params, *_counted(output), *np.median(times, 0).tolist())
 
     return code
 
