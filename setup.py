@@ -1,4 +1,6 @@
-"""Installs the Python package alone (`pip install .`); in a ROS workspace CMakeLists.txt does it."""
+"""Installs the Python package and the models alone (`pip install .`); in a ROS workspace CMakeLists.txt does it."""
+
+from glob import glob
 
 from setuptools import find_packages, setup
 
@@ -10,6 +12,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["gaussvae_ros", "gaussvae_ros.*"]),
     package_data={"gaussvae_ros": ["entropy/*.json"]},
+    data_files=[("share/gaussvae_ros/models", glob("models/*"))],
     install_requires=[
         "constriction",
         "matplotlib",

@@ -53,7 +53,7 @@ class FrameCodec:
     def encode(
         self,
         image: np.ndarray,  # uint8 [H, W, 3] RGB or [H, W] mono
-        tier: str = "splats",
+        tier: str = "latent",
         quality: float = 50,
         effort: str = "fast",
         refine: int = 0,
@@ -83,7 +83,7 @@ class FrameCodec:
     def encode_many(
         self,
         images: Iterable[np.ndarray],
-        tier: str = "splats",
+        tier: str = "latent",
         quality: float = 50,
         effort: str = "fast",
         refine: int = 0,

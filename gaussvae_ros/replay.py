@@ -33,7 +33,7 @@ def replay(
     bank: MemoryBank,
     topic: str | None = None,
     pose_topic: str | None = None,
-    tier: str = "splats",
+    tier: str = "latent",
     quality: float = 50,
     effort: str = "fast",
     compare: int = 8,

@@ -25,7 +25,7 @@ def images(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("part", ["fit", "record", "decode"])
+@pytest.mark.parametrize("part", ["fit", "record", "latent", "decode"])
 def test_parts_on_images_measure_and_compare(part, images):
     rows = bench.run([part], [images])
     assert all(set(row) == {"name", "value", "unit", "target", "reference"} for row in rows)
@@ -33,8 +33,10 @@ def test_parts_on_images_measure_and_compare(part, images):
     for row in rows:
         if "skipped" in row["name"]:
             assert row["value"] is None and "GPU" in row["name"]
+        elif "the 0 of 2" in row["name"]:
+            assert row["value"] is None and row["reference"] is None
         else:
-            assert row["value"] > 0 and row["unit"] in ("ms", "dB", "bytes", "1/s")
+            assert row["value"] > 0 and row["unit"] in ("ms", "dB", "bytes", "1/s", "")
     named = {row["name"].split(" (")[0]: row for row in rows}
     if part == "fit":
         fast, best = named["fit, fast: PSNR"], named["fit, best: PSNR"]
@@ -42,6 +44,9 @@ def test_parts_on_images_measure_and_compare(part, images):
     if part == "record":
         quantised = named["record, fast: PSNR beside the fit"]
         assert abs(quantised["value"] - quantised["reference"]) < 3
+    if part == "latent":
+        sizes = [named[f"latent, {quality}: size"]["value"] for quality in (25, 50, 75)]
+        assert sizes == sorted(sizes) and any("WebP" in name and row["reference"] for name, row in named.items())
     if part == "decode":
         assert named["decode: of which drawing"]["value"] < named["decode: record to 640x480, beside a JPEG"]["value"]
 

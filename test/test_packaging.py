@@ -40,10 +40,11 @@ def pins(file: str) -> dict[str, list[str]]:
 
 
 def setup_arguments() -> dict[str, object]:
-    """The keyword arguments of setup() in setup.py that are plain values."""
+    """What setup() in setup.py says of other packages."""
     calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
     call = next(node for node in calls if getattr(node.func, "id", "") == "setup")
-    return {k.arg: ast.literal_eval(k.value) for k in call.keywords if not isinstance(k.value, ast.Call)}
+    wanted = ("install_requires", "extras_require")
+    return {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg in wanted}
 
 
 def imported(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -111,6 +112,7 @@ def test_only_nodes_import_ros():
 def test_the_wheel_holds_the_whole_package(tmp_path):
     """Without network, from a copy, because a build leaves its folders beside setup.py."""
     shutil.copytree(PACKAGE, tmp_path / "source" / "gaussvae_ros", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copytree(ROOT / "models", tmp_path / "source" / "models")
     for file in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, tmp_path / "source")
     options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--use-pep517", "--wheel-dir", tmp_path]
@@ -118,9 +120,11 @@ def test_the_wheel_holds_the_whole_package(tmp_path):
     [wheel] = tmp_path.glob("gaussvae_ros-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = {file for file in archive.namelist() if file.startswith("gaussvae_ros/")}
+        shared = {file.split(".data/data/")[1] for file in archive.namelist() if ".data/data/" in file}
         [scripts] = [archive.read(file).decode() for file in archive.namelist() if file.endswith("entry_points.txt")]
     source = tmp_path / "source"
     assert inside == {str(f.relative_to(source)) for f in (source / "gaussvae_ros").rglob("*") if f.is_file()}
+    assert shared == {f"share/gaussvae_ros/models/{f.name}" for f in (ROOT / "models").iterdir()}
     assert "gaussvae = gaussvae_ros.cli:main" in scripts
 
 

@@ -14,7 +14,7 @@ CODE = """if True:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.replay import replay
     with MemoryBank(sys.argv[2]) as bank:
-        frames = replay(sys.argv[1], FrameCodec(), bank, tier="latent", compare=0)["frames"]
+        frames = replay(sys.argv[1], FrameCodec(), bank, compare=0)["frames"]
     print(json.dumps([frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
 """
 

@@ -184,7 +184,7 @@ def _bank_verb(verbs: argparse._SubParsersAction, name: str, run: Callable, abou
 
 
 def _quality(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--tier", choices=TIERS, default="splats", help="latent: smallest; splats: more detail")
+    verb.add_argument("--tier", choices=TIERS, default="latent", help="latent: smallest (default); splats: more detail")
     verb.add_argument(
         "--quality", type=float, default=50, metavar="Q", help="0 to 100; 50 (default) is about 0.5 KB, or 2 KB of splats"
     )
