@@ -122,11 +122,11 @@ def test_quality_is_a_number_of_anchors():
     assert unpack(encode(frame(), quality=75)).payload[4:HEADER] == (256).to_bytes(2, "little")
 
 
-def test_more_effort_and_refinement_make_no_picture_worse(frames):
+def test_more_effort_is_a_better_picture_on_average_and_refinement_on_each(frames):
     def scores(**how) -> np.ndarray:
-        return np.array([psnr(f, CODEC.decode(encode(f, **how))) for f in frames[:2]])
+        return np.array([psnr(f, CODEC.decode(encode(f, **how))) for f in frames])
 
-    plain, refined = scores(), scores(refine=6)
+    plain, refined = scores(), scores(refine=4)
     assert scores(effort="best").mean() > plain.mean()
     assert (refined >= plain).all() and (refined > plain).any()
 
