@@ -169,14 +169,14 @@ def test_a_batch_on_a_gpu_keeps_order_and_sizes(monkeypatch):
     images = [frame(), frame(40, 30, 1), frame(160, 120, 2), frame(96, 64, 3)[..., 0], frame(3, 2, 4)]
     for image, data in zip(images, codec.encode_many(images, "latent"), strict=True):
         assert CODEC.decode(data).shape == image.shape
-        assert psnr(image, CODEC.decode(data)) > psnr(image, CODEC.decode(encode(image))) - 1.5
+        assert psnr(image, CODEC.decode(data)) > psnr(image, CODEC.decode(encode(image))) - 3
 
 
 def test_fitted_splats_become_the_same_kind_of_record():
     """Without the frame: the encoder merges 512 splats, and what it gives comes near to a fit of the frame."""
     image, model = frame(320, 240), LatentCodec()
     splats = model.decode(model.encode_splats(fit(image), 50), (320, 240))
-    assert psnr(image, render(splats)) > psnr(image, CODEC.decode(encode(image))) - 1.5
+    assert psnr(image, render(splats)) > psnr(image, CODEC.decode(encode(image))) - 3
 
 
 PROCESS = """if True:

@@ -98,7 +98,7 @@ class Anchors(SplatModel):
     def _run(self, what: Callable, splats: Splats) -> Tensor:  # [N, 8] of the network's dtype
         p = splats.params
         rgb = np.concatenate([p[:, :COLOUR], np.broadcast_to(p[:, COLOUR:], (len(p), 3))], 1)
-        with torch.no_grad(), one_thread():
+        with torch.inference_mode(), one_thread():
             return what(torch.from_numpy(rgb).to(self.rate.net[0].weight.dtype).unsqueeze(0), splats.size)[0]
 
     def state_dict(self, *args, **kwargs) -> dict:

@@ -24,12 +24,12 @@ from gaussvae_ros.vae.anchors import Anchors, refined
 HASH, HEADER = 3, 6  # bytes
 FEWEST, MOST = 32, 1024  # anchors
 PLANS = {  # of fits to a frame: few splats are cheap, so they get more steps than 512 do
-    "fast": Plan(((37.5, 30), (150, 80)), share=0.1, every=10, until=0.6, last=0.15),
+    "fast": Plan(((37.5, 50), (150, 80)), share=0.1, every=10, until=0.6, last=0.15),
     "best": EFFORTS["best"],
 }
 FROM_SPLATS = Plan(((37.5, 10), (150, 40)), share=0.1, every=10, until=0.6, last=0.2)  # from the encoder's answer
 REFINED = 150  # pixels an anchor, of the picture that refinement looks at
-COARSER = 3  # than a record of the splats tier: where few splats carry a frame, more of them beat finer ones
+COARSER = 4  # than a record of the splats tier: where few splats carry a frame, more of them beat finer ones
 
 
 class LatentCodec:
