@@ -27,7 +27,8 @@ from gaussvae_ros.raster.view import render
 from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.vae import models
 from gaussvae_ros.vae.anchors import Anchors
-from gaussvae_ros.vae.latent import HASH, HEADER, LatentCodec, anchors_at
+from gaussvae_ros.vae.latent import HEADER, LatentCodec, anchors_at
+from gaussvae_ros.vae.models import HASH_BYTES
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT.parent / "shared" / "data"
@@ -229,8 +230,8 @@ def test_the_splats_tier_needs_neither_torch_nor_model():
 
 
 def test_a_record_of_another_model_is_refused_by_name(record, other):
-    made, have = models.model_hash(models.find("anchors"))[:HASH].hex(), models.model_hash(other)[:HASH].hex()
-    assert unpack(record).payload[:HASH].hex() == made
+    made, have = models.model_hash(models.find("anchors")).hex(), models.model_hash(other).hex()
+    assert unpack(record).payload[:HASH_BYTES].hex() == made
     codec = FrameCodec(device="cpu", model=other)
     with pytest.raises(RecordError, match=rf"^record was made with model {made}, this codec has other \({have}\)$"):
         codec.decode(record)
@@ -296,7 +297,7 @@ def test_flipped_and_truncated_records_are_always_found(record, data):
 def test_altered_payloads_with_a_right_checksum_give_a_picture_or_an_error(record, data):
     """The model's name stays, so that the damage reaches every later stage of the decoder."""
     payload = bytearray(unpack(record).payload)
-    for at in data.draw(st.lists(st.integers(HASH, len(payload) - 1), max_size=4)):
+    for at in data.draw(st.lists(st.integers(HASH_BYTES, len(payload) - 1), max_size=4)):
         payload[at] = data.draw(st.integers(0, 255))
     payload = payload[: data.draw(st.integers(0, len(payload)))] + data.draw(st.binary(max_size=20))
     size = tuple(data.draw(st.one_of(st.integers(1, 200), st.sampled_from([1, 65535]))) for _ in range(2))
@@ -311,7 +312,7 @@ def test_altered_payloads_with_a_right_checksum_give_a_picture_or_an_error(recor
 
 def test_the_worst_payloads_stay_within_time(record):
     """Every kind of precision and the most anchors, with streams of all kinds, on small and large frames."""
-    rng, name = np.random.default_rng(0), unpack(record).payload[:HASH]
+    rng, name = np.random.default_rng(0), unpack(record).payload[:HASH_BYTES]
     begun = time.perf_counter()
     for k in range(10):
         head = bytes([(0, 64, 128, 200, 255)[k % 5]]) + ((0x0400, 0x8400, 0x0020)[k % 3]).to_bytes(2, "little")

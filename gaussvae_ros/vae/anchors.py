@@ -7,8 +7,8 @@
 It is trained on distortion plus rate: a VAE whose posterior is uniform and whose prior is learned (Balle, Laparra and
 Simoncelli 2017, https://arxiv.org/abs/1611.01704). Both networks start as the identity, so that training begins with
 merged splats that are drawn as they are. At encode time the posterior's mean may go on by descent on the picture, from
-the network's answer (semi-amortised inference, Kim et al. 2018, https://arxiv.org/abs/1802.02550); half of the decoder's
-training batches do so too.
+the network's answer (semi-amortised inference, Kim et al. 2018, https://arxiv.org/abs/1802.02550); half of each batch
+does so in training, too.
 """
 
 import math
@@ -35,7 +35,7 @@ COUNTS = (64, 128, 256)  # anchors of the training batches
 NEIGHBOURS = 8
 DESCENT = 24  # steps on half of a training batch
 SETTLED = 12  # by how much finer the noise on those is: a record's rounding is made up for by further descent
-PARTS = {8: 4, 4: 2, 2: 1}  # an anchor's parts -> how many of them lie along its long axis, two abreast
+PARTS = {8: (4, 2), 4: (2, 2), 2: (2, 1)}  # an anchor's parts -> how many lie along its long axis, and abreast
 REFINE_RATE = 0.02  # of a splat's size, a step
 FIXED = 4096  # decoded numbers are multiples of 1 / FIXED, so that float noise of other machines does not show
 FINEST, COARSEST = 125, 137  # precisions of the latent in training
@@ -86,7 +86,7 @@ class Anchors(SplatModel):
         return move(anchors.unsqueeze(2), change.unflatten(2, (parts, 8))).flatten(1, 2)
 
     def decode(self, anchors: Splats) -> Splats:
-        """The splats that anchors stand for. In float64 the same on all machines: float noise is far below 1 / FIXED."""
+        """The splats that anchors stand for: in float64 the same everywhere, since float noise is far below 1 / FIXED."""
         splats = torch.round(self._run(self.split, anchors) * FIXED) / FIXED
         return Splats(splats[:, : anchors.params.shape[1]].float().numpy(), anchors.size).canonical()
 
@@ -118,7 +118,7 @@ _alone = threading.Lock()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch with one thread: for a frame's few numbers, others take longer to wake up than to help (5 ms against 2.5)."""
+    """Torch with one thread: with a frame's few numbers, others wake up later than they help (5 ms against 2.5)."""
     with _alone:  # the number of threads is the process's
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -183,7 +183,7 @@ class Rate(nn.Module):
         nn.init.zeros_(self.net[-1].bias)
 
     def forward(self, anchors: Tensor, size: tuple[int, int], precision: int) -> tuple[Tensor, Tensor]:
-        """Anchors [B, M, 8] as a record would know them, blurred in training, and the bits [B, M * 8] of each number."""
+        """Anchors [B, M, 8] as a record would know them, blurred in training, and each number's bits [B, M * 8]."""
         known = blurred(anchors, size, precision) if self.training else anchors
         rows = describe(known, size)
         before = torch.nn.functional.pad(rows, (0, 0, 2, 0))
@@ -261,8 +261,7 @@ def refined(model: Anchors, state: Descent, image: np.ndarray, count: int) -> De
 
 def _pattern(parts: int) -> Tensor:  # [parts, 8]
     """Where the parts of an anchor start, as changes in its frame: a grid that together looks like the anchor."""
-    along, across = PARTS[parts], 2 if parts > 2 else 1
-    along, across = (parts, 1) if parts == 2 else (along, across)
+    along, across = PARTS[parts]
     change = torch.zeros(parts, 8)
     places = torch.stack(torch.meshgrid(torch.arange(along), torch.arange(across), indexing="ij"), -1).reshape(parts, 2)
     for axis, n in enumerate((along, across)):

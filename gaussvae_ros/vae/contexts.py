@@ -8,7 +8,6 @@ every machine. The probabilities are again + - * / on float64, from tables made 
 import numpy as np
 from numba import njit
 
-from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.contexts import NEAR, _pass
 
 KINDS = ("scale", "colour0", "colour1", "colour2", "aspect", "angle")  # in the order in which they are coded

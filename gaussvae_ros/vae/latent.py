@@ -20,8 +20,9 @@ from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.vae import models
 from gaussvae_ros.vae.anchors import Anchors, refined
+from gaussvae_ros.vae.models import HASH_BYTES
 
-HASH, HEADER = 3, 6  # bytes
+HEADER = HASH_BYTES + 3  # bytes
 FEWEST, MOST = 32, 1024  # anchors
 PLANS = {  # of fits to a frame: few splats are cheap, so they get more steps than 512 do
     "fast": Plan(((37.5, 50), (150, 80)), share=0.1, every=10, until=0.6, last=0.15),
@@ -41,7 +42,7 @@ class LatentCodec:
         self._model = models.load(path, "cpu").double()
         if not isinstance(self._model, Anchors) or self._model.prior is None:
             raise ModelError(f"{path} makes no records: it is no anchors model with a trained prior")
-        self.name, self.hash = path.stem, models.model_hash(path)[:HASH]
+        self.name, self.hash = path.stem, models.model_hash(path)
 
     def encode(self, image: np.ndarray, quality: float, effort: str, refine: int = 0) -> bytes:
         """A checked frame, uint8 [H, W, 3] or [H, W]: anchors fitted to it, refined through the decoder, and coded."""
@@ -60,14 +61,14 @@ class LatentCodec:
         """The splats of a frame of `size` (w, h) px. Raises RecordError on another model's payload or a malformed one."""
         if len(payload) < HEADER:
             raise RecordError("record is damaged: its payload has no header")
-        if payload[:HASH] != self.hash:
-            made, have = payload[:HASH].hex(), self.hash.hex()
+        if payload[:HASH_BYTES] != self.hash:
+            made, have = payload[:HASH_BYTES].hex(), self.hash.hex()
             raise RecordError(f"record was made with model {made}, this codec has {self.name} ({have})")
-        packed = int.from_bytes(payload[4:HEADER], "little")
+        packed = int.from_bytes(payload[HASH_BYTES + 1 : HEADER], "little")
         count, channels = packed & ~MONO, 1 if packed & MONO else 3
         if not FEWEST <= count <= MOST:
             raise RecordError(f"record is damaged: it claims {count} anchors")
-        read = self._model.prior.read(payload[HEADER:], size, count, payload[3], channels)
+        read = self._model.prior.read(payload[HEADER:], size, count, payload[HASH_BYTES], channels)
         return self._model.decode(grid.to_splats(read))
 
     def encode_fit(self, image: np.ndarray, state: Descent, effort: str, refine: int = 0) -> bytes:
@@ -90,7 +91,7 @@ class LatentCodec:
 
     def _coded(self, image: np.ndarray, state: Descent, effort: str) -> bytes:
         """The payload of a fit."""
-        made = quantise(image, state, min(best_precision(image, state) + COARSER, 255), effort)
+        made = quantise(image, state, best_precision(image, state) + COARSER, effort)
         count = len(made.cell) | (MONO if image.ndim == 2 else 0)
         return self.hash + bytes([made.precision]) + count.to_bytes(2, "little") + self._model.prior.write(made)
 

@@ -30,7 +30,7 @@ ARCHITECTURES = {  # name in a config -> where its class is
     "vector": "gaussvae_ros.vae.vector.Vector",
 }
 SUFFIX = ".safetensors"
-HASH_BYTES = 4  # of a model's hash in a record
+HASH_BYTES = 3  # of a model's hash in a record
 
 
 def build(config: dict) -> SplatModel:

@@ -4,8 +4,6 @@ The order is the same (cells, scales, colours, aspects, angles, shifts; each in 
 number is likely to be, given the splats around it, is said by one network of integers for its kind (contexts.py).
 """
 
-from functools import lru_cache
-
 import numpy as np
 
 from gaussvae_ros.entropy import cells, contexts as passes, grid, prior
