@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
+import pytest
+import torch
 
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
@@ -19,6 +22,17 @@ CONFIG = {
     "losses": {"parameters": {}, "render": {"weight": 10}},
     "training": {"steps": 20, "batch": 4, "warmup": 2, "validate_every": 5, "picture": list(SIZE)},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As in the processes that tests start."""
+    before = torch.get_num_threads(), numba.get_num_threads()
+    numba.set_num_threads(1)  # first: it may change torch's
+    torch.set_num_threads(1)
+    yield
+    numba.set_num_threads(before[1])
+    torch.set_num_threads(before[0])
 
 
 def write_samples(folder: Path, train: int = 12, valid: int = 4, seed: int = 0) -> Path:

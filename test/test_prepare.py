@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gaussvae_ros.cli import main
-from gaussvae_ros.errors import BagError, DataError
+from gaussvae_ros.errors import DataError
 from gaussvae_ros.fit import fit
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.vae import prepare as module

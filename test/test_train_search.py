@@ -6,11 +6,9 @@ import re
 import signal
 import threading
 
-import numba
 import optuna
 import pytest
-import torch
-from samples import changed, start, write_samples
+from samples import changed, one_thread, start, write_samples  # noqa: F401 (one_thread: a fixture of the whole file)
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import ConfigError, TrainingError
@@ -18,16 +16,6 @@ from gaussvae_ros.vae.config import config_of, dump_config
 from gaussvae_ros.vae.search import search
 
 SPACE = {"training.learning_rate": [1e-4, 1e-1, "log"], "model.latent": [4, 8], "training.batch": [2, 4, "linear"]}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads(), numba.get_num_threads()
-    numba.set_num_threads(1)
-    torch.set_num_threads(1)
-    yield
-    numba.set_num_threads(before[1])
-    torch.set_num_threads(before[0])
 
 
 @pytest.fixture(scope="module")

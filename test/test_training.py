@@ -12,11 +12,10 @@ import threading
 import time
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
-from samples import CONFIG, SIZE, changed, start, write_samples
+from samples import CONFIG, SIZE, changed, one_thread, start, write_samples  # noqa: F401 (one_thread: a fixture of the whole file)
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import GaussVaeError, TrainingError
@@ -36,17 +35,6 @@ def noisy(**training: object) -> dict:
 
 
 NOISY = noisy()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As in the processes that tests start."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    numba.set_num_threads(1)  # first: it may change torch's
-    torch.set_num_threads(1)
-    yield
-    numba.set_num_threads(before[1])
-    torch.set_num_threads(before[0])
 
 
 @pytest.fixture(scope="module")
