@@ -54,11 +54,16 @@ def image_from_message(message: object) -> np.ndarray:  # uint8 [H, W, 3] RGB or
     return _from_compressed(message) if hasattr(message, "format") else _from_raw(message)
 
 
-def _from_raw(message: object) -> np.ndarray:
+def rows_of(message: object) -> np.ndarray:  # uint8 [H, bytes], a view without the padding of the rows
+    """The rows of an `Image` message whose encoding, sizes and data agree.
+
+    Raises:
+        ImageError: unknown encoding, sizes that contradict each other, or data that ends early.
+    """
     width, height, step, encoding = int(message.width), int(message.height), int(message.step), message.encoding
     if encoding not in ENCODINGS:
         raise ImageError(f"image encoding {encoding!r} is not supported")
-    channels, sample, code = ENCODINGS[encoding]
+    channels, sample, _ = ENCODINGS[encoding]
     row = width * channels * sample  # bytes
     if not (width and height):
         raise ImageError(f"image message says an empty size, {width}x{height}")
@@ -68,17 +73,34 @@ def _from_raw(message: object) -> np.ndarray:
     needed = step * (height - 1) + row  # some drivers leave out the padding of the last row
     if len(data) < needed:
         raise ImageError(f"image message is truncated: {len(data)} bytes, {width}x{height} {encoding} needs {needed}")
-    rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
-    if sample == 2:
-        rows = _to_8_bits(np.ascontiguousarray(rows).view(">u2" if message.is_bigendian else "<u2"))
-    image = np.array(rows if channels == 1 else rows.reshape(height, width, channels))
+    return np.lib.stride_tricks.as_strided(data, (height, row), (step, 1), writeable=False)
+
+
+def picture(samples: np.ndarray, encoding: str) -> np.ndarray:  # uint8 [H, W, 3] RGB or [H, W], an array of its own
+    """Samples uint8 or uint16, [H, W] or [H, W, channels of the encoding], as colours of 8 bits.
+
+    Raises:
+        ImageError: the encoding needs another size.
+    """
+    code = ENCODINGS[encoding][2]
+    height, width = samples.shape[:2]
+    if samples.dtype.itemsize == 2:
+        samples = _to_8_bits(samples)
     if code is None:
-        return image
+        return np.array(samples)
     if encoding in ("yuv422", "uyvy", "yuv422_yuy2", "yuyv") and width % 2:
         raise ImageError(f"{encoding} image has an odd width, {width} px")
     if encoding.startswith("bayer") and min(width, height) < 3:
         raise ImageError(f"{encoding} image is too small to interpolate, {width}x{height}")
-    return cv2.cvtColor(image, code)
+    return cv2.cvtColor(samples, code)
+
+
+def _from_raw(message: object) -> np.ndarray:
+    rows = np.ascontiguousarray(rows_of(message))
+    channels, size, _ = ENCODINGS[message.encoding]
+    if size == 2:
+        rows = rows.view(">u2" if message.is_bigendian else "<u2")
+    return picture(rows if channels == 1 else rows.reshape(len(rows), -1, channels), message.encoding)
 
 
 def _to_8_bits(samples: np.ndarray) -> np.ndarray:
