@@ -1,0 +1,55 @@
+"""How the executables of a ROS workspace begin: a Python package that is missing costs one sentence, not a traceback.
+
+CMakeLists.txt runs this file as a script, with the path of requirements.txt, to say the same when the workspace is built.
+"""
+
+import importlib
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+# What setup.py names, by the module that it is imported as.
+NEEDED = {
+    "constriction": "constriction",
+    "matplotlib": "matplotlib",
+    "numba": "numba",
+    "numpy": "numpy",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "rosbags": "rosbags",
+    "safetensors": "safetensors",
+    "sqlite-utils": "sqlite_utils",
+    "torch": "torch",
+    "tqdm": "tqdm",
+}
+
+
+def start(module: str) -> int | None:
+    """Run `main` of a module, if every package is there; returns its exit code, or 1 after one line on stderr."""
+    complaint = missing(_requirements())
+    if complaint:
+        print(f"{Path(sys.argv[0]).name}: {complaint}", file=sys.stderr)
+        return 1
+    return importlib.import_module(module).main()
+
+
+def missing(requirements: str | Path) -> str:
+    """Which packages this Python lacks and the command that installs them; empty if it has them all."""
+    packages = [package for package, name in NEEDED.items() if find_spec(name) is None]
+    if not packages:
+        return ""
+    return (
+        f"Python packages are missing: {', '.join(packages)}. "
+        f"Install them: {sys.executable} -m pip install -r {requirements}"
+    )
+
+
+def _requirements() -> Path:
+    """requirements.txt as CMakeLists.txt installs it, in the workspace that this package was found in."""
+    installed = (Path(p) / "share/gaussvae_ros" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
+    return next((folder / "requirements.txt" for folder in installed if folder.is_dir()), Path("requirements.txt"))
+
+
+if __name__ == "__main__":
+    sys.exit(missing(sys.argv[1]))

@@ -1,0 +1,99 @@
+"""Tests against real ROS 2 processes. `make test` builds the package in a workspace and runs them where ROS 2 is found.
+
+The Python that runs them, the environment's, runs the nodes, too. `python -m pytest` here in the checkout would import
+the source tree, which has no messages: test/ros/run.sh starts it elsewhere.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+START = 1_700_000_000_000_000_000  # ns, stamp of the first frame of `bank`
+
+
+def why_not() -> str:
+    """Why these tests cannot run here; empty if they can."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if find_spec("rclpy") is None:
+        here = [path.parent.name for path in sorted(Path("/opt/ros").glob("*/setup.sh"))]
+        fits = [name for name in here if list(Path("/opt/ros", name).glob(f"lib/python{version}/*-packages/rclpy"))]
+        if fits:
+            return f"ROS 2 {fits[0]} is not sourced; make test does that"
+        there = f"ROS 2 {here[0]} is not for Python {version}; see make PYTHON=..." if here else "there is no ROS 2"
+        return f"{there} here"
+    if find_spec("gaussvae_ros.msg") is None:
+        return "gaussvae_ros is not built for ROS 2, or the source tree hides it; make test builds it"
+    return ""
+
+
+WHY_NOT = why_not()
+
+
+class _Skipped(pytest.Module):
+    def collect(self) -> list:
+        pytest.skip(WHY_NOT, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Test modules import ROS, so that none is loaded without it."""
+    return _Skipped.from_parent(parent, path=module_path) if WHY_NOT else None
+
+
+@pytest.fixture
+def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A `graph.Ros` in a domain of its own, which parallel runs of these tests do not use either."""
+    from domain_coordinator import domain_id
+    from graph import Ros
+
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    with domain_id() as domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        graph = Ros(domain, tmp_path)
+        try:
+            yield graph
+        finally:
+            graph.close()
+
+
+@pytest.fixture(scope="session")
+def frames() -> list[np.ndarray]:
+    """12 pictures, uint8 [120, 160, 3], 0.25 m and some degrees apart, of the simulated building."""
+    from gaussvae_ros.sim.building import build
+    from gaussvae_ros.sim.camera import Sensor
+    from gaussvae_ros.sim.drive import FOCAL, photograph, where
+
+    world, sensor = build(seed=0), Sensor((640, 480), FOCAL, 0)
+    route = where(np.linspace(2, 12, 12), 30.0)
+    return [photograph(world, sensor, x, y, yaw, 0.0)[::4, ::4].copy() for x, y, yaw in route]
+
+
+@pytest.fixture(scope="session")
+def finished_bank(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A memory of `frames`, 0.1 s apart from START on, camera "camera", poses at x = 0, 0.25, ... m; copy before writing."""
+    from gaussvae_ros.bank import MemoryBank, Pose
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.likeness import describe
+
+    path, codec = tmp_path_factory.mktemp("finished") / "memory.db", FrameCodec(device="cpu")
+    with MemoryBank(path) as bank:
+        for i, image in enumerate(frames):
+            bank.add(
+                codec.encode(image),
+                stamp_ns=START + i * 10**8,
+                camera="camera",
+                pose=Pose(0.25 * i, 0.0, 0.0),
+                descriptor=describe(image).tobytes(),
+                frame_id="camera",
+            )
+    return path
+
+
+if str(Path(__file__).parents[1]) not in sys.path:  # for bagmaker.py and the like, after everything else
+    sys.path.append(os.path.dirname(os.path.dirname(__file__)))
