@@ -97,7 +97,8 @@ def test_sessions(bank):
     assert len({unnamed, first, second}) == 3
     assert [frame.data for frame in bank.find(session=first)] == [record(1), record(3)]
     kitchen = bank.info()["sessions"][1]
-    assert kitchen == {"id": first, "name": "kitchen", "start_ns": 100, "frames": 2, "first_ns": 100, "last_ns": 101}
+    facts = {"id": first, "name": "kitchen", "start_ns": 100, "frames": 2, "first_ns": 100, "last_ns": 101}
+    assert kitchen == {**facts, "received": 0, "gated": 0, "dropped": 0, "poses_missing": 0}
 
 
 def test_nearest(bank):
@@ -250,6 +251,11 @@ def test_info(bank):
         {"label": ""},
         {"label": 5},
         {"pose": (1, 2, 3)},
+        {"descriptor": "text"},
+        {"descriptor": b""},
+        {"descriptor": bytes(1025)},
+        {"frame_id": "a\nb"},
+        {"frame_id": None},
     ],
 )
 def test_bad_arguments_store_nothing(bank, arguments):
@@ -283,6 +289,13 @@ def test_only_whole_records_enter(bank, data):
         {"camera": ""},
         {"session": "kitchen"},
         {"reference": "map"},
+        {"yaw": 0.0, "yaw_tolerance": 1.0},
+        {"near": (0, 0, 0), "radius": 1, "yaw": 0.0},
+        {"near": (0, 0, 0), "radius": 1, "yaw_tolerance": 0.1},
+        {"near": (0, 0, 0), "radius": 1, "yaw": math.nan, "yaw_tolerance": 1},
+        {"near": (0, 0, 0), "radius": 1, "yaw": 0, "yaw_tolerance": -0.1},
+        {"near": (0, 0, 0), "radius": 1, "yaw": 0, "yaw_tolerance": math.nan},
+        {"near": (0, 0, 0), "radius": 1, "yaw": "north", "yaw_tolerance": 1},
     ],
 )
 def test_bad_questions(bank, question):

@@ -333,24 +333,24 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     path = tmp_path / "m.db"
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
-        assert bank.info()["schema"] == 1
+        assert bank.info()["schema"] == 2
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))  # a later release of this package
 
     @migrations()
-    def m002_weather(db):
+    def m003_weather(db):
         db.execute("ALTER TABLE sessions ADD COLUMN weather TEXT")
 
     with pytest.raises(BankError, match="older schema"):
         MemoryBank(path, readonly=True)
     with MemoryBank(path) as bank:
-        assert bank.info()["schema"] == 2 and bank.get(frame_id).data == record(5)
+        assert bank.info()["schema"] == 3 and bank.get(frame_id).data == record(5)
         bank.begin_session("rainy", start_ns=0)
     MemoryBank(path, readonly=True).close()
 
     monkeypatch.undo()  # the present release again
     before = path.read_bytes()
     for readonly in (True, False):
-        with pytest.raises(BankError, match="newer gaussvae_ros .it has m002_weather.: upgrade"):
+        with pytest.raises(BankError, match="newer gaussvae_ros .it has m003_weather.: upgrade"):
             MemoryBank(path, readonly=readonly)
     assert path.read_bytes() == before
 
@@ -362,7 +362,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
-    def m002_broken(db):
+    def m003_broken(db):
         db.execute("DROP TABLE poses")
         db.execute("SELECT * FROM no_such_table")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gaussvae_ros.errors import BankError
 
+LONGEST = 1024  # bytes of a descriptor
 INT64 = 2**63  # SQLite's integers go from -INT64 to INT64 - 1
 FARTHEST = 1e9  # m, beyond the Moon; the R*Tree's 32-bit floats would take 1e39 but not hold it
 NORM_TOLERANCE = 0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
@@ -73,6 +74,7 @@ class Frame:
     label: str | None
     pose: Pose | None
     data: bytes
+    frame_id: str = ""  # the camera's coordinate frame in this session, as ROS names it; empty where not known
 
 
 def checked_int(what: str, value: int) -> int:
@@ -93,3 +95,12 @@ def checked_text(what: str, value: str) -> str:
     if not (isinstance(value, str) and value and value.isprintable()):
         raise BankError(f"{what} must be printable text on one line and not empty, not {value!r}")
     return value
+
+
+def checked_descriptor(descriptor: bytes) -> bytes:
+    """`descriptor` if it is 1 to 1,024 bytes."""
+    if not isinstance(descriptor, (bytes, bytearray, memoryview)):
+        raise BankError(f"a descriptor is made of bytes, not {type(descriptor).__name__}")
+    if not 1 <= len(descriptor := bytes(descriptor)) <= LONGEST:
+        raise BankError(f"a descriptor has 1 to {LONGEST} bytes, not {len(descriptor)}")
+    return descriptor

@@ -1,23 +1,19 @@
 """`MemoryBank`: the one door to a memory file."""
 
-import logging
-import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from itertools import islice
 from pathlib import Path
 
 from gaussvae_ros.bank import queries, upkeep, writing
-from gaussvae_ros.bank.frame import Frame, Pose, checked_int, checked_text
+from gaussvae_ros.bank.descriptors import descriptor_checksum
+from gaussvae_ros.bank.frame import Pose, checked_descriptor, checked_int, checked_text
+from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.schema import checked_path, open_file
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
-log = logging.getLogger(__name__)
 
-
-class MemoryBank:
+class MemoryBank(Reader):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one up to date, and
@@ -30,10 +26,11 @@ class MemoryBank:
     """
 
     def __init__(self, path: str | Path, readonly: bool = False):
-        self.path = checked_path(path, readonly)
+        super().__init__(checked_path(path, readonly))
         self.readonly = readonly
-        self._lock = threading.RLock()
-        self._db = self._group = self._session = None
+        self._session: int | None = None
+        self._frame_ids: dict[tuple[int, str], str] = {}  # by session and camera, what this bank has written
+        self._calibrations: dict[tuple[int, str], tuple] = {}
         self._writer_lock = None if readonly else writing.WriterLock(self.path)
         try:
             self._db = open_file(self.path, readonly)
@@ -72,8 +69,8 @@ class MemoryBank:
         Begin one whenever the clock jumps back. Frames added before any session get one of their own, "unnamed".
         """
         row = checked_text("name of the session", name), checked_int("start_ns", start_ns)
-        with self._use(writing=True):
-            self._group.flush()
+        with self._use_to_write() as group:
+            group.flush()
             self._session = self._db.execute("INSERT INTO sessions (name, start_ns) VALUES (?, ?)", row).lastrowid
             return self._session
 
@@ -86,10 +83,14 @@ class MemoryBank:
         pose: Pose | None = None,
         session: int | None = None,
         label: str | None = None,
+        descriptor: bytes | None = None,
+        frame_id: str = "",
     ) -> int:
         """Store a record. Returns the frame's id, never reused.
 
         Stamps are any 64-bit integers, in any order, also equal ones. `session` defaults to the one begun last.
+        `descriptor` is what `find_like` compares, such as the bytes of `likeness.describe`. `frame_id` names the
+        camera's coordinate frame; it is kept once per session and camera, the last one named holds.
 
         Raises:
             RecordError: `data` is not a whole record; nothing is stored.
@@ -101,18 +102,29 @@ class MemoryBank:
         record = unpack(data)
         stamp_ns = checked_int("stamp_ns", stamp_ns)
         checked_text("camera", camera)
-        with self._use(writing=True):
-            session = self._checked_session(session, stamp_ns)
-            frame_id = self._group.next_id
-            facts = (frame_id, stamp_ns, camera, session, *record.size, record.tier)
+        descriptor = None if descriptor is None else checked_descriptor(descriptor)
+        with self._use_to_write() as group:
+            if session is None:
+                session = self._session or self.begin_session("unnamed", start_ns=stamp_ns)
+            else:
+                session = self._checked_session(session)
+            number = group.next_id
+            facts = (number, stamp_ns, camera, session, *record.size, record.tier)
             checksum = queries.row_checksum(*facts, data)
-            statements = [(writing.ADD_FRAME, (*facts, checksum)), (writing.ADD_RECORD, (frame_id, data))]
+            statements = [(writing.ADD_FRAME, (*facts, checksum)), (writing.ADD_RECORD, (number, data))]
             if pose is not None:
-                statements.append(writing.pose_statement(frame_id, pose))
+                statements.append(writing.pose_statement(number, pose))
             if label is not None:
-                statements.append(writing.label_statement(frame_id, label))
-            self._group.write(statements, frame_id)
-            return frame_id
+                statements.append(writing.label_statement(number, label))
+            if descriptor is not None:
+                row = number, descriptor_checksum(number, descriptor), descriptor
+                statements.append((writing.ADD_DESCRIPTOR, row))
+            known = self._frame_ids.get((session, camera), "")
+            if frame_id not in ("", known):
+                statements.append(writing.camera_frame_statement(session, camera, frame_id))
+            group.write(statements, number)
+            self._frame_ids[session, camera] = frame_id or known
+            return number
 
     def set_pose(self, frame_id: int, pose: Pose):
         """Give a frame its pose, or another one."""
@@ -124,116 +136,35 @@ class MemoryBank:
         frame_id = checked_int("frame id", frame_id)
         self._change(frame_id, writing.label_statement(frame_id, label))
 
+    def set_calibration(self, camera: str, calibration: dict, *, session: int | None = None):
+        """Keep what is known of a camera's lens and sensor in a session, any dict that JSON can hold.
+
+        `session` defaults to the one begun last. Giving the same again costs nothing.
+        """
+        checked_text("camera", camera)
+        with self._use_to_write() as group:
+            session = self._checked_session(self._session if session is None else session)
+            statement = writing.calibration_statement(session, camera, calibration)
+            if statement[1] != self._calibrations.get((session, camera)):
+                group.write([statement])
+                self._calibrations[session, camera] = statement[1]
+
+    def set_tally(self, session: int, tally: dict[str, int]):
+        """Say what a session counted in all: images received, gated, dropped, and frames with poses_missing."""
+        with self._use_to_write() as group:
+            session = self._checked_session(session)
+            group.write([writing.tally_statement(session, tally)])
+
     def flush(self):
         """Commit now, synced to the disk.
 
         Raises:
             BankError: says which frames are not stored yet; they are kept and tried again.
         """
-        with self._use(writing=True):
-            self._group.flush()
-
-    # Reading
-
-    def __len__(self) -> int:
-        with self._use():
-            return self._db.execute("SELECT count(*) FROM frames").fetchone()[0]
-
-    def get(self, frame_id: int) -> Frame:
-        """The frame with this id.
-
-        Raises:
-            BankError: there is no such frame, or it is damaged.
-        """
-        frame_id = checked_int("frame id", frame_id)
-        with self._use():
-            frame = queries.read_frame(self._db, frame_id)
-        if frame is None:
-            raise BankError(f"no frame {frame_id} in {self.path}")
-        return frame
-
-    def nearest(self, stamp_ns: int, camera: str | None = None, tolerance_ns: int | None = None) -> Frame | None:
-        """The readable frame nearest to a stamp, None if there is none within `tolerance_ns`; of two the earlier."""
-        stamp_ns = checked_int("stamp_ns", stamp_ns)
-        if tolerance_ns is not None and checked_int("tolerance_ns", tolerance_ns) < 0:
-            raise BankError(f"tolerance_ns must be at least 0, not {tolerance_ns}")
-        with self._use():
-            with closing(queries.by_distance(self._db, stamp_ns, camera, tolerance_ns)) as ids:
-                return next(self._readable(ids), None)
-
-    def find(
-        self,
-        *,
-        after: int | None = None,
-        before: int | None = None,
-        near: tuple[float, float, float] | None = None,
-        radius: float | None = None,
-        reference: str | None = None,
-        camera: str | None = None,
-        session: int | None = None,
-        label: str | None = None,
-        limit: int | None = None,
-    ) -> list[Frame]:
-        """The frames that meet every condition given, by stamp, at most `limit` of them; damaged ones are skipped.
-
-        Args:
-            after, before: ns, both ends belong to the range.
-            near, radius: position (x, y, z) m and distance m, the ball's surface belongs to it. Frames without a
-                pose are not found.
-            reference: only poses in this coordinate frame, such as "map"; without it, poses in any.
-        """
-        if limit is not None and checked_int("limit", limit) < 1:
-            raise BankError(f"limit must be at least 1, not {limit}")
-        with self._use():
-            ids = queries.matching(
-                self._db,
-                after=after,
-                before=before,
-                near=near,
-                radius=radius,
-                reference=reference,
-                camera=camera,
-                session=session,
-                label=label,
-            )
-            with closing(ids):  # an open cursor would hold a reader at an old state of the file
-                return list(islice(self._readable(ids), limit))
-
-    def __iter__(self) -> Iterator[Frame]:
-        """All frames by stamp, read a few at a time: memory stays small and the file stays open to its writer.
-
-        Damaged frames are skipped; frames that are added meanwhile come too if their turn is still ahead.
-        """
-        last = None
-        while True:
-            with self._use():
-                page = queries.following(self._db, last, 64)
-                frames = list(self._readable(frame_id for _, frame_id in page))
-            if not page:
-                return
-            last = page[-1]
-            yield from frames
+        with self._use_to_write() as group:
+            group.flush()
 
     # The whole file
-
-    def info(self) -> dict:
-        """What the file holds, ready for JSON.
-
-        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier: frames},
-        cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns}], labels {label: frames}, poses (frames with one),
-        bounds_m [[min x, max x], [min y, max y], [min z, max z]].
-        """
-        with self._use():
-            return upkeep.summary(self._db, self.path)
-
-    def verify(self) -> list[tuple[int | None, str]]:
-        """Read every frame and check the file's structure: (frame id, what is wrong) for each damage.
-
-        The id is None where the damage is not one frame's. Uses a connection of its own: adding goes on meanwhile.
-        """
-        self._commit_waiting()
-        with closing(open_file(self.path, readonly=True)) as db:
-            return list(upkeep.damages(db))
 
     def backup(self, path: str | Path):
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
@@ -249,18 +180,11 @@ class MemoryBank:
     # Inside
 
     @contextmanager
-    def _use(self, writing: bool = False):
-        with self._lock:
-            if self._db is None:
-                raise BankError(f"{self.path} is closed")
-            if writing and self.readonly:
+    def _use_to_write(self) -> Iterator[writing.Group]:
+        with self._use():
+            if self._group is None:
                 raise BankError(f"{self.path} was opened with readonly=True and cannot be changed")
-            try:
-                if self._group is not None:
-                    self._group.show_waiting()
-                yield
-            except (sqlite3.Error, UnicodeError) as error:
-                raise BankError(f"{self.path}: {error}") from error
+            yield self._group
 
     def _release(self):
         if self._db is not None:
@@ -270,31 +194,15 @@ class MemoryBank:
             self._writer_lock.release()
             self._writer_lock = None
 
-    def _checked_session(self, session: int | None, stamp_ns: int) -> int:
+    def _checked_session(self, session: int | None) -> int:
         if session is None:
-            return self._session or self.begin_session("unnamed", start_ns=stamp_ns)
+            raise BankError(f"no session was begun in {self.path} since it was opened: begin or name one")
         session = checked_int("session", session)
         if not self._db.execute("SELECT 1 FROM sessions WHERE id = ?", [session]).fetchone():
             raise BankError(f"no session {session} in {self.path}")
         return session
 
     def _change(self, frame_id: int, statement: writing.Statement):
-        with self._use(writing=True):
-            if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
-                raise BankError(f"no frame {frame_id} in {self.path}")
-            self._group.write([statement])
-
-    def _commit_waiting(self):
-        with self._use():
-            if self._group is not None:
-                self._group.flush()
-
-    def _readable(self, ids: Iterator[int]) -> Iterator[Frame]:
-        for frame_id in ids:
-            try:
-                frame = queries.read_frame(self._db, frame_id)
-            except queries.DamagedFrame as error:
-                log.warning("%s: %s", self.path, error)
-                continue
-            if frame is not None:
-                yield frame
+        with self._use_to_write() as group:
+            self._check_frame(frame_id)
+            group.write([statement])

@@ -5,6 +5,7 @@ Questions are answered with ids first and then one row at a time, so that a dama
 
 import hashlib
 import heapq
+import json
 import math
 import sqlite3
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ _FRAME = """
         LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id
     WHERE f.id = ?
 """
+_CAMERA_FRAME = "SELECT frame_id FROM cameras WHERE session = ? AND camera = ?"
 
 
 class DamagedFrame(BankError):
@@ -64,20 +66,23 @@ def read_frame(db: Database, frame_id: int) -> Frame | None:
     except BankError as error:
         raise DamagedFrame(f"frame {frame_id} is damaged: {error}") from error
     _, stamp_ns, camera, session, width, height, tier = facts
-    return Frame(frame_id, stamp_ns, camera, session, (width, height), tier, label, pose, record)
+    frame = _camera_frame(db, session, camera)
+    return Frame(frame_id, stamp_ns, camera, session, (width, height), tier, label, pose, record, frame)
 
 
 def matching(
     db: Database,
     *,
-    after: int | None,
-    before: int | None,
-    near: tuple[float, float, float] | None,
-    radius: float | None,
-    reference: str | None,
-    camera: str | None,
-    session: int | None,
-    label: str | None,
+    after: int | None = None,
+    before: int | None = None,
+    near: tuple[float, float, float] | None = None,
+    radius: float | None = None,
+    reference: str | None = None,
+    yaw: float | None = None,
+    yaw_tolerance: float | None = None,
+    camera: str | None = None,
+    session: int | None = None,
+    label: str | None = None,
 ) -> Iterator[int]:
     """Ids of the frames that meet every condition given, by stamp; see `MemoryBank.find`."""
     conditions, values = ["1"], []
@@ -98,6 +103,10 @@ def matching(
         raise BankError("near and radius go together: give both or none")
     if reference is not None and near is None:
         raise BankError("reference says what near is measured in: give near and radius too")
+    if (yaw is None) != (yaw_tolerance is None):
+        raise BankError("yaw and yaw_tolerance go together: give both or none")
+    if yaw is not None and near is None:
+        raise BankError("yaw is the heading at near: give near and radius too")
 
     # CROSS JOIN keeps the order written here: SQLite cannot tell how many frames a box of the R*Tree holds.
     tables = ["frames f"]
@@ -118,6 +127,8 @@ def matching(
         )
         if reference is not None:
             require("p.reference = ?", checked_text("reference", reference))
+        if yaw is not None:
+            require(*_heading(yaw, yaw_tolerance))
     sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {' AND '.join(conditions)} ORDER BY f.stamp_ns, f.id"
     with closing(db.execute(sql, values)) as rows:
         for (frame_id,) in rows:
@@ -146,6 +157,48 @@ def following(db: Database, last: tuple[int, int] | None, count: int) -> list[tu
     ).fetchall()
 
 
+def around(db: Database, frame: Frame, sign: int) -> Iterator[int]:
+    """Ids of the frames of the same camera and session before (`sign` -1) or after (1) a frame, nearest first."""
+    comparison, order = ("<", "DESC") if sign < 0 else (">", "ASC")
+    sql = f"""
+        SELECT id FROM frames WHERE session = ? AND camera = ? AND (stamp_ns, id) {comparison} (?, ?)
+        ORDER BY stamp_ns {order}, id {order}
+    """
+    with closing(db.execute(sql, [frame.session, frame.camera, frame.stamp_ns, frame.id])) as rows:
+        for (frame_id,) in rows:
+            yield frame_id
+
+
+def latest(db: Database, camera: str | None) -> Iterator[int]:
+    """All ids, or those of a camera, from the highest down."""
+    where, values = ("WHERE camera = ?", [checked_text("camera", camera)]) if camera is not None else ("", [])
+    # By an index on cameras, SQLite would sort all frames of the camera first.
+    with closing(db.execute(f"SELECT id FROM frames NOT INDEXED {where} ORDER BY id DESC", values)) as rows:
+        for (frame_id,) in rows:
+            yield frame_id
+
+
+def read_calibration(db: Database, session: int, camera: str) -> dict | None:
+    """See `MemoryBank.calibration`."""
+    sql = "SELECT calibration FROM cameras WHERE session = ? AND camera = ?"
+    row = db.execute(sql, [checked_int("session", session), checked_text("camera", camera)]).fetchone()
+    try:
+        return None if row is None or row[0] is None else json.loads(row[0])
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BankError(f"the calibration of {camera} in session {session} is damaged: {error}") from error
+
+
+def _camera_frame(db: Database, session: int, camera: str) -> str:
+    # Not joined to the frame's row: damage here must not cost every frame of the camera.
+    try:
+        row = db.execute(_CAMERA_FRAME, [session, camera]).fetchone()
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        if "locked" in str(error):
+            raise
+        return ""
+    return row[0] if row and isinstance(row[0], str) else ""
+
+
 def _is_crowded(db: Database, box: str, sides: list[float]) -> bool:
     # Where a robot stands for hours, walking along the stamps finds frames sooner than sorting all that are there.
     sql = f"SELECT count(*) FROM (SELECT 1 FROM pose_index i WHERE {box} LIMIT {CROWD})"
@@ -160,3 +213,20 @@ def _checked_ball(near: tuple[float, float, float], radius: float) -> tuple[tupl
     if not all(map(math.isfinite, (x, y, z, radius))) or radius < 0:
         raise BankError(f"near must be finite and radius at least 0, not {near!r} and {radius!r}")
     return (x, y, z), radius
+
+
+def _heading(yaw: float, tolerance: float) -> tuple:
+    """The condition that a pose's x axis, seen from above, is at most `tolerance` rad from `yaw`, and its numbers."""
+    try:
+        yaw, tolerance = float(yaw), float(tolerance)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BankError(f"yaw and yaw_tolerance must be numbers, in rad, not {yaw!r} and {tolerance!r}") from error
+    if not (math.isfinite(yaw) and tolerance >= 0):  # NaN is not
+        raise BankError(f"yaw must be finite and yaw_tolerance at least 0, not {yaw!r} and {tolerance!r}")
+    # With (x, y) = n (cos a, sin a) for an angle a from `yaw`: n sin(|a| - tolerance) <= 0, without arc tangents,
+    # which not every SQLite has. The margin is for rounding.
+    tolerance = min(tolerance + 1e-9, math.pi)
+    x, y = "(1 - 2 * (p.qy * p.qy + p.qz * p.qz))", "(2 * (p.qx * p.qy + p.qz * p.qw))"
+    condition = f"abs({y} * ? - {x} * ?) * ? <= ({x} * ? + {y} * ?) * ?"
+    c, s = math.cos(yaw), math.sin(yaw)
+    return condition, c, s, math.cos(tolerance), c, s, math.sin(tolerance)

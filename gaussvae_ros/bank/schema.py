@@ -1,8 +1,9 @@
 """The tables of a memory file, how a file is opened, and how an older one is brought up to date.
 
 Frames and their records are only ever appended; what changes later (pose, label) has tables of its own, so that a late
-pose does not rewrite a record. Records stand apart, so that looking through many frames' facts touches few pages. The
-R*Tree holds 32-bit bounds that always contain the point, the exact pose stands in `poses`.
+pose does not rewrite a record. Records and descriptors stand apart, so that looking through many frames' facts or
+descriptors touches few pages. The R*Tree holds 32-bit bounds that always contain the point, the exact pose stands in
+`poses`. What stays the same for a recording (a camera's frame and calibration) is kept once per session and camera.
 """
 
 import os
@@ -19,6 +20,7 @@ BUSY_S = 5.0  # how long a statement waits for another program's lock
 # Measured, 2 KB records with poses, commits of 8 frames: 4096 takes 3.1 KB of disk a frame and writes 15 KB to it,
 # 8192 takes 2.6 and writes 21, 16384 takes 2.5 and writes 42. Records of 300 bytes take 0.54 KB with any of them.
 PAGE_SIZE = 8192
+TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
 
 migrations = Migrations("gaussvae_ros.bank")
 
@@ -73,6 +75,29 @@ def m001_frames(db: Database):
             DELETE FROM pose_index WHERE frame = old.frame;
         END;
     """)
+
+
+@migrations()
+def m002_likeness(db: Database):
+    # One statement each: a script would commit halfway.
+    db.execute("""
+        CREATE TABLE descriptors (
+            frame INTEGER PRIMARY KEY REFERENCES frames(id) ON DELETE CASCADE,
+            checksum INTEGER NOT NULL,
+            descriptor BLOB NOT NULL
+        )
+    """)
+    db.execute("""
+        CREATE TABLE cameras (
+            session INTEGER NOT NULL REFERENCES sessions(id) ON DELETE CASCADE,
+            camera TEXT NOT NULL,
+            frame_id TEXT NOT NULL DEFAULT '',
+            calibration TEXT,
+            PRIMARY KEY (session, camera)
+        ) WITHOUT ROWID
+    """)
+    for count in TALLY:
+        db.execute(f"ALTER TABLE sessions ADD COLUMN {count} INTEGER NOT NULL DEFAULT 0")
 
 
 def checked_path(path: str | Path, readonly: bool) -> Path:

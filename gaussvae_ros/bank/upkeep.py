@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.queries import DamagedFrame, following, read_frame
-from gaussvae_ros.bank.schema import schema_version
+from gaussvae_ros.bank.descriptors import read_descriptor
+from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
+from gaussvae_ros.bank.schema import TALLY, schema_version
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
@@ -21,11 +22,11 @@ def summary(db: Database, path: Path) -> dict:
 
     first_ns, last_ns = db.execute("SELECT min(stamp_ns), max(stamp_ns) FROM frames").fetchone()
     bounds = db.execute("SELECT min(x), max(x), min(y), max(y), min(z), max(z) FROM poses").fetchone()
-    sessions = db.execute("""
-        SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns)
+    sessions = db.execute(f"""
+        SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns), {", ".join(TALLY)}
         FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
     """)
-    names = ("id", "name", "start_ns", "frames", "first_ns", "last_ns")
+    names = ("id", "name", "start_ns", "frames", "first_ns", "last_ns", *TALLY)
     files = (path, Path(f"{path}-wal"))
     return {
         "path": str(path),
@@ -56,10 +57,16 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
                         yield frame_id, f"frame {frame_id} is damaged: its row is missing"
                     else:
                         unpack(frame.data)
+                        read_descriptor(db, frame_id)
                 except DamagedFrame as error:
                     yield frame_id, str(error)
                 except RecordError as error:
                     yield frame_id, f"frame {frame_id} is damaged: {error}"
+        for session, camera in db.execute("SELECT session, camera FROM cameras").fetchall():
+            try:
+                read_calibration(db, session, camera)
+            except BankError as error:
+                yield None, str(error)
         for (problem,) in db.execute("PRAGMA integrity_check").fetchall():
             if problem != "ok":
                 yield None, problem

@@ -6,6 +6,7 @@ losing them; while it lasts, new frames are refused.
 """
 
 import fcntl
+import json
 import logging
 import os
 import sqlite3
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.frame import Pose, checked_text
+from gaussvae_ros.bank.frame import Pose, checked_int, checked_text
+from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.errors import BankError
 
 COMMIT_S = 0.8  # with the commit itself a frame is on the disk within one second
@@ -22,12 +24,18 @@ GROUP_WRITES = 2000  # statements in a group at most, so that memory stays bound
 
 ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
+ADD_DESCRIPTOR = "INSERT INTO descriptors VALUES (?, ?, ?)"
 _SET_POSE = """
     INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
         x = excluded.x, y = excluded.y, z = excluded.z,
         qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw, reference = excluded.reference
 """
 _SET_LABEL = "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"
+_SET_CAMERA = """
+    INSERT INTO cameras (session, camera, {0}) VALUES (?, ?, ?)
+    ON CONFLICT(session, camera) DO UPDATE SET {0} = excluded.{0}
+"""
+_SET_TALLY = f"UPDATE sessions SET {', '.join(f'{count} = ?' for count in TALLY)} WHERE id = ?"
 
 log = logging.getLogger(__name__)
 Statement = tuple[str, tuple]  # SQL and its parameters
@@ -45,6 +53,32 @@ def label_statement(frame_id: int, label: str | None) -> Statement:
     if label is None:
         return "DELETE FROM labels WHERE frame = ?", (frame_id,)
     return _SET_LABEL, (frame_id, checked_text("label", label))
+
+
+def camera_frame_statement(session: int, camera: str, frame_id: str) -> Statement:
+    """Says which coordinate frame a camera's pictures of a session are in."""
+    return _SET_CAMERA.format("frame_id"), (session, camera, checked_text("frame_id", frame_id))
+
+
+def calibration_statement(session: int, camera: str, calibration: dict) -> Statement:
+    """Gives a camera its calibration in a session."""
+    if not isinstance(calibration, dict):
+        raise BankError(f"a calibration is a dict, not {type(calibration).__name__}")
+    try:
+        text = json.dumps(calibration, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BankError(f"calibration cannot be written as JSON: {error}") from error
+    return _SET_CAMERA.format("calibration"), (session, camera, text)
+
+
+def tally_statement(session: int, tally: dict[str, int]) -> Statement:
+    """Sets what a session counted."""
+    if not isinstance(tally, dict) or set(tally) != set(TALLY):
+        raise BankError(f"a tally counts {', '.join(TALLY)}, not {tally!r}")
+    counts = [checked_int(name, tally[name]) for name in TALLY]
+    if min(counts) < 0:
+        raise BankError(f"a tally counts from 0 on: {tally!r}")
+    return _SET_TALLY, (*counts, session)
 
 
 class WriterLock:
@@ -90,7 +124,7 @@ class Group:
         self._lock = lock
         self._statements: list[Statement] = []
         self._waiting: list[int] = []  # ids of the frames among them
-        self._others = 0  # statements on frames that were there before
+        self._others = 0  # changes of frames, cameras and sessions that were there before
         self._failed = False
         self._timer: threading.Timer | None = None
         if not db.execute("SELECT count(*) FROM sqlite_sequence WHERE name = 'frames'").fetchone()[0]:
@@ -208,5 +242,5 @@ class Group:
         if self._waiting:
             waiting.append(f"frames {self._waiting[0]} to {self._waiting[-1]}")
         if self._others:
-            waiting.append(f"{self._others} poses or labels")
+            waiting.append(f"{self._others} changes of what was there")
         return f"; not stored yet: {' and '.join(waiting)}" if waiting else ""

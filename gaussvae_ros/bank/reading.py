@@ -1,0 +1,240 @@
+"""Reading a memory file: every question that can be asked of it."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+
+from gaussvae_ros.bank import queries, upkeep, writing
+from gaussvae_ros.bank.descriptors import Descriptors, read_descriptor
+from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
+from gaussvae_ros.bank.schema import open_file
+from gaussvae_ros.errors import BankError
+
+log = logging.getLogger(__name__)
+
+
+class Reader:
+    """The questions of a `MemoryBank`, which opens the file and adds the writing."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock = threading.RLock()
+        self._db = None
+        self._group: writing.Group | None = None  # what a writer has not committed yet
+        self._descriptors = Descriptors()
+
+    def __len__(self) -> int:
+        with self._use():
+            return self._db.execute("SELECT count(*) FROM frames").fetchone()[0]
+
+    def get(self, frame_id: int) -> Frame:
+        """The frame with this id.
+
+        Raises:
+            BankError: there is no such frame, or it is damaged.
+        """
+        frame_id = checked_int("frame id", frame_id)
+        with self._use():
+            frame = queries.read_frame(self._db, frame_id)
+        if frame is None:
+            raise BankError(f"no frame {frame_id} in {self.path}")
+        return frame
+
+    def nearest(self, stamp_ns: int, camera: str | None = None, tolerance_ns: int | None = None) -> Frame | None:
+        """The readable frame nearest to a stamp, None if there is none within `tolerance_ns`; of two the earlier."""
+        stamp_ns = checked_int("stamp_ns", stamp_ns)
+        if tolerance_ns is not None and checked_int("tolerance_ns", tolerance_ns) < 0:
+            raise BankError(f"tolerance_ns must be at least 0, not {tolerance_ns}")
+        with self._use():
+            with closing(queries.by_distance(self._db, stamp_ns, camera, tolerance_ns)) as ids:
+                return next(self._readable(ids), None)
+
+    def newest(self, camera: str | None = None) -> Frame | None:
+        """The readable frame stored last, the one with the highest id; None if there is none."""
+        with self._use():
+            with closing(queries.latest(self._db, camera)) as ids:
+                return next(self._readable(ids), None)
+
+    def find(
+        self,
+        *,
+        after: int | None = None,
+        before: int | None = None,
+        near: tuple[float, float, float] | None = None,
+        radius: float | None = None,
+        reference: str | None = None,
+        yaw: float | None = None,
+        yaw_tolerance: float | None = None,
+        camera: str | None = None,
+        session: int | None = None,
+        label: str | None = None,
+        limit: int | None = None,
+    ) -> list[Frame]:
+        """The frames that meet every condition given, by stamp, at most `limit` of them; damaged ones are skipped.
+
+        Args:
+            after, before: ns, both ends belong to the range.
+            near, radius: position (x, y, z) m and distance m, the ball's surface belongs to it. Frames without a
+                pose are not found.
+            reference: only poses in this coordinate frame, such as "map"; without it, poses in any.
+            yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the heading `yaw`,
+                which is 0 along x and counts towards y.
+        """
+        if limit is not None:
+            _check_limit(limit)
+        with self._use():
+            ids = queries.matching(
+                self._db,
+                after=after,
+                before=before,
+                near=near,
+                radius=radius,
+                reference=reference,
+                yaw=yaw,
+                yaw_tolerance=yaw_tolerance,
+                camera=camera,
+                session=session,
+                label=label,
+            )
+            with closing(ids):  # an open cursor would hold a reader at an old state of the file
+                return list(islice(self._readable(ids), limit))
+
+    def find_like(self, descriptor: bytes, *, limit: int = 10, **conditions: object) -> list[tuple[Frame, float]]:
+        """The frames whose descriptor is most like this one, best first, with their likeness, 0 to 1.
+
+        Frames without a descriptor, or with one of another length, are left out; so are damaged ones. `conditions` are
+        those of `find`. Needs 64 bytes or so of memory for each frame of the file.
+        """
+        descriptor = checked_descriptor(descriptor)
+        _check_limit(limit)
+        with self._use():
+            among = list(queries.matching(self._db, **conditions)) if conditions else None
+            ranked = self._descriptors.ranked(self._db, descriptor, among)
+            found = []
+            for frame_id, score in ranked:
+                if len(found) == limit:
+                    break
+                try:
+                    frame = queries.read_frame(self._db, frame_id)
+                except queries.DamagedFrame as error:
+                    log.warning("%s: %s", self.path, error)
+                    continue
+                if frame is None:
+                    self._descriptors.forget()  # frames were deleted: the next question reads those that are left
+                else:
+                    found.append((frame, score))
+            return found
+
+    def window(self, frame_id: int, radius: int) -> list[Frame]:
+        """A frame with at most `radius` frames of its camera and session before and after it, by stamp and id.
+
+        Damaged frames around it are skipped.
+
+        Raises:
+            BankError: there is no such frame, or it is damaged.
+        """
+        if checked_int("radius", radius) < 0:
+            raise BankError(f"radius must be at least 0, not {radius}")
+        with self._use():
+            center = self.get(frame_id)
+            sides = []
+            for sign in (-1, 1):
+                with closing(queries.around(self._db, center, sign)) as ids:
+                    sides.append(list(islice(self._readable(ids), radius)))
+            before, after = sides
+            return [*reversed(before), center, *after]
+
+    def descriptor(self, frame_id: int) -> bytes | None:
+        """The descriptor that a frame was stored with, None if without.
+
+        Raises:
+            BankError: there is no such frame, or its descriptor is damaged.
+        """
+        frame_id = checked_int("frame id", frame_id)
+        with self._use():
+            self._check_frame(frame_id)
+            return read_descriptor(self._db, frame_id)
+
+    def calibration(self, session: int, camera: str) -> dict | None:
+        """What `set_calibration` was given for a camera in a session, None if nothing."""
+        with self._use():
+            return queries.read_calibration(self._db, session, camera)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames by stamp, read a few at a time: memory stays small and the file stays open to its writer.
+
+        Damaged frames are skipped; frames that are added meanwhile come too if their turn is still ahead.
+        """
+        last = None
+        while True:
+            with self._use():
+                page = queries.following(self._db, last, 64)
+                frames = list(self._readable(frame_id for _, frame_id in page))
+            if not page:
+                return
+            last = page[-1]
+            yield from frames
+
+    # The whole file
+
+    def info(self) -> dict:
+        """What the file holds, ready for JSON.
+
+        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier: frames},
+        cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns, and the counts of
+        `set_tally`}], labels {label: frames}, poses (frames with one), bounds_m [[min x, max x], [min y, max y],
+        [min z, max z]].
+        """
+        with self._use():
+            return upkeep.summary(self._db, self.path)
+
+    def verify(self) -> list[tuple[int | None, str]]:
+        """Read every frame and check the file's structure: (frame id, what is wrong) for each damage.
+
+        The id is None where the damage is not one frame's. Uses a connection of its own: adding goes on meanwhile.
+        """
+        self._commit_waiting()
+        with closing(open_file(self.path, readonly=True)) as db:
+            return list(upkeep.damages(db))
+
+    # Inside
+
+    @contextmanager
+    def _use(self):
+        with self._lock:
+            if self._db is None:
+                raise BankError(f"{self.path} is closed")
+            try:
+                if self._group is not None:
+                    self._group.show_waiting()
+                yield
+            except (sqlite3.Error, UnicodeError) as error:
+                raise BankError(f"{self.path}: {error}") from error
+
+    def _check_frame(self, frame_id: int):
+        if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
+            raise BankError(f"no frame {frame_id} in {self.path}")
+
+    def _commit_waiting(self):
+        with self._use():
+            if self._group is not None:
+                self._group.flush()
+
+    def _readable(self, ids: Iterable[int]) -> Iterator[Frame]:
+        for frame_id in ids:
+            try:
+                frame = queries.read_frame(self._db, frame_id)
+            except queries.DamagedFrame as error:
+                log.warning("%s: %s", self.path, error)
+                continue
+            if frame is not None:
+                yield frame
+
+
+def _check_limit(limit: int):
+    if checked_int("limit", limit) < 1:
+        raise BankError(f"limit must be at least 1, not {limit}")
