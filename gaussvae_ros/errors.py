@@ -35,3 +35,7 @@ class ModelError(GaussVaeError):
 
 class DataError(GaussVaeError):
     """Training data that is missing, empty or damaged, or that does not fit what is asked of it."""
+
+
+class RecallError(GaussVaeError):
+    """What the recall node refused, or that it did not answer."""

@@ -1,0 +1,247 @@
+"""`MemoryClient`: remembered frames as arrays, for navigation code.
+
+    from gaussvae_ros.client import MemoryClient
+    with MemoryClient() as memory:
+        dock = memory.find(label="dock")[0][0]                          # a MemoryFrame: stamp, camera, pose, ...
+        image = memory.recall(dock.id).image                            # uint8 [H, W, 3] RGB
+        ahead = memory.recall_window(dock.id, radius=5, size=(96, 96))  # 11 small pictures along the route
+"""
+
+import math
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.utilities import get_default_context
+from sensor_msgs.msg import CameraInfo, Image
+
+from gaussvae_ros.bank.frame import checked_int
+from gaussvae_ros.errors import RecallError
+from gaussvae_ros.msg import MemoryFrame
+from gaussvae_ros.nodes import convert
+from gaussvae_ros.srv import DescribeMemory, FindFrames, LabelFrame, RecallFrame, RecallFrames
+
+SERVICES = {
+    RecallFrame: "visual_recall/recall_frame",
+    RecallFrames: "visual_recall/recall_frames",
+    FindFrames: "visual_recall/find_frames",
+    DescribeMemory: "visual_recall/describe_memory",
+    LabelFrame: "visual_memory/label_frame",
+}
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """A remembered frame with its picture."""
+
+    frame: MemoryFrame
+    image: np.ndarray  # uint8 [h, w, 3] RGB
+    camera_info: CameraInfo | None = None  # of this picture; only from `recall`, and where the memory has a calibration
+
+
+class MemoryClient:
+    """Calls the services of both nodes, from any thread and also inside callbacks: its node and executor are its own.
+
+    Every method waits at most `timeout_s` for the service to be there and as long again for the answer.
+
+    Raises:
+        RecallError: from every method, with the node's sentence, or because no answer came.
+        GaussVaeError: an argument is not what it should be.
+    """
+
+    def __init__(self, namespace: str = "", timeout_s: float = 5.0):
+        """`namespace` is that of the two nodes, such as "robot1"."""
+        default = get_default_context()
+        self._timeout_s = timeout_s
+        self._context = Context()  # not the caller's: it may end before this client, and may remap its nodes
+        self._context.init(args=[], domain_id=default.get_domain_id() if default.ok() else None)
+        self._node = Node(
+            "memory_client",
+            namespace=namespace,
+            context=self._context,
+            use_global_arguments=False,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
+        self._clients = {kind: self._node.create_client(kind, name) for kind, name in SERVICES.items()}
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin, name="memory_client", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "MemoryClient":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End; a second call does nothing."""
+        if self._context.ok():
+            self._executor.shutdown(timeout_sec=self._timeout_s)
+            self._context.try_shutdown()
+            self._thread.join(self._timeout_s)
+            self._node.destroy_node()
+
+    def recall(
+        self,
+        id: int | None = None,
+        *,
+        stamp_ns: int | None = None,
+        camera: str = "",
+        tolerance_s: float = 0.0,
+        size: tuple[int, int] | None = None,  # (w, h) px
+        roi: tuple[int, int, int, int] | None = None,  # (x, y, w, h) px of the frame
+    ) -> Recalled:
+        """One frame by its id, or the one nearest to a stamp.
+
+        Args:
+            camera, tolerance_s: with a stamp; whose frames, and how far away one may be (0: as the node is set).
+            size: of the picture; None or (0, 0) is that of the frame or roi, one 0 follows in proportion.
+            roi: the part to show; None is all of it.
+        """
+        request = RecallFrame.Request(encoding="rgb8", **_place("id", id, stamp_ns, camera, tolerance_s), **_size(size))
+        if roi is not None:
+            part = request.roi
+            part.x_offset, part.y_offset, part.width, part.height = (_whole("roi", v) for v in roi)
+        answer = self._ask(request)
+        return Recalled(answer.frame, _array(answer.image), answer.camera_info if answer.camera_info.width else None)
+
+    def recall_window(
+        self,
+        center: int | None = None,
+        *,
+        stamp_ns: int | None = None,
+        camera: str = "",
+        tolerance_s: float = 0.0,
+        radius: int = 5,
+        size: tuple[int, int] | None = (96, 96),  # (w, h) px
+    ) -> list[Recalled]:
+        """A frame, by its id or a stamp, and up to `radius` frames of its camera and session before and after it."""
+        place = _place("center", center, stamp_ns, camera, tolerance_s)
+        return self._many(RecallFrames.Request(radius=_whole("radius", radius), **place, **_size(size)))
+
+    def recall_many(self, ids: list[int], size: tuple[int, int] | None = None) -> list[Recalled]:
+        """The frames with these ids, in this order."""
+        if not len(ids):
+            return []
+        return self._many(RecallFrames.Request(ids=[checked_int("id", v) for v in ids], **_size(size)))
+
+    def find(
+        self,
+        *,
+        after_ns: int = 0,
+        before_ns: int = 0,
+        camera: str = "",
+        session: int = 0,
+        label: str = "",
+        near: tuple[float, float, float] | None = None,  # (x, y, z) m
+        radius: float = 0.0,  # m
+        yaw: float = 0.0,  # rad
+        yaw_tolerance: float = 0.0,  # rad
+        reference: str = "",
+        like: int | np.ndarray | None = None,  # uint8 [H, W, 3] RGB or [H, W]
+        limit: int = 100,
+    ) -> list[tuple[MemoryFrame, float | None]]:
+        """The frames that meet every condition given, by stamp, or with `like` the most like ones first.
+
+        Args:
+            near, radius: taken at most `radius` from there.
+            yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts towards y.
+            reference: the coordinate frame of `near` and `yaw`; empty is any.
+            like: a frame's id, or a picture.
+
+        Returns:
+            Each frame with its likeness, 0 to 1, or None where none was asked for.
+        """
+        request = FindFrames.Request(
+            after=convert.to_time(after_ns),
+            before=convert.to_time(before_ns),
+            camera=camera,
+            session=checked_int("session", session),
+            label=label,
+            radius=float(radius),
+            yaw_tolerance=float(yaw_tolerance),
+            limit=_whole("limit", limit),
+        )
+        request.near.header.frame_id = reference
+        place = request.near.pose.position
+        place.x, place.y, place.z = map(float, near or (0, 0, 0))
+        turned = request.near.pose.orientation
+        turned.z, turned.w = math.sin(yaw / 2), math.cos(yaw / 2)
+        if isinstance(like, np.ndarray):
+            request.like_image = convert.to_image(like, "rgb8" if like.ndim == 3 else "mono8", convert.header(0, ""))
+        elif like is not None:
+            request.like_id = checked_int("like", like)
+        answer = self._ask(request)
+        return list(zip(answer.frames, answer.scores or [None] * len(answer.frames), strict=True))
+
+    def describe(self) -> DescribeMemory.Response:
+        """What the memory holds."""
+        return self._ask(DescribeMemory.Request())
+
+    def label(self, id: int, label: str) -> MemoryFrame:
+        """Name a frame, or the frame stored last if `id` is 0; an empty label takes its name away."""
+        return self._ask(LabelFrame.Request(id=checked_int("id", id), label=label)).frame
+
+    def _many(self, request: RecallFrames.Request) -> list[Recalled]:
+        request.encoding = "rgb8"
+        answer = self._ask(request)
+        return [Recalled(frame, _array(image)) for frame, image in zip(answer.frames, answer.images, strict=True)]
+
+    def _ask(self, request: object) -> object:
+        """The answer to a request, if it is one of success."""
+        client = next(client for kind, client in self._clients.items() if isinstance(request, kind.Request))
+        if not self._context.ok():
+            raise RecallError("the memory client is closed")
+        if not client.wait_for_service(self._timeout_s):
+            node = client.service_name.rsplit("/", 1)[0]
+            raise RecallError(f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured")
+        answer = client.call(request, self._timeout_s)
+        if answer is None:
+            raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
+        if not answer.success:
+            raise RecallError(answer.message)
+        return answer
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except (ExternalShutdownException, ShutdownException):
+            pass
+
+
+def _place(name: str, id: int | None, stamp_ns: int | None, camera: str, tolerance_s: float) -> dict:
+    """The fields of a request that say which frame, `name` being that of its id."""
+    if (id is None) == (stamp_ns is None):
+        raise RecallError(f"give {name} or stamp_ns, one of both")
+    if id is not None:
+        if (number := checked_int(name, id)) == 0:
+            raise RecallError("no frame has the id 0")
+        return {name: number, "camera": camera or ""}
+    tolerance = convert.to_time(round(tolerance_s * 1e9))
+    return {
+        "stamp": convert.to_time(stamp_ns),
+        "camera": camera or "",
+        "tolerance": Duration(sec=tolerance.sec, nanosec=tolerance.nanosec),
+    }
+
+
+def _size(size: tuple[int, int] | None) -> dict:
+    width, height = size or (0, 0)
+    return {"width": _whole("width", width), "height": _whole("height", height)}
+
+
+def _whole(name: str, value: int) -> int:
+    """`value` as an int from 0 to 2**32 - 1."""
+    if not 0 <= (number := checked_int(name, value)) < 2**32:
+        raise RecallError(f"{name} is a whole number from 0 to {2**32 - 1}, not {value}")
+    return number
+
+
+def _array(image: Image) -> np.ndarray:  # uint8 [h, w, 3]
+    return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)

@@ -1,0 +1,47 @@
+"""A memory file that another process writes, replaces, or has yet to make."""
+
+from pathlib import Path
+
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.errors import BankError
+
+
+class LazyBank:
+    """Opens the file when it is asked for, and again when another one lies in its place. For one thread."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self._bank: MemoryBank | None = None
+        self._facts: tuple[int, ...] = ()  # of the file that is open
+
+    def get(self) -> MemoryBank:
+        """The memory as it is now, open for reading.
+
+        Raises:
+            BankError: there is none yet, or it cannot be read.
+        """
+        facts = self._look()
+        if self._bank is None or facts != self._facts:
+            self.close()
+            self._bank, self._facts = MemoryBank(self.path, readonly=True), facts
+        return self._bank
+
+    def close(self) -> None:
+        """Let go of the file, which the next `get` opens again."""
+        if self._bank is not None:
+            self._bank.close()
+            self._bank = None
+
+    def _look(self) -> tuple[int, ...]:
+        """What tells the file from another in its place."""
+        try:
+            path = self.path.resolve()
+            facts = path.stat()
+            written = Path(f"{path}-lock").exists()
+        except (OSError, ValueError) as error:
+            self.close()
+            if isinstance(error, FileNotFoundError):
+                raise BankError(f"there is no memory at {self.path} yet") from None
+            raise BankError(f"the memory at {self.path} cannot be read: {error}") from None
+        # A file that is copied over keeps its number and changes its time. So does one under its writer, at times.
+        return (facts.st_dev, facts.st_ino, *(() if written else (facts.st_size, facts.st_mtime_ns)))

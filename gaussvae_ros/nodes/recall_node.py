@@ -1,0 +1,127 @@
+"""`visual_recall`: gives remembered frames back, from a memory that another node writes or from a finished one."""
+
+import time
+import traceback
+from collections import deque
+from functools import partial
+from statistics import median
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.nodes import convert
+from gaussvae_ros.nodes.answers import Answers
+from gaussvae_ros.nodes.lazy_bank import LazyBank
+from gaussvae_ros.nodes.lifecycle import ManagedNode, run
+from gaussvae_ros.nodes.parameters import RECALL
+from gaussvae_ros.record import TIERS
+from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
+
+SERVICES = {
+    "recall_frame": RecallFrame,
+    "recall_frames": RecallFrames,
+    "find_frames": FindFrames,
+    "describe_memory": DescribeMemory,
+}
+REMEMBERED = 64  # records whose splats stay in memory, 1 MB: the windows of a robot that drives on overlap
+DIAGNOSTICS_S = 1.0
+TIMED = 100  # requests that the median is of
+
+
+class RecallNode(ManagedNode):
+    """Offers its services once it is configured, and answers while it is active, one request at a time."""
+
+    def __init__(self) -> None:
+        super().__init__("visual_recall", RECALL)
+        self._bank: LazyBank | None = None
+        self._active = False
+        self._offered, self._publisher, self._timer = [], None, None
+
+    def configure(self) -> None:
+        codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
+        warm_up(codec)
+        convert.load_bridge()
+        self._bank = LazyBank(self.settings.bank)
+        self._answers = Answers(self._bank, codec)
+        self._served = self._refused = 0
+        self._took: deque[float] = deque(maxlen=TIMED)  # ms
+        for name, kind in SERVICES.items():
+            self._offered.append(self.create_service(kind, f"~/{name}", partial(self._answer, name)))
+        self._publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulation that stands still is no reason to be silent
+        self._timer = self.create_timer(DIAGNOSTICS_S, self._report, clock=steady)
+        self.adjust()
+
+    def activate(self) -> None:
+        self._active = True
+
+    def deactivate(self) -> None:
+        self._active = False
+
+    def close(self) -> None:
+        self._active = False
+        while self._offered:
+            self.destroy_service(self._offered.pop())
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+        if self._publisher is not None:
+            self.destroy_publisher(self._publisher)
+        if self._bank is not None:
+            self._bank.close()
+        self._bank = self._publisher = self._timer = None
+
+    def adjust(self) -> None:
+        if self._bank is not None:
+            self._answers.tolerance = self.settings.tolerance
+
+    def _answer(self, name: str, request: object, response: object) -> object:
+        """Fill in what a service answers. Whatever goes wrong becomes the sentence that it answers with."""
+        begun = time.perf_counter()
+        try:
+            if not self._active:
+                raise GaussVaeError(f"{self.get_name()} is not active: activate it first")
+            getattr(self._answers, name)(request, response)
+            response.success = True
+        except GaussVaeError as error:
+            response.success, response.message = False, str(error)
+        except Exception as error:  # must not end the node
+            self.get_logger().error(f"{name} failed: {traceback.format_exc()}")
+            response.success, response.message = False, f"{name} failed: {type(error).__name__}: {error}"
+        self._served += response.success
+        self._refused += not response.success
+        self._took.append(1e3 * (time.perf_counter() - begun))
+        return response
+
+    def _report(self) -> None:
+        """Publish how the node is doing."""
+        level, message = DiagnosticStatus.OK, "active" if self._active else "inactive"
+        try:
+            self._bank.get()
+        except BankError as error:
+            level, message = DiagnosticStatus.WARN, str(error)
+        facts = {
+            "bank": self._bank.path,
+            "requests served": self._served,
+            "requests refused": self._refused,
+            "median time of a request (ms)": f"{median(self._took):.1f}" if self._took else "",
+        }
+        status = DiagnosticStatus(level=level, name=self.get_name(), message=message, hardware_id=self.get_namespace())
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
+        report = DiagnosticArray(status=[status])
+        report.header.stamp = self.get_clock().now().to_msg()
+        self._publisher.publish(report)
+
+
+def warm_up(codec: FrameCodec) -> None:
+    """Load model and kernels, so that the first request does not wait for them."""
+    image = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    for tier in TIERS:
+        codec.decode(codec.encode(np.dstack([image] * 3), tier, quality=0))
+
+
+def main() -> int:
+    """Run the node until it is told to end."""
+    return run(RecallNode)
