@@ -7,20 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from threading import Event
 
+from ament_index_python import get_package_share_directory
 from launch import Action, LaunchContext
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
 from launch.event_handlers import OnProcessStart
 from launch.logging import get_logger
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch.utilities.type_utils import perform_typed_substitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.ros_adapters import get_ros_node
-from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-PARAMETERS_FILE = PathJoinSubstitution([FindPackageShare("gaussvae_ros"), "config", "memory.yaml"])
+PARAMETERS_FILE = str(Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml"))
 # An empty argument leaves a parameter to params_file.
 ARGUMENTS = {
     "image_topic": "Image topic; several with commas between, one a camera. Empty: image, or CAMERA/image of several",
