@@ -56,14 +56,14 @@ class Process:
         until(lambda: text in self.log or self.popen.poll() is not None, timeout, lambda: self.log)
         assert text in self.log, self.log
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         """To the whole group, as a terminal does."""
         os.killpg(self.popen.pid, number)
 
     def stop(self, number: int = signal.SIGINT, timeout: float = 15.0) -> int:
         """Signal the group; returns the exit code. An AssertionError if the process outlives the timeout."""
         if self.popen.poll() is None:
-            self.signal(number)
+            self.send(number)
         return self.wait(timeout)
 
     def wait(self, timeout: float = 15.0) -> int:
@@ -96,7 +96,7 @@ class Ros:
         """Ctrl-C for everything that runs, then SIGKILL; daemons that ros2 left behind, too."""
         for process in self.processes:
             if process.popen.poll() is None:
-                process.signal(signal.SIGINT)
+                process.send(signal.SIGINT)
         deadline = time.monotonic() + 10
         while _marked(self.marker) and time.monotonic() < deadline:
             if not any(process.popen.poll() is None for process in self.processes):
