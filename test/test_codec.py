@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gaussvae_ros.codec import FrameCodec, splats_at
 from gaussvae_ros.device import why_no_gpu
+from gaussvae_ros.entropy import stream
 from gaussvae_ros.errors import GaussVaeError, ImageError, RecordError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import fit
@@ -313,3 +314,14 @@ def _python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_remembered_records_are_not_read_again(record, monkeypatch):
+    codec, read = FrameCodec("cpu", remember=1), []
+    original = stream.read
+    monkeypatch.setattr(stream, "read", lambda *args: read.append(1) or original(*args))
+    pictures = [codec.decode(record, size=(8, 8 + n)) for n in range(3)]
+    assert len(read) == 1 and (pictures[2] == CODEC.decode(record, size=(8, 10))).all()
+    codec.decode(encode(frame(), quality=10))
+    codec.decode(record)
+    assert len(read) == 4  # the other record took its place; CODEC, which remembers none, read it once

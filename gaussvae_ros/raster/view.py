@@ -1,10 +1,11 @@
 """Splats to a picture to look at, uint8, of any size and of any part of the frame. The CPU path, in one pass.
 
 Splats have no resolution: a larger picture scales their geometry and is sharper than an enlarged one. A smaller one
-takes more than a sample a pixel, or fine splats would flicker: it is drawn at a whole multiple of its size, at least
-as fine as the fitted image, and averaged over each pixel's own square.
+takes more than a sample a pixel, or fine splats would flicker: it is drawn at a whole multiple of its size, about as
+fine as the fitted image or, where splats are wide, half as fine, and averaged over each pixel's own square.
 """
 
+import math
 import operator
 from collections.abc import Sequence
 
@@ -15,10 +16,11 @@ from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, CUT, EPS
 from gaussvae_ros.raster._simd import LANES
 from gaussvae_ros.raster.cpu import BAND, draw_band, lock, split
-from gaussvae_ros.splats import Splats
+from gaussvae_ros.splats import LOG_S2, Splats
 
 MAX_SIDE = 65535  # px
 MAX_PIXELS = 1 << 26  # of a picture: 8192x8192
+WIDEST = 2.0  # px of the fitted image between samples at most; a thumbnail differs by some 58 dB and takes half as long
 MAX_DRAWN = 1 << 24  # pixels to draw for a smaller picture; beyond, each of its pixels is a mean of fewer samples
 MAX_WORK = 1 << 35  # pixels times splats over them, some seconds; a fitted picture has about 7 over each pixel
 
@@ -40,7 +42,7 @@ def render(
     """
     x, y, roi_w, roi_h = checked_roi(roi, splats.size)
     width, height = checked_size((roi_w, roi_h) if size is None else size)
-    fine_x, fine_y = _multiples((width, height), (roi_w, roi_h))
+    fine_x, fine_y = _multiples((width, height), (roi_w, roi_h), _spacing(splats))
     geometry, colour = split(splats.params)
     sx, sy = width * fine_x / roi_w, height * fine_y / roi_h
     geometry[:, :2] -= x, y
@@ -83,9 +85,15 @@ def _whole(name: str, values: Sequence[int], count: int) -> tuple[int, ...]:
     return found
 
 
-def _multiples(size: tuple[int, int], roi: tuple[int, int]) -> tuple[int, int]:
-    """Samples across and down each pixel: no coarser than the fitted image, as far as MAX_DRAWN goes."""
-    fine = [-(-of // to) for of, to in zip(roi, size)]
+def _spacing(splats: Splats) -> float:
+    """How far apart, px, samples may be: as a quarter of the splats is thin, from 1 to WIDEST."""
+    thin = np.exp(splats.params[:, LOG_S2])
+    return float(np.clip(np.quantile(thin, 0.25), 1, WIDEST)) if len(thin) else WIDEST
+
+
+def _multiples(size: tuple[int, int], roi: tuple[int, int], spacing: float) -> tuple[int, int]:
+    """Samples across and down each pixel: two at least where it shrinks, at most `spacing` px apart, as far as MAX_DRAWN goes."""
+    fine = [max(math.ceil(of / (spacing * to)), 2 if of > to else 1) for of, to in zip(roi, size)]
     while max(fine) > 1 and size[0] * size[1] * fine[0] * fine[1] > MAX_DRAWN:
         wider = 0 if fine[0] >= fine[1] else 1
         fine[wider] = -(-fine[wider] // 2)

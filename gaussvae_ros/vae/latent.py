@@ -59,6 +59,10 @@ class LatentCodec:
 
     def decode(self, payload: bytes, size: tuple[int, int]) -> Splats:
         """The splats of a frame of `size` (w, h) px. Raises RecordError on another model's payload or a malformed one."""
+        return self._model.decode(self.anchors(payload, size))
+
+    def anchors(self, payload: bytes, size: tuple[int, int]) -> Splats:
+        """As `decode`, before the decoder splits them: enough for a small picture."""
         if len(payload) < HEADER:
             raise RecordError("record is damaged: its payload has no header")
         if payload[:HASH_BYTES] != self.hash:
@@ -69,7 +73,7 @@ class LatentCodec:
         if not FEWEST <= count <= MOST:
             raise RecordError(f"record is damaged: it claims {count} anchors")
         read = self._model.prior.read(payload[HEADER:], size, count, payload[HASH_BYTES], channels)
-        return self._model.decode(grid.to_splats(read))
+        return grid.to_splats(read)
 
     def encode_fit(self, image: np.ndarray, state: Descent, effort: str, refine: int = 0) -> bytes:
         """A frame whose fit by anchors is there already, in px of the frame. Refinement that makes it worse is dropped."""
