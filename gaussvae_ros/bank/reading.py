@@ -192,6 +192,11 @@ class Reader:
         with self._use():
             return upkeep.summary(self._db, self.path)
 
+    def size(self) -> int:
+        """Bytes of the pages that hold all this; the file and its log together may be larger for a while."""
+        with self._use():
+            return upkeep.size(self._db)
+
     def verify(self) -> list[tuple[int | None, str]]:
         """Read every frame and check the file's structure: (frame id, what is wrong) for each damage.
 

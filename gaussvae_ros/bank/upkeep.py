@@ -44,6 +44,12 @@ def summary(db: Database, path: Path) -> dict:
     }
 
 
+def size(db: Database) -> int:
+    """See `MemoryBank.size`."""
+    pages, page = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return pages * page
+
+
 def damages(db: Database) -> Iterator[tuple[int | None, str]]:
     """See `MemoryBank.verify`."""
     last = None

@@ -1,0 +1,88 @@
+"""One camera of the memory node: its topics, and what was last heard on them."""
+
+import time
+from collections.abc import Callable
+
+from rclpy.exceptions import InvalidTopicNameException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.validate_topic_name import validate_topic_name
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from gaussvae_ros.bank.frame import checked_text
+from gaussvae_ros.errors import ConfigError
+from gaussvae_ros.gates import Gate, Limits
+from gaussvae_ros.nodes.polled import Polled
+
+DEPTH = 5  # images that wait while another one is looked at, so that a burst is not lost uncounted
+COMPRESSED = "/compressed"
+KINDS = {"raw": Image, "compressed": CompressedImage}
+TYPES = {kind: f"sensor_msgs/msg/{kind.__name__}" for kind in KINDS.values()}
+
+
+class Camera:
+    """Listens to `image` if it is alone, else to `<name>/image`, and to the camera_info beside it."""
+
+    def __init__(self, node: Node, name: str, alone: bool, transport: str, limits: Limits) -> None:
+        self.name, self.lap, self.gate = name, 0, Gate(limits)
+        self.last_ns = 0  # stamp of the last image
+        self.heard = 0.0  # s of the monotonic clock, the last image or the begin of listening
+        self.calibration: CameraInfo | None = None
+        self.unstamped = False  # whether an image without stamp was warned of
+        self.kind = KINDS[transport]
+        self._node, self._subscription, self._info = node, None, None
+        base = node.resolve_topic_name("image" if alone else f"{name}/image").removesuffix(COMPRESSED)
+        self.topic = base + COMPRESSED if transport == "compressed" else base
+        self._info_topic = f"{base.rpartition('/')[0]}/camera_info"
+
+    def listen(self, hear: Callable[["Camera", Image | CompressedImage], None]) -> None:
+        """Subscribe; `hear(camera, message)` gets the images."""
+        self.heard = time.monotonic()
+        quality = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._subscription = self._node.create_subscription(
+            self.kind, self.topic, lambda message: hear(self, message), quality
+        )
+        # It comes with every image and says the same each time.
+        only_last = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._info = Polled(self._node, CameraInfo, self._info_topic, only_last)
+
+    def quiet(self) -> None:
+        """Unsubscribe."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._info.close()
+            self._subscription = self._info = None
+
+    def new_calibration(self) -> CameraInfo | None:
+        """What the camera says of itself, if that has changed."""
+        for info in self._info.take() if self._info is not None else ():
+            info.header.stamp, known = CameraInfo().header.stamp, self.calibration
+            if info != known:
+                self.calibration = info
+                return info
+        return None
+
+    def silence(self) -> float | None:
+        """s since the last image or the begin of listening; None while it does not listen."""
+        return None if self._subscription is None else time.monotonic() - self.heard
+
+    def publishers(self) -> tuple[int, list[str]]:
+        """How many publish images of our type, and which other types are published on the topic."""
+        types = [info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)]
+        ours = TYPES[self.kind]
+        return types.count(ours), sorted({kind for kind in types if kind != ours})
+
+
+def check_names(names: list[str]) -> None:
+    """Raise ConfigError unless there can be cameras of these names."""
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"cameras needs one name or several different ones, not {list(names)}")
+    for name in names:
+        try:
+            checked_text("the name of a camera", name)
+            if len(names) > 1:
+                validate_topic_name(f"{name}/image")
+        except InvalidTopicNameException as error:
+            raise ConfigError(
+                f"camera {name!r} cannot be part of a topic's name: {' '.join(str(error).split())}"
+            ) from error

@@ -1,0 +1,146 @@
+"""What the memory node says of itself on /diagnostics: figures, and warnings that say what to do."""
+
+import shutil
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from gaussvae_ros.nodes.counters import COUNTS
+
+WINDOW = 10  # statuses, one a second, that rates and warnings look back on
+GROWTH = 600  # statuses that the bank's growth is measured over
+SETTLED = 30  # of them at least
+WARN_HOURS, ERROR_HOURS = 24.0, 1.0  # of disk left
+ALIEN_S = 3600.0  # stamps this far from the node's clock are of another one
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+Verdict = tuple[bytes, str]  # a level, and why in a sentence
+
+
+@dataclass
+class CameraState:
+    """What is known of a camera when a status is made."""
+
+    name: str
+    topic: str
+    counts: dict[str, int]  # see counters.py
+    encode_s: float | None
+    latency_s: float | None
+    silence_s: float | None  # since its last image, or since the node was activated; None: not active
+    paused: bool
+    others: list[str]  # types other than ours that are published on the topic
+    publishers: int
+    type_name: str  # ours
+
+
+@dataclass
+class MemoryState:
+    """What is known of the bank when a status is made."""
+
+    path: Path
+    bytes: int
+    refusal: str  # why it took nothing last, empty if it did
+
+
+@dataclass
+class History:
+    """What earlier statuses said."""
+
+    cameras: dict[str, deque] = field(default_factory=dict)  # name: (s, counts)
+    growth: deque = field(default_factory=lambda: deque(maxlen=GROWTH))  # (s, bytes)
+
+
+def camera_status(node: str, state: CameraState, history: History, image_timeout: float) -> DiagnosticStatus:
+    """One camera's; `history` takes note of it."""
+    past = history.cameras.setdefault(state.name, deque(maxlen=WINDOW + 1))
+    past.append((time.monotonic(), state.counts))
+    (begun, before), (now, _) = past[0], past[-1]
+    recent = {what: state.counts[what] - before[what] for what in COUNTS}
+    level, message = _judge_camera(state, recent, image_timeout)
+    seconds = max(now - begun, 1e-9) if len(past) > 1 else float("inf")
+    values = {
+        "topic": state.topic,
+        **{what.replace("_", " "): state.counts[what] for what in COUNTS},
+        "received Hz": f"{recent['received'] / seconds:.1f}",
+        "stored Hz": f"{recent['stored'] / seconds:.1f}",
+        "encode ms": _milliseconds(state.encode_s),
+        "latency ms": "stamps are of another clock" if _is_alien(state.latency_s) else _milliseconds(state.latency_s),
+    }
+    return _status(f"{node}: {state.name}", state.topic, level, message, values)
+
+
+def memory_status(node: str, state: MemoryState, history: History) -> DiagnosticStatus:
+    """The bank's; `history` takes note of it."""
+    history.growth.append((time.monotonic(), state.bytes))
+    (begun, before), (now, _) = history.growth[0], history.growth[-1]
+    settled = len(history.growth) >= SETTLED
+    growth = (state.bytes - before) / (now - begun) * 3600 if settled else None  # bytes an hour
+    free = shutil.disk_usage(state.path.parent).free
+    hours = free / growth if growth else None
+    level, message = _judge_memory(state, free, hours)
+    values = {
+        "path": state.path,
+        "bytes": state.bytes,
+        "bytes per hour": "" if growth is None else round(growth),
+        "free bytes": free,
+        "hours of disk left": "" if hours is None else f"{hours:.1f}",
+    }
+    return _status(f"{node}: memory", str(state.path), level, message, values)
+
+
+def _judge_camera(state: CameraState, recent: dict[str, int], image_timeout: float) -> Verdict:
+    if state.silence_s is None:
+        return OK, "not active"
+    if state.silence_s > image_timeout:
+        return WARN, f"no image on {state.topic} for {state.silence_s:.0f} s: {_why_silent(state)}"
+    if recent["received"] and recent["bad"] == recent["received"]:
+        return ERROR, f"no image on {state.topic} can be decoded: see the log for the reason"
+    if recent["failed"]:
+        return WARN, f"{recent['failed']} frames could not be stored: see the log for the reason"
+    if recent["dropped"]:
+        return WARN, (
+            f"{recent['dropped']} frames dropped, because encoding one takes {_milliseconds(state.encode_s)} ms:"
+            " lower quality, or raise min_interval"
+        )
+    if recent["bad"]:
+        return WARN, f"{recent['bad']} images could not be decoded: see the log for the reason"
+    if recent["poses_missing"]:
+        return WARN, f"{recent['poses_missing']} frames without a pose: is TF published up to the camera's frame_id?"
+    return OK, "paused" if state.paused else "remembering"
+
+
+def _why_silent(state: CameraState) -> str:
+    if state.others:
+        wants = "compressed" if "sensor_msgs/msg/CompressedImage" in state.others else "raw"
+        hint = f"set image_transport to {wants}" if "Image" in state.others[0] else "remap image to a camera's topic"
+        return f"{', '.join(state.others)} is published there and not {state.type_name}: {hint}"
+    if not state.publishers:
+        return "nobody publishes it; start the camera, or remap image"
+    return "its publisher is silent, or its images are lost on the way: see the DDS settings in docs/ros.md"
+
+
+def _judge_memory(state: MemoryState, free: int, hours: float | None) -> Verdict:
+    if state.refusal:
+        return ERROR, f"the memory takes no frames: {state.refusal}"
+    if hours is not None and hours < WARN_HOURS:
+        return (
+            ERROR if hours < ERROR_HOURS else WARN,
+            f"the disk is full in {hours:.1f} hours: make room or lower quality",
+        )
+    return OK, "writing"
+
+
+def _is_alien(latency_s: float | None) -> bool:
+    return latency_s is not None and abs(latency_s) > ALIEN_S
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.0f}"
+
+
+def _status(name: str, hardware: str, level: bytes, message: str, values: dict) -> DiagnosticStatus:
+    pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)

@@ -1,0 +1,139 @@
+"""What both nodes share: transitions that fail with one clear line, and an end on SIGINT and SIGTERM without a traceback."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+
+import rclpy
+from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.nodes import parameters
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node with a table of parameters. A subclass fills in `configure` to `close`.
+
+    A GaussVaeError lets a transition fail and the node stay as it was. `close` puts back what `configure` and
+    `activate` made, also where they came only half way, and may be called in any state.
+    """
+
+    def __init__(self, name: str, table: tuple[parameters.Parameter, ...]):
+        """Raises ConfigError if the node was started with parameters that it cannot take."""
+        super().__init__(name)
+        self._table = table
+        parameters.declare(
+            self, table, lambda: self._state_machine.current_state[0] != State.PRIMARY_STATE_UNCONFIGURED
+        )
+        self.settings = parameters.values(self, table)
+        self.add_post_set_parameters_callback(self._changed)
+        # rclpy lets a request for a transition that is not possible now end the process.
+        self._request_change, self._service_change_state.callback = self._service_change_state.callback, self._change
+
+    def configure(self) -> None:
+        """Get ready."""
+
+    def activate(self) -> None:
+        """Begin."""
+
+    def deactivate(self) -> None:
+        """Stop, with nothing lost."""
+
+    def close(self) -> None:
+        """Let go of everything, at once and with nothing lost."""
+
+    def adjust(self) -> None:
+        """Take over `settings`, which have changed."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        done = self._attempt("configure", self.configure)
+        if done != TransitionCallbackReturn.SUCCESS:
+            self._attempt("close", self.close)
+        return done
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        done = self._attempt("activate", self.activate)
+        if done != TransitionCallbackReturn.SUCCESS:
+            self._attempt("deactivate", self.deactivate)
+        return done
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("deactivate", self.deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("clean up", self.close)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("shut down", self.close)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._attempt("close after the error", self.close)
+
+    def _attempt(self, what: str, step: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            step()
+            return TransitionCallbackReturn.SUCCESS
+        except GaussVaeError as error:
+            self.get_logger().error(f"cannot {what}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception:  # rclpy would only note that there was one
+            logging.getLogger(__name__).exception("cannot %s", what)
+            return TransitionCallbackReturn.ERROR
+
+    def _change(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+        try:
+            return self._request_change(request, response)
+        except rclpy_implementation.RCLError:
+            wanted = request.transition.label or request.transition.id
+            self.get_logger().warning(
+                f"transition {wanted} is not possible while {self._state_machine.current_state[1]}"
+            )
+            response.success = False
+            return response
+
+    def _changed(self, _) -> None:
+        self.settings = parameters.values(self, self._table)
+        self.adjust()
+
+
+class _ToRosout(logging.Handler):
+    """Takes the log lines of this package's other modules to a node's log."""
+
+    def __init__(self, node: ManagedNode):
+        super().__init__()
+        self._logger = node.get_logger()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = {"WARNING": self._logger.warning, "ERROR": self._logger.error}.get(record.levelname, self._logger.info)
+        log(self.format(record))
+
+
+def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
+    """Spin a node until SIGINT or SIGTERM, and close it. Returns the exit code."""
+    # rclpy ends `spin` on both signals; Python's own handler would raise KeyboardInterrupt in the middle of a commit.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    rclpy.init(args=args)
+    try:
+        node = make()
+    except GaussVaeError as error:
+        print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    log = logging.getLogger("gaussvae_ros")
+    log.addHandler(_ToRosout(node))
+    log.propagate = False
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    finally:
+        node.close()
+        rclpy.try_shutdown()
+    return 0

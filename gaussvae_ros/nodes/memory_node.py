@@ -1,0 +1,308 @@
+"""`visual_memory`: stores what the cameras see, as records with stamp and pose in a memory file that it alone writes."""
+
+import logging
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.clock import Clock, ClockType
+from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import Trigger
+
+from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.gates import Gate, Limits
+from gaussvae_ros.likeness import describe
+from gaussvae_ros.msg import MemoryFrame
+from gaussvae_ros.nodes import convert, diagnostics
+from gaussvae_ros.nodes.camera import TYPES, Camera, check_names
+from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.laps import Laps
+from gaussvae_ros.nodes.late_poses import LatePoses
+from gaussvae_ros.nodes.lifecycle import ManagedNode, run
+from gaussvae_ros.nodes.parameters import BANK, MEMORY
+from gaussvae_ros.nodes.recorder import Recorder, Shot
+from gaussvae_ros.nodes.transforms import Transforms
+from gaussvae_ros.nodes.worker import Worker
+from gaussvae_ros.srv import LabelFrame
+
+STATUS_S = 1.0
+RETRY_S = 0.1  # between two looks at TF for late poses
+DRAIN_S = 0.6  # for what still waits when the process ends, which is to take less than a second
+THROTTLE_S = 5.0  # between two log lines on bad images
+
+log = logging.getLogger(__name__)
+
+
+class MemoryNode(ManagedNode):
+    """Images are looked at in the executor's thread; what is worth it is encoded and stored in the worker's."""
+
+    def __init__(self) -> None:
+        super().__init__("visual_memory", MEMORY)
+        self._bank = self._worker = self._transforms = self._retry = None
+        self._cameras: list[Camera] = []
+        self._offered, self._published, self._timed = [], [], []  # services, publishers, timers
+
+    # Transitions
+
+    def configure(self) -> None:
+        begun, settings = time.monotonic(), self.settings
+        check_names(settings.cameras)
+        path = Path(settings.bank).expanduser()
+        if settings.bank == BANK:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._bank = MemoryBank(path)
+        codec = FrameCodec(settings.device, settings.model)
+        self._warm_up(codec)
+        self._paused, self._laps, self._counters = False, Laps(), Counters(settings.cameras)
+        self._recorder = Recorder(
+            self._bank,
+            codec,
+            self._counters,
+            settings.session,
+            self._encoding(),
+            self._announce,
+            lambda: self.get_clock().now().nanoseconds,
+            wants_poses=bool(settings.map_frame),
+        )
+        self._worker = Worker(self._recorder.work, self._recorder.commit, self._dropped)
+        self._late = LatePoses(self._pose, self._settle)
+        alone = len(settings.cameras) == 1
+        limits = self._limits()
+        self._cameras = [Camera(self, name, alone, settings.image_transport, limits) for name in settings.cameras]
+        self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
+        self._statuses = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._published = [self._frames, self._statuses]
+        self._offered = [
+            self.create_service(Trigger, "~/pause", partial(self._pause, True)),
+            self.create_service(Trigger, "~/resume", partial(self._pause, False)),
+            self.create_service(LabelFrame, "~/label_frame", self._label),
+        ]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
+        self._history = diagnostics.History()
+        self._retry = self.create_timer(RETRY_S, self._retry_poses, clock=steady)
+        self._retry.cancel()  # until a pose is late
+        self._timed = [self._retry, self.create_timer(STATUS_S, self._report, clock=steady)]
+        self.adjust()
+        self.get_logger().info(f"memory {path}, ready after {time.monotonic() - begun:.1f} s")
+
+    def activate(self) -> None:
+        if self.settings.map_frame:
+            self._transforms = Transforms(self, self.settings.map_frame)
+        for camera in self._cameras:
+            camera.listen(self._hear)
+            self.get_logger().info(f"camera {camera.name}: listening to {camera.topic} ({TYPES[camera.kind]})")
+
+    def deactivate(self) -> None:
+        self._quiet()
+        self._worker.drain()
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._quiet()
+            if not self._worker.stop(DRAIN_S):
+                log.warning("encoding takes long, and frames that waited for it are lost")
+        if self._bank is not None:
+            try:
+                self._bank.close()
+            except BankError as error:
+                log.error("%s", error)
+        for made, destroy in (
+            (self._timed, self.destroy_timer),
+            (self._offered, self.destroy_service),
+            (self._published, self.destroy_publisher),
+        ):
+            while made:
+                destroy(made.pop())
+        self._bank = self._worker = self._retry = None
+        self._cameras = []
+
+    def adjust(self) -> None:
+        if self._worker is None:
+            return
+        self._worker.size, self._worker.period = self.settings.queue_size, self.settings.commit_period
+        self._recorder.encoding = self._encoding()
+        for camera in self._cameras:
+            camera.gate.limits = self._limits()
+
+    # Images
+
+    def _hear(self, camera: Camera, message: Image | CompressedImage) -> None:
+        camera.heard = time.monotonic()
+        stamp_ns = convert.stamp_ns(message.header.stamp) or self._arrival(camera)
+        lap = self._lap(camera, stamp_ns)
+        self._counters.count(camera.name, lap, "received")
+        if self._paused:
+            self._counters.count(camera.name, lap, "paused")
+            return
+        try:
+            image = convert.image_from(message)
+            descriptor = describe(image)
+        except GaussVaeError as error:
+            self._counters.count(camera.name, lap, "bad")
+            self.get_logger().warning(f"camera {camera.name}: {error}", throttle_duration_sec=THROTTLE_S)
+            return
+        frame_id = message.header.frame_id.strip("/")
+        if not camera.gate.admits(stamp_ns, descriptor, self._newest_pose(frame_id)):
+            self._counters.count(camera.name, lap, "gated")
+            return
+        shot = Shot(camera.name, lap, stamp_ns, image, descriptor.tobytes(), frame_id)
+        if self._transforms is not None:
+            shot.pose = self._pose(shot)
+            shot.settled = shot.pose is not None
+        self._worker.put(camera.name, shot)
+        if not shot.settled:
+            self._late.add(shot, time.monotonic())
+            self._retry.reset()
+
+    def _arrival(self, camera: Camera) -> int:
+        if not camera.unstamped:
+            camera.unstamped = True
+            log.warning("camera %s: its images have no stamp; the time of their arrival is taken", camera.name)
+        return self.get_clock().now().nanoseconds
+
+    def _lap(self, camera: Camera, stamp_ns: int) -> int:
+        """Which lap of the clock an image belongs to; what depends on earlier images begins anew with each."""
+        newest, lap = self._laps.newest, self._laps.of(camera.name, stamp_ns)
+        if lap > newest:
+            back = (camera.last_ns - stamp_ns) / 1e9
+            self.get_logger().info(
+                f"camera {camera.name}: the clock was set back by {back:.3f} s: a new session begins"
+            )
+            if self._transforms is not None:
+                self._transforms.take()
+                self._late.give_up()
+                self._transforms.set_back(camera.last_ns, stamp_ns)
+        if lap != camera.lap:
+            camera.lap, camera.gate = lap, Gate(self._limits())
+        camera.last_ns = stamp_ns
+        return lap
+
+    def _dropped(self, shot: Shot) -> None:
+        shot.image = None
+        self._counters.count(shot.camera, shot.lap, "dropped")
+
+    # Poses
+
+    def _newest_pose(self, frame_id: str) -> np.ndarray | None:  # float64 [7]
+        if self._transforms is None:
+            return None
+        self._transforms.take()
+        return self._transforms.newest(frame_id)
+
+    def _pose(self, shot: Shot) -> Pose | None:
+        return self._transforms.at(shot.frame_id, shot.stamp_ns)
+
+    def _settle(self, shot: Shot, pose: Pose | None) -> None:
+        self._worker.call(partial(self._recorder.settle, shot, pose))
+
+    def _retry_poses(self) -> None:
+        if self._transforms is not None:
+            self._transforms.take()
+            self._late.retry(time.monotonic(), self.settings.pose_timeout)
+        if not self._late:
+            self._retry.cancel()
+
+    # Services and topics
+
+    def _pause(self, paused: bool, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._paused = paused
+        response.success, response.message = True, "images are passed over" if paused else "images are remembered"
+        return response
+
+    def _label(self, request: LabelFrame.Request, response: LabelFrame.Response) -> LabelFrame.Response:
+        try:
+            frame_id = request.id
+            if not frame_id:
+                if (newest := self._bank.newest()) is None:
+                    raise BankError("there is no frame yet")
+                frame_id = newest.id
+            self._bank.set_label(frame_id, request.label or None)
+            self._bank.flush()
+            response.frame = convert.memory_frame(self._bank.get(frame_id))
+            response.success = True
+        except BankError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    def _announce(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            self._frames.publish(convert.memory_frame(frame))
+
+    def _report(self) -> None:
+        """Once a second: /diagnostics, and a look at the cameras' calibrations."""
+        self._take_calibrations()
+        name = self.get_name()
+        statuses = [
+            diagnostics.camera_status(name, self._state_of(camera), self._history, self.settings.image_timeout)
+            for camera in self._cameras
+        ]
+        memory = diagnostics.MemoryState(self._bank.path, self._bank.size(), self._recorder.refusal)
+        statuses.append(diagnostics.memory_status(name, memory, self._history))
+        message = DiagnosticArray(status=statuses)
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._statuses.publish(message)
+
+    def _state_of(self, camera: Camera) -> diagnostics.CameraState:
+        publishers, others = camera.publishers()
+        return diagnostics.CameraState(
+            name=camera.name,
+            topic=camera.topic,
+            type_name=TYPES[camera.kind],
+            counts=self._counters.of_camera(camera.name),
+            encode_s=self._counters.median(camera.name, "encode"),
+            latency_s=self._counters.median(camera.name, "latency"),
+            silence_s=camera.silence(),
+            paused=self._paused,
+            publishers=publishers,
+            others=others,
+        )
+
+    # Inside
+
+    def _quiet(self) -> None:
+        """Stop listening, and let the worker know all that there is to know."""
+        self._take_calibrations()
+        for camera in self._cameras:
+            camera.quiet()
+        if self._transforms is not None:
+            self._transforms.take()
+            self._late.give_up()
+            self._transforms.close()
+            self._transforms = None
+        self._worker.call(self._recorder.tally)
+
+    def _take_calibrations(self) -> None:
+        for camera in self._cameras:
+            if (info := camera.new_calibration()) is not None:
+                self._worker.call(partial(self._recorder.calibrate, camera.name, convert.calibration(info)))
+
+    def _limits(self) -> Limits:
+        settings = self.settings
+        return Limits(
+            min_interval=settings.min_interval,
+            max_interval=settings.max_interval,
+            min_distance=settings.min_distance,
+            min_angle=settings.min_angle,
+            novelty=settings.novelty,
+        )
+
+    def _encoding(self) -> dict:
+        return {"tier": self.settings.tier, "quality": self.settings.quality, "effort": self.settings.effort}
+
+    def _warm_up(self, codec: FrameCodec) -> None:
+        """Load model and kernels, which the first images would wait for."""
+        if self.settings.image_transport == "raw":
+            convert.load_bridge()
+        picture = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+        for image in (picture, np.dstack([picture] * 3)):
+            codec.encode(image, self.settings.tier)
+            describe(image)
+
+
+def main() -> int:
+    """Run the node until it is told to end."""
+    return run(MemoryNode)

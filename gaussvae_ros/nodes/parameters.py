@@ -1,0 +1,142 @@
+"""The parameters of both nodes: a table each, which declares them and fills docs/ros.md's."""
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter as Value
+
+from gaussvae_ros.codec import DEVICES
+from gaussvae_ros.errors import ConfigError
+from gaussvae_ros.fit import EFFORTS
+from gaussvae_ros.gates import Limits
+from gaussvae_ros.record import TIERS
+
+BANK = "~/.ros/gaussvae/memory.db"
+TRANSPORTS = ("raw", "compressed")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row. Its type is that of `default`."""
+
+    name: str
+    default: int | float | str | list[str]
+    description: str  # with the unit
+    range: tuple[float, float] | None = None  # both ends belong to it
+    choices: tuple[str, ...] = ()
+    live: bool = False  # may change at any time; the others only while the node is unconfigured
+
+
+COMMON = (
+    Parameter("bank", BANK, "path of the memory file; ~ is the home of who runs the node"),
+    Parameter("device", "auto", "what fits batches of frames; single frames are for the CPU", choices=DEVICES),
+    Parameter("model", "anchors", "name or path of the model of the latent tier"),
+)
+MEMORY = (
+    *COMMON,
+    Parameter("cameras", ["camera"], "names of the cameras; one listens to image, several to <name>/image each"),
+    Parameter("image_transport", "raw", "what the cameras publish", choices=TRANSPORTS),
+    Parameter("map_frame", "map", "coordinate frame of the poses, looked up in TF; empty: no poses"),
+    Parameter("session", "", "name of the recording; empty: the local time at which it began"),
+    Parameter(
+        "tier", "latent", "what a frame is stored as: small, or splats for more detail", choices=TIERS, live=True
+    ),
+    Parameter(
+        "quality", 50.0, "of the pictures; 25 more doubles the bytes of the latent tier", (0.0, 100.0), live=True
+    ),
+    Parameter(
+        "effort", "fast", "best is for the highest quality and takes seconds a frame", choices=(*EFFORTS,), live=True
+    ),
+    Parameter(
+        "queue_size", 2, "frames of a camera that may wait for the encoder; the oldest is dropped", (1, 100), live=True
+    ),
+    Parameter("commit_period", 0.1, "s from one commit to the next at least", (0.0, 0.8), live=True),
+    Parameter(
+        "pose_timeout", 2.0, "s that a frame waits for its pose in TF, before it stays without", (0.0, 60.0), live=True
+    ),
+    Parameter(
+        "min_interval",
+        Limits.min_interval,
+        "s between two stored frames of a camera, at least",
+        (0.0, 3600.0),
+        live=True,
+    ),
+    Parameter(
+        "max_interval",
+        Limits.max_interval,
+        "s after which a frame is stored although nothing is new",
+        (0.0, 86400.0),
+        live=True,
+    ),
+    Parameter(
+        "min_distance", Limits.min_distance, "m that the camera moved: the frame is stored", (0.0, 1000.0), live=True
+    ),
+    Parameter("min_angle", Limits.min_angle, "rad that the camera turned: the frame is stored", (0.0, 3.2), live=True),
+    Parameter("novelty", Limits.novelty, "how unlike the frame stored last a frame must be", (0.0, 1.0), live=True),
+    Parameter("image_timeout", 5.0, "s without an image, after which diagnostics warn", (0.1, 3600.0), live=True),
+)
+RECALL = (
+    *COMMON,
+    Parameter(
+        "tolerance",
+        0.5,
+        "s between a stamp that is asked for and the frame returned, at most",
+        (0.0, 3600.0),
+        live=True,
+    ),
+)
+
+
+def declare(node: Node, table: tuple[Parameter, ...], is_configured) -> None:
+    """Declare a node's parameters, and refuse wrong values of them from now on.
+
+    `is_configured()` says whether those that are not live must stay as they are.
+
+    Raises:
+        ConfigError: a value that the node was started with is of the wrong type or out of range.
+    """
+    rows = {row.name: row for row in table}
+
+    def check(values: list[Value]) -> SetParametersResult:
+        for value in values:
+            row = rows.get(value.name)
+            if row and (problem := _problem(row, value.value, is_configured())):
+                return SetParametersResult(successful=False, reason=problem)
+        return SetParametersResult(successful=True)
+
+    node.add_on_set_parameters_callback(check)
+    for row in table:
+        try:
+            node.declare_parameter(row.name, row.default, _descriptor(row))
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ConfigError(f"parameter {row.name}: {error}") from error
+
+
+def values(node: Node, table: tuple[Parameter, ...]) -> SimpleNamespace:
+    """What a node's parameters are now, by name."""
+    return SimpleNamespace(**{row.name: node.get_parameter(row.name).value for row in table})
+
+
+def _problem(row: Parameter, value: object, configured: bool) -> str:
+    """Why a parameter cannot take a value, empty if it can. Types and ranges are rclpy's to check."""
+    if configured and not row.live:
+        return f"{row.name} can only be changed while the node is unconfigured: deactivate and clean it up first"
+    if row.choices and value not in row.choices:
+        return f"{row.name} is one of {', '.join(row.choices)}, not {value!r}"
+    return ""
+
+
+def _descriptor(row: Parameter) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=row.description)
+    if row.choices:
+        descriptor.additional_constraints = f"one of {', '.join(row.choices)}"
+    if row.range is not None:
+        low, high = row.range
+        if isinstance(row.default, int):
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    return descriptor

@@ -1,0 +1,50 @@
+"""Subscriptions that wake nobody: their messages lie in the middleware until they are asked for.
+
+The executor takes about a millisecond of Python for each message that it hands over, and TF or the clock of a simulation
+may come a thousand times a second.
+"""
+
+from collections.abc import Iterator
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+
+
+class _Never(CallbackGroup):
+    """Keeps its subscriptions out of every executor's wait set."""
+
+    def can_execute(self, entity: object) -> bool:
+        return False
+
+    def beginning_execution(self, entity: object) -> bool:
+        return False
+
+    def ending_execution(self, entity: object) -> None:
+        pass
+
+
+class Polled:
+    """A topic whose last messages, as many as `qos.depth`, wait for `take`."""
+
+    def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile) -> None:
+        self._node = node
+        self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=_Never())
+
+    def take(self) -> Iterator:
+        """The messages that came since the last call, oldest first."""
+        handle, kind = self._subscription.handle, self._subscription.msg_type
+        for _ in range(self._subscription.qos_profile.depth):  # messages that come faster must not hold us here
+            try:
+                with handle:
+                    taken = handle.take_message(kind, False)
+            except rclpy_implementation.RCLError:  # the context was shut down meanwhile
+                return
+            if taken is None:
+                return
+            yield taken[0]
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)

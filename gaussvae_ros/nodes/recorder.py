@@ -1,0 +1,166 @@
+"""Encodes frames and stores them. All but `Recorder.label` is called by the worker's thread."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.nodes.counters import Counters
+
+TALLY_S = 1.0  # from one tally in the bank to the next at least
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Shot:
+    """A frame on its way into the memory."""
+
+    camera: str
+    lap: int  # of the clock, see laps.py
+    stamp_ns: int
+    image: np.ndarray | None  # uint8 [H, W, 3] RGB or [H, W]; None once it is encoded
+    descriptor: bytes
+    frame_id: str  # the camera's coordinate frame, empty where not known
+    pose: Pose | None = None
+    settled: bool = True  # False: `settle` is still to say whether there is a pose
+    id: int | None = None  # in the bank, once it is there
+
+
+class Recorder:
+    """One recording. `name` is that of its sessions, empty for the time at which each begins.
+
+    `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of the stamps.
+    `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any time. `refusal` is why the bank
+    did not take what was written last, empty if it did.
+    """
+
+    def __init__(
+        self,
+        bank: MemoryBank,
+        codec: FrameCodec,
+        counters: Counters,
+        name: str,
+        encoding: dict,
+        stored: Callable[[list[Frame]], None],
+        now_ns: Callable[[], int],
+        wants_poses: bool,
+    ) -> None:
+        self.encoding, self.refusal = encoding, ""
+        self._bank, self._codec, self._counters, self._name = bank, codec, counters, name
+        self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
+        self._sessions: dict[int, int] = {}  # lap: session of the bank
+        self._waiting: list[Shot] = []  # for the commit
+        self._tallies: dict[int, dict[str, int]] = {}  # lap: what the bank has
+        self._tally_at = time.monotonic() + TALLY_S
+        self._calibrations: dict[str, dict] = {}
+
+    def work(self, shot: Shot) -> None:
+        """Encode a frame and add it to the bank; a frame that cannot be is counted."""
+        begun = time.perf_counter()
+        try:
+            data = self._codec.encode(shot.image, **self.encoding)
+            self._counters.took(shot.camera, "encode", time.perf_counter() - begun)
+            shot.id = self._bank.add(
+                data,
+                stamp_ns=shot.stamp_ns,
+                camera=shot.camera,
+                pose=shot.pose,
+                session=self._session(shot),
+                descriptor=shot.descriptor,
+                frame_id=shot.frame_id,
+            )
+            self._waiting.append(shot)
+            if shot.settled:
+                self._count_pose(shot)
+        except GaussVaeError as error:
+            self._failed(shot, error)
+        finally:
+            shot.image = None
+
+    def settle(self, shot: Shot, pose: Pose | None) -> None:
+        """Give a frame its late pose, or None for good."""
+        shot.settled, shot.pose = True, pose
+        if shot.id is None:  # not encoded yet, or never
+            return
+        if pose is not None:
+            try:
+                self._bank.set_pose(shot.id, pose)
+            except BankError as error:
+                self._refused(error)
+                shot.pose = None
+        self._count_pose(shot)
+
+    def calibrate(self, camera: str, calibration: dict) -> None:
+        """Keep a camera's calibration with the sessions from the newest on."""
+        self._calibrations[camera] = calibration
+        for session in list(self._sessions.values())[-1:]:
+            self._set_calibration(camera, session)
+
+    def commit(self) -> bool:
+        """Commit what was added; False if the bank refuses, which keeps it for the next time."""
+        try:
+            if time.monotonic() >= self._tally_at:
+                self.tally()
+            self._bank.flush()
+        except BankError as error:
+            self._refused(error)
+            return False
+        if self.refusal:
+            log.warning("%s takes frames again", self._bank.path)
+            self.refusal = ""
+        shots, self._waiting = self._waiting, []
+        now = self._now_ns()
+        for shot in shots:
+            self._counters.count(shot.camera, shot.lap, "stored")
+            self._counters.took(shot.camera, "latency", (now - shot.stamp_ns) / 1e9)
+        self._stored([self._bank.get(shot.id) for shot in shots])
+        return True
+
+    def tally(self) -> None:
+        """Write what the sessions counted, where it changed. Raises BankError if the bank refuses."""
+        self._tally_at = time.monotonic() + TALLY_S
+        for lap, session in self._sessions.items():
+            tally = self._counters.tally(lap)
+            if tally != self._tallies.get(lap):
+                self._bank.set_tally(session, tally)
+                self._tallies[lap] = tally
+
+    def _session(self, shot: Shot) -> int:
+        if shot.lap not in self._sessions:
+            for lap in [lap for lap in self._sessions if lap < shot.lap - 1]:  # over for good
+                self._counters.forget(lap)
+                self._tallies.pop(lap, None)
+                del self._sessions[lap]
+            name = self._name or time.strftime("%Y-%m-%d %H:%M:%S")
+            self._sessions[shot.lap] = self._bank.begin_session(name, start_ns=shot.stamp_ns)
+            for camera in self._calibrations:
+                self._set_calibration(camera, self._sessions[shot.lap])
+        return self._sessions[shot.lap]
+
+    def _set_calibration(self, camera: str, session: int) -> None:
+        try:
+            self._bank.set_calibration(camera, self._calibrations[camera], session=session)
+        except BankError as error:
+            self._refused(error)
+
+    def _count_pose(self, shot: Shot) -> None:
+        if self._wants_poses:
+            self._counters.count(shot.camera, shot.lap, "poses_missing" if shot.pose is None else "with_pose")
+
+    def _failed(self, shot: Shot, error: GaussVaeError) -> None:
+        self._counters.count(shot.camera, shot.lap, "failed")
+        if isinstance(error, BankError):
+            self._refused(error)
+        else:
+            log.warning("a frame of %s could not be encoded: %s", shot.camera, error)
+
+    def _refused(self, error: BankError) -> None:
+        if not self.refusal:
+            log.error("%s", error)
+        self.refusal = str(error)

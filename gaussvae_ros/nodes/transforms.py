@@ -1,0 +1,93 @@
+"""The cameras' poses out of TF, never waiting for it."""
+
+import numpy as np
+from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.time import Time
+from tf2_msgs.msg import TFMessage
+from tf2_py import BufferCore, TransformException
+
+from gaussvae_ros.bank import Pose
+from gaussvae_ros.errors import BankError
+from gaussvae_ros.nodes.convert import stamp_ns
+from gaussvae_ros.nodes.polled import Polled
+from gaussvae_ros.poses import BODY_IN_OPTICAL, JUMP_NS, compose
+
+KEPT = Duration(seconds=10.0)  # as in tf2
+WAITING = 1000  # messages between two looks at TF
+SOURCE = "gaussvae_ros"
+
+
+class Transforms:
+    """What TF knows of the cameras' poses in the coordinate frame `reference`.
+
+    Rotations follow REP 103's body axes, x forward and z up, also for cameras whose frame is named "*optical*".
+    """
+
+    def __init__(self, node: Node, reference: str) -> None:
+        self.reference = reference.strip("/")
+        self._buffer = BufferCore(KEPT)
+        self._newest: dict[str, int] = {}  # ns, the stamp of each child frame's last transform
+        self._moving = Polled(node, TFMessage, "/tf", QoSProfile(depth=WAITING))
+        # What never moves is published once, so nothing may be lost.
+        self._fixed = Polled(
+            node, TFMessage, "/tf_static", QoSProfile(depth=WAITING, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        )
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._moving.close()
+        self._fixed.close()
+
+    def take(self) -> None:
+        """Look at what came."""
+        for message in self._fixed.take():
+            for transform in message.transforms:
+                self._put(transform, self._buffer.set_transform_static)
+        for message in self._moving.take():
+            for transform in message.transforms:
+                stamp, child = stamp_ns(transform.header.stamp), transform.child_frame_id
+                if stamp < self._newest.get(child, stamp) - JUMP_NS:
+                    self._clear()
+                self._newest[child] = max(stamp, self._newest.get(child, stamp))
+                self._put(transform, self._buffer.set_transform)
+
+    def at(self, frame_id: str, stamp_ns: int) -> Pose | None:
+        """Where a camera was at a stamp; None where TF does not know, or not yet."""
+        pose = self._look_up(frame_id, Time(nanoseconds=stamp_ns))
+        try:
+            return None if pose is None else Pose(*pose.tolist(), reference=self.reference)
+        except BankError:  # not a pose: numbers that are not finite
+            return None
+
+    def newest(self, frame_id: str) -> np.ndarray | None:  # float64 [7], x y z (m) and unit quaternion
+        """Where a camera was when TF last knew."""
+        return self._look_up(frame_id, Time())
+
+    def set_back(self, from_ns: int, to_ns: int) -> None:
+        """The images' clock was set back: forget TF from before it, unless TF's own was set back already."""
+        if max(self._newest.values(), default=to_ns) > (from_ns + to_ns) // 2:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._buffer.clear()  # what never moves stays
+        self._newest.clear()
+
+    def _put(self, transform: TransformStamped, put) -> None:
+        try:
+            put(transform, SOURCE)
+        except TransformException:  # no frame names, or numbers that are not finite
+            pass
+
+    def _look_up(self, frame_id: str, time: Time) -> np.ndarray | None:
+        if time.nanoseconds < 0 or not (frame_id and self.reference):
+            return None
+        try:
+            found = self._buffer.lookup_transform_core(self.reference, frame_id, time).transform
+        except TransformException:
+            return None
+        at, turned = found.translation, found.rotation
+        pose = np.array([at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w])
+        return compose(pose, BODY_IN_OPTICAL) if "optical" in frame_id else pose
