@@ -15,8 +15,8 @@ venv: $(VENV)/installed  ## set up .venv with the pinned packages and the gaussv
 demo: venv  ## drive a simulated robot, remember what it sees, recall it, and write the report to demo_out/
 	$(VENV)/bin/gaussvae demo
 
-test: $(VENV)/installed-dev  ## run all tests
-	$(RUN) pytest
+test: $(VENV)/installed-dev  ## run all tests, those of the ROS 2 nodes where ROS 2 is found
+	@ROS_PYTHONPATH="$(PYTHONPATH)" test/ros/run.sh $(VENV)/bin/python
 
 bench: venv  ## measure speed and quality on this machine, beside the targets
 	$(VENV)/bin/gaussvae bench
@@ -32,6 +32,7 @@ $(VENV)/made:
 	@$(PYTHON) -m pip --version >/dev/null || \
 		{ echo "make: $(PYTHON) has no pip: install it (python3-pip on Debian and Ubuntu)" >&2; exit 1; }
 	$(PYTHON) -m venv --clear --without-pip $(VENV)
+	@touch $(VENV)/COLCON_IGNORE
 	$(PYTHON) -m pip install --quiet "$$(grep ^pip== requirements.txt)" \
 		--target "$$($(VENV)/bin/python -c 'import site; print(site.getsitepackages()[0])')"
 	@touch $@

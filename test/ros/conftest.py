@@ -8,11 +8,14 @@ import os
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+# Each test takes the next: the highest, which hardly anybody uses, and whose ports Linux gives to nobody else.
+DOMAINS = cycle(range(215, 232))
 START = 1_700_000_000_000_000_000  # ns, stamp of the first frame of `bank`
 
 
@@ -53,7 +56,7 @@ def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):
         monkeypatch.delenv(name, raising=False)
-    with domain_id() as domain:
+    with domain_id(lambda: next(DOMAINS)) as domain:
         monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
         graph = Ros(domain, tmp_path)
         try:
@@ -64,14 +67,16 @@ def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
 
 @pytest.fixture(scope="session")
 def frames() -> list[np.ndarray]:
-    """12 pictures, uint8 [120, 160, 3], 0.25 m and some degrees apart, of the simulated building."""
+    """12 pictures, uint8 [120, 160, 3], along a drive through the simulated building."""
+    import cv2
+
     from gaussvae_ros.sim.building import build
     from gaussvae_ros.sim.camera import Sensor
-    from gaussvae_ros.sim.drive import FOCAL, photograph, where
+    from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
 
-    world, sensor = build(seed=0), Sensor((640, 480), FOCAL, 0)
-    route = where(np.linspace(2, 12, 12), 30.0)
-    return [photograph(world, sensor, x, y, yaw, 0.0)[::4, ::4].copy() for x, y, yaw in route]
+    world, sensor = build(seed=0), Sensor(SIZE, FOCAL, 0)
+    views = (photograph(world, sensor, x, y, yaw, 0.0) for x, y, yaw in where(np.linspace(2, 12, 12), 30.0))
+    return [cv2.resize(view, (160, 120), interpolation=cv2.INTER_AREA) for view in views]
 
 
 @pytest.fixture(scope="session")
