@@ -18,12 +18,12 @@ from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
+from gaussvae_ros.poses import SET_BACK_NS
 from gaussvae_ros.record import TIERS
 
 SHOWN = 8  # worst frames, and evenly spread ones, whose pictures are kept for the report
 CURVE = (25, 50, 75)  # qualities in the report's rate-distortion plot, of both tiers
 BESIDE = "webp"  # whose pictures the report shows beside both tiers
-SET_BACK_NS = 50_000_000  # a stamp this far before the last one is a clock set back or a bag looped: a new session
 COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "recall (ms)")
 
 

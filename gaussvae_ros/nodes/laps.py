@@ -1,6 +1,6 @@
 """Clocks that are set back: a bag played in a loop, a simulation that begins again."""
 
-from gaussvae_ros.replay import SET_BACK_NS
+from gaussvae_ros.poses import SET_BACK_NS
 
 
 class Laps:

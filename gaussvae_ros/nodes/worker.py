@@ -44,10 +44,9 @@ class Worker(Generic[T]):
 
     def put(self, lane: str, job: T) -> None:
         """Queue a job."""
-        late = None
         with self._changed:
             places = [i for i, (other, _) in enumerate(self._jobs) if other == lane]
-            late = [self._jobs[i][1] for i in places[: len(places) + 1 - self.size]]
+            late = [self._jobs[i][1] for i in places[: max(len(places) + 1 - self.size, 0)]]
             for i in reversed(places[: len(late)]):
                 del self._jobs[i]
             self._jobs.append((lane, job))
@@ -65,6 +64,8 @@ class Worker(Generic[T]):
         """Wait until nothing waits any more and all is committed, or the commit failed; False if it takes longer."""
         done = threading.Event()
         with self._changed:
+            if self._ended:
+                return True
             self._drains.append(done)
             self._changed.notify()
         return done.wait(timeout)
