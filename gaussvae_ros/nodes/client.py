@@ -200,7 +200,9 @@ class MemoryClient:
             raise RecallError("the memory client is closed")
         if not client.wait_for_service(self._timeout_s):
             node = client.service_name.rsplit("/", 1)[0]
-            raise RecallError(f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured")
+            raise RecallError(
+                f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured"
+            )
         answer = client.call(request, self._timeout_s)
         if answer is None:
             raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")

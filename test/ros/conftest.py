@@ -7,6 +7,7 @@ the source tree, which has no messages: test/ros/run.sh starts it elsewhere.
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
@@ -48,17 +49,30 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 
 @pytest.fixture
-def ros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+def ros(tmp_path: Path) -> Iterator:
     """A `graph.Ros` in a domain of its own, which parallel runs of these tests do not use either."""
+    with graph_in(tmp_path) as graph:
+        yield graph
+
+
+@pytest.fixture(scope="module")
+def shared_ros(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """The same for all tests of a module."""
+    with graph_in(tmp_path_factory.mktemp("graph")) as graph:
+        yield graph
+
+
+@contextmanager
+def graph_in(folder: Path) -> Iterator:
     from domain_coordinator import domain_id
     from graph import Ros
 
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):
-        monkeypatch.delenv(name, raising=False)
-    with domain_id(lambda: next(DOMAINS)) as domain:
-        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
-        graph = Ros(domain, tmp_path)
+    with pytest.MonkeyPatch.context() as patch, domain_id(lambda: next(DOMAINS)) as domain:
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        for name in ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("ROS_DOMAIN_ID", str(domain))
+        graph = Ros(domain, folder)
         try:
             yield graph
         finally:
