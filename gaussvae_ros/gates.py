@@ -1,53 +1,70 @@
-"""Which frames are worth storing: those after the camera moved, after a while, or that show something new. No ROS."""
+"""Which frames are worth storing: those after the camera moved, that show something new, or after a while. No ROS."""
 
+import math
 from dataclasses import dataclass
-from math import acos
 
 import numpy as np
 
 from gaussvae_ros.likeness import likeness
 
+SLACK = 0.25  # of min_interval: a camera at just that rate jitters, and must not lose every other frame
+
 
 @dataclass(frozen=True)
 class Limits:
-    """When a frame is admitted; each counts from the frame that was admitted last."""
+    """How far a frame must be from the one admitted last. docs/bank.md has the figures behind the defaults.
 
-    min_interval: float = 0.0  # s, never sooner
-    max_interval: float = 60.0  # s, always later
-    min_distance: float = 0.05  # m
-    min_angle: float = 0.05  # rad
-    novelty: float = 0.05  # 0 to 1, 1 minus the likeness
+    A limit of 0 in the last three lets every frame through that `min_interval` does; math.inf switches one of them off.
+    """
+
+    min_interval: float = 0.1  # s, never sooner, but for SLACK
+    max_interval: float = 60.0  # s, always after so long
+    min_distance: float = 0.1  # m
+    min_angle: float = 0.1  # rad
+    novelty: float = 0.025  # 1 - likeness: sensor noise makes 0.01, a shift by 1 px of 640 makes 0.005 to 0.02
 
 
 class Gate:
-    """Admits the frames of one camera that are worth storing. `limits` may be replaced at any time."""
+    """Admits the frames of one camera that are worth storing; `limits` may be replaced at any time.
+
+    Make a new one when the clock was set back. A stamp before the last one counts as just as far after it, so that a
+    gate never stays shut.
+    """
 
     def __init__(self, limits: Limits | None = None):
         self.limits = limits or Limits()
-        self._last: tuple[int, np.ndarray, np.ndarray | None] | None = None
+        self._last: tuple[int, np.ndarray, np.ndarray | None] | None = None  # what was admitted last
 
     def admits(self, stamp_ns: int, descriptor: np.ndarray, pose: np.ndarray | None) -> bool:
-        """Whether to store a frame.
+        """Whether to store a frame: the first one, and those that are one limit away from the last that was admitted.
 
         Args:
-            descriptor: what `likeness.describe` gives, int8 [N].
-            pose: position (m) and unit quaternion x y z w, [7], or None where it is not known.
+            descriptor: what `likeness.describe` made of it, int8 [N].
+            pose: of the camera or the robot, x, y, z (m) and unit quaternion qx, qy, qz, qw; None where not known.
         """
-        admitted = self._last is None or self._is_due(stamp_ns, descriptor, pose)
+        admitted = self._last is None or self._is_due(*self._last, stamp_ns, descriptor, pose)
         if admitted:
-            self._last = stamp_ns, descriptor, pose
+            self._last = (stamp_ns, descriptor, pose)
         return admitted
 
-    def _is_due(self, stamp_ns: int, descriptor: np.ndarray, pose: np.ndarray | None) -> bool:
-        stamp, before, place = self._last
-        elapsed = (stamp_ns - stamp) / 1e9
-        if elapsed < self.limits.min_interval:
+    def _is_due(
+        self,
+        last_ns: int,
+        last_descriptor: np.ndarray,
+        last_pose: np.ndarray | None,
+        stamp_ns: int,
+        descriptor: np.ndarray,
+        pose: np.ndarray | None,
+    ) -> bool:
+        limits = self.limits
+        elapsed = abs(stamp_ns - last_ns) / 1e9
+        if elapsed < (1 - SLACK) * limits.min_interval:
             return False
-        if elapsed >= self.limits.max_interval:
+        if elapsed >= limits.max_interval:
             return True
-        if pose is not None and place is not None:
-            if np.linalg.norm(pose[:3] - place[:3]) >= self.limits.min_distance:
+        if pose is not None and last_pose is not None:
+            if math.dist(pose[:3], last_pose[:3]) >= limits.min_distance:
                 return True
-            if 2 * acos(min(abs(float(pose[3:] @ place[3:])), 1.0)) >= self.limits.min_angle:
+            if 2 * math.acos(min(abs(float(np.dot(pose[3:], last_pose[3:]))), 1.0)) >= limits.min_angle:
                 return True
-        return 1 - float(likeness(descriptor, before[None])[0]) >= self.limits.novelty
+        return 1 - float(likeness(descriptor, last_descriptor[None])[0]) >= limits.novelty

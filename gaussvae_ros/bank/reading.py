@@ -112,7 +112,8 @@ class Reader:
         descriptor = checked_descriptor(descriptor)
         _check_limit(limit)
         with self._use():
-            among = list(queries.matching(self._db, **conditions)) if conditions else None
+            chosen = any(value is not None for value in conditions.values())
+            among = list(queries.matching(self._db, **conditions)) if chosen else None
             ranked = self._descriptors.ranked(self._db, descriptor, among)
             found = []
             for frame_id, score in ranked:
