@@ -13,7 +13,6 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventH
 from launch.event_handlers import OnProcessStart
 from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
-from launch.utilities.type_utils import perform_typed_substitution
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.ros_adapters import get_ros_node
@@ -81,7 +80,7 @@ def lifecycle_node(
         raise RuntimeError(f"params_file {file}: there is no such file")
     given = {key: _as_it_is(item) for key, item in parameters.items() if item}
     if value(context, "use_sim_time"):
-        given["use_sim_time"] = perform_typed_substitution(context, LaunchConfiguration("use_sim_time"), bool)
+        given["use_sim_time"] = value(context, "use_sim_time") == "true"
     node = LifecycleNode(
         package="gaussvae_ros",
         executable=executable,

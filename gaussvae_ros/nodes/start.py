@@ -52,4 +52,4 @@ def _requirements() -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(missing(sys.argv[1]))
+    sys.exit(missing(sys.argv[1]) or 0)

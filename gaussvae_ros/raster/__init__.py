@@ -13,3 +13,7 @@ BACKGROUND = 0.5  # mid-grey
 # then took 300 to 600 beside other programs, and training's 15 ms in the rasteriser 60 beside torch's own threads.
 # Those that sleep at once wake too late on a quiet machine (47 ms a fit). A short spin has the best of both (37 ms).
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+# Where the system has a TBB, numba would take that, and a process that drew in a thread of its own spins at its end
+# instead of ending: as in the nodes, until launch kills them after 10 s.
+os.environ.setdefault("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")

@@ -45,7 +45,7 @@ export VIRTUAL_ENV=$PWD/venv PATH=$PWD/venv/bin:$PATH
 
 echo "Building the ROS 2 package in build/ros, against $AMENT_PREFIX_PATH"
 python -c 'import sys; from colcon_core.command import main; sys.exit(main())' build \
-  --base-paths "$root" --allow-overriding gaussvae_ros
+  --base-paths "$root"
 set +u
 . install/local_setup.bash
 set -u

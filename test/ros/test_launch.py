@@ -1,0 +1,213 @@
+"""The launch files: both nodes active, arguments before params_file, namespaces, remaps, several cameras, no autostart."""
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from ament_index_python import get_package_share_directory
+from graph import ROOT, Ros, image_message, until
+from lifecycle_msgs.srv import GetState
+from rcl_interfaces.srv import ListParameters
+
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.msg import MemoryFrame
+from gaussvae_ros.nodes.bringup import ARGUMENTS
+from gaussvae_ros.nodes.parameters import MEMORY, RECALL
+from gaussvae_ros.srv import DescribeMemory, RecallFrame
+
+BOTH = ("visual_memory", "visual_recall")
+DESIGNED = """image_topic image_transport camera bank device params_file namespace autostart use_sim_time map_frame""".split()
+PARAMETERS_FILE = Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml")
+
+
+def publishing(ros: Ros, topic: str, frames: list[np.ndarray], stamp_ns: int = 5 * 10**9) -> None:
+    for i, image in enumerate(frames[:3]):
+        ros.publish(topic, image_message(image, stamp_ns + i * 10**9))
+        time.sleep(0.2)
+
+
+def hears(ros: Ros, node: str, topic: str) -> bool:
+    names = ros.node.get_subscriber_names_and_types_by_node(node.rpartition("/")[2], node.rpartition("/")[0] or "/")
+    return topic in dict(names)
+
+
+def test_an_image_comes_in_and_goes_out(ros, frames):
+    bank = ros.folder / "memory.db"
+    begun = time.monotonic()
+    launched = ros.launch("memory.launch.py", f"bank:={bank}", "image_topic:=/front/color", "camera:=front")
+    ros.until_active(*BOTH)
+    print(f"active after {time.monotonic() - begun:.1f} s")
+    stored = ros.listen(MemoryFrame, "/visual_memory/frames")
+    publishing(ros, "/front/color", frames)
+    until(lambda: stored, says=ros.logs)
+    reply = ros.call(RecallFrame, "/visual_recall/recall_frame", id=stored[0].id)
+    assert reply.success and (reply.image.width, reply.image.height) == (160, 120) and reply.frame.camera == "front"
+    assert launched.stop() == 0 and "Traceback" not in launched.log and "ERROR" not in launched.log
+    with MemoryBank(bank, readonly=True) as memory:
+        assert memory.get(stored[0].id).stamp_ns == 5 * 10**9
+
+
+def test_recall_alone_on_a_finished_memory(ros, finished_bank):
+    launched = ros.launch("recall.launch.py", f"bank:={finished_bank}")
+    ros.until_active("visual_recall")
+    reply = ros.call(DescribeMemory, "/visual_recall/describe_memory")
+    assert reply.success and reply.frames == 12 and reply.path == str(finished_bank)
+    assert launched.stop() == 0 and "visual_memory" not in launched.log
+
+
+def test_namespace_and_relative_topic(ros, frames):
+    ros.launch("memory.launch.py", f"bank:={ros.folder}/m.db", "namespace:=robot1", "image_topic:=camera/image_raw")
+    ros.until_active("/robot1/visual_memory", "/robot1/visual_recall")
+    stored = ros.listen(MemoryFrame, "/robot1/visual_memory/frames")
+    publishing(ros, "/robot1/camera/image_raw", frames)
+    until(lambda: stored, says=ros.logs)
+    assert ros.call(RecallFrame, "/robot1/visual_recall/recall_frame", id=stored[0].id).success
+
+
+def test_inside_another_launch_file(ros, frames):
+    """Its namespace, remaps and use_sim_time reach the nodes."""
+    outer = ros.folder / "outer.launch.py"
+    outer.write_text(f"""
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch_ros.actions import PushRosNamespace, SetParameter, SetRemap
+
+def generate_launch_description():
+    inner = {str(PARAMETERS_FILE.parents[1] / "launch" / "memory.launch.py")!r}
+    include = IncludeLaunchDescription(inner, launch_arguments=[("bank", {str(ros.folder / "m.db")!r})])
+    remaps = [SetRemap("image", "/wide/image"), SetRemap("~/frames", "/remembered")]
+    return LaunchDescription(
+        [GroupAction([PushRosNamespace("bot"), SetParameter("use_sim_time", True), *remaps, include])]
+    )
+""")
+    ros.launch(str(outer))
+    ros.until_active("/bot/visual_memory", "/bot/visual_recall")
+    assert ros.parameter("/bot/visual_memory", "use_sim_time") is True
+    stored = ros.listen(MemoryFrame, "/remembered")
+    publishing(ros, "/wide/image", frames)
+    until(lambda: stored, says=ros.logs)
+
+
+def test_several_cameras(ros, frames):
+    bank = ros.folder / "m.db"
+    ros.launch("memory.launch.py", f"bank:={bank}", "camera:=front, rear", "image_topic:=/a/image_raw,/b/image_raw")
+    ros.until_active(*BOTH)
+    stored = ros.listen(MemoryFrame, "/visual_memory/frames")
+    publishing(ros, "/a/image_raw", frames)
+    publishing(ros, "/b/image_raw", frames[6:])
+    until(lambda: {frame.camera for frame in stored} == {"front", "rear"}, says=ros.logs)
+
+
+def test_several_cameras_have_topics_of_their_names(ros):
+    ros.launch("memory.launch.py", f"bank:={ros.folder}/m.db", "camera:=front,rear", "namespace:=r")
+    ros.until_active("/r/visual_memory")
+    assert ros.parameter("/r/visual_memory", "cameras") == ["front", "rear"]
+    until(lambda: all(hears(ros, "/r/visual_memory", f"/r/{camera}/image") for camera in ("front", "rear")))
+
+
+@pytest.mark.parametrize("key", ["/**", "visual_memory", "/visual_memory", "/**/visual_memory"])
+def test_arguments_count_more_than_the_file_and_the_file_more_than_nothing(ros, key):
+    """Whichever of the ways a file may name the node in, with the wildcard before and after it."""
+    file, more = ros.folder / "mine.yaml", {"device": "auto", "bank": "never", "cameras": ["never"], "map_frame": "odom"}
+    parameters = {"ros__parameters": {**more, "min_distance": 0.5, "use_sim_time": True}}
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"bank": "never"}}} | {key: parameters}, sort_keys=False))
+    arguments = [f"params_file:={file}", f"bank:={ros.folder}/m.db", "camera:=1", "device:=cpu", "autostart:=false"]
+    ros.launch("memory.launch.py", *arguments)
+    given = {"bank": f"{ros.folder}/m.db", "cameras": ["1"], "device": "cpu", "map_frame": "odom", "min_distance": 0.5}
+    assert {name: ros.parameter("visual_memory", name) for name in given} == given
+    assert ros.parameter("visual_memory", "use_sim_time") is True
+
+
+def test_use_sim_time(ros):
+    ros.launch("memory.launch.py", f"bank:={ros.folder}/m.db", "use_sim_time:=true", "autostart:=false")
+    assert [ros.parameter(node, "use_sim_time") for node in BOTH] == [True, True]
+
+
+def test_without_autostart_the_nodes_wait(ros, finished_bank):
+    bank = shutil.copy(finished_bank, ros.folder / "m.db")
+    launched = ros.launch("memory.launch.py", f"bank:={bank}", "autostart:=false")
+    for node in BOTH:
+        assert ros.state(node) == "unconfigured"
+        for step, state in [
+            ("configure", "inactive"),
+            ("activate", "active"),
+            ("deactivate", "inactive"),
+            ("cleanup", "unconfigured"),
+            ("configure", "inactive"),
+            ("activate", "active"),
+        ]:
+            assert ros.transition(node, step), ros.logs()
+            assert ros.state(node) == state
+    assert ros.call(DescribeMemory, "/visual_recall/describe_memory").frames == 12
+    assert launched.stop() == 0
+
+
+def test_a_node_that_does_not_configure_says_so_and_can_again(ros):
+    """The folder of the memory is a file."""
+    place = ros.folder / "place"
+    place.write_text("")
+    launched = ros.launch("memory.launch.py", f"bank:={place}/m.db")
+    launched.until_says("ros2 lifecycle set /visual_memory configure", timeout=60)
+    assert "cannot configure" in launched.log and "Traceback" not in launched.log
+    assert ros.state("visual_memory") == "unconfigured"
+    place.unlink()
+    place.mkdir()
+    assert "successful" in ros.ros2("lifecycle", "set", "--no-daemon", "--spin-time", "3", "/visual_memory", "configure")
+    assert ros.state("visual_memory") == "inactive"
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["params_file:=nowhere.yaml"], "params_file nowhere.yaml: there is no such file"),
+        (["image_topic:=/a,/b"], "image_topic names 2 topics and camera 0 cameras"),
+        (["image_topic:=/a", "camera:=x,y"], "image_topic names 1 topics and camera 2 cameras"),
+        (["image_transport:=theora"], '"theora" is not valid'),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_wrong_arguments_start_nothing(ros, arguments, complaint):
+    launched = ros.launch("memory.launch.py", *arguments)
+    assert launched.wait() != 0
+    assert complaint in launched.log and "Traceback" not in launched.log and "process started" not in launched.log
+
+
+def test_a_node_that_ends_does_not_hold_launch_up(ros):
+    """A value that the node refuses ends it; launch must not wait for its services."""
+    file = ros.folder / "wrong.yaml"
+    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"device": "abacus"}}}))
+    launched = ros.launch("memory.launch.py", f"params_file:={file}")
+    assert launched.wait(60) is not None
+    assert "device" in launched.log and "Traceback" not in launched.log
+
+
+def test_every_argument_is_described(ros):
+    assert sorted(ARGUMENTS) == sorted(DESIGNED)
+    recall = {"bank", "device", "params_file", "namespace", "autostart", "use_sim_time"}
+    for file, names in [("memory.launch.py", set(DESIGNED)), ("recall.launch.py", recall)]:
+        shown = ros.ros2("launch", "gaussvae_ros", file, "--show-args")
+        said = dict(re.findall(r"'(\w+)':\n\s+(\S.*)\n", shown))
+        assert all(said[name].startswith(ARGUMENTS[name]) for name in said)
+        assert said.keys() == names
+
+
+def test_the_parameters_file_holds_every_default():
+    stated = yaml.safe_load((ROOT / "config" / "memory.yaml").read_text())
+    for name, table in [("visual_memory", MEMORY), ("visual_recall", RECALL)]:
+        values = stated[f"/**/{name}"]["ros__parameters"]
+        assert values == {row.name: row.default for row in table}
+        assert {key: type(value) for key, value in values.items()} == {row.name: type(row.default) for row in table}
+    assert (ROOT / "config" / "memory.yaml").read_text() == PARAMETERS_FILE.read_text()
+
+
+def test_the_nodes_have_the_parameters_of_their_tables(ros):
+    ros.launch("memory.launch.py", "autostart:=false")
+    for node, table in zip(BOTH, (MEMORY, RECALL)):
+        ros.call(GetState, f"{node}/get_state")
+        names = set(ros.call(ListParameters, f"{node}/list_parameters").result.names)
+        assert {row.name for row in table} <= names
+        assert {row.name: ros.parameter(node, row.name) for row in table} == {row.name: row.default for row in table}
