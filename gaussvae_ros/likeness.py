@@ -10,7 +10,6 @@ import numpy as np
 from gaussvae_ros.errors import ImageError
 
 LENGTH = 64  # bytes of a descriptor: 4 directions x 4 rows x 4 columns
-SMALLEST = 16  # px, a picture's least width and height
 PARTS = 4
 WIDTH, HEIGHT = 64, 48  # px, to which a picture is shrunk
 FLOOR = 1.0  # grey levels a pixel of the small picture: fainter edges are taken for noise
@@ -21,7 +20,7 @@ def describe(image: np.ndarray) -> np.ndarray:
     """The descriptor of a picture, which sensor noise, exposure and compression change little.
 
     Args:
-        image: uint8 [H, W, 3] RGB or [H, W], at least 16x16 px.
+        image: uint8 [H, W, 3] RGB or [H, W], of any size.
 
     Returns:
         int8 [64].
@@ -31,10 +30,10 @@ def describe(image: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3)):
-        raise ImageError("a picture to describe is a uint8 array [H, W, 3] or [H, W]")
-    if image.shape[2:] not in ((), (3,)) or min(image.shape[:2]) < SMALLEST:
-        raise ImageError(f"a picture to describe is [H, W, 3] or [H, W] from 16x16 px on, not {list(image.shape)}")
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size):
+        raise ImageError("a picture to describe is a uint8 array that is not empty")
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        raise ImageError(f"a picture to describe is [H, W, 3] or [H, W], not {list(image.shape)}")
     height, width = image.shape[:2]
     while width >= 8 * WIDTH and height >= 8 * HEIGHT:  # halving is several times faster than any other ratio
         width, height = width // 2, height // 2

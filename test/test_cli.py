@@ -47,7 +47,9 @@ def memory(tmp_path):
         for i in range(4):
             data = JpegCodec().encode(np.full((48, 64, 3), 40 * i, np.uint8))
             pose = Pose(float(i), 0, 0) if i else None
-            bank.add(data, stamp_ns=START + i * STEP, camera="front", pose=pose, label="dock" if i == 2 else None)
+            label, like = "dock" if i == 2 else None, bytes([127, 20 * i, 0, 0])
+            bank.add(data, stamp_ns=START + i * STEP, camera="front", pose=pose, label=label, descriptor=like)
+        bank.set_tally(1, {"received": 31, "gated": 20, "dropped": 7, "poses_missing": 1})
     return str(path)
 
 
@@ -131,6 +133,27 @@ def test_bank_info_and_list(memory, capsys):
     assert code == 0 and len(out.splitlines()) == 2 and str(START + 2 * STEP) in out
 
 
+def test_bank_info_shows_what_each_session_counted(memory, capsys):
+    session = json.loads(run(capsys, "bank", "info", memory, "--json")[1])["sessions"][0]
+    assert [session[name] for name in ("frames", "received", "gated", "dropped", "poses_missing")] == [4, 31, 20, 7, 1]
+    heads, cells = run(capsys, "bank", "info", memory)[1].splitlines()[-2:]
+    assert heads.split("  ")[0] == "session" and "poses missing" in heads
+    assert cells.split() == ["1", "unnamed", "4", "31", "20", "7", "1", str(START), str(START + 3 * STEP)]
+
+
+def test_bank_list_by_likeness(tmp_path, memory, capsys):
+    listed = json.loads(run(capsys, "bank", "list", memory, "--like", 3, "--json")[1])
+    assert [f["id"] for f in listed] == [3, 4, 2, 1]  # nearest in angle
+    assert listed[0]["likeness"] == 1 and all(a["likeness"] > b["likeness"] for a, b in zip(listed, listed[1:]))
+    code, out, _ = run(capsys, "bank", "list", memory, "--like", 3, "--limit", 2, "--before", START + 2 * STEP)
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["id", "3", "2"]
+    assert out.splitlines()[0].endswith("likeness") and out.splitlines()[1].endswith("1.00")
+    with MemoryBank(memory) as bank:
+        bank.add(bank.get(1).data, stamp_ns=0)
+    code, _, err = run(capsys, "bank", "list", memory, "--like", 5)
+    assert code == 2 and "frame 5 was stored without a descriptor" in err
+
+
 def test_bank_recall(tmp_path, memory, capsys):
     out_file = tmp_path / "frame.png"
     code, out, _ = run(capsys, "bank", "recall", memory, "--stamp", START + 3 * STEP + 5, "-o", out_file, "--json")
@@ -201,6 +224,7 @@ def place(tmp_path, image, memory):
         ("bank info none.db", "does not exist"),
         ("bank info in.png", "in.png"),
         ("bank list memory.db --near 1 2 3", "radius"),
+        ("bank list memory.db --like 99", "no frame 99"),
         ("bank recall memory.db -o x.png", "--id --stamp"),
         ("bank recall memory.db --id 99 -o x.png", "no frame 99"),
         ("bank recall memory.db --stamp 0 --camera rear -o x.png", "no frame in memory.db of camera rear"),

@@ -51,7 +51,7 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
 # Descriptors
 
 
-@pytest.mark.parametrize("size", [(640, 480), (16, 16), (17, 300), (1921, 1081), (672, 376), (64, 48)])
+@pytest.mark.parametrize("size", [(640, 480), (16, 16), (8, 5), (17, 300), (1921, 1081), (672, 376), (64, 48)])
 def test_any_size_and_both_kinds_give_64_bytes(size):
     image = scene(size=size)
     for picture in (image, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), image[::-1, :, ::-1]):
@@ -91,7 +91,6 @@ def test_every_picture_is_most_like_itself(image):
     [
         np.zeros((480, 640, 4), np.uint8),
         np.zeros((480, 640, 1), np.uint8),
-        np.zeros((15, 640), np.uint8),
         np.zeros((480, 0, 3), np.uint8),
         np.zeros((480, 640, 3), np.float32),
         np.zeros(480, np.uint8),

@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
 
     verb = _verb(all_verbs, "bench", verbs.bench, "speed and quality on this machine, beside the targets")
     verb.add_argument(
-        "parts", metavar="PART", nargs="*", help="fit, record, latent, decode, bank, start or replay; default: all"
+        "parts", metavar="PART", nargs="*", help="fit, record, latent, decode, bank, start, replay or ros; default: all"
     )
     verb.add_argument("--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these")
     _json(verb)
@@ -136,8 +136,9 @@ def parser() -> argparse.ArgumentParser:
     )
     verb = _bank_verb(bank_verbs, "info", bank.info, "what the file holds")
     _json(verb)
-    verb = _bank_verb(bank_verbs, "list", bank.list_, "frames, by stamp")
+    verb = _bank_verb(bank_verbs, "list", bank.list_, "frames, by stamp or by likeness")
     _conditions(verb)
+    verb.add_argument("--like", type=int, metavar="N", help="most like the frame with this id first")
     _json(verb)
     verb = _bank_verb(bank_verbs, "recall", bank.recall, "one frame as an image file")
     which = verb.add_mutually_exclusive_group(required=True)

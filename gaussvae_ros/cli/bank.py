@@ -7,28 +7,41 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
+from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 
 CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "limit")
+ENDS = ("first_ns", "last_ns")
 
 
 def info(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
         info = bank.info()
-    show(args, info, "\n".join(f"{key}: {value}" for key, value in info.items()))
+    if args.json:
+        return show(args, info, "")
+    print("\n".join(f"{key}: {value}" for key, value in info.items() if key != "sessions"))
+    rows = [
+        [str(s["id"]), s["name"], s["frames"], *(s[count] for count in TALLY), *(s[end] and str(s[end]) for end in ENDS)]
+        for s in info["sessions"]
+    ]
+    table(("session", "name", "frames", *(count.replace("_", " ") for count in TALLY), "first (ns)", "last (ns)"), rows)
 
 
 def list_(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
-        frames = [_facts(f) for f in _found(bank, args)]
+        if args.like is None:
+            frames = [_facts(f) for f in _found(bank, args)]
+        else:
+            frames = [{**_facts(f), "likeness": score} for f, score in _like(bank, args)]
     if args.json:
         return show(args, frames, "")
-    rows = []
+    columns, rows = ["id", "stamp (ns)", "camera", "session", "size", "bytes", "label", "x (m)", "y (m)", "z (m)"], []
     for f in frames:
         size, place = "x".join(map(str, f["size"])), (f["pose"] or [None] * 3)[:3]
-        rows.append([str(f["id"]), str(f["stamp_ns"]), f["camera"], f["session"], size, f["bytes"], f["label"], *place])
-    table(("id", "stamp (ns)", "camera", "session", "size", "bytes", "label", "x (m)", "y (m)", "z (m)"), rows)
+        row = [str(f["id"]), str(f["stamp_ns"]), f["camera"], f["session"], size, f["bytes"], f["label"], *place]
+        rows.append([*row, f["likeness"]] if "likeness" in f else row)
+    table(columns if args.like is None else [*columns, "likeness"], rows)
 
 
 def recall(args: argparse.Namespace) -> None:
@@ -78,8 +91,19 @@ def _bank(args: argparse.Namespace) -> MemoryBank:
 
 
 def _found(bank: MemoryBank, args: argparse.Namespace) -> Iterable[Frame]:
-    given = {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
+    given = _given(args)
     return bank.find(**given) if given else bank
+
+
+def _like(bank: MemoryBank, args: argparse.Namespace) -> list[tuple[Frame, float]]:
+    descriptor = bank.descriptor(args.like)
+    if descriptor is None:
+        raise GaussVaeError(f"frame {args.like} was stored without a descriptor")
+    return bank.find_like(descriptor, **_given(args))
+
+
+def _given(args: argparse.Namespace) -> dict:
+    return {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
 
 
 def _facts(frame: Frame) -> dict:
@@ -93,4 +117,5 @@ def _facts(frame: Frame) -> dict:
         "label": frame.label,
         "pose": [*frame.pose.position, *frame.pose.orientation] if frame.pose else None,
         "reference": frame.pose.reference if frame.pose else None,
+        "frame_id": frame.frame_id or None,
     }
