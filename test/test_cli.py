@@ -259,7 +259,7 @@ def test_no_permission_is_one_line(image, tmp_path, capsys):
 
 
 def test_demo(tmp_path, capsys, monkeypatch):
-    for module in ("replay", "evaluation.evaluate", "evaluation.rate_distortion"):
+    for module in ("evaluation.recalls", "evaluation.evaluate", "evaluation.rate_distortion"):
         monkeypatch.setattr(f"gaussvae_ros.{module}.CODECS", ("jpeg",))  # AVIF takes a minute
     for _ in range(2):  # a second demo replaces the first
         code, out, err = run(capsys, "demo", "--out", tmp_path / "out", "--seconds", 2)

@@ -13,7 +13,8 @@ from standin import JpegCodec
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import BagError, BankError
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.replay import SHOWN, as_rows, replay
+from gaussvae_ros.evaluation.recalls import SHOWN, as_rows
+from gaussvae_ros.replay import replay
 
 BAGS = Path(__file__).parents[2] / "shared" / "data" / "bags"
 STEP = 100_000_000  # ns

@@ -111,7 +111,7 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:
-    from gaussvae_ros.replay import COLUMNS, as_rows
+    from gaussvae_ros.evaluation.recalls import COLUMNS, as_rows
 
     if args.json:
         return show(args, result, "")

@@ -1,0 +1,223 @@
+"""What came back of a bag's frames: figures of every frame, pictures of a few, and the report of both."""
+
+import heapq
+from array import array
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from gaussvae_ros.bags import Shot
+from gaussvae_ros.errors import ImageError
+from gaussvae_ros.evaluation import plots
+from gaussvae_ros.evaluation.evaluate import measure_table
+from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
+from gaussvae_ros.evaluation.peers import CODECS, at_bytes
+from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
+from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
+from gaussvae_ros.poses import SET_BACK_NS
+from gaussvae_ros.record import TIERS
+
+SHOWN = 8  # worst frames, and evenly spread ones, whose pictures are kept for the report
+CURVE = (25, 50, 75)  # qualities in the report's rate-distortion plot, of both tiers
+BESIDE = "webp"  # whose pictures the report shows beside both tiers
+COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "recall (ms)")
+
+
+def as_rows(result: dict) -> list[list]:
+    """The one table of a replay, columns as COLUMNS: all frames, then ours and the peers on the frames compared."""
+    names = {"ours": "gaussvae, same frames"} | {codec: f"{plots.NAMES[codec]}, at equal bytes" for codec in CODECS}
+    rows = [
+        [
+            "gaussvae, all frames",
+            *(result[key] for key in ("frames", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")),
+        ]
+    ]
+    for codec, found in result["compared"].items():
+        rows.append([names[codec], *(found[key] for key in ("frames", "bytes", "psnr", "ssim")), None, None])
+    return rows
+
+
+class Recalls:
+    """One replay's numbers, one of each a frame, and its few pictures. Memory does not grow with the images."""
+
+    def __init__(
+        self,
+        codec: Codec,  # for the frames that peers get too
+        setting: Setting,  # that the frames were encoded with
+        expected: int,  # frames
+        compare: int,  # how many of them, evenly spread, the peers get too
+        curves: bool,  # whether half of those are coded with both tiers at several qualities
+    ) -> None:
+        self.codec, self.setting = codec, setting
+        self.curve_settings = [Setting(t, setting.effort, q) for t in TIERS for q in sorted({*CURVE, setting.quality})]
+        self.shown, self.compared = _spread(expected, SHOWN), _spread(expected, compare)
+        self.curved = self.compared[::2] if curves else []
+        self.stamps = array("q")
+        self.ids = array("q")
+        self.numbers = {name: array("d") for name in ("time_s", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")}
+        self.problems: list[str] = []
+        self.skipped = self.with_pose = self.sessions = 0
+        self.points: list[Point] = []
+        self.curve_points: list[Point] = []
+        self.worst: list[tuple[float, int, Views]] = []
+        self.spread: list[Views] = []
+        self.beside: list[Views] = []
+
+    def begins_session(self, stamp_ns: int) -> bool:
+        """Whether a frame is the first, or the clock was set back before it."""
+        return not self.stamps or stamp_ns < self.stamps[-1] - SET_BACK_NS
+
+    def take(
+        self,
+        number: int,  # of the frame, from 0 on
+        shot: Shot,
+        recalled: np.ndarray,  # uint8, of the shape of the shot's image
+        *,
+        frame_id: int,
+        size: int,  # bytes of the record
+        has_pose: bool,
+        recall_ms: float,
+        encode_ms: float = np.nan,  # where it was measured
+    ) -> None:
+        """Measure one frame."""
+        begins = self.begins_session(shot.stamp_ns)
+        since = 0 if begins else max(shot.stamp_ns - self.stamps[-1], 0) / 1e9
+        scores = {
+            "time_s": since + (self.numbers["time_s"][-1] if self.stamps else 0),
+            "bytes": size,
+            "psnr": min(psnr(shot.image, recalled), EQUAL),
+            "ssim": ssim(shot.image, recalled) if min(shot.image.shape[:2]) >= WINDOW else np.nan,
+            "encode_ms": encode_ms,
+            "recall_ms": recall_ms,
+        }
+        self.sessions += begins
+        self.with_pose += has_pose
+        self.stamps.append(shot.stamp_ns)
+        self.ids.append(frame_id)
+        for name, value in scores.items():
+            self.numbers[name].append(value)
+        self._keep(number, shot.image, recalled, scores)
+        if number in self.compared:
+            self._compare(number, shot.image)
+
+    def skip(self, problem: str) -> None:
+        """Count a frame that cannot be measured; the first few reasons are kept."""
+        self.skipped += 1
+        if len(self.problems) < SHOWN:
+            self.problems.append(problem)
+
+    def figures(self) -> dict:
+        """What `gaussvae_ros.replay.replay` returns about the frames, of which there is at least one."""
+
+        def mean(name: str) -> float | None:
+            return _number(np.mean(self.numbers[name]))
+
+        def median(name: str) -> float | None:
+            return _number(np.median(self.numbers[name]))
+
+        return {
+            "frames": len(self.stamps),
+            "skipped": self.skipped,
+            "problems": self.problems,
+            "with_pose": self.with_pose,
+            "sessions": self.sessions,
+            "first_id": self.ids[0],
+            "last_id": self.ids[-1],
+            "span_s": self.numbers["time_s"][-1],
+            "bytes": mean("bytes"),
+            "total_bytes": int(sum(self.numbers["bytes"])),
+            "psnr": mean("psnr"),
+            "worst_psnr": min(self.numbers["psnr"]),
+            "ssim": mean("ssim"),
+            "encode_ms": median("encode_ms"),
+            "recall_ms": median("recall_ms"),
+            "compared": self._compared(),
+        }
+
+    def write_report(self, out_dir: str | Path, result: dict, facts: dict | None = None) -> Path:
+        """The report of the whole replay; `result` is what `replay` returns, `facts` is more to say, by what it is."""
+        rows = [[key, result[key]] for key in ("topic", "poses", "frames", "skipped", "with_pose", "sessions")]
+        rows += [["duration (s)", result["span_s"]], ["all records (bytes)", result["total_bytes"]]]
+        rows += [[key, value] for key, value in (facts or {}).items()]
+        series = list(dict.fromkeys(s.series for s in self.curve_settings))
+        averages = {(s, c): means(self.curve_points, c, s) for s in series for c in (s, *CODECS)}
+        curves = {s: as_curve(averages[s, s]) for s in series}
+        curves |= {c: as_curve([m for s in series for m in averages[s, c]]) for c in CODECS}
+        frames = len({p.image for p in self.curve_points})
+        lines = (("psnr", "PSNR (dB)"), ("bytes", "bytes"), ("encode_ms", "encode (ms)"), ("recall_ms", "recall (ms)"))
+        return write_report(
+            out_dir,
+            f"Replay of {Path(result['bag']).name}",
+            [Table("Frames", COLUMNS, as_rows(result)), Table("Replay", ("", ""), rows)]
+            + [measure_table(averages, series, frames, measure) for measure in ("psnr", "ssim")][: 2 * frames]
+            + ([Table("Problems", ("",), [[p] for p in self.problems])] if self.problems else []),
+            [Figure(f"PSNR at equal bytes, mean of {frames} frames", plots.rate_distortion(curves, "PSNR (dB)"))][
+                :frames
+            ]
+            + [
+                Figure(f"{label} of every frame", self._over_time(name, label))
+                for name, label in lines
+                if np.isfinite(self.numbers[name]).any()
+            ],
+            [
+                *[Gallery(f"Both tiers, and {plots.NAMES[BESIDE]} in the bytes of {TIERS[-1]}", self.beside)][:frames],
+                Gallery("Worst frames first", [views for *_, views in self.worst]),
+                Gallery("Evenly spread frames", self.spread),
+            ],
+        )
+
+    def _keep(self, number: int, image: np.ndarray, recalled: np.ndarray, scores: dict) -> None:
+        """Hold on to the pictures of a frame, if it is one of the few."""
+        among_worst = len(self.worst) < SHOWN or scores["psnr"] < self.worst[-1][0]
+        if not (among_worst or number in self.shown):
+            return
+        caption = f"frame {number}, {scores['time_s']:.1f} s: {scores['bytes']:,} bytes, {scores['psnr']:.2f} dB"
+        views = Views(caption, {"original": thumbnail(image), "recall": thumbnail(recalled)})
+        self.worst = heapq.nsmallest(SHOWN, [*self.worst, (scores["psnr"], number, views)])
+        if number in self.shown:
+            self.spread.append(views)
+
+    def _compare(self, number: int, image: np.ndarray) -> None:
+        """Give an image to the peers at the bytes that ours takes."""
+        settings = self.curve_settings if number in self.curved else [self.setting]
+        with suppress(ImageError):  # too small for MS-SSIM: nothing to compare
+            points, recalls = measure(self.codec, f"frame {number}", image, settings)
+            self.points += [p for p in points if p.setting == self.setting]
+            if number in self.curved:
+                self.curve_points += points
+                self.beside.append(self._beside(number, image, points, recalls))
+
+    def _beside(self, number: int, image: np.ndarray, points: list[Point], recalls: list[np.ndarray]) -> Views:
+        """An original, what both tiers make of it at the replay's quality, and a peer in the bytes of the smaller."""
+        pictures, budget = {"original": thumbnail(image)}, 0
+        for point, recall in zip(points, recalls):  # our own points come first
+            if point.setting.quality == self.setting.quality:
+                name = f"{point.setting.tier}: {point.bytes:,} bytes, {point.psnr:.2f} dB"
+                pictures[name], budget = thumbnail(recall), point.bytes  # the smaller tier is the last
+        if (peer := at_bytes(image, BESIDE, budget)) is None:
+            return Views(f"frame {number}: {plots.NAMES[BESIDE]} has no file of {budget:,} bytes", pictures)
+        name = f"{plots.NAMES[BESIDE]}: {peer.bytes:,} bytes, {psnr(image, peer.image):.2f} dB"
+        return Views(f"frame {number}", {**pictures, name: thumbnail(peer.image)})
+
+    def _compared(self) -> dict:
+        found = {}
+        for name in (self.setting.series, *CODECS):
+            mean = next((m for m in means(self.points, name, self.setting.series) if m.setting == self.setting), None)
+            if mean is not None:
+                key = "ours" if name == self.setting.series else name
+                found[key] = {"frames": mean.fitted, "bytes": mean.bytes, "psnr": mean.psnr, "ssim": mean.ssim}
+        return found
+
+    def _over_time(self, name: str, label: str) -> bytes:
+        return plots.over_time(self.numbers["time_s"], {"gaussvae": self.numbers[name]}, label)
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """At most `count` of the numbers 0 to `total` - 1, evenly spread from the first to the last."""
+    return sorted(set(np.linspace(0, max(total - 1, 0), count).round().astype(int).tolist()))
+
+
+def _number(value: float) -> float | None:
+    """`value` for JSON, which has no NaN."""
+    return float(value) if np.isfinite(value) else None
