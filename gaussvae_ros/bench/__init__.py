@@ -4,12 +4,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaussvae_ros.bench import bank, decode, fit, latent, record, replay, start
+from gaussvae_ros.bench import bank, decode, fit, latent, record, replay, ros, start
 from gaussvae_ros.bench.frames import drive_frames, read_frames
+from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
 
 ON_FRAMES = {"fit": fit.run, "record": record.run, "latent": latent.run, "decode": decode.run}
-ON_FILES = {"bank": bank.run, "start": start.run, "replay": replay.run}
+ON_FILES = {"bank": bank.run, "start": start.run, "replay": replay.run, "ros": ros.run}
 PARTS = (*ON_FRAMES, *ON_FILES)
 
 
@@ -17,7 +18,7 @@ def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[di
     """Measure some parts, or all.
 
     Args:
-        parts: of PARTS; none means all of them.
+        parts: of PARTS; none means all of them, ros where it can run.
         images: files and folders that fit, record, latent and decode are measured on, instead of a simulated drive's frames.
 
     Returns:
@@ -37,6 +38,8 @@ def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[di
         if part in ON_FRAMES:
             frames = frames or drive_frames()
             rows += ON_FRAMES[part](frames)
+        elif part == "ros" and not parts and (problem := ros.why_not()):
+            rows.append(row(f"ros (skipped: {problem})", None, ""))
         else:
             with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
                 rows += ON_FILES[part](Path(folder))

@@ -7,8 +7,11 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bench.rows import median_ms, row
+from gaussvae_ros.likeness import LENGTH, likeness
 from gaussvae_ros.record import OVERHEAD, Record, pack
 
 FRAMES = 100_000
@@ -16,6 +19,7 @@ RECORD = 2048  # bytes
 PERIOD = 100_000_000  # ns between frames, 10 Hz
 CAMERAS = ("front", "rear")
 QUESTIONS = 200
+SEARCHES = 20
 
 
 def run(tmp_dir: str | Path) -> list[dict]:
@@ -49,23 +53,33 @@ def _place(number: int) -> tuple[float, float, float]:
     return (40 + wobble) * math.cos(angle), (40 + wobble) * math.sin(angle), 0.0
 
 
+def _descriptor(number: int) -> bytes:
+    return random.Random(number).randbytes(LENGTH)
+
+
 def _write_bank(path: Path, records: list[bytes]) -> float:
     started = time.perf_counter()
     with MemoryBank(path) as bank:
         for i in range(FRAMES):
             bank.add(
-                records[i % len(records)], stamp_ns=i * PERIOD, camera=CAMERAS[i % 2], pose=Pose(*_place(i))
+                records[i % len(records)],
+                stamp_ns=i * PERIOD,
+                camera=CAMERAS[i % 2],
+                pose=Pose(*_place(i)),
+                descriptor=_descriptor(i),
+                frame_id=f"{CAMERAS[i % 2]}_optical",
             )
     return FRAMES / (time.perf_counter() - started)
 
 
 def _write_plain(path: Path, records: list[bytes]) -> float:
-    """The same stamps, cameras, places and records in one table with two indexes, 1,000 rows a synced commit."""
+    """The same stamps, cameras, places, records and descriptors in one table with two indexes, 1,000 rows a synced
+    commit."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("""
             PRAGMA journal_mode=WAL;
             PRAGMA synchronous=FULL;
-            CREATE TABLE frames (id INTEGER PRIMARY KEY, stamp_ns, camera, x, y, z, record);
+            CREATE TABLE frames (id INTEGER PRIMARY KEY, stamp_ns, camera, x, y, z, record, descriptor);
             CREATE INDEX by_stamp ON frames(stamp_ns);
             CREATE INDEX by_place ON frames(x);
         """)
@@ -73,9 +87,9 @@ def _write_plain(path: Path, records: list[bytes]) -> float:
         for first in range(0, FRAMES, 1000):
             db.execute("BEGIN")
             db.executemany(
-                "INSERT INTO frames VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO frames VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (i * PERIOD, CAMERAS[i % 2], *_place(i), records[i % len(records)])
+                    (i * PERIOD, CAMERAS[i % 2], *_place(i), records[i % len(records)], _descriptor(i))
                     for i in range(first, first + 1000)
                 ),
             )
@@ -115,6 +129,30 @@ def _questions(bank: MemoryBank, plain: sqlite3.Connection) -> list[dict]:
         ),
     ):
         rows.append(row(name, median_ms(ask, numbers), "ms", "at most 2", median_ms(ask_plain, numbers)))
+    return [*rows, *_searches(bank, plain, numbers)]
+
+
+def _searches(bank: MemoryBank, plain: sqlite3.Connection, numbers: list[int]) -> list[dict]:
+    def plain_like(i: int):
+        stored = plain.execute("SELECT id, descriptor FROM frames").fetchall()
+        many = np.frombuffer(b"".join(descriptor for _, descriptor in stored), np.int8).reshape(-1, LENGTH)
+        best = np.argsort(-likeness(np.frombuffer(_descriptor(i), np.int8), many))[:10]
+        for at in best:
+            plain.execute("SELECT * FROM frames WHERE id = ?", [stored[at][0]]).fetchone()
+
+    rows = []
+    for name, target, questions, ask in (
+        ("bank: the first search for likeness", None, numbers[:1], lambda i: bank.find_like(_descriptor(i))),
+        ("bank: the 10 frames most like a picture", "at most 50", numbers, lambda i: bank.find_like(_descriptor(i))),
+        (
+            "bank: the same within 2 m",
+            "at most 50",
+            numbers,
+            lambda i: bank.find_like(_descriptor(i), near=_place(i), radius=2.0),
+        ),
+    ):
+        found = median_ms(ask, questions[:SEARCHES])
+        rows.append(row(f"{name}, of 100,000", found, "ms", target, median_ms(plain_like, numbers[:1])))
     return rows
 
 

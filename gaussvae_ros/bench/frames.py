@@ -1,4 +1,4 @@
-"""The pictures that fit, record, latent and decode are measured on."""
+"""The pictures that fit, record, latent and decode are measured on, and those that ros sends."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +14,24 @@ FRAMES = 12
 SECONDS = 30.0  # of the drive
 
 
-def drive_frames() -> list[np.ndarray]:  # uint8 [480, 640, 3]
+def drive_frames(count: int = FRAMES) -> list[np.ndarray]:  # uint8 [480, 640, 3]
     """Frames of the simulated drive of `gaussvae demo`, evenly spread over it, without its JPEG."""
     world, sensor = build(0), Sensor(SIZE, FOCAL, 0)
-    times = np.linspace(0, SECONDS, FRAMES, endpoint=False)
+    times = _times(count)
     yaw, soon = where(times, SECONDS)[:, 2], where(times + 0.02, SECONDS)[:, 2]
     turning = (np.mod(soon - yaw + np.pi, 2 * np.pi) - np.pi) / 0.02  # rad/s
-    return [photograph(world, sensor, *pose, turn) for pose, turn in zip(where(times, SECONDS), turning, strict=True)]
+    return [photograph(world, sensor, *pose, turn) for pose, turn in zip(drive_poses(count), turning, strict=True)]
+
+
+def drive_poses(count: int) -> np.ndarray:  # [count, 3] x, y (m), yaw (rad)
+    """Where the robot was at each of `drive_frames`."""
+    return where(_times(count), SECONDS)
 
 
 def read_frames(paths: Sequence[str | Path]) -> list[np.ndarray]:
     """All images among these files and folders."""
     return [read_image(path) for path in find_images(paths)]
+
+
+def _times(count: int) -> np.ndarray:  # [count] s
+    return np.linspace(0, SECONDS, count, endpoint=False)

@@ -1,0 +1,28 @@
+"""`bench ros`, so short that its figures mean little: its rows are whole, and nothing of it stays behind."""
+
+import uuid
+
+from graph import _marked
+
+from gaussvae_ros import bench
+from gaussvae_ros.bench import ros
+
+
+def test_the_graph_is_measured(monkeypatch):
+    marker = f"GAUSSVAE_TEST={uuid.uuid4()}"
+    monkeypatch.setenv(*marker.split("="))
+    for name, value in {"STARTS": 1, "IDLE_S": 1, "RUN_S": 3, "WARM_S": 1, "RATES": (5,), "RECALLS": 20}.items():
+        monkeypatch.setattr(ros, name, value)
+    monkeypatch.setattr(ros, "ROUTE_S", 1)
+    rows = {row["name"]: row for row in bench.run(["ros"])}
+    values = {name: row["value"] for name, row in rows.items()}
+    received, stored = rows["ros, 5 Hz: received, beside sent"], rows["ros, 5 Hz: stored, beside announced"]
+    assert received["reference"] == 15 and 0 < received["value"] <= 15
+    assert stored["value"] == stored["reference"] > 0
+    assert values["ros, 5 Hz: not accounted for"] == values["ros, 5 Hz: bad or refused"] == 0
+    assert values["ros, 5 Hz: left out by the gates"] == 0  # every frame shows something new
+    assert 0 < values["ros: launch to both nodes active, beside the first time"] < 60
+    assert 200 < values["ros: disk a frame"]
+    times = [row for row in rows.values() if row["unit"] == "ms"]
+    assert len(times) == 14 and all(row["value"] > 0 for row in times)
+    assert not _marked(marker)
