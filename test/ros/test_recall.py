@@ -1,0 +1,555 @@
+"""visual_recall's services, asked through a graph: every answer against the memory and the offline codec."""
+
+import json
+import math
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from builtin_interfaces.msg import Duration, Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from graph import Ros, image_message, jpeg_message, until
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.likeness import describe
+from gaussvae_ros.nodes import convert
+from gaussvae_ros.record import Record, pack, unpack
+from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
+
+START = 1_700_000_000_000_000_000  # ns, stamp of frame 1
+NODE = "visual_recall"
+MONO, FOREIGN, DAMAGED, BARE = 13, 14, 15, 16  # frames that `memory` adds to the 12 of `finished_bank`
+TALLY = {"received": 40, "gated": 25, "dropped": 2, "poses_missing": 1}
+CODEC = FrameCodec(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def memory(finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 frames of a drive and, in a session of their own: a mono one labelled "dock", one of another model, a damaged one,
+    and one in the splats tier without pose and descriptor."""
+    path = tmp_path_factory.mktemp("memory") / "memory.db"
+    shutil.copy(finished_bank, path)
+    k = [190.0, 0.0, 79.5, 0.0, 190.0, 59.5, 0.0, 0.0, 1.0]
+    info = CameraInfo(width=160, height=120, k=k, r=np.eye(3).ravel(), p=np.eye(3, 4).ravel(), d=[0.1, 0.0, 0.0, 0.0, 0.0])
+    with MemoryBank(path) as bank:
+        session = bank.begin_session("second", start_ns=START + 10**12)
+        bank.set_calibration("camera", convert.calibration(info), session=1)
+        bank.set_tally(session, TALLY)
+        grey = cv2.cvtColor(frames[3], cv2.COLOR_RGB2GRAY)
+        bank.add(CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", frame_id="rear_optical_frame")
+        record = unpack(CODEC.encode(frames[0]))
+        foreign = pack(Record(record.tier, record.size, b"\xff\xfe\xfd" + record.payload[3:]))
+        bank.add(foreign, stamp_ns=START + 2 * 10**12, camera="camera")
+        bank.add(CODEC.encode(frames[1]), stamp_ns=START + 3 * 10**12, camera="camera")
+        bank.add(CODEC.encode(frames[6], tier="splats"), stamp_ns=START + 4 * 10**12, camera="camera")
+    with closing(sqlite3.connect(path)) as db:
+        [[data]] = db.execute("SELECT record FROM records WHERE frame = ?", [DAMAGED])
+        db.execute("UPDATE records SET record = ? WHERE frame = ?", [data[:20] + b"?" + data[21:], DAMAGED])
+        db.commit()
+    return path
+
+
+@pytest.fixture(scope="module")
+def node(shared_ros: Ros, memory: Path) -> Ros:
+    """A graph with an active recall node on `memory`."""
+    shared_ros.run("recall_node", "--ros-args", "-p", f"bank:={memory}")
+    assert shared_ros.transition(NODE, "configure") and shared_ros.transition(NODE, "activate")
+    return shared_ros
+
+
+@pytest.fixture
+def elsewhere(node: Ros, memory: Path, tmp_path: Path):
+    """A path without a memory, which the node of `node` looks at for one test."""
+    move(node, tmp_path / "other.db")
+    yield tmp_path / "other.db"
+    move(node, memory)
+
+
+def move(ros: Ros, path: Path) -> None:
+    assert ros.transition(NODE, "deactivate") and ros.transition(NODE, "cleanup")
+    assert ros.set_parameter(NODE, "bank", str(path)) == ""
+    assert ros.transition(NODE, "configure") and ros.transition(NODE, "activate")
+
+
+def frame(ros: Ros, **request: object) -> RecallFrame.Response:
+    return ros.call(RecallFrame, f"{NODE}/recall_frame", **request)
+
+
+def frames_of(ros: Ros, **request: object) -> RecallFrames.Response:
+    return ros.call(RecallFrames, f"{NODE}/recall_frames", **request)
+
+
+def find(ros: Ros, **request: object) -> FindFrames.Response:
+    return ros.call(FindFrames, f"{NODE}/find_frames", **request)
+
+
+def stamp(seconds: float) -> Time:
+    return convert.to_time(START + round(seconds * 1e9))
+
+
+def stored(path: Path, frame_id: int) -> tuple[object, bytes]:
+    """What the memory holds: a MemoryFrame and the record."""
+    with MemoryBank(path, readonly=True) as bank:
+        found = bank.get(frame_id)
+    return convert.memory_frame(found), found.data
+
+
+# recall_frame
+
+
+@pytest.mark.parametrize(
+    "request_, size, roi",
+    [
+        ({}, None, None),
+        ({"width": 64, "height": 64}, (64, 64), None),
+        ({"width": 80}, (80, 60), None),
+        ({"height": 30}, (40, 30), None),
+        ({"width": 1}, (1, 1), None),
+        ({"roi": RegionOfInterest(x_offset=20, y_offset=30, width=64, height=48)}, None, (20, 30, 64, 48)),
+        (
+            {"roi": RegionOfInterest(x_offset=20, y_offset=30, width=64, height=48), "width": 128},
+            (128, 96),
+            (20, 30, 64, 48),
+        ),
+    ],
+)
+def test_pictures_are_those_of_the_offline_codec(
+    node: Ros, memory: Path, request_: dict, size: tuple | None, roi: tuple | None
+) -> None:
+    facts, data = stored(memory, 5)
+    expected = CODEC.decode(data, size, roi)
+    answer = frame(node, id=5, **request_)
+    assert answer.success and answer.message == ""
+    assert answer.frame == facts and answer.frame.header.frame_id == "camera"
+    assert (answer.image.encoding, answer.image.header) == ("rgb8", facts.header)
+    assert np.array_equal(convert.image_from(answer.image), expected)
+    assert len(answer.compressed.data) == 0
+    w, h = size or (roi or (0, 0, 160, 120))[2:]
+    x, y, across, down = roi or (0, 0, 160, 120)
+    info = answer.camera_info
+    assert (info.width, info.height, info.header) == (w, h, facts.header)
+    sx, sy = w / across, h / down
+    assert np.allclose(
+        info.k, [190 * sx, 0, (80 - x) * sx - 0.5, 0, 190 * sy, (60 - y) * sy - 0.5, 0, 0, 1], rtol=0, atol=1e-9
+    )
+
+
+def test_encodings(node: Ros, memory: Path) -> None:
+    expected = CODEC.decode(stored(memory, 5)[1])
+    for encoding in ("rgb8", "bgr8"):
+        image = frame(node, id=5, encoding=encoding).image
+        assert image.encoding == encoding and np.array_equal(convert.image_from(image), expected)
+    grey = frame(node, id=5, encoding="mono8").image
+    assert grey.encoding == "mono8" and len(grey.data) == 160 * 120
+    luma = expected @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(convert.image_from(grey) - luma).max() <= 1
+    answer = frame(node, id=5, encoding="jpeg")
+    assert answer.image.width == 0 and answer.compressed.header == answer.frame.header
+    shown = cv2.imdecode(np.frombuffer(answer.compressed.data, np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    assert np.abs(shown.astype(int) - expected).mean() < 3
+
+
+def test_mono_frames(node: Ros, memory: Path) -> None:
+    expected = CODEC.decode(stored(memory, MONO)[1])
+    assert expected.ndim == 2
+    for encoding in ("rgb8", "bgr8"):
+        shown = convert.image_from(frame(node, id=MONO, encoding=encoding).image)
+        assert np.array_equal(shown, np.dstack([expected] * 3))
+    answer = frame(node, id=MONO, encoding="mono8")
+    assert np.array_equal(convert.image_from(answer.image), expected)
+    assert (answer.frame.camera, answer.frame.label, answer.frame.has_pose) == ("rear", "dock", False)
+    assert answer.frame.header.frame_id == "rear_optical_frame" and answer.camera_info.width == 0
+    jpeg = frame(node, id=MONO, encoding="jpeg").compressed
+    assert cv2.imdecode(np.frombuffer(jpeg.data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (120, 160)
+
+
+@pytest.mark.parametrize(
+    "request_, expected",
+    [
+        ({"stamp": stamp(0.3)}, 4),
+        ({"stamp": stamp(0.34)}, 4),
+        ({"stamp": stamp(0.36)}, 5),
+        ({"stamp": stamp(-0.4)}, 1),  # within the 0.5 s of the parameter
+        ({"stamp": stamp(1.55)}, 12),
+        ({"stamp": stamp(3.0), "tolerance": Duration(sec=2)}, 12),
+        ({"stamp": stamp(1000.01), "camera": "rear"}, MONO),
+        ({"stamp": stamp(4000), "camera": "camera"}, BARE),
+    ],
+)
+def test_by_stamp(node: Ros, request_: dict, expected: int) -> None:
+    answer = frame(node, **request_)
+    assert answer.success, answer.message
+    assert answer.frame.id == expected
+
+
+HUGE = 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    "request_, says",
+    [
+        ({"id": 99}, "no frame 99"),
+        ({"id": -1}, "no frame -1"),
+        ({"id": 2**63 - 1}, "no frame"),
+        ({}, "no frame within 0.5 s of the stamp 0.000000000 s"),
+        ({"stamp": stamp(2.5)}, "the nearest, 12, is 1.400 s away"),
+        ({"stamp": stamp(0.35), "tolerance": Duration(nanosec=1000)}, "no frame within 1e-06 s"),
+        ({"stamp": Time(sec=-5)}, "no frame within"),
+        ({"stamp": stamp(0), "camera": "rear"}, "no frame of camera 'rear' within"),
+        ({"stamp": stamp(0), "camera": "nobody"}, "the memory holds no frame of camera 'nobody'"),
+        ({"stamp": stamp(0), "camera": "\n"}, "camera must be printable text"),
+        ({"stamp": stamp(0), "tolerance": Duration(sec=-1)}, "tolerance is at least 0 s, not -1 s"),
+        ({"id": 5, "stamp": stamp(0)}, "not by both"),
+        ({"id": 5, "camera": "camera"}, "not by both"),
+        ({"id": 5, "encoding": "32FC1"}, "encoding is one of rgb8, bgr8, mono8, jpeg, not '32FC1'"),
+        ({"id": 5, "width": HUGE}, "cannot be made"),
+        ({"id": 5, "width": 65535, "height": 65535}, "cannot be made"),
+        ({"id": 5, "roi": RegionOfInterest(x_offset=150, width=20, height=20)}, "not inside the frame of 160x120 px"),
+        ({"id": 5, "roi": RegionOfInterest(x_offset=HUGE, width=HUGE, height=HUGE)}, "not inside the frame"),
+        ({"id": 5, "roi": RegionOfInterest(width=20)}, "is empty"),
+        ({"id": FOREIGN}, "made with model fffefd"),
+        ({"id": DAMAGED}, "frame 15 is damaged"),
+    ],
+)
+def test_wrong_requests_for_a_frame_get_a_sentence(node: Ros, request_: dict, says: str) -> None:
+    answer = frame(node, **request_)
+    assert not answer.success and says in answer.message and "\n" not in answer.message
+    assert answer.image == Image() and answer.compressed == CompressedImage()
+
+
+def test_the_tolerance_can_be_changed_while_running(node: Ros) -> None:
+    assert node.set_parameter(NODE, "tolerance", 2.0) == ""
+    assert frame(node, stamp=stamp(2.5)).frame.id == 12
+    assert "range" in node.set_parameter(NODE, "tolerance", -1.0)
+    assert "unconfigured" in node.set_parameter(NODE, "bank", "/elsewhere.db")
+    assert node.set_parameter(NODE, "tolerance", 0.5) == ""
+    assert not frame(node, stamp=stamp(2.5)).success
+
+
+# recall_frames
+
+
+@pytest.mark.parametrize(
+    "request_, ids, center",
+    [
+        ({"center": 6, "radius": 2}, [4, 5, 6, 7, 8], 2),
+        ({"center": 2, "radius": 5}, [1, 2, 3, 4, 5, 6, 7], 1),
+        ({"center": 11, "radius": 3}, [8, 9, 10, 11, 12], 3),
+        ({"center": 6}, [6], 0),
+        ({"stamp": stamp(0.52), "radius": 1}, [5, 6, 7], 1),
+        ({"stamp": stamp(1000), "camera": "rear", "radius": 9}, [MONO], 0),
+        ({"center": 3, "radius": 499}, list(range(1, 13)), 2),
+        ({"ids": [7, 3, 7]}, [7, 3, 7], -1),
+    ],
+)
+def test_windows_and_lists(node: Ros, memory: Path, request_: dict, ids: list[int], center: int) -> None:
+    answer = frames_of(node, width=96, height=96, **request_)
+    assert answer.success, answer.message
+    assert ([f.id for f in answer.frames], answer.center) == (ids, center)
+    for found, image in zip(answer.frames, answer.images, strict=True):
+        facts, data = stored(memory, found.id)
+        expected = CODEC.decode(data, (96, 96))
+        expected = np.dstack([expected] * 3) if expected.ndim == 2 else expected
+        assert found == facts and image.header == facts.header
+        assert np.array_equal(convert.image_from(image), expected)
+
+
+def test_windows_as_jpeg_and_at_the_frames_own_size(node: Ros) -> None:
+    answer = frames_of(node, center=2, radius=1, encoding="jpeg")
+    assert len(answer.compressed) == 3 and not answer.images
+    assert [convert.image_from(image).shape for image in answer.compressed] == [(120, 160, 3)] * 3
+    assert convert.image_from(frames_of(node, ids=[1], width=40).images[0]).shape == (30, 40, 3)
+
+
+def test_frames_that_cannot_come_do_not_keep_the_others(node: Ros) -> None:
+    answer = frames_of(node, ids=[3, 99, FOREIGN, 4, DAMAGED, BARE], width=32, height=32)
+    assert not answer.success and answer.center == -1
+    assert [f.id for f in answer.frames] == [3, 4, BARE] and len(answer.images) == 3
+    assert all(part in answer.message for part in ("no frame 99", "frame 14: record was made with", "frame 15 is damaged"))
+    many = frames_of(node, ids=list(range(100, 200)))
+    assert not many.success and many.message.endswith("and 95 more") and not many.frames
+
+
+def test_a_window_goes_around_what_cannot_be_shown(node: Ros) -> None:
+    answer = frames_of(node, center=BARE, radius=5, width=32, height=32)
+    assert answer.success and [f.id for f in answer.frames] == [BARE] and answer.center == 0
+    assert "frame 14: record was made with" in answer.message
+    centre = frames_of(node, center=FOREIGN, radius=5, width=32, height=32)
+    assert not centre.success and centre.center == -1 and [f.id for f in centre.frames] == [BARE]
+
+
+@pytest.mark.parametrize(
+    "request_, says",
+    [
+        ({}, "no frame within 0.5 s"),
+        ({"center": 99}, "no frame 99"),
+        ({"center": -3}, "no frame -3"),
+        ({"ids": [1, 2], "center": 1}, "not by both"),
+        ({"ids": [1, 2], "radius": 1}, "not by both"),
+        ({"ids": [1, 2], "stamp": stamp(0)}, "not by both"),
+        ({"center": 1, "stamp": stamp(0)}, "not by both"),
+        ({"ids": [0]}, "no frame 0"),
+        ({"ids": [1] * 1001}, "at most 1000 frames, not 1001"),
+        ({"center": 1, "radius": 500}, "at most 1000 frames, not 1001"),
+        ({"center": 1, "radius": HUGE}, "at most 1000 frames"),
+        ({"center": 6, "radius": 5, "width": 8000, "height": 8000}, "at most 67108864 px"),
+        ({"center": 6, "width": HUGE, "height": 1}, "at most 67108864 px"),
+        ({"center": 6, "width": 65536, "height": 1}, "cannot be made"),
+        ({"center": 6, "encoding": "png"}, "encoding is one of"),
+        ({"stamp": stamp(0), "tolerance": Duration(sec=-1)}, "tolerance is at least 0 s"),
+    ],
+)
+def test_wrong_requests_for_frames_get_a_sentence(node: Ros, request_: dict, says: str) -> None:
+    answer = frames_of(node, **request_)
+    assert not answer.success and says in answer.message and "\n" not in answer.message
+    assert not answer.frames and not answer.images
+
+
+# find_frames
+
+
+def near(x: float, y: float = 0.0, yaw: float = 0.0, reference: str = "map") -> PoseStamped:
+    pose = PoseStamped()
+    pose.header.frame_id = reference
+    pose.pose.position.x, pose.pose.position.y = x, y
+    pose.pose.orientation.z, pose.pose.orientation.w = math.sin(yaw / 2), math.cos(yaw / 2)
+    return pose
+
+
+DRIVE = list(range(1, 13))
+
+
+@pytest.mark.parametrize(
+    "request_, ids",
+    [
+        ({}, [*DRIVE, MONO, FOREIGN, BARE]),  # the damaged one cannot be read
+        ({"limit": 3}, [1, 2, 3]),
+        ({"after": stamp(0.3), "before": stamp(0.5)}, [4, 5, 6]),
+        ({"after": stamp(1000)}, [MONO, FOREIGN, BARE]),
+        ({"camera": "rear"}, [MONO]),
+        ({"camera": "nobody"}, []),
+        ({"session": 2, "camera": "camera"}, [FOREIGN, BARE]),
+        ({"label": "dock"}, [MONO]),
+        ({"near": near(1.0), "radius": 0.3}, [4, 5, 6]),
+        ({"near": near(1.0, reference=""), "radius": 0.3}, [4, 5, 6]),
+        ({"near": near(1.0, reference="/map"), "radius": 0.3}, [4, 5, 6]),
+        ({"near": near(1.0, reference="odom"), "radius": 0.3}, []),
+        ({"near": near(1.0, yaw=0.2), "radius": 0.3, "yaw_tolerance": 0.3}, [4, 5, 6]),
+        ({"near": near(1.0, yaw=0.4), "radius": 0.3, "yaw_tolerance": 0.3}, []),
+        ({"near": near(50.0, yaw=-0.2), "yaw_tolerance": 0.3}, DRIVE),  # radius 0: anywhere
+        ({"near": near(50.0), "radius": 0.0}, [*DRIVE, MONO, FOREIGN, BARE]),
+        ({"near": near(1.0), "radius": 1e12, "limit": 1000}, DRIVE),
+        ({"after": stamp(5), "before": stamp(1)}, []),
+    ],
+)
+def test_find_by_conditions(node: Ros, request_: dict, ids: list[int]) -> None:
+    answer = find(node, **request_)
+    assert answer.success and answer.message == "", answer.message
+    assert [f.id for f in answer.frames] == ids and len(answer.scores) == 0
+
+
+def test_likeness(node: Ros, memory: Path, frames: list[np.ndarray]) -> None:
+    with MemoryBank(memory, readonly=True) as bank:
+        expected = [(f.id, score) for f, score in bank.find_like(describe(frames[6]).tobytes(), limit=4)]
+    assert expected[0] == (7, pytest.approx(1.0))
+    for request in (
+        {"like_id": 7},
+        {"like_image": image_message(frames[6], 0)},
+        {"like_image": image_message(frames[6][..., ::-1].copy(), 0, encoding="bgr8")},
+    ):
+        answer = find(node, limit=4, **request)
+        assert answer.success, answer.message
+        found = [(f.id, pytest.approx(score, abs=1e-6)) for f, score in zip(answer.frames, answer.scores, strict=True)]
+        assert found == expected
+    answer = find(node, limit=1, like_compressed=jpeg_message(frames[6], 0))
+    assert answer.frames[0].id == 7 and answer.scores[0] > 0.9
+    assert find(node, like_id=BARE, limit=1).frames[0].id == 7  # it has no descriptor: its picture is described
+    among = find(node, like_id=7, after=stamp(0), before=stamp(0.2))
+    assert sorted(f.id for f in among.frames) == [1, 2, 3] and list(among.scores) == sorted(among.scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "request_, says",
+    [
+        ({"limit": 1001}, "at most 1000 frames, not 1001"),
+        ({"radius": -1.0}, "radius at least 0"),
+        ({"radius": math.nan}, "radius at least 0"),
+        ({"near": near(math.nan), "radius": 1.0}, "near must be finite"),
+        ({"near": near(math.inf), "yaw_tolerance": 1.0}, "not finite"),
+        ({"near": near(0, yaw=math.nan), "yaw_tolerance": 1.0}, "not finite"),
+        ({"yaw_tolerance": -1.0}, "yaw_tolerance at least 0"),
+        ({"yaw_tolerance": math.nan}, "yaw_tolerance at least 0"),
+        ({"camera": "\x07"}, "camera must be printable text"),
+        ({"like_id": 99}, "no frame 99"),
+        ({"like_id": -1}, "no frame -1"),
+        ({"like_id": DAMAGED}, "frame 15 is damaged"),
+        ({"like_id": FOREIGN}, "made with model fffefd"),
+        ({"like_id": 1, "like_compressed": CompressedImage(data=b"x")}, "one of like_id, like_image and like_compressed"),
+        ({"like_image": Image(width=5, height=5, encoding="rgb8", step=15)}, "image message is truncated"),
+        ({"like_image": Image(width=5, height=5, encoding="what")}, "'what' is not supported"),
+        ({"like_compressed": CompressedImage(format="jpeg", data=b"nothing")}, "neither JPEG nor PNG"),
+    ],
+)
+def test_wrong_searches_get_a_sentence(node: Ros, request_: dict, says: str) -> None:
+    answer = find(node, **request_)
+    assert not answer.success and says in answer.message and "\n" not in answer.message
+    assert not answer.frames
+
+
+# describe_memory
+
+
+def test_describe(node: Ros, memory: Path) -> None:
+    answer = node.call(DescribeMemory, f"{NODE}/describe_memory")
+    with MemoryBank(memory, readonly=True) as bank:
+        info = bank.info()
+    assert answer.success and answer.path == str(memory)
+    assert (answer.frames, answer.poses, answer.bytes) == (16, 12, info["bytes"])
+    assert (answer.first, answer.last) == (stamp(0), stamp(4000))
+    assert (answer.lower.x, answer.upper.x, answer.upper.y) == (0.0, 2.75, 0.0)
+    assert dict(zip(answer.tiers, answer.tier_frames, strict=True)) == {"latent": 15, "splats": 1}
+    assert dict(zip(answer.cameras, answer.camera_frames, strict=True)) == {"camera": 15, "rear": 1}
+    assert dict(zip(answer.labels, answer.label_frames, strict=True)) == {"dock": 1}
+    first, second = answer.sessions
+    assert (first.id, first.frames, first.last) == (1, 12, stamp(1.1))
+    assert (second.name, second.frames, second.first) == ("second", 4, stamp(1000))
+    assert {name: getattr(second, name) for name in TALLY} == TALLY
+    assert (first.received, first.dropped) == (0, 0)
+
+
+# the shell, the lifecycle, diagnostics
+
+
+@pytest.mark.parametrize(
+    "service, request_, says",
+    [
+        ("recall_frame", "{id: 5, width: 160, encoding: jpeg}", "format='jpeg'"),
+        ("recall_frame", "{stamp: {sec: 1700000000, nanosec: 300000000}, width: 8}", "id=4"),
+        ("recall_frames", "{center: 6, radius: 5, width: 96, height: 96, encoding: jpeg}", "center=5"),
+        ("find_frames", "{near: {pose: {position: {x: 1.0}}}, radius: 0.3}", "id=5"),
+        ("find_frames", "{like_id: 7, limit: 3}", "scores=[1.0,"),
+        ("describe_memory", "{}", "labels=['dock']"),
+    ],
+)
+def test_service_calls_from_the_shell(node: Ros, service: str, request_: str, says: str) -> None:
+    kind = {"recall_frame": "RecallFrame", "recall_frames": "RecallFrames", "find_frames": "FindFrames"}
+    kind = f"gaussvae_ros/srv/{kind.get(service, 'DescribeMemory')}"
+    out = node.ros2("service", "call", f"/{NODE}/{service}", kind, request_)
+    assert "success=True" in out and says in out
+
+
+def test_only_an_active_node_answers(node: Ros) -> None:
+    assert node.transition(NODE, "deactivate")
+    try:
+        answer = frame(node, id=5)
+        assert not answer.success and answer.message == "visual_recall is not active: activate it first"
+    finally:
+        assert node.transition(NODE, "activate")
+    assert frame(node, id=5).success
+
+
+def test_diagnostics(node: Ros, elsewhere: Path) -> None:
+    heard = node.listen(DiagnosticArray, "/diagnostics")
+
+    def last() -> DiagnosticStatus:
+        until(lambda: heard)
+        return heard[-1].status[0]
+
+    until(lambda: last().level == DiagnosticStatus.WARN)
+    assert last().name == NODE and last().message == f"there is no memory at {elsewhere} yet"
+    with MemoryBank(elsewhere) as bank:
+        bank.add(CODEC.encode(np.zeros((16, 16, 3), np.uint8)), stamp_ns=0)
+    assert frame(node, id=1).success and not frame(node, id=2).success
+    heard.clear()
+    until(lambda: last().level == DiagnosticStatus.OK)
+    facts = {pair.key: pair.value for pair in last().values}
+    assert (facts["bank"], facts["requests served"], facts["requests refused"]) == (str(elsewhere), "1", "1")
+    assert float(facts["median time of a request (ms)"]) > 0
+    begun, count = time.monotonic(), len(heard)
+    until(lambda: len(heard) >= count + 2)
+    assert time.monotonic() - begun > 0.9  # two of them are a second apart
+
+
+# the file
+
+
+def some(bank: MemoryBank, image: np.ndarray, count: int = 1) -> None:
+    for i in range(count):
+        bank.add(CODEC.encode(image, tier="splats", quality=0), stamp_ns=i)
+
+
+def test_a_memory_that_comes_goes_and_is_replaced(node: Ros, elsewhere: Path, frames: list[np.ndarray]) -> None:
+    for service, kind in (("recall_frame", RecallFrame), ("find_frames", FindFrames), ("describe_memory", DescribeMemory)):
+        answer = node.call(kind, f"{NODE}/{service}")
+        assert not answer.success and answer.message == f"there is no memory at {elsewhere} yet"
+    elsewhere.write_bytes(b"something else, longer than a header of SQLite, which has 100 bytes" * 9)
+    assert "cannot be opened" in frame(node, id=1).message or "not a memory file" in frame(node, id=1).message
+    elsewhere.unlink()
+    with MemoryBank(elsewhere) as bank:
+        some(bank, frames[0])
+    assert frame(node, id=1).success and not frame(node, id=2).success
+    moved = elsewhere.with_name("new.db")
+    with MemoryBank(moved) as bank:
+        some(bank, frames[0], 2)
+    moved.rename(elsewhere)
+    assert frame(node, id=2).success  # another file by that name
+    with MemoryBank(moved) as bank:
+        some(bank, frames[0], 3)
+    shutil.copyfile(moved, elsewhere)
+    assert frame(node, id=3).success  # the same file, written over
+    elsewhere.unlink()
+    assert frame(node, id=1).message == f"there is no memory at {elsewhere} yet"
+
+
+WRITER = """
+import json, sys, time
+import numpy as np
+from gaussvae_ros.bank import MemoryBank
+records = [bytes.fromhex(line) for line in json.load(open(sys.argv[2]))]
+with MemoryBank(sys.argv[1]) as bank:
+    for i in range(int(sys.argv[3])):
+        frame_id = bank.add(records[i % len(records)], stamp_ns=i, descriptor=bytes([i % 100 + 1] * 64))
+        bank.flush()
+        print(frame_id, flush=True)
+        time.sleep(0.01)
+"""
+
+
+def test_recall_while_another_process_writes(
+    node: Ros, elsewhere: Path, frames: list[np.ndarray], tmp_path: Path
+) -> None:
+    records = [CODEC.encode(image) for image in frames[:3]]
+    pictures = [CODEC.decode(data) for data in records]
+    (tmp_path / "records.json").write_text(json.dumps([data.hex() for data in records]))
+    command = [sys.executable, "-c", WRITER, str(elsewhere), str(tmp_path / "records.json"), "120"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as writer:
+        for line in writer.stdout:
+            frame_id = int(line)  # committed: everybody can read it from now on
+            if frame_id % 4 == 0:
+                answer = frame(node, id=frame_id)
+                assert answer.success, answer.message
+                assert np.array_equal(convert.image_from(answer.image), pictures[(frame_id - 1) % 3])
+            if frame_id % 20 == 0:
+                window = frames_of(node, center=frame_id, radius=5, width=24, height=24)
+                assert [f.id for f in window.frames][:6] == list(range(frame_id - 5, frame_id + 1))
+                assert find(node, like_id=frame_id, limit=1).scores[0] == pytest.approx(1.0)
+    assert writer.returncode == 0 and frame_id == 120
+    assert node.call(DescribeMemory, f"{NODE}/describe_memory").frames == 120
+
+
+def test_a_model_that_is_not_there_fails_to_configure(ros: Ros) -> None:
+    process = ros.run("recall_node", "--ros-args", "-p", "model:=nothing_like_that")
+    assert not ros.transition(NODE, "configure")
+    assert ros.state(NODE) == "unconfigured"
+    process.until_says("cannot configure: ")
+    assert process.stop() == 0 and "Traceback" not in process.log
