@@ -114,5 +114,18 @@ def finished_bank(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFac
     return path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled(finished_bank: Path) -> None:
+    """Numba's kernels are in its cache, which the nodes share, before a test waits for them."""
+    from gaussvae_ros.bank import MemoryBank
+    from gaussvae_ros.codec import FrameCodec
+
+    with MemoryBank(finished_bank, readonly=True) as bank:
+        codec, data = FrameCodec(device="cpu"), bank.get(1).data
+    for size in (None, (96, 96)):
+        codec.decode(data, size=size)
+    codec.encode(codec.decode(data)[..., 0])
+
+
 if str(Path(__file__).parents[1]) not in sys.path:  # for bagmaker.py and the like, after everything else
     sys.path.append(os.path.dirname(os.path.dirname(__file__)))
