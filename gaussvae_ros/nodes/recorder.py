@@ -56,6 +56,7 @@ class Recorder:
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._sessions: dict[int, int] = {}  # lap: session of the bank
         self._waiting: list[Shot] = []  # for the commit
+        self._accepts = True  # whether the bank took the last frame
         self._tallies: dict[int, dict[str, int]] = {}  # lap: what the bank has
         self._tally_at = time.monotonic() + TALLY_S
         self._calibrations: dict[str, dict] = {}
@@ -75,6 +76,7 @@ class Recorder:
                 descriptor=shot.descriptor,
                 frame_id=shot.frame_id,
             )
+            self._accepts = True
             self._waiting.append(shot)
             if shot.settled:
                 self._count_pose(shot)
@@ -104,17 +106,17 @@ class Recorder:
 
     def commit(self) -> bool:
         """Commit what was added; False if the bank refuses, which keeps it for the next time."""
+        if time.monotonic() >= self._tally_at:
+            self.tally()
         try:
-            if time.monotonic() >= self._tally_at:
-                self.tally()
             self._bank.flush()
         except BankError as error:
             self._refused(error)
             return False
-        if self.refusal:
+        shots, self._waiting = self._waiting, []
+        if self.refusal and shots and self._accepts:
             log.warning("%s takes frames again", self._bank.path)
             self.refusal = ""
-        shots, self._waiting = self._waiting, []
         now = self._now_ns()
         for shot in shots:
             self._counters.count(shot.camera, shot.lap, "stored")
@@ -123,16 +125,21 @@ class Recorder:
         return True
 
     def tally(self) -> None:
-        """Write what the sessions counted, where it changed. Raises BankError if the bank refuses."""
+        """Write what the sessions counted, where it changed."""
         self._tally_at = time.monotonic() + TALLY_S
         for lap, session in self._sessions.items():
             tally = self._counters.tally(lap)
-            if tally != self._tallies.get(lap):
+            if tally == self._tallies.get(lap):
+                continue
+            try:
                 self._bank.set_tally(session, tally)
                 self._tallies[lap] = tally
+            except BankError as error:
+                self._refused(error)
 
     def _session(self, shot: Shot) -> int:
         if shot.lap not in self._sessions:
+            self.tally()
             for lap in [lap for lap in self._sessions if lap < shot.lap - 1]:  # over for good
                 self._counters.forget(lap)
                 self._tallies.pop(lap, None)
@@ -156,6 +163,7 @@ class Recorder:
     def _failed(self, shot: Shot, error: GaussVaeError) -> None:
         self._counters.count(shot.camera, shot.lap, "failed")
         if isinstance(error, BankError):
+            self._accepts = False
             self._refused(error)
         else:
             log.warning("a frame of %s could not be encoded: %s", shot.camera, error)

@@ -1,0 +1,162 @@
+"""Frames into the bank, through the recorder of the memory node, with a real codec and a real bank."""
+
+import numpy as np
+import pytest
+
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.likeness import describe
+from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.recorder import Recorder, Shot
+
+T = 1_700_000_000_000_000_000  # ns
+
+
+@pytest.fixture(scope="module")
+def codec():
+    return FrameCodec(device="cpu")
+
+
+@pytest.fixture
+def bank(tmp_path):
+    with MemoryBank(tmp_path / "memory.db") as bank:
+        yield bank
+
+
+class Setup:
+    def __init__(self, bank, codec, name="drive", wants_poses=True):
+        self.counters, self.stored = Counters(["camera", "rear"]), []
+        encoding = {"tier": "splats", "quality": 0, "effort": "fast"}
+        self.recorder = Recorder(
+            bank, codec, self.counters, name, encoding, self.stored.extend, lambda: T + 10**9, wants_poses
+        )
+
+    def counts(self, camera="camera"):
+        return {what: n for what, n in self.counters.of_camera(camera).items() if n}
+
+
+def shot(number=0, camera="camera", lap=0, **more):
+    y, x = np.mgrid[:32, :48]
+    image = np.uint8(np.stack([5 * x, 7 * y, 3 * (x + y) + number], -1) % 256)
+    return Shot(camera, lap, T + number * 10**8, image, describe(image).tobytes(), "lens", **more)
+
+
+def test_a_frame_is_stored_as_the_codec_encodes_it(bank, codec):
+    it, one = Setup(bank, codec), shot(pose=Pose(1, 2, 3))
+    image = one.image
+    it.recorder.work(one)
+    assert it.stored == [], "told before the commit"
+    assert it.recorder.commit()
+    [frame] = it.stored
+    assert frame == bank.get(1)
+    assert frame.data == codec.encode(image, "splats", 0)
+    assert (frame.stamp_ns, frame.camera, frame.frame_id, frame.pose) == (T, "camera", "lens", Pose(1, 2, 3))
+    assert bank.descriptor(1) == describe(image).tobytes()
+    assert it.counts() == {"stored": 1, "with_pose": 1}
+    assert it.counters.median("camera", "latency") == 1.0
+    assert it.counters.median("camera", "encode") > 0
+    assert one.image is None, "a stored frame's pixels are kept for nothing"
+
+
+def test_a_pose_may_come_before_or_after_the_frame_is_stored_or_not_at_all(bank, codec):
+    it = Setup(bank, codec)
+    early, late, never = (shot(i, settled=False) for i in range(3))
+    it.recorder.settle(early, Pose(1, 0, 0))
+    for one in (early, late, never):
+        it.recorder.work(one)
+    it.recorder.commit()
+    assert it.counts() == {"stored": 3, "with_pose": 1}
+    it.recorder.settle(late, Pose(2, 0, 0))
+    it.recorder.settle(never, None)
+    it.recorder.commit()
+    assert [bank.get(i).pose for i in (1, 2, 3)] == [Pose(1, 0, 0), Pose(2, 0, 0), None]
+    assert it.counts() == {"stored": 3, "with_pose": 2, "poses_missing": 1}
+
+
+def test_the_pose_of_a_frame_that_was_dropped_is_nobodys(bank, codec):
+    it = Setup(bank, codec)
+    it.recorder.settle(shot(settled=False), None)
+    assert it.counts() == {}
+
+
+def test_nobody_misses_poses_that_are_not_wanted(bank, codec):
+    it = Setup(bank, codec, wants_poses=False)
+    it.recorder.work(shot())
+    it.recorder.commit()
+    assert it.counts() == {"stored": 1}
+
+
+def test_each_lap_is_a_session_with_its_tally(bank, codec):
+    it = Setup(bank, codec, name="")
+    for number, (lap, camera) in enumerate([(0, "camera"), (0, "rear"), (1, "camera"), (0, "rear")]):
+        for what in ("received", "received", "gated"):
+            it.counters.count(camera, lap, what)
+        it.recorder.work(shot(number, camera, lap))
+    it.recorder.tally()
+    it.recorder.commit()
+    assert [bank.get(i).session for i in (1, 2, 3, 4)] == [1, 1, 2, 1]
+    first, second = bank.info()["sessions"]
+    assert (first["received"], first["gated"], first["dropped"], first["poses_missing"]) == (6, 3, 0, 3)
+    assert (second["received"], second["gated"], second["dropped"], second["poses_missing"]) == (2, 1, 0, 1)
+    assert first["start_ns"] == T and second["start_ns"] == T + 2 * 10**8
+    assert first["name"].count(":") == 2, "named by the time"
+
+
+def test_laps_that_are_over_cost_no_memory(bank, codec):
+    it = Setup(bank, codec)
+    for lap in range(6):
+        it.counters.count("camera", lap, "received")
+        it.recorder.work(shot(lap, lap=lap))
+    assert it.counters.laps() == [4, 5]
+    it.recorder.tally()
+    it.recorder.commit()
+    assert [s["received"] for s in bank.info()["sessions"]] == [1] * 6, "tallies of laps that are over were lost"
+
+
+def test_calibrations_go_with_every_session(bank, codec):
+    it = Setup(bank, codec)
+    it.recorder.calibrate("camera", {"k": 1})
+    it.recorder.work(shot(0))
+    it.recorder.work(shot(1, lap=1))
+    it.recorder.calibrate("camera", {"k": 2})
+    it.recorder.commit()
+    assert (bank.calibration(1, "camera"), bank.calibration(2, "camera")) == ({"k": 1}, {"k": 2})
+
+
+def test_a_frame_that_cannot_be_encoded_costs_itself_only(bank, codec, caplog):
+    it, bad = Setup(bank, codec), shot(1)
+    bad.image = bad.image.astype(np.float64)
+    for one in (shot(0), bad, shot(2)):
+        it.recorder.work(one)
+    assert it.recorder.commit()
+    assert it.counts() == {"stored": 2, "poses_missing": 2, "failed": 1}
+    assert "could not be encoded" in caplog.text
+    assert it.recorder.refusal == "", "the bank is not to blame"
+    it.recorder.tally()
+    assert bank.info()["sessions"][0]["dropped"] == 1
+
+
+def test_a_full_disk_costs_frames_only_while_it_is_full(bank, codec, caplog):
+    it = Setup(bank, codec)
+    it.recorder.work(shot(0))
+    assert it.recorder.commit()
+    pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
+    bank._db.execute(f"PRAGMA max_page_count={pages}")  # "database or disk is full", as SQLite says it for both
+    number = 0
+    while not it.recorder.refusal:
+        number += 1
+        it.recorder.work(shot(number))
+        it.recorder.commit()
+        assert number < 200
+    assert "full" in it.recorder.refusal
+    for _ in range(3):
+        it.recorder.work(shot(number))
+        it.recorder.commit()
+    assert caplog.text.count("disk is full") == 1, "each frame says it again"
+    bank._db.execute("PRAGMA max_page_count=1000000")
+    it.recorder.work(shot(number + 1))
+    assert it.recorder.commit() and it.recorder.refusal == ""
+    counts = it.counts()
+    assert counts["failed"] >= 3 and counts["stored"] == len(bank) == len(it.stored)
+    assert counts["failed"] + counts["stored"] == number + 5
+    assert bank.verify() == []
