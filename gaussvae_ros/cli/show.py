@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 
@@ -18,6 +19,21 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     for row in cells:
         first, *rest = row
         print("  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:]))]).rstrip())
+
+
+def replayed(result: dict) -> None:
+    """Print what a replay found: problems on stderr, one line on the bag, the table."""
+    from gaussvae_ros.evaluation.recalls import COLUMNS, as_rows
+
+    for problem in result["problems"]:
+        print(f"gaussvae: {problem}", file=sys.stderr)
+    if result["skipped"] > len(result["problems"]):
+        print(f"gaussvae: {result['skipped']} frames were skipped, the first are listed", file=sys.stderr)
+    where = f"poses from {result['poses']}" if result["poses"] else "no poses"
+    print(f"{result['topic']}: {result['frames']} frames, {result['span_s']:.1f} s, {where}")
+    table(COLUMNS, as_rows(result))
+    if result["report"]:
+        print(f"Report: {result['report']}")
 
 
 def write_picture(args: argparse.Namespace, data: bytes, facts: dict | None = None) -> None:

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gaussvae_ros.cli.show import show, table, write_picture
+from gaussvae_ros.cli.show import replayed, show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS
 
@@ -111,16 +111,7 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:
-    from gaussvae_ros.evaluation.recalls import COLUMNS, as_rows
-
     if args.json:
-        return show(args, result, "")
-    for problem in result["problems"]:
-        print(f"gaussvae: {problem}", file=sys.stderr)
-    if result["skipped"] > len(result["problems"]):
-        print(f"gaussvae: {result['skipped']} frames were skipped, the first are listed", file=sys.stderr)
-    where = f"poses from {result['poses']}" if result["poses"] else "no poses"
-    print(f"{result['topic']}: {result['frames']} frames, {result['span_s']:.1f} s, {where}")
-    table(COLUMNS, as_rows(result))
-    if result["report"]:
-        print(f"Report: {result['report']}")
+        show(args, result, "")
+    else:
+        replayed(result)

@@ -67,7 +67,7 @@ def lifecycle_node(
     context: LaunchContext,
     executable: str,
     name: str,
-    parameters: dict[str, str | list[str]],
+    parameters: dict[str, str | float | list[str]],
     remappings: Iterable[tuple[str, str]] = (),
 ) -> list[Action]:
     """A node of this package, with params_file and the parameters that are not empty, started as `autostart` says.
@@ -78,7 +78,7 @@ def lifecycle_node(
     file = Path(value(context, "params_file")).expanduser()
     if not file.is_file():  # launch_ros would warn, and start the node without
         raise RuntimeError(f"params_file {file}: there is no such file")
-    given = {key: _as_it_is(item) for key, item in parameters.items() if item}
+    given = {key: _as_it_is(item) for key, item in parameters.items() if item not in ("", [])}
     if value(context, "use_sim_time"):
         given["use_sim_time"] = value(context, "use_sim_time") == "true"
     node = LifecycleNode(
@@ -96,9 +96,9 @@ def lifecycle_node(
     return [RegisterEventHandler(OnProcessStart(target_action=node, on_start=[begin])), node]
 
 
-def _as_it_is(item: str | list[str]) -> ParameterValue:
+def _as_it_is(item: str | float | list[str]) -> ParameterValue:
     """A string stays one: launch would take a camera named 1 for a number."""
-    return ParameterValue(item, value_type=str if isinstance(item, str) else list[str])
+    return ParameterValue(item, value_type=list[str] if isinstance(item, list) else type(item))
 
 
 def _bring_up(context: LaunchContext, node: LifecycleNode) -> None:
