@@ -19,7 +19,8 @@ def record(number: int) -> bytes:
 def make(path, count=40):
     with MemoryBank(path) as bank:
         for i in range(count):
-            bank.add(record(i), stamp_ns=i, camera="front", pose=Pose(i, 0, 0), label="dock" if i == 3 else None)
+            label, like = "dock" if i == 3 else None, random.Random(i).randbytes(64)
+            bank.add(record(i), stamp_ns=i, camera="front", pose=Pose(i, 0, 0), label=label, descriptor=like)
 
 
 def overwrite(path, old: bytes, new: bytes):
@@ -118,7 +119,10 @@ def test_any_damage_gives_true_frames_or_a_bank_error(sound, tmp_path_factory, w
                 lambda: bank.find(camera="front", after=10, before=20),
                 lambda: bank.find(label="dock"),
                 lambda: [bank.get(i) for i in range(1, 41)],
-                lambda: filter(None, [bank.nearest(17)]),
+                lambda: filter(None, [bank.nearest(17), bank.newest()]),
+                lambda: bank.window(20, 5),
+                lambda: [frame for frame, _ in bank.find_like(random.Random(3).randbytes(64))],
+                lambda: bank.find(near=(5, 0, 0), radius=3, yaw=0.0, yaw_tolerance=1.0),
             ):
                 try:
                     for frame in ask():
