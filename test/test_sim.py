@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from rosbags.interfaces import QosDurability
+from rosbags.rosbag2 import Reader
 
 from gaussvae_ros.bags import Bag
 from gaussvae_ros.errors import GaussVaeError
@@ -43,6 +45,12 @@ def test_the_same_seed_gives_the_same_bag_and_replaces_it(bag_path, tmp_path):
     with Bag(bag_path) as a, Bag(again) as b:
         assert all(np.array_equal(p.image, q.image) for p, q in zip(a.shots(IMAGE), b.shots(IMAGE)))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bag"]
+
+
+def test_fixed_transforms_are_played_for_whoever_comes_late(bag_path):
+    with Reader(bag_path) as reader:
+        [fixed] = [c for c in reader.connections if c.topic == "/tf_static"]
+    assert [qos.durability for qos in fixed.ext.offered_qos_profiles] == [QosDurability.TRANSIENT_LOCAL]
 
 
 def test_it_does_not_replace_what_is_no_bag(tmp_path):

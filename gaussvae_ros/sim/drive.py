@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -23,6 +24,19 @@ OPTICAL = (-0.5, 0.5, -0.5, 0.5)  # quaternion of REP 103's optical axes in body
 CENTRE, HALF, RADIUS = (4.5, 3.5), (3.5, 2.5), 0.8  # m, the loop: a rectangle with round corners
 EXPOSURE_S = 0.008
 START_NS = 1_700_000_000_000_000_000
+FOREVER = QosTime(9223372036, 854775807)
+# Published once, for whoever listens later, too: without it `ros2 bag play` has no /tf_static that a node would hear.
+LATCHED = Qos(
+    QosHistory.KEEP_LAST,
+    1,
+    QosReliability.RELIABLE,
+    QosDurability.TRANSIENT_LOCAL,
+    FOREVER,
+    FOREVER,
+    QosLiveliness.AUTOMATIC,
+    FOREVER,
+    False,
+)
 IMAGE, INFO, ODOM = "/camera/image_raw/compressed", "/camera/camera_info", "/odom"
 
 
@@ -132,7 +146,10 @@ class _Recorder:
     def _put(self, topic: str, stamp_ns: int, message: object) -> None:
         name = message.__msgtype__
         if topic not in self._connections:
-            self._connections[topic] = self._bag.add_connection(topic, name, typestore=self._store)
+            qos = [LATCHED] if topic == "/tf_static" else []
+            self._connections[topic] = self._bag.add_connection(
+                topic, name, typestore=self._store, offered_qos_profiles=qos
+            )
         self._bag.write(self._connections[topic], stamp_ns, self._store.serialize_cdr(message, name))
 
     def _make(self, name: str, *fields: object) -> object:
