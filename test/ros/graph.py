@@ -193,7 +193,6 @@ class Ros:
         if publisher is None:
             publisher = self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
             until(lambda: publisher.get_subscription_count(), timeout, lambda: f"nobody hears {topic}\n{self.logs()}")
-            time.sleep(0.3)  # the other side takes as long to know of us; what it takes for a stranger's is lost
             time.sleep(0.5)  # the other side may know later, and what is sent best-effort before is lost
         publisher.publish(message)
 
