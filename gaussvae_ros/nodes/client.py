@@ -174,6 +174,10 @@ class MemoryClient:
         turned = request.near.pose.orientation
         turned.z, turned.w = math.sin(yaw / 2), math.cos(yaw / 2)
         if isinstance(like, np.ndarray):
+            if like.dtype != np.uint8 or like.ndim not in (2, 3) or like.shape[2:] not in ((), (3,)) or not like.size:
+                raise RecallError(
+                    f"like is an id or a picture uint8 [H, W, 3] or [H, W], not {like.dtype} {like.shape}"
+                )
             request.like_image = convert.to_image(like, "rgb8" if like.ndim == 3 else "mono8", convert.header(0, ""))
         elif like is not None:
             request.like_id = checked_int("like", like)

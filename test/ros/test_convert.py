@@ -1,4 +1,4 @@
-"""Messages to arrays and back: real message classes, cv_bridge against our own reader, calibrations against pictures."""
+"""Messages to arrays and back: real message classes, cv_bridge against our reader, calibrations against pictures."""
 
 from array import array
 
@@ -225,8 +225,12 @@ def test_calibration_projects_to_where_the_picture_shows_it(roi: tuple | None, s
 def test_calibration_of_a_binned_part_of_the_sensor() -> None:
     part = info(binning_x=2, binning_y=4)
     part.roi.x_offset, part.roi.y_offset, part.roi.width, part.roi.height = 41, 22, 501, 402
-    made = convert.camera_info(convert.calibration(part), (250, 100), (10, 20, 200, 60), (100, 30), convert.header(0, ""))
-    at = cv2.projectPoints(np.array([[0.12, 0.1, 1.5]]), np.zeros(3), np.zeros(3), np.reshape(info().k, (3, 3)), None)[0]
+    made = convert.camera_info(
+        convert.calibration(part), (250, 100), (10, 20, 200, 60), (100, 30), convert.header(0, "")
+    )
+    at = cv2.projectPoints(np.array([[0.12, 0.1, 1.5]]), np.zeros(3), np.zeros(3), np.reshape(info().k, (3, 3)), None)[
+        0
+    ]
     frame = cv2.resize(spot(at.ravel())[22:422, 41:541], (250, 100), interpolation=cv2.INTER_AREA)
     picture = cv2.resize(frame[20:80, 10:210], (100, 30), interpolation=cv2.INTER_AREA)
     k = np.reshape(made.k, (3, 3))

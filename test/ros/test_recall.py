@@ -19,7 +19,7 @@ from geometry_msgs.msg import PoseStamped
 from graph import Ros, image_message, jpeg_message, until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
-from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import convert
@@ -35,18 +35,22 @@ CODEC = FrameCodec(device="cpu")
 
 @pytest.fixture(scope="module")
 def memory(finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 frames of a drive and, in a session of their own: a mono one labelled "dock", one of another model, a damaged one,
+    """12 frames of a drive and, in another session: a mono one labelled "dock", one of another model, a damaged one,
     and one in the splats tier without pose and descriptor."""
     path = tmp_path_factory.mktemp("memory") / "memory.db"
     shutil.copy(finished_bank, path)
     k = [190.0, 0.0, 79.5, 0.0, 190.0, 59.5, 0.0, 0.0, 1.0]
-    info = CameraInfo(width=160, height=120, k=k, r=np.eye(3).ravel(), p=np.eye(3, 4).ravel(), d=[0.1, 0.0, 0.0, 0.0, 0.0])
+    info = CameraInfo(
+        width=160, height=120, k=k, r=np.eye(3).ravel(), p=np.eye(3, 4).ravel(), d=[0.1, 0.0, 0.0, 0.0, 0.0]
+    )
     with MemoryBank(path) as bank:
         session = bank.begin_session("second", start_ns=START + 10**12)
         bank.set_calibration("camera", convert.calibration(info), session=1)
         bank.set_tally(session, TALLY)
         grey = cv2.cvtColor(frames[3], cv2.COLOR_RGB2GRAY)
-        bank.add(CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", frame_id="rear_optical_frame")
+        bank.add(
+            CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", frame_id="rear_optical_frame"
+        )
         record = unpack(CODEC.encode(frames[0]))
         foreign = pack(Record(record.tier, record.size, b"\xff\xfe\xfd" + record.payload[3:]))
         bank.add(foreign, stamp_ns=START + 2 * 10**12, camera="camera")
@@ -275,7 +279,9 @@ def test_frames_that_cannot_come_do_not_keep_the_others(node: Ros) -> None:
     answer = frames_of(node, ids=[3, 99, FOREIGN, 4, DAMAGED, BARE], width=32, height=32)
     assert not answer.success and answer.center == -1
     assert [f.id for f in answer.frames] == [3, 4, BARE] and len(answer.images) == 3
-    assert all(part in answer.message for part in ("no frame 99", "frame 14: record was made with", "frame 15 is damaged"))
+    assert all(
+        part in answer.message for part in ("no frame 99", "frame 14: record was made with", "frame 15 is damaged")
+    )
     many = frames_of(node, ids=list(range(100, 200)))
     assert not many.success and many.message.endswith("and 95 more") and not many.frames
 
@@ -394,7 +400,10 @@ def test_likeness(node: Ros, memory: Path, frames: list[np.ndarray]) -> None:
         ({"like_id": -1}, "no frame -1"),
         ({"like_id": DAMAGED}, "frame 15 is damaged"),
         ({"like_id": FOREIGN}, "made with model fffefd"),
-        ({"like_id": 1, "like_compressed": CompressedImage(data=b"x")}, "one of like_id, like_image and like_compressed"),
+        (
+            {"like_id": 1, "like_compressed": CompressedImage(data=b"x")},
+            "one of like_id, like_image and like_compressed",
+        ),
         ({"like_image": Image(width=5, height=5, encoding="rgb8", step=15)}, "image message is truncated"),
         ({"like_image": Image(width=5, height=5, encoding="what")}, "'what' is not supported"),
         ({"like_compressed": CompressedImage(format="jpeg", data=b"nothing")}, "neither JPEG nor PNG"),
@@ -489,7 +498,11 @@ def some(bank: MemoryBank, image: np.ndarray, count: int = 1) -> None:
 
 
 def test_a_memory_that_comes_goes_and_is_replaced(node: Ros, elsewhere: Path, frames: list[np.ndarray]) -> None:
-    for service, kind in (("recall_frame", RecallFrame), ("find_frames", FindFrames), ("describe_memory", DescribeMemory)):
+    for service, kind in (
+        ("recall_frame", RecallFrame),
+        ("find_frames", FindFrames),
+        ("describe_memory", DescribeMemory),
+    ):
         answer = node.call(kind, f"{NODE}/{service}")
         assert not answer.success and answer.message == f"there is no memory at {elsewhere} yet"
     elsewhere.write_bytes(b"something else, longer than a header of SQLite, which has 100 bytes" * 9)
