@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from ament_index_python import get_package_share_directory
 from graph import ROOT, Ros, image_message, until
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import ListParameters
+from ruamel.yaml import YAML
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.msg import MemoryFrame
@@ -114,7 +114,7 @@ def test_arguments_count_more_than_the_file_and_the_file_more_than_nothing(ros, 
     """Whichever of the ways a file may name the node in, with the wildcard before and after it."""
     file, more = ros.folder / "mine.yaml", {"device": "auto", "bank": "never", "cameras": ["never"], "map_frame": "odom"}
     parameters = {"ros__parameters": {**more, "min_distance": 0.5, "use_sim_time": True}}
-    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"bank": "never"}}} | {key: parameters}, sort_keys=False))
+    YAML().dump({"/**": {"ros__parameters": {"bank": "never"}}} | {key: parameters}, file)
     arguments = [f"params_file:={file}", f"bank:={ros.folder}/m.db", "camera:=1", "device:=cpu", "autostart:=false"]
     ros.launch("memory.launch.py", *arguments)
     given = {"bank": f"{ros.folder}/m.db", "cameras": ["1"], "device": "cpu", "map_frame": "odom", "min_distance": 0.5}
@@ -179,7 +179,7 @@ def test_wrong_arguments_start_nothing(ros, arguments, complaint):
 def test_a_node_that_ends_does_not_hold_launch_up(ros):
     """A value that the node refuses ends it; launch must not wait for its services."""
     file = ros.folder / "wrong.yaml"
-    file.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"device": "abacus"}}}))
+    YAML().dump({"/**": {"ros__parameters": {"device": "abacus"}}}, file)
     launched = ros.launch("memory.launch.py", f"params_file:={file}")
     assert launched.wait(60) is not None
     assert "device" in launched.log and "Traceback" not in launched.log
@@ -196,7 +196,7 @@ def test_every_argument_is_described(ros):
 
 
 def test_the_parameters_file_holds_every_default():
-    stated = yaml.safe_load((ROOT / "config" / "memory.yaml").read_text())
+    stated = YAML(typ="safe").load(ROOT / "config" / "memory.yaml")
     for name, table in [("visual_memory", MEMORY), ("visual_recall", RECALL)]:
         values = stated[f"/**/{name}"]["ros__parameters"]
         assert values == {row.name: row.default for row in table}
