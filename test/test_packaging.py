@@ -22,7 +22,7 @@ README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_te
 PACKAGE_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "ruamel": "ruamel.yaml", "skimage": "scikit-image"}
 BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}  # imported, and there with another package
 ROS = re.compile(
-    r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|\w+_(msgs|srvs|interfaces)"
+    r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|\w+_(msgs|srvs|interfaces)"
 )
 
 

@@ -10,7 +10,7 @@ MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
 SETUP = (ROOT / "setup.py").read_text()
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
 # packages that are named otherwise than what is imported from them
-PACKAGES = {"tf2_ros": "tf2_ros_py"}
+PACKAGES = {"tf2_ros": "tf2_ros_py", "yaml": "python3-yaml"}
 
 
 def depends(*kinds: str) -> set[str]:
