@@ -47,20 +47,22 @@ class MemoryState:
 
 @dataclass
 class History:
-    """What earlier statuses said."""
+    """What earlier statuses said. Made where counting begins."""
 
+    begun: float = field(default_factory=time.monotonic)  # s
     cameras: dict[str, deque] = field(default_factory=dict)  # name: (s, counts)
     growth: deque = field(default_factory=lambda: deque(maxlen=GROWTH))  # (s, bytes)
 
 
 def camera_status(node: str, state: CameraState, history: History, image_timeout: float) -> DiagnosticStatus:
     """One camera's; `history` takes note of it."""
-    past = history.cameras.setdefault(state.name, deque(maxlen=WINDOW + 1))
+    none = (history.begun, dict.fromkeys(COUNTS, 0))
+    past = history.cameras.setdefault(state.name, deque([none], maxlen=WINDOW + 1))
     past.append((time.monotonic(), state.counts))
     (begun, before), (now, _) = past[0], past[-1]
     recent = {what: state.counts[what] - before[what] for what in COUNTS}
     level, message = _judge_camera(state, recent, image_timeout)
-    seconds = max(now - begun, 1e-9) if len(past) > 1 else float("inf")
+    seconds = now - begun
     values = {
         "topic": state.topic,
         **{what.replace("_", " "): state.counts[what] for what in COUNTS},

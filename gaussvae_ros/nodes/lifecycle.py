@@ -111,8 +111,13 @@ class _ToRosout(logging.Handler):
         self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = {"WARNING": self._logger.warning, "ERROR": self._logger.error}.get(record.levelname, self._logger.info)
-        log(self.format(record))
+        text = self.format(record)
+        if record.levelno >= logging.ERROR:  # a line each: rclpy allows a line one severity
+            self._logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            self._logger.warning(text)
+        else:
+            self._logger.info(text)
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
@@ -229,8 +230,12 @@ class MemoryNode(ManagedNode):
         return response
 
     def _announce(self, frames: list[Frame]) -> None:
-        for frame in frames:
-            self._frames.publish(convert.memory_frame(frame))
+        try:
+            for frame in frames:
+                self._frames.publish(convert.memory_frame(frame))
+        except rclpy_implementation.RCLError:
+            if self.context.ok():  # else a signal has ended the graph, and only the bank matters
+                raise
 
     def _report(self) -> None:
         """Once a second: /diagnostics, and a look at the cameras' calibrations."""
