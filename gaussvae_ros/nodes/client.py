@@ -7,8 +7,10 @@
         ahead = memory.recall_window(dock.id, radius=5, size=(96, 96))  # 11 small pictures along the route
 """
 
+import atexit
 import math
 import threading
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +34,7 @@ SERVICES = {
     DescribeMemory: "visual_recall/describe_memory",
     LabelFrame: "visual_memory/label_frame",
 }
+LOOK_S = 0.1  # how often a call that waits looks whether ROS has ended
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,9 @@ class MemoryClient:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, name="memory_client", daemon=True)
+        self._closing, self._closed = threading.Lock(), False
         self._thread.start()
+        atexit.register(self.close)  # a thread inside the middleware would abort Python as it ends
 
     def __enter__(self) -> "MemoryClient":
         return self
@@ -80,11 +85,15 @@ class MemoryClient:
         self.close()
 
     def close(self) -> None:
-        """End; a second call does nothing."""
-        if self._context.ok():
-            self._executor.shutdown(timeout_sec=self._timeout_s)
-            self._context.try_shutdown()
+        """End, also calls that wait for an answer; a second call does nothing."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            atexit.unregister(self.close)
+            self._context.try_shutdown()  # which ends the thread; only then may go what it uses
             self._thread.join(self._timeout_s)
+            self._executor.shutdown()
             self._node.destroy_node()
 
     def recall(
@@ -207,9 +216,16 @@ class MemoryClient:
             raise RecallError(
                 f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured"
             )
-        answer = client.call(request, self._timeout_s)
-        if answer is None:
-            raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
+        future, done = client.call_async(request), threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        deadline = time.monotonic() + self._timeout_s
+        while not done.wait(min(LOOK_S, max(deadline - time.monotonic(), 0))):
+            if not self._context.ok():
+                raise RecallError("the memory client is closed")
+            if time.monotonic() >= deadline:
+                client.remove_pending_request(future)
+                raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
+        answer = future.result()
         if not answer.success:
             raise RecallError(answer.message)
         return answer

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -216,6 +217,62 @@ def test_nobody_there_and_closed(shared_ros: Ros) -> None:
     assert threading.active_count() == threads - 1
     with pytest.raises(RecallError, match="closed"):
         client.recall(1)
+
+
+def test_closing_ends_a_call_that_waits(recall_node: Process) -> None:
+    client = MemoryClient(namespace="robot1", timeout_s=30.0)
+    assert client.recall(5, size=(8, 8)).frame.id == 5
+    recall_node.send(signal.SIGSTOP)
+    try:
+        threading.Timer(0.5, client.close).start()
+        begun = time.monotonic()
+        with pytest.raises(RecallError, match="closed"):
+            client.recall(6)
+        assert time.monotonic() - begun < 10
+    finally:
+        recall_node.send(signal.SIGCONT)
+
+
+def test_a_program_that_does_not_close_it_ends_all_the_same(recall_node: Process, shared_ros: Ros) -> None:
+    program = """
+import rclpy
+from gaussvae_ros.client import MemoryClient
+print(MemoryClient(namespace="robot1", timeout_s=20.0).recall(5, size=(8, 6)).image.shape)
+"""
+    process = shared_ros.start(sys.executable, "-c", program)
+    assert process.wait(30) == 0, process.log
+    assert process.log == "(6, 8, 3)\n"
+
+
+def test_ctrl_c_in_a_call_that_waits(recall_node: Process, shared_ros: Ros) -> None:
+    program = """
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from gaussvae_ros.client import MemoryClient, RecallError
+rclpy.init()
+node = rclpy.create_node("navigation")
+memory = MemoryClient(namespace="robot1", timeout_s=60.0)
+def tick():
+    print("asking", flush=True)
+    try:
+        memory.recall(5)
+    except RecallError as error:
+        print(error, flush=True)
+timer = node.create_timer(0.1, tick)
+try:
+    rclpy.spin(node)
+except (KeyboardInterrupt, ExternalShutdownException):
+    pass
+"""
+    recall_node.send(signal.SIGSTOP)
+    try:
+        process = shared_ros.start(sys.executable, "-c", program)
+        process.until_says("asking")
+        time.sleep(0.3)
+        assert process.stop(timeout=10.0) == 0, process.log
+        assert "Traceback" not in process.log
+    finally:
+        recall_node.send(signal.SIGCONT)
 
 
 def test_labels(ros: Ros, finished_bank: Path) -> None:
