@@ -3,6 +3,7 @@
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,6 +98,20 @@ def test_a_program_that_forgets_to_close_stores_its_frames(tmp_path):
     assert writer.wait(10) == 0, writer.stderr.read()
     with MemoryBank(tmp_path / "m.db", readonly=True) as bank:
         assert [frame.data for frame in bank] == [record(7)]
+
+
+def test_the_file_alone_is_whole_once_its_writer_is_closed(tmp_path):
+    path, copy = tmp_path / "m.db", tmp_path / "copy.db"
+    with MemoryBank(path) as bank:
+        bank.add(record(0), stamp_ns=0)
+    with MemoryBank(path, readonly=True) as reader:  # with it SQLite would keep the log
+        with MemoryBank(path) as bank:
+            bank.add(record(1), stamp_ns=1)
+            assert len(reader) <= 2
+        shutil.copyfile(path, copy)
+        with MemoryBank(copy, readonly=True) as copied:
+            assert [frame.data for frame in copied] == [record(0), record(1)]
+        assert len(reader) == 2
 
 
 def test_commits_are_synced_to_the_disk(tmp_path):

@@ -21,6 +21,7 @@ from gaussvae_ros.errors import BankError
 
 COMMIT_S = 0.8  # with the commit itself a frame is on the disk within one second
 GROUP_WRITES = 2000  # statements in a group at most, so that memory stays bounded while the disk is full
+MERGE_MS = 500  # that closing waits for readers, to merge the log into the file
 
 ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
@@ -196,12 +197,15 @@ class Group:
                 self._undo()
 
     def close(self):
-        """Commit, and give back the ids that were reserved but not used."""
+        """Commit, merge the log into the file, and give back the ids that were reserved but not used."""
         try:
             self.flush()
             self._reserve(self.next_id)
+            # While others read, SQLite leaves the log beside the file, and a copy of the file alone would lack frames.
+            self._db.execute(f"PRAGMA busy_timeout={MERGE_MS}")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error:
-            pass  # a gap in the ids is no loss
+            pass  # a gap in the ids is no loss, nor is a log that stays
         finally:
             if self._timer is not None:
                 self._timer.cancel()
