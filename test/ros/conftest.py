@@ -28,8 +28,9 @@ def why_not() -> str:
         fits = [name for name in here if list(Path("/opt/ros", name).glob(f"lib/python{version}/*-packages/rclpy"))]
         if fits:
             return f"ROS 2 {fits[0]} is not sourced; make test does that"
-        there = f"ROS 2 {here[0]} is not for Python {version}; see make PYTHON=..." if here else "there is no ROS 2"
-        return f"{there} here"
+        if here:
+            return f"ROS 2 {here[0]} is here, but not for Python {version}; make PYTHON=... names another"
+        return "there is no ROS 2 here"
     if find_spec("gaussvae_ros.msg") is None:
         return "gaussvae_ros is not built for ROS 2, or the source tree hides it; make test builds it"
     return ""
