@@ -8,7 +8,7 @@ from sensor_msgs.msg import RegionOfInterest
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemorySession
 from gaussvae_ros.nodes import convert
@@ -43,7 +43,10 @@ class Answers:
             response.compressed = convert.to_jpeg(image, response.frame.header)
         else:
             response.image = convert.to_image(image, encoding, response.frame.header)
-        calibration = bank.calibration(frame.session, frame.camera)
+        try:
+            calibration = bank.calibration(frame.session, frame.camera)
+        except BankError:  # damaged: the picture is not
+            calibration = None
         response.camera_info = convert.camera_info(calibration, frame.size, roi, size, response.frame.header)
 
     def recall_frames(self, request: RecallFrames.Request, response: RecallFrames.Response) -> None:

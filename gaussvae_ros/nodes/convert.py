@@ -123,7 +123,7 @@ def memory_frame(frame: Frame) -> MemoryFrame:
         height=frame.size[1],
         tier=frame.tier,
         bytes=len(frame.data),
-        label=frame.label or "",
+        label=str(frame.label or ""),
         has_pose=frame.pose is not None,
     )
     if frame.pose is not None:
@@ -160,11 +160,19 @@ def camera_info(
     """The calibration of a picture of `size` that shows the part `roi` of a frame.
 
     Distortion works on rays and stays. Where the camera was calibrated at another size, its frame counts as scaled.
-    Width 0 says that there is no calibration: none was heard, or it is of another shape than the frame.
+    Width 0 says that there is no calibration: none was heard, or it is of another shape than the frame, or is no
+    `calibration` at all, which a memory may hold, too.
     """
-    shown = None if calibration is None else _shown(calibration, frame_size, roi or (0, 0, *frame_size))
-    if shown is None:
+    try:
+        shown = None if calibration is None else _shown(calibration, frame_size, roi or (0, 0, *frame_size))
+        return CameraInfo(header=header) if shown is None else _scaled(calibration, shown, size, header)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         return CameraInfo(header=header)
+
+
+def _scaled(
+    calibration: dict, shown: tuple[float, float, float, float], size: tuple[int, int], header: Header
+) -> CameraInfo:
     x, y, w, h = shown
     sx, sy = size[0] / w, size[1] / h
     # A pixel's centre has whole coordinates, so the sensor's edges lie at -0.5: u' + 0.5 = sx (u + 0.5 - x).
@@ -173,12 +181,12 @@ def camera_info(
         header=header,
         width=size[0],
         height=size[1],
-        distortion_model=calibration["distortion_model"],
+        distortion_model=str(calibration["distortion_model"]),
         d=calibration["d"],
         k=(change @ np.reshape(calibration["k"], (3, 3))).ravel(),
-        r=calibration["r"],
+        r=np.reshape(calibration["r"], 9).astype(float),
         p=(change @ np.reshape(calibration["p"], (3, 4))).ravel(),
-        roi=RegionOfInterest(do_rectify=calibration["do_rectify"]),
+        roi=RegionOfInterest(do_rectify=bool(calibration["do_rectify"])),
     )
 
 

@@ -250,6 +250,10 @@ def test_calibration_made_at_another_size_is_scaled() -> None:
         (convert.calibration(CameraInfo()), (640, 480)),  # a driver without calibration
         (convert.calibration(info(k=[0.0] * 9)), (640, 480)),
         (convert.calibration(info()), (640, 360)),  # cut off, or squeezed: nobody knows
+        ({"fx": 400}, (640, 480)),  # somebody else's
+        ({**convert.calibration(info()), "k": [1.0]}, (640, 480)),
+        ({**convert.calibration(info()), "d": "none"}, (640, 480)),
+        ({**convert.calibration(info()), "roi": None}, (640, 480)),
     ],
 )
 def test_without_a_calibration_the_width_is_0(calibration: dict | None, size: tuple[int, int]) -> None:

@@ -17,6 +17,8 @@ from builtin_interfaces.msg import Duration, Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from graph import Ros, image_message, jpeg_message, until
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
 from gaussvae_ros.bank import MemoryBank
@@ -106,6 +108,11 @@ def stored(path: Path, frame_id: int) -> tuple[object, bytes]:
     with MemoryBank(path, readonly=True) as bank:
         found = bank.get(frame_id)
     return convert.memory_frame(found), found.data
+
+
+def some_of(fields: dict, without: str = "") -> st.SearchStrategy[dict]:
+    """Requests that give any of these fields."""
+    return st.fixed_dictionaries({}, optional={name: field for name, field in fields.items() if name != without})
 
 
 # recall_frame
@@ -434,6 +441,39 @@ def test_describe(node: Ros, memory: Path) -> None:
     assert (second.name, second.frames, second.first) == ("second", 4, stamp(1000))
     assert {name: getattr(second, name) for name in TALLY} == TALLY
     assert (first.received, first.dropped) == (0, 0)
+
+
+# anything
+
+WORDS, PIXELS = st.text(max_size=6), st.sampled_from([0, 1, 7, 200, 65536, HUGE])
+IDS = st.one_of(st.integers(0, 20), st.integers(-(2**63), 2**63 - 1))
+TIMES = st.builds(Time, sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, HUGE))
+DURATIONS = st.builds(Duration, sec=st.integers(-(2**31), 2**31 - 1), nanosec=st.integers(0, HUGE))
+ENCODINGS = st.one_of(st.sampled_from(["", "rgb8", "bgr8", "mono8", "jpeg"]), WORDS)
+PARTS = st.builds(RegionOfInterest, x_offset=PIXELS, y_offset=PIXELS, width=PIXELS, height=PIXELS)
+PLACES = st.builds(near, st.floats(), st.floats(), st.floats(-9, 9), WORDS)
+PICTURES = st.builds(
+    Image, width=PIXELS, height=PIXELS, step=PIXELS, encoding=ENCODINGS, data=st.binary(max_size=99).map(list)
+)
+FRAME = {"id": IDS, "camera": WORDS, "stamp": TIMES, "tolerance": DURATIONS, "width": PIXELS, "height": PIXELS}
+FRAMES = {"ids": st.lists(IDS, max_size=5), "center": IDS, "radius": PIXELS, **FRAME}
+WANTED = {"after": TIMES, "before": TIMES, "camera": WORDS, "session": IDS, "label": WORDS, "near": PLACES}
+NUMBERS = {"radius": st.floats(), "yaw_tolerance": st.floats(), "limit": PIXELS, "like_id": IDS, "like_image": PICTURES}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.one_of(
+        st.tuples(st.just("recall_frame"), some_of({**FRAME, "roi": PARTS, "encoding": ENCODINGS})),
+        st.tuples(st.just("recall_frames"), some_of({**FRAMES, "encoding": ENCODINGS}, without="id")),
+        st.tuples(st.just("find_frames"), some_of({**WANTED, **NUMBERS})),
+    )
+)
+def test_any_request_gets_pictures_or_a_sentence(node: Ros, asked: tuple[str, dict]) -> None:
+    service, request = asked
+    kind = {"recall_frame": RecallFrame, "recall_frames": RecallFrames, "find_frames": FindFrames}[service]
+    answer = node.call(kind, f"{NODE}/{service}", **request)
+    assert answer.success or (answer.message and "failed: " not in answer.message), answer.message
 
 
 # the shell, the lifecycle, diagnostics
