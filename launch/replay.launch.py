@@ -25,45 +25,59 @@ ARGUMENTS = {
     "map_frame": ("", "Coordinate frame of the poses. Empty: the root of the bag's TF"),
 }
 SHARED = ("device", "params_file")
+CHOICES = {"tier": ["", "latent", "splats"]}
 # What the other launch files leave to the user: the evaluator brings the nodes up, and the bag has the time.
 FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true"}
 OPEN = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0}  # gates that let every frame through
 
 
 def generate_launch_description() -> LaunchDescription:
-    own = [DeclareLaunchArgument(name, default_value=d, description=text) for name, (d, text) in ARGUMENTS.items()]
+    own = [
+        DeclareLaunchArgument(name, default_value=default, description=text, choices=CHOICES.get(name))
+        for name, (default, text) in ARGUMENTS.items()
+    ]
     return LaunchDescription([*own, *arguments(SHARED), OpaqueFunction(function=replay)])
 
 
 def replay(context: LaunchContext) -> list[Action]:
     context.launch_configurations.update(FIXED)
     given = {name: value(context, name) for name in (*ARGUMENTS, *SHARED)}
-    options = [f"--{name}={given[name]}" for name in ("topic", "rate", "compare", "report")]
-    command = [EVALUATOR, *options, "--", str(Path(given["bag"]).expanduser())]
-    plan = _planned([command[0], "--plan", *command[1:]])
-    both = {"bank": given["bank"] or _new_bank(Path(given["report"])), "device": given["device"]}
+    bag, report = (Path(given[name]).expanduser() for name in ("bag", "report"))
+    options = [f"--{name}={given[name]}" for name in ("topic", "rate", "compare")]
+    command = [EVALUATOR, *options, f"--report={report}", "--", str(bag)]
+    plan = _planned([*command[:1], "--plan", *command[1:]])
+    both = {"bank": given["bank"] or _new_bank(report), "device": given["device"]}
     memory = {
         "cameras": [plan["topic"]],
         "image_transport": plan["transport"],
         "map_frame": given["map_frame"] or plan["map_frame"],
-        "session": Path(given["bag"]).name,
+        "session": bag.name,
         "tier": given["tier"],
-        "quality": float(given["quality"]) if given["quality"] else "",
+        "quality": _number("quality", given["quality"]),
     }
-    nodes = [
-        lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **OPEN}, [("image", plan["heard"])]),
-        lifecycle_node(context, "recall_node", "visual_recall", both),
+    remappings = [("image", plan["heard"])]
+    processes = [
+        *lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **OPEN}, remappings),
+        *lifecycle_node(context, "recall_node", "visual_recall", both),
+        ExecuteProcess(cmd=command, name="replay_evaluator", output="screen"),
     ]
-    evaluator = ExecuteProcess(cmd=command, name="replay_evaluator", output="screen")
-    ended = RegisterEventHandler(OnProcessExit(on_exit=_ended))
-    return [ended, *(action for actions in nodes for action in actions), evaluator]
+    ended = [RegisterEventHandler(OnProcessExit(target_action=process, on_exit=_ended)) for process in processes]
+    return [*ended, *processes]
+
+
+def _number(name: str, text: str) -> float | str:
+    try:
+        return float(text) if text else ""
+    except ValueError:
+        raise RuntimeError(f"{name} is a number, not {text!r}") from None
 
 
 def _planned(command: list[str]) -> dict:
     """What the evaluator says about the bag, before anything is started."""
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().removeprefix("replay_evaluator: ") or f"exit code {done.returncode}")
+        *_, why = ["", *done.stderr.strip().splitlines()]
+        raise RuntimeError(why.removeprefix("replay_evaluator: ") or f"{command[0]}: exit code {done.returncode}")
     return json.loads(done.stdout)
 
 

@@ -3,12 +3,12 @@
 A rosbag1 file, which `ros2 bag play` cannot read, is converted for it.
 """
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from rosbags.convert import ConverterError
@@ -101,12 +101,9 @@ def _run(command: list[str]) -> None:
 def _converted(path: Path, topics: list[str], folder: Path) -> Path:
     """These topics of a rosbag1 file as a rosbag2 folder."""
     print(f"{path.name} is of ROS 1: converting what is played of it to {folder}", flush=True)
-    stdout, sys.stdout = sys.stdout, open(os.devnull, "w")  # rosbags prints what it does
     try:
-        convert([path], folder / "bag", "mcap", 8, None, "", None, None, (), topics, (), ())
+        with redirect_stdout(StringIO()):  # what rosbags says about message types
+            convert([path], folder / "bag", "mcap", 8, None, "", None, None, (), topics, (), ())
     except ConverterError as error:
         raise BagError(f"{path} cannot be converted for ros2 bag play: {error}") from error
-    finally:
-        sys.stdout.close()
-        sys.stdout = stdout
     return folder / "bag"

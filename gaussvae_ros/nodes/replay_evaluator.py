@@ -35,6 +35,7 @@ TRANSITIONS = {
     "configure": Transition.TRANSITION_CONFIGURE,
     "activate": Transition.TRANSITION_ACTIVATE,
     "deactivate": Transition.TRANSITION_DEACTIVATE,
+    "cleanup": Transition.TRANSITION_CLEANUP,
 }
 WAIT_S = 60.0  # for an answer of a node, which may load its model first or store what waits
 SETTLE_S = 1.0  # for the last images to arrive, and TF of just after them
@@ -105,6 +106,7 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         print(f"playing {chosen.images} images of {chosen.topic} at rate {rate:g}", flush=True)
         with tempfile.TemporaryDirectory(prefix=".play-", dir=report) as folder:
             player.play(chosen, rate, Path(folder))
+        _end_at_once()
         time.sleep(SETTLE_S)
         nodes.change(MEMORY, "deactivate")  # when that is done, all that waited is stored
         sessions = [session for session in client.describe().sessions if session.id not in earlier]
@@ -115,6 +117,8 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         print(f"{_sentence(chosen, counts)}; recalling them", flush=True)
         recalls = Recalls(codec, Setting(tier, effort, quality), counts["stored"], compare, curves=True)
         _recall(recalls, bag, chosen.topic, stored, client)
+        nodes.change(RECALL, "deactivate", "cleanup")  # the reader first, so that the writer leaves one whole file
+        nodes.change(MEMORY, "cleanup")
     figures = recalls.figures()
     poses = f"TF in {map_frame}" if figures["with_pose"] else None
     result = {"bag": str(bag.path), "topic": chosen.topic, "tier": tier, "poses": poses, **figures}
@@ -126,6 +130,12 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         **{f"images {name}": counts[name] for name in (*COUNTS, "stored")},
     }
     return {**result, "report": str(recalls.write_report(report, result, facts))}
+
+
+def _end_at_once() -> None:
+    """From now on signals need nothing put away, and must not wait for a peer's encoder, which takes seconds."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _frames(client: MemoryClient, session: int, camera: str) -> list[MemoryFrame]:
@@ -223,5 +233,6 @@ def main() -> int:
         print(f"replay_evaluator: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        _end_at_once()
         return 130
     return 0

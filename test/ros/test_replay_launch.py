@@ -1,0 +1,186 @@
+"""replay.launch.py: a bag played into the real nodes, recalled and reported, and what else can become of it."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bagmaker import KINDS, START, BagMaker
+from graph import Ros
+
+from gaussvae_ros.bags import Bag
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.evaluation.metrics import psnr
+from gaussvae_ros.nodes import player
+from gaussvae_ros.replay import replay
+
+STEP = 400_000_000  # ns
+QUARTER = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))  # a left turn, x y z w
+
+
+def tour(kind: str, frames: list[np.ndarray], compressed: bool = True, topic: str = "/front/image/compressed"):
+    """A bag with TF: map <- base moves along x, base <- camera is fixed and published once."""
+    maker = BagMaker(kind)
+    maker.tf("base", "camera", START, (0.0, 0.0, 0.5, *QUARTER), "/tf_static", START - 1)
+    for i, frame in enumerate(frames):
+        (maker.jpeg if compressed else maker.image)(topic, START + i * STEP, frame)
+        maker.tf("map", "base", START + i * STEP, (float(i), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    return maker
+
+
+def replayed(ros: Ros, path: Path, *arguments: str) -> tuple[dict, str]:
+    """Figures and output of a replay that goes well."""
+    report = ros.folder / "report"
+    launched = ros.launch("replay.launch.py", f"bag:={path}", f"report:={report}", *arguments)
+    assert launched.wait(120) == 0, launched.log
+    assert "Traceback" not in launched.log
+    return json.loads((report / "replay.json").read_text()), launched.log
+
+
+def offline(path: Path, folder: Path, **how: object) -> dict[int, tuple[bytes, object]]:
+    """Record and pose by stamp, as `gaussvae replay` makes them."""
+    with MemoryBank(folder / "offline.db") as bank:
+        replay(path, FrameCodec(), bank, compare=0, **how)
+        return {frame.stamp_ns: (frame.data, frame.pose) for frame in bank}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind):
+    path = tour(kind, frames[:6]).write(ros.folder)
+    result, log = replayed(ros, path, "compare:=1", "quality:=40")
+    assert result["images"] == 6 and result["received"] + result["lost"] == 6 and result["gated"] == 0
+    assert result["stored"] + result["dropped"] == result["received"] and result["stored"] == result["frames"] > 0
+    assert sorted(p.name for p in (ros.folder / "report").iterdir()) == ["replay.db", "replay.json", "report.html"]
+    expected = offline(path, ros.folder, quality=40)
+    codec, originals = FrameCodec(), {shot.stamp_ns: shot.image for shot in shots(path)}
+    with MemoryBank(ros.folder / "report" / "replay.db", readonly=True) as bank:
+        remembered = list(bank)
+    assert {frame.camera for frame in remembered} == {"/front/image/compressed"}
+    for frame in remembered:
+        data, pose = expected[frame.stamp_ns]
+        assert frame.data == data
+        assert frame.pose is None or np.allclose(
+            (*frame.pose.position, *frame.pose.orientation), (*pose.position, *pose.orientation)
+        )
+    assert result["with_pose"] == sum(frame.pose is not None for frame in remembered) > 0
+    assert result["poses"] == "TF in map" and {f.pose.reference for f in remembered if f.pose} == {"map"}
+    scores = [psnr(originals[frame.stamp_ns], codec.decode(frame.data)) for frame in remembered]
+    assert result["psnr"] == pytest.approx(np.mean(scores)) and result["worst_psnr"] == pytest.approx(min(scores))
+    assert result["bytes"] == pytest.approx(np.mean([len(frame.data) for frame in remembered]))
+    assert result["compared"]["ours"]["frames"] == 1 and result["recall_ms"] > 0
+    page = (ros.folder / "report" / "report.html").read_text()
+    for said in (
+        "images in the bag",
+        "images dropped",
+        "lost before",
+        "Worst frames first",
+        "recall (ms) of every frame",
+    ):
+        assert said in page
+    assert f"{result['stored']} stored" in log and "gaussvae, all frames" in log
+
+
+def shots(path: Path) -> list:
+    with Bag(path) as bag:
+        return list(bag.shots(bag.image_topic()))
+
+
+def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finished_bank):
+    """Two laps with the same stamps and other pictures; raw mono images, one of an encoding that nobody knows."""
+    maker = BagMaker("mcap")
+    for i in range(6):
+        picture, encoding = frames[2 * i][..., 0], "mono8" if i != 1 else "mono9"
+        maker.image("/mono", START + i % 3 * STEP, picture, recorded_ns=START + i * STEP, encoding=encoding)
+    bank = ros.folder / "memory.db"
+    bank.write_bytes(finished_bank.read_bytes())
+    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", f"bank:={bank}")
+    assert result["images"] == 6 and result["sessions"] == 2 and result["skipped"] == 1
+    assert result["problems"] == [f"image 1 of the bag at {START + STEP} ns: image encoding 'mono9' is not supported"]
+    assert result["worst_psnr"] > 15  # every picture beside its own original, not that of the other lap
+    with MemoryBank(bank, readonly=True) as memory:
+        assert len(memory) == 12 + result["frames"] and result["first_id"] == 13
+        assert len(memory.info()["sessions"]) == 3
+
+
+def test_what_the_queue_drops_is_counted(ros, frames):
+    maker = BagMaker("mcap")
+    for i in range(40):
+        maker.jpeg("/cam", START + i * STEP, frames[i % 12])
+    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", "rate:=80")  # 200 Hz
+    assert result["images"] == 40 and result["dropped"] + result["lost"] > 0 < result["stored"]
+    assert result["stored"] + result["dropped"] + result["lost"] == 40
+
+
+@pytest.mark.parametrize(
+    "arguments, complaint",
+    [
+        (["bag:=none"], "none: no such bag"),
+        (["bag:=two"], "choose one with --topic: /a (1), /b (1)"),
+        (["bag:=two", "topic:=/c"], "image topics: /a (1), /b (1)"),
+        (["bag:=two", "topic:=/a", "rate:=0"], "rate must be above 0"),
+        (["bag:=two", "topic:=/a", "compare:=many"], "invalid int value: 'many'"),
+        (["bag:=two", "topic:=/a", "quality:=high"], "quality is a number, not 'high'"),
+        (["bag:=two", "topic:=/a", "tier:=jpeg"], '"jpeg" is not valid'),
+        (["bag:=two", "topic:=/a", "params_file:=none.yaml"], "none.yaml: there is no such file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_replayed_starts_nothing(ros, frames, arguments, complaint):
+    BagMaker("mcap").image("/a", START, frames[0]).image("/b", START, frames[0]).write(ros.folder, "two")
+    launched = ros.launch("replay.launch.py", *arguments)
+    assert launched.wait(30) == 1
+    assert complaint in launched.log and "Traceback" not in launched.log and "process started" not in launched.log
+
+
+def test_a_bag_of_which_nothing_comes_through(ros, frames):
+    path = BagMaker("mcap").image("/a", START, frames[0], encoding="rgb9").write(ros.folder)
+    launched = ros.launch("replay.launch.py", f"bag:={path}")
+    assert launched.wait(60) == 1
+    assert "nothing came through: of 1 images on /a none was stored" in launched.log
+    assert "image encoding 'rgb9' is not supported" in launched.log and "Traceback" not in launched.log
+
+
+def test_a_bank_that_cannot_be_made(ros, frames):
+    path = tour("mcap", frames[:2]).write(ros.folder)
+    launched = ros.launch("replay.launch.py", f"bag:={path}", "bank:=nowhere/memory.db")
+    assert launched.wait(60) == 1
+    assert "its folder does not exist" in launched.log and "visual_memory did not configure" in launched.log
+
+
+def test_ctrl_c_ends_it_within_seconds(ros, frames):
+    path = tour("bag", frames[:12]).write(ros.folder)
+    launched = ros.launch("replay.launch.py", f"bag:={path}", "rate:=0.1", f"report:={ros.folder}/report")
+    launched.until_says("playing 12 images", timeout=60)
+    time.sleep(1)
+    begun = time.monotonic()
+    launched.stop()
+    assert time.monotonic() - begun < 8
+    assert "Traceback" not in launched.log
+    assert [p for p in (ros.folder / "report").iterdir() if p.name.startswith(".play")] == []
+
+
+@pytest.mark.parametrize(
+    "topic, compressed, heard",
+    [
+        ("/cam/image_raw", False, "/cam/image_raw"),
+        ("/cam/image_raw/compressed", True, "/cam/image_raw/compressed"),
+        ("/cam/jpeg", True, "/cam/jpeg/compressed"),  # the node listens to that of image_transport
+        ("/cam/compressed", False, "/cam"),
+    ],
+)
+def test_what_is_played_of_a_bag(tmp_path, frames, topic, compressed, heard):
+    maker = tour("db3", frames[:3], compressed, topic).pose("/pose", START, (0.0,) * 6 + (1.0,))
+    with Bag(maker.write(tmp_path)) as bag:
+        part = player.part(bag)
+        assert (part.topic, part.heard, part.images) == (topic, heard, 3)
+        assert part.transport == ("compressed" if compressed else "raw")
+        assert sorted(part.others) == ["/tf", "/tf_static"]
+        assert player.root(bag, topic) == "map"
+
+
+def test_poses_that_are_not_tf_are_not_played(tmp_path, frames):
+    maker = BagMaker("mcap").image("/cam", START, frames[0]).pose("/pose", START, (0.0,) * 6 + (1.0,))
+    with Bag(maker.write(tmp_path)) as bag:
+        assert player.part(bag).others == () and player.root(bag, "/cam") == ""
