@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ament_index_python import get_package_share_directory
+from ament_index_python import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from graph import ROOT, Ros, image_message, until
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import ListParameters
@@ -22,6 +22,13 @@ from gaussvae_ros.srv import DescribeMemory, RecallFrame
 BOTH = ("visual_memory", "visual_recall")
 DESIGNED = """image_topic image_transport camera bank device params_file namespace autostart use_sim_time map_frame""".split()
 PARAMETERS_FILE = Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml")
+
+
+def find_executable(package: str, name: str) -> bool:
+    try:
+        return Path(get_package_prefix(package), "lib", package, name).is_file()
+    except PackageNotFoundError:
+        return False
 
 
 def publishing(ros: Ros, topic: str, frames: list[np.ndarray], stamp_ns: int = 5 * 10**9) -> None:
@@ -144,6 +151,25 @@ def test_without_autostart_the_nodes_wait(ros, finished_bank):
             assert ros.state(node) == state
     assert ros.call(DescribeMemory, "/visual_recall/describe_memory").frames == 12
     assert launched.stop() == 0
+
+
+def test_beside_the_lifecycle_manager_of_nav2(ros):
+    """It configures, activates, deactivates and cleans up both nodes, with no bond to them."""
+    if not find_executable("nav2_lifecycle_manager", "lifecycle_manager"):
+        pytest.skip("nav2_lifecycle_manager is not installed")
+    file = ros.folder / "manager.yaml"
+    parameters = {"autostart": True, "bond_timeout": 0.0, "node_names": list(BOTH)}
+    YAML().dump({"lifecycle_manager": {"ros__parameters": parameters}}, file)
+    ros.launch("memory.launch.py", f"bank:={ros.folder}/m.db", "autostart:=false")
+    manager = ros.start("ros2", "run", "nav2_lifecycle_manager", "lifecycle_manager", "--ros-args", "--params-file", str(file))
+    manager.until_says("Managed nodes are active", timeout=60)
+    assert [ros.state(node) for node in BOTH] == ["active", "active"]
+    time.sleep(5)  # the manager's own bond_timeout is 4 s
+    for command, state in [(1, "inactive"), (2, "active"), (3, "unconfigured")]:  # pause, resume, reset
+        kind = "nav2_msgs/srv/ManageLifecycleNodes"
+        said = ros.ros2("service", "call", "/lifecycle_manager/manage_nodes", kind, f"{{command: {command}}}")
+        assert "success=True" in said, said + ros.logs()
+        assert [ros.state(node) for node in BOTH] == [state, state]
 
 
 def test_a_node_that_does_not_configure_says_so_and_can_again(ros):
