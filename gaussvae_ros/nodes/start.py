@@ -5,6 +5,7 @@ CMakeLists.txt runs this file as a script, with the path of requirements.txt, to
 
 import importlib
 import os
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +32,10 @@ def start(module: str) -> int | None:
     if complaint:
         print(f"{Path(sys.argv[0]).name}: {complaint}", file=sys.stderr)
         return 1
-    return importlib.import_module(module).main()
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load would be a page of traceback
+    loaded = importlib.import_module(module)
+    signal.signal(signal.SIGINT, before)
+    return loaded.main()
 
 
 def missing(requirements: str | Path) -> str:
