@@ -1,4 +1,4 @@
-"""docs/ros.md says what there is: launch arguments, topics, services, parameters, messages to operators; its examples run."""
+"""docs/ros.md says what there is: launch arguments, topics, services, parameters, messages to operators; examples run."""
 
 import ast
 import importlib.util
@@ -23,10 +23,11 @@ from launch import LaunchContext
 
 ROOT = Path(__file__).parents[2]
 DOCS = (ROOT / "docs" / "ros.md").read_text()
+README = (ROOT / "README.md").read_text()
 LAUNCH = sorted(Path(get_package_share_directory("gaussvae_ros"), "launch").glob("*.launch.py"))
 NODES = ("visual_memory", "visual_recall")
 EVERY_NODE = re.compile(r"/(parameter_events|rosout|.*/transition_event)$")  # topics that every lifecycle node has
-CALLS = re.findall(r"^\$ ros2 service call (\S+) (\S+)(?: \"(.*)\")?$", DOCS, re.MULTILINE)
+CALLS = re.findall(r"^(?:\$ )?ros2 service call (/visual_\S+) (\S+)(?: \"(.*)\")?$", DOCS + README, re.MULTILINE)
 
 
 def section(title: str) -> str:
@@ -169,3 +170,19 @@ def test_the_python_example_runs(graph):
     exec(code, names)
     assert names["dock"].label == "dock" and names["image"].shape == (120, 160, 3)
     assert names["alike"][0][0].id == names["dock"].id and names["ahead"]
+
+
+def test_the_python_of_the_readme_runs(graph):
+    [code] = [part for part in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "gaussvae_ros.client" in part]
+    names = {}
+    exec(code, names)
+    assert names["image"].shape == (120, 160, 3) and [r.image.shape for r in names["ahead"]] == [(96, 96, 3)] * 6
+
+
+def test_the_launch_commands_of_the_readme_are_possible():
+    [rows] = tables(section("Launch arguments"))
+    commands = re.findall(r"ros2 launch gaussvae_ros (\w+)\.launch\.py([^`\n]*)", README)
+    assert {name for name, _ in commands} == {file.name.removesuffix(".launch.py") for file in LAUNCH}
+    for name, arguments in commands:
+        known = {row[0].strip("`") for row in rows if name in row[1].split(", ")}
+        assert {argument.split(":=")[0] for argument in arguments.split()} <= known
