@@ -27,6 +27,8 @@ def remappings(cameras: list[str], topics: list[str]) -> list[tuple[str, str]]:
     if not topics:
         return []
     if len(topics) != max(len(cameras), 1):
-        raise RuntimeError(f"image_topic names {len(topics)} topics and camera {len(cameras)} cameras: one each, please")
+        raise RuntimeError(
+            f"image_topic names {len(topics)} topics and camera {len(cameras)} cameras: one each, please"
+        )
     names = ["image"] if len(topics) == 1 else [f"{camera}/image" for camera in cameras]
     return list(zip(names, topics))

@@ -1,7 +1,7 @@
 """package.xml, CMakeLists.txt and setup.py say the same of the package, without ROS; test/ros builds it."""
 
 import re
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 import pytest
 from test_packaging import DECLARED, PACKAGE, PACKAGE_OF, ROOT, ROS, imported

@@ -118,7 +118,7 @@ def _bring_up(context: LaunchContext, node: LifecycleNode) -> None:
             request.transition.id = number
             answered = Event()
             answer = client.call_async(request)
-            answer.add_done_callback(lambda _: answered.set())
+            answer.add_done_callback(lambda _, event=answered: event.set())
             while not answered.wait(0.5):
                 if over():
                     return

@@ -1,6 +1,6 @@
 """How the executables of a ROS workspace begin: a Python package that is missing costs one sentence, not a traceback.
 
-CMakeLists.txt runs this file as a script, with the path of requirements.txt, to say the same when the workspace is built.
+CMakeLists.txt runs this file as a script, with the path of requirements.txt, to say the same when colcon builds.
 """
 
 import importlib

@@ -96,7 +96,7 @@ def frames() -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def finished_bank(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A memory of `frames`, 0.1 s apart from START on, camera "camera", poses at x = 0, 0.25, ... m; copy before writing."""
+    """A memory of `frames`, from START on every 0.1 s, of "camera", poses at x = 0, 0.25, ... m. Copy it to write."""
     from gaussvae_ros.bank import MemoryBank, Pose
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.likeness import describe

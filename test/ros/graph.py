@@ -11,7 +11,6 @@ Whatever a test starts is gone when it ends. What processes print is in `process
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""What colcon installs: all that the nodes need and nothing else, executables in the right Python, one line where a package is missing."""
+"""What colcon installs: what the nodes need, executables in the right Python, one line where a package is missing."""
 
 import os
 import subprocess
@@ -17,6 +17,7 @@ PREFIX = Path(get_package_prefix("gaussvae_ros"))
 SHARE, BIN = PREFIX / "share" / "gaussvae_ros", PREFIX / "lib" / "gaussvae_ros"
 EXECUTABLES = {file.name for file in BIN.iterdir()}
 
+
 def run(*command: object, **environment: str) -> subprocess.CompletedProcess:
     given = {**os.environ, **environment}
     return subprocess.run(list(map(str, command)), env=given, capture_output=True, text=True, timeout=300)
@@ -29,14 +30,18 @@ def test_the_python_package_is_installed_whole():
     wanted = {file for file in source if "__pycache__" not in file.parts}
     there = {file.relative_to(installed) for file in installed.rglob("*") if file.suffix in (".py", ".json")}
     assert wanted <= there
-    generated = {file for file in there - wanted if file.parts[0] in ("msg", "srv") or file.name.startswith("_gaussvae")}
+    generated = {
+        file for file in there - wanted if file.parts[0] in ("msg", "srv") or file.name.startswith("_gaussvae")
+    }
     assert there - wanted == generated
     assert not list(installed.rglob("test_*.py"))
 
 
 def test_share_holds_what_users_need():
     for folder in ("launch", "models"):
-        assert {f.name for f in (SHARE / folder).iterdir()} == {f.name for f in (ROOT / folder).iterdir() if f.is_file()}
+        assert {f.name for f in (SHARE / folder).iterdir()} == {
+            f.name for f in (ROOT / folder).iterdir() if f.is_file()
+        }
     assert [file.name for file in (SHARE / "config").iterdir()] == ["memory.yaml"]
     assert (SHARE / "requirements.txt").read_text() == (ROOT / "requirements.txt").read_text()
     assert find("anchors").is_relative_to(SHARE)
@@ -48,7 +53,10 @@ def test_executables_run_in_the_python_that_built_them():
     assert EXECUTABLES >= {"memory_node", "recall_node", "gaussvae"}
     for name in EXECUTABLES:
         first = (BIN / name).read_text().splitlines()[0]
-        assert Path(first.removeprefix("#!")).samefile(sys.executable) and Path(first[2:]).parent == Path(sys.executable).parent
+        assert (
+            Path(first.removeprefix("#!")).samefile(sys.executable)
+            and Path(first[2:]).parent == Path(sys.executable).parent
+        )
 
 
 def test_ros2_run_finds_the_command():
