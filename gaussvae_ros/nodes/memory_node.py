@@ -157,7 +157,8 @@ class MemoryNode(ManagedNode):
         self._worker.put(camera.name, shot)
         if not shot.settled:
             self._late.add(shot, time.monotonic())
-            self._retry.reset()
+            if self._retry.is_canceled():  # a timer that is reset with every image never fires
+                self._retry.reset()
 
     def _arrival(self, camera: Camera) -> int:
         if not camera.unstamped:

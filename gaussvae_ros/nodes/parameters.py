@@ -53,7 +53,7 @@ MEMORY = (
     Parameter(
         "queue_size", 2, "frames of a camera that may wait for the encoder; the oldest is dropped", (1, 100), live=True
     ),
-    Parameter("commit_period", 0.1, "s from one commit to the next at least", (0.0, 0.8), live=True),
+    Parameter("commit_period", 0.05, "s from one commit to the next at least", (0.0, 0.8), live=True),
     Parameter(
         "pose_timeout", 2.0, "s that a frame waits for its pose in TF, before it stays without", (0.0, 60.0), live=True
     ),
