@@ -122,6 +122,8 @@ def _bring_up(context: LaunchContext, node: LifecycleNode) -> None:
             while not answered.wait(0.5):
                 if over():
                     return
+            if over():
+                return
             if not answer.result().success:
                 log.error(f"{name} did not {step}; its message above says why. Again: ros2 lifecycle set {name} {step}")
                 return

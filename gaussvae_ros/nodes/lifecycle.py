@@ -10,12 +10,15 @@ from collections.abc import Callable
 import rclpy
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import ChangeState
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.nodes import parameters
+
+WAKE_S = 0.2
 
 
 class ManagedNode(LifecycleNode):
@@ -84,6 +87,8 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error(f"cannot {what}: {error}")
             return TransitionCallbackReturn.FAILURE
         except Exception:  # rclpy would only note that there was one
+            if not self.context.ok():  # a signal came meanwhile, and ROS makes nothing any more
+                return TransitionCallbackReturn.FAILURE
             logging.getLogger(__name__).exception("cannot %s", what)
             return TransitionCallbackReturn.ERROR
 
@@ -91,11 +96,12 @@ class ManagedNode(LifecycleNode):
         try:
             return self._request_change(request, response)
         except rclpy_implementation.RCLError:
-            wanted = request.transition.label or request.transition.id
-            self.get_logger().warning(
-                f"transition {wanted} is not possible while {self._state_machine.current_state[1]}"
-            )
             response.success = False
+            if self.context.ok():
+                wanted = request.transition.label or request.transition.id
+                self.get_logger().warning(
+                    f"transition {wanted} is not possible while {self._state_machine.current_state[1]}"
+                )
             return response
 
     def _changed(self, _) -> None:
@@ -131,11 +137,17 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
         print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():
+            raise
+        return 0  # a signal came meanwhile
     log = logging.getLogger("gaussvae_ros")
     log.addHandler(_ToRosout(node))
     log.propagate = False
     executor = SingleThreadedExecutor()
     executor.add_node(node)
+    # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until something else wakes it.
+    node.create_timer(WAKE_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     try:
         executor.spin()
     except ExternalShutdownException:

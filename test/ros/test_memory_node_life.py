@@ -150,6 +150,19 @@ def test_signals_in_other_states(ros, state):
     assert memory.process.stop() == 0 and "Traceback" not in memory.process.log
 
 
+@pytest.mark.parametrize("executable", ["memory_node", "recall_node"])
+def test_a_signal_during_configure(ros, executable):
+    process = ros.run(executable, "--ros-args", "-p", f"bank:={ros.folder}/memory.db")
+    client = ros.node.create_client(ChangeState, f"/visual_{executable.split('_')[0]}/change_state")
+    assert client.wait_for_service(20)
+    request = ChangeState.Request()
+    request.transition.id = 1
+    client.call_async(request)
+    time.sleep(0.2)  # it loads the model for longer
+    assert process.stop() == 0, process.log
+    assert "Traceback" not in process.log and "ready" not in process.log, process.log
+
+
 def test_shutdown_by_request(ros, frames):
     memory = Memory(ros)
     memory.show(frames[0], START)
