@@ -152,6 +152,9 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
         executor.spin()
     except ExternalShutdownException:
         pass
+    except rclpy_implementation.RCLError:  # of what a callback, or the executor itself, makes after the signal
+        if rclpy.ok():
+            raise
     finally:
         node.close()
         node.destroy_node()
