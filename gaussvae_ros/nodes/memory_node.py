@@ -241,7 +241,7 @@ class MemoryNode(ManagedNode):
     def _report(self) -> None:
         """Once a second: /diagnostics, and a look at the cameras' calibrations."""
         self._take_calibrations()
-        name = self.get_name()
+        name = self.get_fully_qualified_name().strip("/")
         statuses = [
             diagnostics.camera_status(name, self._state_of(camera), self._history, self.settings.image_timeout)
             for camera in self._cameras

@@ -108,7 +108,8 @@ class RecallNode(ManagedNode):
             "requests refused": self._refused,
             "median time of a request (ms)": f"{median(self._took):.1f}" if self._took else "",
         }
-        status = DiagnosticStatus(level=level, name=self.get_name(), message=message, hardware_id=self.get_namespace())
+        name = self.get_fully_qualified_name().strip("/")
+        status = DiagnosticStatus(level=level, name=name, message=message, hardware_id=str(self._bank.path))
         status.values = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
         report = DiagnosticArray(status=[status])
         report.header.stamp = self.get_clock().now().to_msg()

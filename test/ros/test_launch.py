@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ament_index_python import PackageNotFoundError, get_package_prefix, get_package_share_directory
+from diagnostic_msgs.msg import DiagnosticArray
 from graph import ROOT, Ros, image_message, until
 from lifecycle_msgs.srv import GetState
 from rcl_interfaces.srv import ListParameters
@@ -71,9 +72,12 @@ def test_namespace_and_relative_topic(ros, frames):
     ros.launch("memory.launch.py", f"bank:={ros.folder}/m.db", "namespace:=robot1", "image_topic:=camera/image_raw")
     ros.until_active("/robot1/visual_memory", "/robot1/visual_recall")
     stored = ros.listen(MemoryFrame, "/robot1/visual_memory/frames")
+    diagnostics = ros.listen(DiagnosticArray, "/diagnostics")
     publishing(ros, "/robot1/camera/image_raw", frames)
     until(lambda: stored, says=ros.logs)
     assert ros.call(RecallFrame, "/robot1/visual_recall/recall_frame", id=stored[0].id).success
+    names = {f"robot1/visual_{what}" for what in ("memory: camera", "memory: memory", "recall")}
+    until(lambda: names <= {status.name for array in list(diagnostics) for status in array.status}, says=ros.logs)
 
 
 def test_inside_another_launch_file(ros, frames):
