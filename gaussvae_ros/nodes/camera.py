@@ -12,6 +12,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.gates import Gate, Limits
+from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.diagnostics import CameraState
 from gaussvae_ros.nodes.polled import Polled
 
 DEPTH = 5  # images that wait while another one is looked at, so that a burst is not lost uncounted
@@ -62,15 +64,22 @@ class Camera:
                 return info
         return None
 
-    def silence(self) -> float | None:
-        """s since the last image or the begin of listening; None while it does not listen."""
-        return None if self._subscription is None else time.monotonic() - self.heard
-
-    def publishers(self) -> tuple[int, list[str]]:
-        """How many publish images of our type, and which other types are published on the topic."""
+    def state(self, counters: Counters, paused: bool) -> CameraState:
+        """What diagnostics tell of it."""
         types = [info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)]
         ours = TYPES[self.kind]
-        return types.count(ours), sorted({kind for kind in types if kind != ours})
+        return CameraState(
+            name=self.name,
+            topic=self.topic,
+            type_name=ours,
+            counts=counters.of_camera(self.name),
+            encode_s=counters.median(self.name, "encode"),
+            latency_s=counters.median(self.name, "latency"),
+            silence_s=None if self._subscription is None else time.monotonic() - self.heard,
+            paused=paused,
+            publishers=types.count(ours),
+            others=sorted({kind for kind in types if kind != ours}),
+        )
 
 
 def check_names(names: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -243,7 +244,9 @@ class MemoryNode(ManagedNode):
         self._take_calibrations()
         name = self.get_fully_qualified_name().strip("/")
         statuses = [
-            diagnostics.camera_status(name, self._state_of(camera), self._history, self.settings.image_timeout)
+            diagnostics.camera_status(
+                name, camera.state(self._counters, self._paused), self._history, self.settings.image_timeout
+            )
             for camera in self._cameras
         ]
         memory = diagnostics.MemoryState(self._bank.path, self._bank.size(), self._recorder.refusal)
@@ -251,21 +254,6 @@ class MemoryNode(ManagedNode):
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._statuses.publish(message)
-
-    def _state_of(self, camera: Camera) -> diagnostics.CameraState:
-        publishers, others = camera.publishers()
-        return diagnostics.CameraState(
-            name=camera.name,
-            topic=camera.topic,
-            type_name=TYPES[camera.kind],
-            counts=self._counters.of_camera(camera.name),
-            encode_s=self._counters.median(camera.name, "encode"),
-            latency_s=self._counters.median(camera.name, "latency"),
-            silence_s=camera.silence(),
-            paused=self._paused,
-            publishers=publishers,
-            others=others,
-        )
 
     # Inside
 
@@ -287,14 +275,7 @@ class MemoryNode(ManagedNode):
                 self._worker.call(partial(self._recorder.calibrate, camera.name, convert.calibration(info)))
 
     def _limits(self) -> Limits:
-        settings = self.settings
-        return Limits(
-            min_interval=settings.min_interval,
-            max_interval=settings.max_interval,
-            min_distance=settings.min_distance,
-            min_angle=settings.min_angle,
-            novelty=settings.novelty,
-        )
+        return Limits(**{limit.name: getattr(self.settings, limit.name) for limit in fields(Limits)})
 
     def _encoding(self) -> dict:
         return {"tier": self.settings.tier, "quality": self.settings.quality, "effort": self.settings.effort}
