@@ -28,7 +28,7 @@ SHARED = ("device", "params_file")
 CHOICES = {"tier": ["", "latent", "splats"]}
 # What the other launch files leave to the user: the evaluator brings the nodes up, and the bag has the time.
 FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true"}
-OPEN = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0}  # gates that let every frame through
+EVERY = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0, "queue_size": 100}  # frame is wanted, also late
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -57,7 +57,7 @@ def replay(context: LaunchContext) -> list[Action]:
     }
     remappings = [("image", plan["heard"])]
     processes = [
-        *lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **OPEN}, remappings),
+        *lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **EVERY}, remappings),
         *lifecycle_node(context, "recall_node", "visual_recall", both),
         ExecuteProcess(cmd=command, name="replay_evaluator", output="screen"),
     ]

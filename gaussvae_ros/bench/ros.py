@@ -26,8 +26,8 @@ STARTS = 3
 FRAMES = 75  # of the drive, 0.6 m apart, so that every one is new to the gates
 IDLE_S = 20
 RUN_S, WARM_S = 60, 10  # of a run of frames; its memory is compared with that after WARM_S
-RATES = (10, 30)  # Hz
-WRITING = 10  # Hz, while questions are asked
+RUNS = {"10 Hz": (10, 0.1), "30 Hz": (30, 0.1), "30 Hz, none gated": (30, 0.0)}  # Hz; min_interval, s
+WRITING = 10  # Hz, while questions are asked, and which nothing may be dropped at
 RECALLS, ROUTE_S = 300, 10  # frames asked for, and how long a route is followed
 SETTLE_S = 2.5  # after a run: the last frames are stored, and the counts of them published
 PATIENCE = 120.0  # s, for whatever a process is to do next
@@ -59,7 +59,7 @@ def run(folder: str | Path) -> list[dict]:
     np.save(frames, drive_frames(FRAMES))
     np.save(poses, drive_poses(FRAMES))
     graph = Graph(folder)
-    with tqdm(total=STARTS + 1 + len(RATES) + 2, desc="ros", disable=None) as bar:
+    with tqdm(total=STARTS + 1 + len(RUNS) + 2, desc="ros", disable=None) as bar:
         times = []
         for _ in range(1 + STARTS):  # the first fills caches and does not count
             with graph.nodes() as (_, seconds):
@@ -77,8 +77,9 @@ def run(folder: str | Path) -> list[dict]:
         with graph.nodes() as (pids, _):
             rows.append(row("ros: both nodes idle", _load(pids.values(), IDLE_S), "% of a core", "at most 5"))
             bar.update()
-            for rate in RATES:
-                rows += _keeping_up(graph, pids["memory_node"], frames, poses, rate)
+            for name, (rate, min_interval) in RUNS.items():
+                graph.set("visual_memory", "min_interval", min_interval)
+                rows += _keeping_up(graph, f"ros, {name}", pids["memory_node"], frames, poses, rate)
                 bar.update()
             with graph.probe("camera", frames, poses, WRITING, PATIENCE) as camera:
                 time.sleep(1)
@@ -91,7 +92,7 @@ def run(folder: str | Path) -> list[dict]:
     return [*rows, row("ros: disk a frame", round(info["bytes"] / info["frames"]), "bytes")]
 
 
-def _keeping_up(graph: "Graph", memory_node: int, frames: Path, poses: Path, rate: int) -> list[dict]:
+def _keeping_up(graph: "Graph", name: str, memory_node: int, frames: Path, poses: Path, rate: int) -> list[dict]:
     """What became of frames that came at `rate` Hz."""
     with graph.probe("listen") as before:
         counted = before.stop()["counts"]
@@ -103,11 +104,10 @@ def _keeping_up(graph: "Graph", memory_node: int, frames: Path, poses: Path, rat
         time.sleep(SETTLE_S)
         heard = listener.stop()
     counts = {what: count - counted[what] for what, count in heard["counts"].items()}
-    name = f"ros, {rate} Hz"
     return [
         row(f"{name}: received, beside sent", counts["received"], "frames", "all", sent),
         row(f"{name}: left out by the gates", counts["gated"], "frames"),
-        row(f"{name}: dropped", counts["dropped"], "frames", "none" if rate == RATES[0] else "counted"),
+        row(f"{name}: dropped", counts["dropped"], "frames", "none" if rate == WRITING else "counted"),
         row(f"{name}: bad or refused", counts["bad"] + counts["failed"], "frames", "none"),
         row(f"{name}: stored, beside announced", counts["stored"], "frames", None, len(heard["latency_ms"])),
         row(f"{name}: not accounted for", unaccounted(counts), "frames", "none"),
@@ -160,6 +160,11 @@ class Graph:
                 seconds = probe.result() - begun
                 yield _nodes_of(launched.popen.pid), round(seconds, 2)
 
+    def set(self, node: str, parameter: str, value: float) -> None:
+        """Change a parameter of a node that runs."""
+        with self.process("ros2", "param", "set", node, parameter, str(value)) as process:
+            process.wait()
+
     @contextmanager
     def probe(self, what: str, *arguments: object) -> Iterator["Process"]:
         """One of gaussvae_ros/nodes/probe.py, once it is ready."""
@@ -206,14 +211,18 @@ class Process:
                 raise self._failed()
             time.sleep(0.02)
 
-    def result(self) -> object:
-        """Wait for its end, and return the JSON that it printed."""
+    def wait(self) -> str:
+        """Wait for its end, and return the last line that it printed."""
         try:
             if self.popen.wait(PATIENCE) == 0:
-                return json.loads(Path(self._said).read_text().splitlines()[-1])
+                return Path(self._said).read_text().splitlines()[-1]
         except subprocess.TimeoutExpired:
             pass
         raise self._failed()
+
+    def result(self) -> object:
+        """Wait for its end, and return the JSON that it printed."""
+        return json.loads(self.wait())
 
     def stop(self) -> object:
         """Tell it that it is time, and return what it printed."""

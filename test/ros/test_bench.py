@@ -11,9 +11,9 @@ from gaussvae_ros.bench import ros
 def test_the_graph_is_measured(monkeypatch):
     marker = f"GAUSSVAE_TEST={uuid.uuid4()}"
     monkeypatch.setenv(*marker.split("="))
-    for name, value in {"STARTS": 1, "IDLE_S": 1, "RUN_S": 3, "WARM_S": 1, "RATES": (5,), "RECALLS": 20}.items():
+    short = {"STARTS": 1, "IDLE_S": 1, "RUN_S": 3, "WARM_S": 1, "RUNS": {"5 Hz": (5, 0.0)}, "RECALLS": 20, "ROUTE_S": 1}
+    for name, value in short.items():
         monkeypatch.setattr(ros, name, value)
-    monkeypatch.setattr(ros, "ROUTE_S", 1)
     rows = {row["name"]: row for row in bench.run(["ros"])}
     values = {name: row["value"] for name, row in rows.items()}
     received, stored = rows["ros, 5 Hz: received, beside sent"], rows["ros, 5 Hz: stored, beside announced"]

@@ -39,9 +39,8 @@ def test_the_python_package_is_installed_whole():
 
 def test_share_holds_what_users_need():
     for folder in ("launch", "models"):
-        assert {f.name for f in (SHARE / folder).iterdir()} == {
-            f.name for f in (ROOT / folder).iterdir() if f.is_file()
-        }
+        installed, source = ({f.name for f in (top / folder).iterdir() if f.is_file()} for top in (SHARE, ROOT))
+        assert installed == source
     assert [file.name for file in (SHARE / "config").iterdir()] == ["memory.yaml"]
     assert (SHARE / "requirements.txt").read_text() == (ROOT / "requirements.txt").read_text()
     assert find("anchors").is_relative_to(SHARE)

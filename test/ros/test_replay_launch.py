@@ -106,11 +106,11 @@ def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finishe
 
 def test_what_the_queue_drops_is_counted(ros, frames):
     maker = BagMaker("mcap")
-    for i in range(40):
+    for i in range(180):
         maker.jpeg("/cam", START + i * STEP, frames[i % 12])
-    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", "rate:=80")  # 200 Hz
-    assert result["images"] == 40 and result["dropped"] + result["lost"] > 0 < result["stored"]
-    assert result["stored"] + result["dropped"] + result["lost"] == 40
+    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", "rate:=400")  # 1,000 Hz
+    assert result["images"] == 180 and result["dropped"] + result["lost"] > 0 < result["stored"]
+    assert result["stored"] + result["dropped"] + result["lost"] == 180
 
 
 @pytest.mark.parametrize(
