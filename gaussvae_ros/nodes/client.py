@@ -19,10 +19,11 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.utilities import get_default_context
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gaussvae_ros.bank.frame import checked_int
 from gaussvae_ros.errors import RecallError
+from gaussvae_ros.messages import image_from_message
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.srv import DescribeMemory, FindFrames, LabelFrame, RecallFrame, RecallFrames
@@ -56,10 +57,10 @@ class MemoryClient:
         GaussVaeError: an argument is not what it should be.
     """
 
-    def __init__(self, namespace: str = "", timeout_s: float = 5.0):
-        """`namespace` is that of the two nodes, such as "robot1"."""
+    def __init__(self, namespace: str = "", timeout_s: float = 5.0, jpeg: bool = False):
+        """`namespace` is that of the two nodes, such as "robot1"; with `jpeg`, pictures come as such, for networks."""
         default = get_default_context()
-        self._timeout_s = timeout_s
+        self._timeout_s, self._encoding = timeout_s, "jpeg" if jpeg else "rgb8"
         self._context = Context()  # not the caller's: it may end before this client, and may remap its nodes
         self._context.init(args=[], domain_id=default.get_domain_id() if default.ok() else None)
         self._node = Node(
@@ -113,12 +114,14 @@ class MemoryClient:
             size: of the picture; None or (0, 0) is that of the frame or roi, one 0 follows in proportion.
             roi: the part to show; None is all of it.
         """
-        request = RecallFrame.Request(encoding="rgb8", **_place("id", id, stamp_ns, camera, tolerance_s), **_size(size))
+        place = _place("id", id, stamp_ns, camera, tolerance_s)
+        request = RecallFrame.Request(encoding=self._encoding, **place, **_size(size))
         if roi is not None:
             part = request.roi
             part.x_offset, part.y_offset, part.width, part.height = (_whole("roi", v) for v in roi)
         answer = self._ask(request)
-        return Recalled(answer.frame, _array(answer.image), answer.camera_info if answer.camera_info.width else None)
+        picture = _array(answer.compressed if self._encoding == "jpeg" else answer.image)
+        return Recalled(answer.frame, picture, answer.camera_info if answer.camera_info.width else None)
 
     def recall_window(
         self,
@@ -202,9 +205,10 @@ class MemoryClient:
         return self._ask(LabelFrame.Request(id=checked_int("id", id), label=label)).frame
 
     def _many(self, request: RecallFrames.Request) -> list[Recalled]:
-        request.encoding = "rgb8"
+        request.encoding = self._encoding
         answer = self._ask(request)
-        return [Recalled(frame, _array(image)) for frame, image in zip(answer.frames, answer.images, strict=True)]
+        pictures = map(_array, answer.compressed or answer.images)
+        return [Recalled(frame, picture) for frame, picture in zip(answer.frames, pictures, strict=True)]
 
     def _ask(self, request: object) -> object:
         """The answer to a request, if it is one of success."""
@@ -265,5 +269,8 @@ def _whole(name: str, value: int) -> int:
     return number
 
 
-def _array(image: Image) -> np.ndarray:  # uint8 [h, w, 3]
-    return np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+def _array(message: Image | CompressedImage) -> np.ndarray:  # uint8 [h, w, 3]
+    if isinstance(message, CompressedImage):
+        image = image_from_message(message)
+        return image if image.ndim == 3 else np.dstack([image] * 3)
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)

@@ -80,6 +80,15 @@ def test_windows_and_lists(client: MemoryClient, memory: Path) -> None:
     assert client.recall_many([]) == [] and client.recall_many(np.array([4]))[0].image.shape == (120, 160, 3)
 
 
+def test_pictures_may_travel_as_jpeg(recall_node: Process, memory: Path) -> None:
+    with MemoryClient(namespace="robot1", timeout_s=20.0, jpeg=True) as client:
+        recalled = [client.recall(5), *client.recall_many([5, 13])]
+    for answer in recalled:
+        exact = expected(memory, answer.frame.id)
+        assert answer.image.shape == exact.shape and answer.image.dtype == np.uint8
+        assert 0 < np.abs(answer.image.astype(int) - exact).mean() < 4
+
+
 @pytest.mark.parametrize(
     "conditions, ids",
     [
