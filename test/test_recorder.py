@@ -92,8 +92,11 @@ def test_each_lap_is_a_session_with_its_tally(bank, codec):
         for what in ("received", "received", "gated"):
             it.counters.count(camera, lap, what)
         it.recorder.work(shot(number, camera, lap))
+    it.recorder.commit()
+    assert it.recorder.behind
     it.recorder.tally()
     it.recorder.commit()
+    assert not it.recorder.behind
     assert [bank.get(i).session for i in (1, 2, 3, 4)] == [1, 1, 2, 1]
     first, second = bank.info()["sessions"]
     assert (first["received"], first["gated"], first["dropped"], first["poses_missing"]) == (6, 3, 0, 3)

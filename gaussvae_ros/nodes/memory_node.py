@@ -240,8 +240,10 @@ class MemoryNode(ManagedNode):
                 raise
 
     def _report(self) -> None:
-        """Once a second: /diagnostics, and a look at the cameras' calibrations."""
+        """Once a second: /diagnostics, the bank's tallies, and a look at the cameras' calibrations."""
         self._take_calibrations()
+        if self._recorder.behind:  # not for each image that is gated: a robot that stands still writes nothing
+            self._worker.call(self._recorder.tally)
         name = self.get_fully_qualified_name().strip("/")
         statuses = [
             diagnostics.camera_status(

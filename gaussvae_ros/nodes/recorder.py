@@ -12,8 +12,6 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes.counters import Counters
 
-TALLY_S = 1.0  # from one tally in the bank to the next at least
-
 log = logging.getLogger(__name__)
 
 
@@ -37,7 +35,7 @@ class Recorder:
 
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of the stamps.
     `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any time. `refusal` is why the bank
-    did not take what was written last, empty if it did.
+    did not take what was written last, empty if it did. `behind` says that `tally` would tell the bank of stored frames.
     """
 
     def __init__(
@@ -51,14 +49,13 @@ class Recorder:
         now_ns: Callable[[], int],
         wants_poses: bool,
     ) -> None:
-        self.encoding, self.refusal = encoding, ""
+        self.encoding, self.refusal, self.behind = encoding, "", False
         self._bank, self._codec, self._counters, self._name = bank, codec, counters, name
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._sessions: dict[int, int] = {}  # lap: session of the bank
         self._waiting: list[Shot] = []  # for the commit
         self._accepts = True  # whether the bank took the last frame
         self._tallies: dict[int, dict[str, int]] = {}  # lap: what the bank has
-        self._tally_at = time.monotonic() + TALLY_S
         self._calibrations: dict[str, dict] = {}
 
     def work(self, shot: Shot) -> None:
@@ -87,7 +84,7 @@ class Recorder:
 
     def settle(self, shot: Shot, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
-        shot.settled, shot.pose = True, pose
+        shot.settled, shot.pose, self.behind = True, pose, True
         if shot.id is None:  # not encoded yet, or never
             return
         if pose is not None:
@@ -106,14 +103,13 @@ class Recorder:
 
     def commit(self) -> bool:
         """Commit what was added; False if the bank refuses, which keeps it for the next time."""
-        if time.monotonic() >= self._tally_at:
-            self.tally()
         try:
             self._bank.flush()
         except BankError as error:
             self._refused(error)
             return False
         shots, self._waiting = self._waiting, []
+        self.behind |= bool(shots)
         if self.refusal and shots and self._accepts:
             log.warning("%s takes frames again", self._bank.path)
             self.refusal = ""
@@ -126,7 +122,7 @@ class Recorder:
 
     def tally(self) -> None:
         """Write what the sessions counted, where it changed."""
-        self._tally_at = time.monotonic() + TALLY_S
+        self.behind = False
         for lap, session in self._sessions.items():
             tally = self._counters.tally(lap)
             if tally == self._tallies.get(lap):

@@ -5,7 +5,7 @@ from array import array
 
 import numpy as np
 from conftest import START
-from graph import header, image_message, jpeg_message
+from graph import header, image_message, jpeg_message, until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from writing import NODE, Memory
@@ -36,6 +36,14 @@ def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):
         [session] = bank.info()["sessions"]
         assert session["name"] == "drive"
         assert (session["received"], session["gated"], session["dropped"], session["poses_missing"]) == (5, 0, 0, 0)
+
+
+def test_the_bank_counts_the_last_images_too(ros, frames):
+    memory = Memory(ros)
+    for i in range(3):
+        memory.show(frames[i], START + i * 10**8)
+    with MemoryBank(memory.path, readonly=True) as bank:  # though no more images come
+        until(lambda: bank.info()["sessions"][0]["received"] == 3, says=lambda: f"{bank.info()}")
 
 
 def test_encodings_and_sizes_change_while_it_runs_and_bad_images_cost_themselves(ros, frames):
