@@ -1,102 +1,37 @@
 """visual_recall's services, asked through a graph: every answer against the memory and the offline codec."""
 
-import json
 import math
-import shutil
-import sqlite3
-import subprocess
-import sys
-import time
-from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration, Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from conftest import START
 from geometry_msgs.msg import PoseStamped
-from graph import Ros, image_message, jpeg_message, until
+from graph import Ros, image_message, jpeg_message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
+from recalling import (  # noqa: F401 (memory and node are fixtures)
+    BARE,
+    CODEC,
+    DAMAGED,
+    FOREIGN,
+    MONO,
+    NODE,
+    TALLY,
+    find,
+    frame,
+    frames_of,
+    memory,
+    node,
+)
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import convert
-from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
-
-START = 1_700_000_000_000_000_000  # ns, stamp of frame 1
-NODE = "visual_recall"
-MONO, FOREIGN, DAMAGED, BARE = 13, 14, 15, 16  # frames that `memory` adds to the 12 of `finished_bank`
-TALLY = {"received": 40, "gated": 25, "dropped": 2, "poses_missing": 1}
-CODEC = FrameCodec(device="cpu")
-
-
-@pytest.fixture(scope="module")
-def memory(finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 frames of a drive and, in another session: a mono one labelled "dock", one of another model, a damaged one,
-    and one in the splats tier without pose and descriptor."""
-    path = tmp_path_factory.mktemp("memory") / "memory.db"
-    shutil.copy(finished_bank, path)
-    k = [190.0, 0.0, 79.5, 0.0, 190.0, 59.5, 0.0, 0.0, 1.0]
-    info = CameraInfo(
-        width=160, height=120, k=k, r=np.eye(3).ravel(), p=np.eye(3, 4).ravel(), d=[0.1, 0.0, 0.0, 0.0, 0.0]
-    )
-    with MemoryBank(path) as bank:
-        session = bank.begin_session("second", start_ns=START + 10**12)
-        bank.set_calibration("camera", convert.calibration(info), session=1)
-        bank.set_tally(session, TALLY)
-        grey = cv2.cvtColor(frames[3], cv2.COLOR_RGB2GRAY)
-        bank.add(
-            CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", frame_id="rear_optical_frame"
-        )
-        record = unpack(CODEC.encode(frames[0]))
-        foreign = pack(Record(record.tier, record.size, b"\xff\xfe\xfd" + record.payload[3:]))
-        bank.add(foreign, stamp_ns=START + 2 * 10**12, camera="camera")
-        bank.add(CODEC.encode(frames[1]), stamp_ns=START + 3 * 10**12, camera="camera")
-        bank.add(CODEC.encode(frames[6], tier="splats"), stamp_ns=START + 4 * 10**12, camera="camera")
-    with closing(sqlite3.connect(path)) as db:
-        [[data]] = db.execute("SELECT record FROM records WHERE frame = ?", [DAMAGED])
-        db.execute("UPDATE records SET record = ? WHERE frame = ?", [data[:20] + b"?" + data[21:], DAMAGED])
-        db.commit()
-    return path
-
-
-@pytest.fixture(scope="module")
-def node(shared_ros: Ros, memory: Path) -> Ros:
-    """A graph with an active recall node on `memory`."""
-    shared_ros.run("recall_node", "--ros-args", "-p", f"bank:={memory}")
-    assert shared_ros.transition(NODE, "configure") and shared_ros.transition(NODE, "activate")
-    return shared_ros
-
-
-@pytest.fixture
-def elsewhere(node: Ros, memory: Path, tmp_path: Path):
-    """A path without a memory, which the node of `node` looks at for one test."""
-    move(node, tmp_path / "other.db")
-    yield tmp_path / "other.db"
-    move(node, memory)
-
-
-def move(ros: Ros, path: Path) -> None:
-    assert ros.transition(NODE, "deactivate") and ros.transition(NODE, "cleanup")
-    assert ros.set_parameter(NODE, "bank", str(path)) == ""
-    assert ros.transition(NODE, "configure") and ros.transition(NODE, "activate")
-
-
-def frame(ros: Ros, **request: object) -> RecallFrame.Response:
-    return ros.call(RecallFrame, f"{NODE}/recall_frame", **request)
-
-
-def frames_of(ros: Ros, **request: object) -> RecallFrames.Response:
-    return ros.call(RecallFrames, f"{NODE}/recall_frames", **request)
-
-
-def find(ros: Ros, **request: object) -> FindFrames.Response:
-    return ros.call(FindFrames, f"{NODE}/find_frames", **request)
 
 
 def stamp(seconds: float) -> Time:
@@ -474,135 +409,3 @@ def test_any_request_gets_pictures_or_a_sentence(node: Ros, asked: tuple[str, di
     kind = {"recall_frame": RecallFrame, "recall_frames": RecallFrames, "find_frames": FindFrames}[service]
     answer = node.call(kind, f"{NODE}/{service}", **request)
     assert answer.success or (answer.message and "failed: " not in answer.message), answer.message
-
-
-# the shell, the lifecycle, diagnostics
-
-
-@pytest.mark.parametrize(
-    "service, request_, says",
-    [
-        ("recall_frame", "{id: 5, width: 160, encoding: jpeg}", "format='jpeg'"),
-        ("recall_frame", "{stamp: {sec: 1700000000, nanosec: 300000000}, width: 8}", "id=4"),
-        ("recall_frames", "{center: 6, radius: 5, width: 96, height: 96, encoding: jpeg}", "center=5"),
-        ("find_frames", "{near: {pose: {position: {x: 1.0}}}, radius: 0.3}", "id=5"),
-        ("find_frames", "{like_id: 7, limit: 3}", "scores=[1.0,"),
-        ("describe_memory", "{}", "labels=['dock']"),
-    ],
-)
-def test_service_calls_from_the_shell(node: Ros, service: str, request_: str, says: str) -> None:
-    kind = {"recall_frame": "RecallFrame", "recall_frames": "RecallFrames", "find_frames": "FindFrames"}
-    kind = f"gaussvae_ros/srv/{kind.get(service, 'DescribeMemory')}"
-    out = node.ros2("service", "call", f"/{NODE}/{service}", kind, request_)
-    assert "success=True" in out and says in out
-
-
-def test_only_an_active_node_answers(node: Ros) -> None:
-    assert node.transition(NODE, "deactivate")
-    try:
-        answer = frame(node, id=5)
-        assert not answer.success and answer.message == "visual_recall is not active: activate it first"
-    finally:
-        assert node.transition(NODE, "activate")
-    assert frame(node, id=5).success
-
-
-def test_diagnostics(node: Ros, elsewhere: Path) -> None:
-    heard = node.listen(DiagnosticArray, "/diagnostics")
-
-    def last() -> DiagnosticStatus:
-        until(lambda: heard)
-        return heard[-1].status[0]
-
-    until(lambda: last().level == DiagnosticStatus.WARN)
-    assert last().name == NODE and last().message == f"there is no memory at {elsewhere} yet"
-    with MemoryBank(elsewhere) as bank:
-        bank.add(CODEC.encode(np.zeros((16, 16, 3), np.uint8)), stamp_ns=0)
-    assert frame(node, id=1).success and not frame(node, id=2).success
-    heard.clear()
-    until(lambda: last().level == DiagnosticStatus.OK)
-    facts = {pair.key: pair.value for pair in last().values}
-    assert (facts["bank"], facts["requests served"], facts["requests refused"]) == (str(elsewhere), "1", "1")
-    assert float(facts["median time of a request (ms)"]) > 0
-    begun, count = time.monotonic(), len(heard)
-    until(lambda: len(heard) >= count + 2)
-    assert time.monotonic() - begun > 0.9  # two of them are a second apart
-
-
-# the file
-
-
-def some(bank: MemoryBank, image: np.ndarray, count: int = 1) -> None:
-    for i in range(count):
-        bank.add(CODEC.encode(image, tier="splats", quality=0), stamp_ns=i)
-
-
-def test_a_memory_that_comes_goes_and_is_replaced(node: Ros, elsewhere: Path, frames: list[np.ndarray]) -> None:
-    for service, kind in (
-        ("recall_frame", RecallFrame),
-        ("find_frames", FindFrames),
-        ("describe_memory", DescribeMemory),
-    ):
-        answer = node.call(kind, f"{NODE}/{service}")
-        assert not answer.success and answer.message == f"there is no memory at {elsewhere} yet"
-    elsewhere.write_bytes(b"something else, longer than a header of SQLite, which has 100 bytes" * 9)
-    assert "cannot be opened" in frame(node, id=1).message or "not a memory file" in frame(node, id=1).message
-    elsewhere.unlink()
-    with MemoryBank(elsewhere) as bank:
-        some(bank, frames[0])
-    assert frame(node, id=1).success and not frame(node, id=2).success
-    moved = elsewhere.with_name("new.db")
-    with MemoryBank(moved) as bank:
-        some(bank, frames[0], 2)
-    moved.rename(elsewhere)
-    assert frame(node, id=2).success  # another file by that name
-    with MemoryBank(moved) as bank:
-        some(bank, frames[0], 3)
-    shutil.copyfile(moved, elsewhere)
-    assert frame(node, id=3).success  # the same file, written over
-    elsewhere.unlink()
-    assert frame(node, id=1).message == f"there is no memory at {elsewhere} yet"
-
-
-WRITER = """
-import json, sys, time
-import numpy as np
-from gaussvae_ros.bank import MemoryBank
-records = [bytes.fromhex(line) for line in json.load(open(sys.argv[2]))]
-with MemoryBank(sys.argv[1]) as bank:
-    for i in range(int(sys.argv[3])):
-        frame_id = bank.add(records[i % len(records)], stamp_ns=i, descriptor=bytes([i % 100 + 1] * 64))
-        bank.flush()
-        print(frame_id, flush=True)
-        time.sleep(0.01)
-"""
-
-
-def test_recall_while_another_process_writes(
-    node: Ros, elsewhere: Path, frames: list[np.ndarray], tmp_path: Path
-) -> None:
-    records = [CODEC.encode(image) for image in frames[:3]]
-    pictures = [CODEC.decode(data) for data in records]
-    (tmp_path / "records.json").write_text(json.dumps([data.hex() for data in records]))
-    command = [sys.executable, "-c", WRITER, str(elsewhere), str(tmp_path / "records.json"), "120"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as writer:
-        for line in writer.stdout:
-            frame_id = int(line)  # committed: everybody can read it from now on
-            if frame_id % 4 == 0:
-                answer = frame(node, id=frame_id)
-                assert answer.success, answer.message
-                assert np.array_equal(convert.image_from(answer.image), pictures[(frame_id - 1) % 3])
-            if frame_id % 20 == 0:
-                window = frames_of(node, center=frame_id, radius=5, width=24, height=24)
-                assert [f.id for f in window.frames][:6] == list(range(frame_id - 5, frame_id + 1))
-                assert find(node, like_id=frame_id, limit=1).scores[0] == pytest.approx(1.0)
-    assert writer.returncode == 0 and frame_id == 120
-    assert node.call(DescribeMemory, f"{NODE}/describe_memory").frames == 120
-
-
-def test_a_model_that_is_not_there_fails_to_configure(ros: Ros) -> None:
-    process = ros.run("recall_node", "--ros-args", "-p", "model:=nothing_like_that")
-    assert not ros.transition(NODE, "configure")
-    assert ros.state(NODE) == "unconfigured"
-    process.until_says("cannot configure: ")
-    assert process.stop() == 0 and "Traceback" not in process.log
