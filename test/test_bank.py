@@ -335,6 +335,13 @@ def test_positions_that_32_bit_floats_round_are_found(bank, x):
     assert bank.find(near=(x, 0, 0), radius=0.001)[0].pose.x == x
 
 
+@pytest.mark.parametrize("radius", [1e9, 1e154, 1.4e154, 1.7e308])
+def test_a_radius_may_be_as_large_as_numbers_are(bank, radius):
+    bank.add(record(), stamp_ns=0, pose=Pose(1, 2, 3))
+    assert len(bank.find(near=(0, 0, 0), radius=radius)) == 1
+    assert len(bank.find(near=(0, 0, 0), radius=radius, yaw=0, yaw_tolerance=1)) == 1
+
+
 def test_numpy_numbers_are_numbers(bank):
     one = np.int64(1)
     session = bank.begin_session("s", start_ns=one)

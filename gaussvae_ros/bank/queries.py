@@ -122,8 +122,9 @@ def matching(
             require(box, *sides)
         else:
             tables.append("poses p ON p.frame = f.id")
+        square = radius * radius  # a power would refuse to become infinite
         require(
-            "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?) <= ?", x, x, y, y, z, z, radius**2
+            "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?) <= ?", x, x, y, y, z, z, square
         )
         if reference is not None:
             require("p.reference = ?", checked_text("reference", reference))
