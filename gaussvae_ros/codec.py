@@ -29,7 +29,7 @@ from gaussvae_ros.record import MAX_SIDE, TIERS, Record, pack, unpack
 from gaussvae_ros.splats import Splats
 
 DEVICES = ("auto", "cpu", "cuda")
-SMALL = 4  # times fewer pixels than the frame: then anchors are drawn unsplit, which takes less time and differs by 42 dB
+SMALL = 4  # times fewer pixels than the frame: then anchors are drawn unsplit, which is faster and differs by 42 dB
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
 
 

@@ -1,4 +1,4 @@
-"""What both nodes share: transitions that fail with one clear line, and an end on SIGINT and SIGTERM without a traceback."""
+"""What both nodes share: transitions that fail with one clear line, and a quiet end on SIGINT and SIGTERM."""
 
 import gc
 import logging
@@ -127,7 +127,7 @@ class _ToRosout(logging.Handler):
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
-    """Spin a node until SIGINT or SIGTERM, close it, and end the process. Returns the exit code where there is no node."""
+    """Spin a node until SIGINT or SIGTERM, close it, end the process. Returns the exit code where there is no node."""
     # rclpy ends `spin` on both signals; Python's own handler would raise KeyboardInterrupt in the middle of a commit.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     rclpy.init(args=args)

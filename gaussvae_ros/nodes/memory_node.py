@@ -1,4 +1,4 @@
-"""`visual_memory`: stores what the cameras see, as records with stamp and pose in a memory file that it alone writes."""
+"""`visual_memory`: stores what cameras see, as records with stamp and pose in a memory file that it alone writes."""
 
 import logging
 import time

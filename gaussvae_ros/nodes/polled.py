@@ -1,7 +1,7 @@
 """Subscriptions that wake nobody: their messages lie in the middleware until they are asked for.
 
-The executor takes about a millisecond of Python for each message that it hands over, and TF or the clock of a simulation
-may come a thousand times a second.
+The executor takes about a millisecond of Python for each message that it hands over, and TF or a simulation's clock may
+come a thousand times a second.
 """
 
 from collections.abc import Iterator

@@ -107,7 +107,7 @@ def listen(node: Node, over: threading.Event) -> dict:
 
 
 def ask(node: Node, over: threading.Event, recalls: str, route_s: str) -> dict[str, list[float]]:
-    """How long each request took, ms, by what was asked: so many frames, fewer of the rest, and windows for `route_s`."""
+    """How long each request took, ms, by what was asked: many frames, fewer of the rest, and windows for `route_s`."""
     rng, many, few = random.Random(0), int(recalls), max(int(recalls) // 3, 1)
     on_route = round(float(route_s) * ROUTE_HZ)
     jpeg = node.create_client(RecallFrame, "visual_recall/recall_frame")

@@ -35,7 +35,7 @@ class Recorder:
 
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of the stamps.
     `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any time. `refusal` is why the bank
-    did not take what was written last, empty if it did. `behind` says that `tally` would tell the bank of stored frames.
+    did not take what was written last, empty if it did. `behind`: `tally` would tell the bank of stored frames.
     """
 
     def __init__(

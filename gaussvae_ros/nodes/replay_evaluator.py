@@ -1,6 +1,6 @@
 """A bag through the two nodes, measured: played, stored, recalled through the service, compared with the originals.
 
-launch/replay.launch.py starts it beside the nodes, which it configures, activates and at the end of the bag deactivates.
+launch/replay.launch.py starts it beside the nodes, which it configures, activates and in the end deactivates.
 """
 
 import argparse

@@ -92,7 +92,7 @@ def _spacing(splats: Splats) -> float:
 
 
 def _multiples(size: tuple[int, int], roi: tuple[int, int], spacing: float) -> tuple[int, int]:
-    """Samples across and down each pixel: two at least where it shrinks, at most `spacing` px apart, as far as MAX_DRAWN goes."""
+    """Samples across and down each pixel: two at least where it shrinks, `spacing` px apart, as far as MAX_DRAWN goes."""
     fine = [max(math.ceil(of / (spacing * to)), 2 if of > to else 1) for of, to in zip(roi, size)]
     while max(fine) > 1 and size[0] * size[1] * fine[0] * fine[1] > MAX_DRAWN:
         wider = 0 if fine[0] >= fine[1] else 1

@@ -1,4 +1,4 @@
-"""docs/ros.md says what there is: launch arguments, topics, services, parameters, messages to operators; examples run."""
+"""docs/ros.md says what there is: launch arguments, topics, services, parameters, diagnostics; its examples run."""
 
 import ast
 import importlib.util
