@@ -33,9 +33,8 @@ class Camera:
         self.unstamped = False  # whether an image without stamp was warned of
         self.kind = KINDS[transport]
         self._node, self._subscription, self._info = node, None, None
-        base = node.resolve_topic_name("image" if alone else f"{name}/image").removesuffix(COMPRESSED)
-        self.topic = base + COMPRESSED if transport == "compressed" else base
-        self._info_topic = f"{base.rpartition('/')[0]}/camera_info"
+        image = node.resolve_topic_name("image" if alone else f"{name}/image")
+        self.topic, self._info_topic = topics_of(image, transport)
 
     def listen(self, hear: Callable[["Camera", Image | CompressedImage], None]) -> None:
         """Subscribe; `hear(camera, message)` gets the images."""
@@ -80,6 +79,12 @@ class Camera:
             publishers=types.count(ours),
             others=sorted({kind for kind in types if kind != ours}),
         )
+
+
+def topics_of(image: str, transport: str) -> tuple[str, str]:
+    """Those of the images and of the camera_info beside them, as image_transport derives them from an image topic."""
+    base = image.removesuffix(COMPRESSED)
+    return base + COMPRESSED if transport == "compressed" else base, f"{base.rpartition('/')[0]}/camera_info"
 
 
 def check_names(names: list[str]) -> None:

@@ -71,7 +71,7 @@ def camera_status(node: str, state: CameraState, history: History, image_timeout
         "encode ms": _milliseconds(state.encode_s),
         "latency ms": "stamps are of another clock" if _is_alien(state.latency_s) else _milliseconds(state.latency_s),
     }
-    return _status(f"{node}: {state.name}", state.topic, level, message, values)
+    return status(f"{node}: {state.name}", state.topic, level, message, values)
 
 
 def memory_status(node: str, state: MemoryState, history: History) -> DiagnosticStatus:
@@ -90,7 +90,7 @@ def memory_status(node: str, state: MemoryState, history: History) -> Diagnostic
         "free bytes": free,
         "hours of disk left": "" if hours is None else f"{hours:.1f}",
     }
-    return _status(f"{node}: memory", str(state.path), level, message, values)
+    return status(f"{node}: memory", str(state.path), level, message, values)
 
 
 def _judge_camera(state: CameraState, recent: dict[str, int], image_timeout: float) -> Verdict:
@@ -143,6 +143,7 @@ def _milliseconds(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.0f}"
 
 
-def _status(name: str, hardware: str, level: bytes, message: str, values: dict) -> DiagnosticStatus:
+def status(name: str, hardware: str, level: bytes, message: str, values: dict) -> DiagnosticStatus:
+    """A status with values of any type."""
     pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
     return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)

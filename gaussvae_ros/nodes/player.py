@@ -16,11 +16,11 @@ from rosbags.convert.converter import convert
 
 from gaussvae_ros.bags import IMAGE_TYPES, POSE_TYPES, TF_TYPES, Bag
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.nodes.camera import topics_of
 
 DELAY_S = 2.0  # before the first message, for publishers and subscribers to find each other
 CLOCK_HZ = 100
 END_S = 3.0
-COMPRESSED = "/compressed"
 # Published once, so who subscribes later must get it, too; a bag may lack the QoS, or have several publishers in one.
 LATCHED = "{topic}: {{reliability: reliable, durability: transient_local, history: keep_last, depth: 1000}}\n"
 
@@ -44,16 +44,15 @@ def part(bag: Bag, topic: str | None = None) -> Part:
         BagError: as `Bag.image_topic`.
     """
     topic = bag.image_topic(topic)
-    compressed = topic in bag.topics(IMAGE_TYPES[1:])
-    base = topic.removesuffix(COMPRESSED)
-    info = f"{base.rpartition('/')[0]}/camera_info"
+    transport = "compressed" if topic in bag.topics(IMAGE_TYPES[1:]) else "raw"
+    heard, info = topics_of(topic, transport)
     tf = [name for name in bag.topics(TF_TYPES) if name.strip("/") in ("tf", "tf_static")]
     return Part(
         path=bag.path,
         topic=topic,
         images=bag.topics(IMAGE_TYPES)[topic],
-        transport="compressed" if compressed else "raw",
-        heard=base + COMPRESSED if compressed else base,
+        transport=transport,
+        heard=heard,
         others=(*bag.topics(("sensor_msgs/msg/CameraInfo",)).keys() & {info}, *tf),
     )
 

@@ -7,12 +7,12 @@ from functools import partial
 from statistics import median
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
-from gaussvae_ros.nodes import convert
+from gaussvae_ros.nodes import convert, diagnostics
 from gaussvae_ros.nodes.answers import Answers
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
@@ -97,11 +97,11 @@ class RecallNode(ManagedNode):
 
     def _report(self) -> None:
         """Publish how the node is doing."""
-        level, message = DiagnosticStatus.OK, "active" if self._active else "inactive"
+        level, message = diagnostics.OK, "active" if self._active else "inactive"
         try:
             self._bank.get()
         except BankError as error:
-            level, message = DiagnosticStatus.WARN, str(error)
+            level, message = diagnostics.WARN, str(error)
         facts = {
             "bank": self._bank.path,
             "requests served": self._served,
@@ -109,9 +109,7 @@ class RecallNode(ManagedNode):
             "median time of a request (ms)": f"{median(self._took):.1f}" if self._took else "",
         }
         name = self.get_fully_qualified_name().strip("/")
-        status = DiagnosticStatus(level=level, name=name, message=message, hardware_id=str(self._bank.path))
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in facts.items()]
-        report = DiagnosticArray(status=[status])
+        report = DiagnosticArray(status=[diagnostics.status(name, str(self._bank.path), level, message, facts)])
         report.header.stamp = self.get_clock().now().to_msg()
         self._publisher.publish(report)
 

@@ -28,6 +28,7 @@ from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import player
 from gaussvae_ros.nodes.client import MemoryClient
+from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.laps import Laps
 
 MEMORY, RECALL = "visual_memory", "visual_recall"
@@ -142,7 +143,7 @@ def _frames(client: MemoryClient, session: int, camera: str) -> list[MemoryFrame
     """The frames of a session, in the order in which they were stored."""
     found: dict[int, MemoryFrame] = {}
     while True:
-        last = max((_stamp_ns(frame) for frame in found.values()), default=0)
+        last = max((stamp_ns(frame.header.stamp) for frame in found.values()), default=0)
         page = client.find(session=session, camera=camera, after_ns=last, limit=PAGE)
         known = len(found)
         found |= {frame.id: frame for frame, _ in page}
@@ -155,7 +156,7 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
     waiting: dict[tuple[int, int], deque[MemoryFrame]] = defaultdict(deque)  # (lap of the clock, ns)
     for lap, frames in enumerate(stored):
         for frame in frames:
-            waiting[lap, _stamp_ns(frame)].append(frame)
+            waiting[lap, stamp_ns(frame.header.stamp)].append(frame)
     laps = Laps()
     for number, shot in enumerate(bag.shots(topic)):
         if shot.image is None:
@@ -182,7 +183,7 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
             recall_ms=recall_ms,
         )
     for frame in (frame for frames in waiting.values() for frame in frames):
-        recalls.skip(f"frame {frame.id} at {_stamp_ns(frame)} ns has the stamp of no image in the bag")
+        recalls.skip(f"frame {frame.id} at {stamp_ns(frame.header.stamp)} ns has the stamp of no image in the bag")
     if not recalls.ids:
         raise BagError(f"no frame could be compared with an image of the bag: {recalls.problems[0]}")
 
@@ -198,10 +199,6 @@ def _check(chosen: player.Part, counts: dict[str, int]) -> None:
 def _sentence(chosen: player.Part, counts: dict[str, int]) -> str:
     said = ", ".join(f"{counts[name]} {name}" for name in (*COUNTS, "stored"))
     return f"{chosen.images} images in the bag, {counts['lost']} lost before they were received, {said}"
-
-
-def _stamp_ns(frame: MemoryFrame) -> int:
-    return frame.header.stamp.sec * 10**9 + frame.header.stamp.nanosec
 
 
 def main() -> int:
