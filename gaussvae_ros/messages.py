@@ -54,6 +54,11 @@ def image_from_message(message: object) -> np.ndarray:  # uint8 [H, W, 3] RGB or
     return _from_compressed(message) if hasattr(message, "format") else _from_raw(message)
 
 
+def stamp_of(header: object) -> int:
+    """The stamp of a message's header, ns."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
 def rows_of(message: object) -> np.ndarray:  # uint8 [H, bytes], a view without the padding of the rows
     """The rows of an `Image` message whose encoding, sizes and data agree.
 

@@ -21,21 +21,21 @@ class Track:
     """Stamped poses of one frame in another, interpolated: linear in position, slerp in rotation (Shoemake 1985)."""
 
     def __init__(self) -> None:
-        self._begun: list[int] = []  # ns, record time at which each lap of the clock began
-        self._laps: list[tuple[array, array]] = []  # (stamps ns [N], poses [7 N])
+        self._begun: list[int] = []  # ns, record time at which each segment began
+        self._segments: list[tuple[array, array]] = []  # (stamps ns [N], poses [7 N])
 
     def __len__(self) -> int:
-        return sum(len(stamps) for stamps, _ in self._laps)
+        return sum(len(stamps) for stamps, _ in self._segments)
 
     def add(self, stamp_ns: int, recorded_ns: int, pose: np.ndarray) -> None:
         """Append a pose [7]. Samples that are not finite, or closer than SPACING_NS to another, are left out."""
         norm = np.linalg.norm(pose[3:])
         if not (np.isfinite(pose).all() and norm > 0.5):
             return
-        if not self._laps or stamp_ns < self._laps[-1][0][-1] - JUMP_NS:
+        if not self._segments or stamp_ns < self._segments[-1][0][-1] - JUMP_NS:
             self._begun.append(recorded_ns)
-            self._laps.append((array("q"), array("d")))
-        stamps, poses = self._laps[-1]
+            self._segments.append((array("q"), array("d")))
+        stamps, poses = self._segments[-1]
         i = bisect_left(stamps, stamp_ns)
         if any(abs(stamps[j] - stamp_ns) < SPACING_NS for j in (i - 1, i) if 0 <= j < len(stamps)):
             return
@@ -44,9 +44,9 @@ class Track:
 
     def at(self, stamp_ns: int, recorded_ns: int) -> np.ndarray | None:
         """The pose [7] at a stamp of a message recorded at `recorded_ns`, or None where nothing near is known."""
-        if not self._laps:
+        if not self._segments:
             return None
-        stamps, flat = self._laps[max(bisect_right(self._begun, recorded_ns) - 1, 0)]
+        stamps, flat = self._segments[max(bisect_right(self._begun, recorded_ns) - 1, 0)]
         i = bisect_left(stamps, stamp_ns)
         if i in (0, len(stamps)):
             end = min(i, len(stamps) - 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gaussvae_ros.bags import IMAGE_TYPES, Bag, Shot
+from gaussvae_ros.bags import IMAGE_TYPES, Bag, BagImage
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
@@ -52,15 +52,15 @@ def replay(
         poses = bag.poses(bag.frame_id(topic), pose_topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
         recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
-        shots = tqdm(bag.shots(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
+        images = tqdm(bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
         try:
-            for number, shot in enumerate(shots):
-                pose = poses and poses.at(shot.stamp_ns, shot.recorded_ns)
+            for number, image in enumerate(images):
+                pose = poses and poses.at(image.stamp_ns, image.recorded_ns)
                 pose = None if pose is None else Pose(*pose, reference=poses.reference)
                 try:
-                    _remember(recalls, bank, Path(path).name, topic, number, shot, pose)
+                    _remember(recalls, bank, Path(path).name, topic, number, image, pose)
                 except ImageError as error:
-                    recalls.skip(f"frame {number} at {shot.stamp_ns} ns: {error}")
+                    recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
             if not recalls.stamps:
                 raise
@@ -74,25 +74,25 @@ def replay(
 
 
 def _remember(
-    recalls: Recalls, bank: MemoryBank, session: str, topic: str, number: int, shot: Shot, pose: Pose | None
+    recalls: Recalls, bank: MemoryBank, session: str, topic: str, number: int, image: BagImage, pose: Pose | None
 ) -> None:
     """Store one image, recall it and measure what came back."""
-    if shot.image is None:
-        raise ImageError(shot.problem)
+    if image.pixels is None:
+        raise ImageError(image.problem)
     codec, how = recalls.codec, recalls.setting
     begun = time.perf_counter()
-    data = codec.encode(shot.image, tier=how.tier, quality=how.quality, effort=how.effort)
+    data = codec.encode(image.pixels, tier=how.tier, quality=how.quality, effort=how.effort)
     encoded = time.perf_counter()
-    if recalls.begins_session(shot.stamp_ns):
-        bank.begin_session(session, start_ns=shot.stamp_ns)
-    descriptor = describe(shot.image).tobytes()
-    frame_id = bank.add(data, stamp_ns=shot.stamp_ns, camera=topic, pose=pose, descriptor=descriptor)
+    if recalls.begins_session(image.stamp_ns):
+        bank.begin_session(session, start_ns=image.stamp_ns)
+    descriptor = describe(image.pixels).tobytes()
+    frame_id = bank.add(data, stamp_ns=image.stamp_ns, camera=topic, pose=pose, descriptor=descriptor)
     stored = time.perf_counter()
     recalled = codec.decode(bank.get(frame_id).data)
     recall_ms = 1e3 * (time.perf_counter() - stored)
     recalls.take(
         number,
-        shot,
+        image,
         recalled,
         frame_id=frame_id,
         size=len(data),

@@ -39,22 +39,22 @@ def test_images_come_in_order_with_their_stamps(kind: str, tmp_path: Path) -> No
         maker.image("/cam", START + i * STEP, PICTURE + np.uint8(i), recorded_ns=START + i * STEP + 7)
     with Bag(maker.write(tmp_path)) as bag:
         topic = bag.image_topic()
-        shots = list(bag.shots(topic))
-    assert topic == "/cam" and [s.stamp_ns for s in shots] == [START + i * STEP for i in range(4)]
-    assert all(np.array_equal(s.image, PICTURE + np.uint8(i)) for i, s in enumerate(shots))
-    assert {s.recorded_ns - s.stamp_ns for s in shots} == {7} and {s.frame_id for s in shots} == {"camera"}
+        images = list(bag.images(topic))
+    assert topic == "/cam" and [s.stamp_ns for s in images] == [START + i * STEP for i in range(4)]
+    assert all(np.array_equal(s.pixels, PICTURE + np.uint8(i)) for i, s in enumerate(images))
+    assert {s.recorded_ns - s.stamp_ns for s in images} == {7} and {s.frame_id for s in images} == {"camera"}
 
 
 def test_an_unstamped_image_takes_the_record_time(tmp_path: Path) -> None:
     with Bag(BagMaker("mcap").image("/cam", 0, PICTURE, recorded_ns=START).write(tmp_path)) as bag:
-        assert next(bag.shots("/cam")).stamp_ns == START
+        assert next(bag.images("/cam")).stamp_ns == START
 
 
 def test_a_broken_image_costs_that_frame_only(tmp_path: Path) -> None:
     maker = BagMaker("db3").jpeg("/cam", START, PICTURE).jpeg("/cam", START + STEP, b"\xff\xd8 broken")
     with Bag(maker.jpeg("/cam", START + 2 * STEP, PICTURE).write(tmp_path)) as bag:
-        shots = list(bag.shots("/cam"))
-    assert [s.image is None for s in shots] == [False, True, False] and "JPEG" in shots[1].problem
+        images = list(bag.images("/cam"))
+    assert [s.pixels is None for s in images] == [False, True, False] and "JPEG" in images[1].problem
 
 
 def test_topics_are_listed_when_there_are_several(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_damaged_bag_gives_frames_or_a_bag_error(kind: str, tmp_path: Path) ->
         file.write_bytes(edited if trial % 2 else edited[: rng.integers(1, len(data))])
         try:
             with Bag(whole) as bag:
-                assert len(list(bag.shots(bag.image_topic()))) <= 6
+                assert len(list(bag.images(bag.image_topic()))) <= 6
         except BagError as error:
             assert "\n" not in str(error)
 
@@ -224,7 +224,7 @@ def test_a_folder_without_its_metadata_still_opens(kind: str, tmp_path: Path) ->
     path = BagMaker(kind).image("/cam", START, PICTURE).write(tmp_path)
     (path / "metadata.yaml").unlink()
     with Bag(path) as bag:
-        assert len(list(bag.shots(bag.image_topic()))) == 1
+        assert len(list(bag.images(bag.image_topic()))) == 1
 
 
 @pytest.mark.skipif(not BAGS.is_dir(), reason="the shared bags are not here")
@@ -239,7 +239,7 @@ def test_a_folder_without_its_metadata_still_opens(kind: str, tmp_path: Path) ->
 )
 def test_the_shared_bags(name: str, frames: int, with_pose: int) -> None:
     with Bag(BAGS / name) as bag:
-        shots = list(bag.shots(bag.image_topic()))
-        source = bag.poses(shots[0].frame_id)
-        posed = [s for s in shots if source and source.at(s.stamp_ns, s.recorded_ns) is not None]
-    assert len(shots) == frames and all(s.image is not None for s in shots) and len(posed) == with_pose
+        images = list(bag.images(bag.image_topic()))
+        source = bag.poses(images[0].frame_id)
+        posed = [s for s in images if source and source.at(s.stamp_ns, s.recorded_ns) is not None]
+    assert len(images) == frames and all(s.pixels is not None for s in images) and len(posed) == with_pose

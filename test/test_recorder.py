@@ -7,7 +7,7 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes.counters import Counters
-from gaussvae_ros.nodes.recorder import Recorder, Shot
+from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
 
 T = 1_700_000_000_000_000_000  # ns
 
@@ -35,14 +35,14 @@ class Setup:
         return {what: n for what, n in self.counters.of_camera(camera).items() if n}
 
 
-def shot(number=0, camera="camera", lap=0, **more):
+def pending(number=0, camera="camera", session=0, **more):
     y, x = np.mgrid[:32, :48]
     image = np.uint8(np.stack([5 * x, 7 * y, 3 * (x + y) + number], -1) % 256)
-    return Shot(camera, lap, T + number * 10**8, image, describe(image).tobytes(), "lens", **more)
+    return PendingFrame(camera, session, T + number * 10**8, image, describe(image).tobytes(), "lens", **more)
 
 
 def test_a_frame_is_stored_as_the_codec_encodes_it(bank, codec):
-    it, one = Setup(bank, codec), shot(pose=Pose(1, 2, 3))
+    it, one = Setup(bank, codec), pending(pose=Pose(1, 2, 3))
     image = one.image
     it.recorder.work(one)
     assert it.stored == [], "told before the commit"
@@ -60,7 +60,7 @@ def test_a_frame_is_stored_as_the_codec_encodes_it(bank, codec):
 
 def test_a_pose_may_come_before_or_after_the_frame_is_stored_or_not_at_all(bank, codec):
     it = Setup(bank, codec)
-    early, late, never = (shot(i, settled=False) for i in range(3))
+    early, late, never = (pending(i, settled=False) for i in range(3))
     it.recorder.settle(early, Pose(1, 0, 0))
     for one in (early, late, never):
         it.recorder.work(one)
@@ -75,23 +75,23 @@ def test_a_pose_may_come_before_or_after_the_frame_is_stored_or_not_at_all(bank,
 
 def test_the_pose_of_a_frame_that_was_dropped_is_nobodys(bank, codec):
     it = Setup(bank, codec)
-    it.recorder.settle(shot(settled=False), None)
+    it.recorder.settle(pending(settled=False), None)
     assert it.counts() == {}
 
 
 def test_nobody_misses_poses_that_are_not_wanted(bank, codec):
     it = Setup(bank, codec, wants_poses=False)
-    it.recorder.work(shot())
+    it.recorder.work(pending())
     it.recorder.commit()
     assert it.counts() == {"stored": 1}
 
 
 def test_each_lap_is_a_session_with_its_tally(bank, codec):
     it = Setup(bank, codec, name="")
-    for number, (lap, camera) in enumerate([(0, "camera"), (0, "rear"), (1, "camera"), (0, "rear")]):
+    for number, (session, camera) in enumerate([(0, "camera"), (0, "rear"), (1, "camera"), (0, "rear")]):
         for what in ("received", "received", "gated"):
-            it.counters.count(camera, lap, what)
-        it.recorder.work(shot(number, camera, lap))
+            it.counters.count(camera, session, what)
+        it.recorder.work(pending(number, camera, session))
     it.recorder.commit()
     assert it.recorder.behind
     it.recorder.tally()
@@ -107,29 +107,29 @@ def test_each_lap_is_a_session_with_its_tally(bank, codec):
 
 def test_laps_that_are_over_cost_no_memory(bank, codec):
     it = Setup(bank, codec)
-    for lap in range(6):
-        it.counters.count("camera", lap, "received")
-        it.recorder.work(shot(lap, lap=lap))
-    assert it.counters.laps() == [4, 5]
+    for session in range(6):
+        it.counters.count("camera", session, "received")
+        it.recorder.work(pending(session, session=session))
+    assert it.counters.sessions() == [4, 5]
     it.recorder.tally()
     it.recorder.commit()
-    assert [s["received"] for s in bank.info()["sessions"]] == [1] * 6, "tallies of laps that are over were lost"
+    assert [s["received"] for s in bank.info()["sessions"]] == [1] * 6, "tallies of sessions that are over were lost"
 
 
 def test_calibrations_go_with_every_session(bank, codec):
     it = Setup(bank, codec)
     it.recorder.calibrate("camera", {"k": 1})
-    it.recorder.work(shot(0))
-    it.recorder.work(shot(1, lap=1))
+    it.recorder.work(pending(0))
+    it.recorder.work(pending(1, session=1))
     it.recorder.calibrate("camera", {"k": 2})
     it.recorder.commit()
     assert (bank.calibration(1, "camera"), bank.calibration(2, "camera")) == ({"k": 1}, {"k": 2})
 
 
 def test_a_frame_that_cannot_be_encoded_costs_itself_only(bank, codec, caplog):
-    it, bad = Setup(bank, codec), shot(1)
+    it, bad = Setup(bank, codec), pending(1)
     bad.image = bad.image.astype(np.float64)
-    for one in (shot(0), bad, shot(2)):
+    for one in (pending(0), bad, pending(2)):
         it.recorder.work(one)
     assert it.recorder.commit()
     assert it.counts() == {"stored": 2, "poses_missing": 2, "failed": 1}
@@ -141,23 +141,23 @@ def test_a_frame_that_cannot_be_encoded_costs_itself_only(bank, codec, caplog):
 
 def test_a_full_disk_costs_frames_only_while_it_is_full(bank, codec, caplog):
     it = Setup(bank, codec)
-    it.recorder.work(shot(0))
+    it.recorder.work(pending(0))
     assert it.recorder.commit()
     pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
     bank._db.execute(f"PRAGMA max_page_count={pages}")  # "database or disk is full", as SQLite says it for both
     number = 0
     while not it.recorder.refusal:
         number += 1
-        it.recorder.work(shot(number))
+        it.recorder.work(pending(number))
         it.recorder.commit()
         assert number < 200
     assert "full" in it.recorder.refusal
     for _ in range(3):
-        it.recorder.work(shot(number))
+        it.recorder.work(pending(number))
         it.recorder.commit()
     assert caplog.text.count("disk is full") == 1, "each frame says it again"
     bank._db.execute("PRAGMA max_page_count=1000000")
-    it.recorder.work(shot(number + 1))
+    it.recorder.work(pending(number + 1))
     assert it.recorder.commit() and it.recorder.refusal == ""
     counts = it.counts()
     assert counts["failed"] >= 3 and counts["stored"] == len(bank) == len(it.stored)

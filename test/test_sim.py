@@ -28,22 +28,22 @@ def world():
 def test_the_bag_holds_frames_and_true_poses(bag_path):
     with Bag(bag_path) as bag:
         assert bag.image_topic() == IMAGE
-        shots = list(bag.shots(IMAGE))
+        images = list(bag.images(IMAGE))
         poses = {name: bag.poses("camera_optical_frame", name) for name in (None, "/odom")}
     stamps = START_NS + np.arange(SECONDS * RATE) * 10**9 / RATE
-    assert [s.stamp_ns for s in shots] == stamps.tolist()
-    assert all(s.image.shape == (*SIZE[::-1], 3) for s in shots)
-    for shot, (x, y, yaw) in zip(shots, where(np.arange(SECONDS * RATE) / RATE, SECONDS)):
+    assert [s.stamp_ns for s in images] == stamps.tolist()
+    assert all(s.pixels.shape == (*SIZE[::-1], 3) for s in images)
+    for image, (x, y, yaw) in zip(images, where(np.arange(SECONDS * RATE) / RATE, SECONDS)):
         eye = (x + MOUNT[0] * np.cos(yaw), y + MOUNT[0] * np.sin(yaw), MOUNT[2])
         for source in poses.values():  # TF, and Odometry with the mount from /tf_static, in REP 103's body axes
-            pose = source.at(shot.stamp_ns, shot.recorded_ns)
+            pose = source.at(image.stamp_ns, image.recorded_ns)
             assert np.allclose(pose[:3], eye) and abs(pose[5] * np.cos(yaw / 2) - pose[6] * np.sin(yaw / 2)) < 1e-6
 
 
 def test_the_same_seed_gives_the_same_bag_and_replaces_it(bag_path, tmp_path):
     again = write_drive(write_drive(tmp_path / "bag", 1.0, seed=5), SECONDS)
     with Bag(bag_path) as a, Bag(again) as b:
-        assert all(np.array_equal(p.image, q.image) for p, q in zip(a.shots(IMAGE), b.shots(IMAGE)))
+        assert all(np.array_equal(p.pixels, q.pixels) for p, q in zip(a.images(IMAGE), b.images(IMAGE)))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bag"]
 
 

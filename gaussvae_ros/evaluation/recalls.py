@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gaussvae_ros.bags import Shot
+from gaussvae_ros.bags import BagImage
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation import plots
 from gaussvae_ros.evaluation.evaluate import measure_table
@@ -71,8 +71,8 @@ class Recalls:
     def take(
         self,
         number: int,  # of the frame, from 0 on
-        shot: Shot,
-        recalled: np.ndarray,  # uint8, of the shape of the shot's image
+        image: BagImage,
+        recalled: np.ndarray,  # uint8, of the shape of image.pixels
         *,
         frame_id: int,
         size: int,  # bytes of the record
@@ -81,25 +81,25 @@ class Recalls:
         encode_ms: float = np.nan,  # where it was measured
     ) -> None:
         """Measure one frame."""
-        begins = self.begins_session(shot.stamp_ns)
-        since = 0 if begins else max(shot.stamp_ns - self.stamps[-1], 0) / 1e9
+        begins = self.begins_session(image.stamp_ns)
+        since = 0 if begins else max(image.stamp_ns - self.stamps[-1], 0) / 1e9
         scores = {
             "time_s": since + (self.numbers["time_s"][-1] if self.stamps else 0),
             "bytes": size,
-            "psnr": min(psnr(shot.image, recalled), EQUAL),
-            "ssim": ssim(shot.image, recalled) if min(shot.image.shape[:2]) >= WINDOW else np.nan,
+            "psnr": min(psnr(image.pixels, recalled), EQUAL),
+            "ssim": ssim(image.pixels, recalled) if min(image.pixels.shape[:2]) >= WINDOW else np.nan,
             "encode_ms": encode_ms,
             "recall_ms": recall_ms,
         }
         self.sessions += begins
         self.with_pose += has_pose
-        self.stamps.append(shot.stamp_ns)
+        self.stamps.append(image.stamp_ns)
         self.ids.append(frame_id)
         for name, value in scores.items():
             self.numbers[name].append(value)
-        self._keep(number, shot.image, recalled, scores)
+        self._keep(number, image.pixels, recalled, scores)
         if number in self.compared:
-            self._compare(number, shot.image)
+            self._compare(number, image.pixels)
 
     def skip(self, problem: str) -> None:
         """Count a frame that cannot be measured; the first few reasons are kept."""

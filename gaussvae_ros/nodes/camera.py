@@ -26,7 +26,7 @@ class Camera:
     """Listens to `image` if it is alone, else to `<name>/image`, and to the camera_info beside it."""
 
     def __init__(self, node: Node, name: str, alone: bool, transport: str, limits: Limits) -> None:
-        self.name, self.lap, self.gate = name, 0, Gate(limits)
+        self.name, self.session, self.gate = name, 0, Gate(limits)
         self.last_ns = 0  # stamp of the last image
         self.heard = 0.0  # s of the monotonic clock, the last image or the begin of listening
         self.calibration: CameraInfo | None = None

@@ -1,4 +1,4 @@
-"""What became of the images, counted by camera and by lap of the clock. Any thread may count."""
+"""What became of the images, counted by camera and by session. Any thread may count."""
 
 import statistics
 import threading
@@ -11,19 +11,19 @@ COUNTS = ("received", "bad", "paused", "gated", "dropped", "failed", "stored", "
 
 
 class Counters:
-    """One for each camera, and the sums of a lap that a session keeps."""
+    """One for each camera, and the sums that a session keeps."""
 
     def __init__(self, cameras: list[str]) -> None:
         self._lock = threading.Lock()
         self._cameras = {camera: Counter() for camera in cameras}
-        self._laps: dict[int, Counter] = {}
+        self._sessions: dict[int, Counter] = {}
         self._times = {camera: {"encode": deque(maxlen=RECENT), "latency": deque(maxlen=RECENT)} for camera in cameras}
 
-    def count(self, camera: str, lap: int, what: str) -> None:
+    def count(self, camera: str, session: int, what: str) -> None:
         """One more of COUNTS."""
         with self._lock:
             self._cameras[camera][what] += 1
-            self._laps.setdefault(lap, Counter())[what] += 1
+            self._sessions.setdefault(session, Counter())[what] += 1
 
     def took(self, camera: str, what: str, seconds: float) -> None:
         """How long the encoding of a frame took, or it was from stamp to commit: "encode" or "latency"."""
@@ -41,10 +41,10 @@ class Counters:
             times = self._times[camera][what]
             return statistics.median(times) if times else None
 
-    def tally(self, lap: int) -> dict[str, int]:
+    def tally(self, session: int) -> dict[str, int]:
         """The counts that a session keeps; see MemorySession.msg."""
         with self._lock:
-            counts = self._laps.get(lap, Counter())
+            counts = self._sessions.get(session, Counter())
             return {
                 "received": counts["received"],
                 "gated": counts["gated"],
@@ -52,12 +52,12 @@ class Counters:
                 "poses_missing": counts["poses_missing"],
             }
 
-    def laps(self) -> list[int]:
+    def sessions(self) -> list[int]:
         """Those that something was counted for and that were not forgotten, oldest first."""
         with self._lock:
-            return sorted(self._laps)
+            return sorted(self._sessions)
 
-    def forget(self, lap: int) -> None:
-        """Drop the sums of a lap that is over."""
+    def forget(self, session: int) -> None:
+        """Drop the sums of a session that is over."""
         with self._lock:
-            self._laps.pop(lap, None)
+            self._sessions.pop(session, None)

@@ -22,13 +22,13 @@ from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert, diagnostics
 from gaussvae_ros.nodes.camera import TYPES, Camera, check_names
 from gaussvae_ros.nodes.counters import Counters
-from gaussvae_ros.nodes.laps import Laps
 from gaussvae_ros.nodes.late_poses import LatePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.parameters import BANK, MEMORY
-from gaussvae_ros.nodes.recorder import Recorder, Shot
+from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
 from gaussvae_ros.nodes.transforms import Transforms
 from gaussvae_ros.nodes.worker import Worker
+from gaussvae_ros.sessions import Sessions
 from gaussvae_ros.srv import LabelFrame
 
 STATUS_S = 1.0
@@ -59,7 +59,7 @@ class MemoryNode(ManagedNode):
         self._bank = MemoryBank(path)
         codec = FrameCodec(settings.device, settings.model)
         self._warm_up(codec)
-        self._paused, self._laps, self._counters = False, Laps(), Counters(settings.cameras)
+        self._paused, self._sessions, self._counters = False, Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
             codec,
@@ -135,29 +135,29 @@ class MemoryNode(ManagedNode):
     def _hear(self, camera: Camera, message: Image | CompressedImage) -> None:
         camera.heard = time.monotonic()
         stamp_ns = convert.stamp_ns(message.header.stamp) or self._arrival(camera)
-        lap = self._lap(camera, stamp_ns)
-        self._counters.count(camera.name, lap, "received")
+        session = self._session(camera, stamp_ns)
+        self._counters.count(camera.name, session, "received")
         if self._paused:
-            self._counters.count(camera.name, lap, "paused")
+            self._counters.count(camera.name, session, "paused")
             return
         try:
             image = convert.image_from(message)
             descriptor = describe(image)
         except GaussVaeError as error:
-            self._counters.count(camera.name, lap, "bad")
+            self._counters.count(camera.name, session, "bad")
             self.get_logger().warning(f"camera {camera.name}: {error}", throttle_duration_sec=THROTTLE_S)
             return
         frame_id = message.header.frame_id.strip("/")
         if not camera.gate.admits(stamp_ns, descriptor, self._newest_pose(frame_id)):
-            self._counters.count(camera.name, lap, "gated")
+            self._counters.count(camera.name, session, "gated")
             return
-        shot = Shot(camera.name, lap, stamp_ns, image, descriptor.tobytes(), frame_id)
+        frame = PendingFrame(camera.name, session, stamp_ns, image, descriptor.tobytes(), frame_id)
         if self._transforms is not None:
-            shot.pose = self._pose(shot)
-            shot.settled = shot.pose is not None
-        self._worker.put(camera.name, shot)
-        if not shot.settled:
-            self._late.add(shot, time.monotonic())
+            frame.pose = self._pose(frame)
+            frame.settled = frame.pose is not None
+        self._worker.put(camera.name, frame)
+        if not frame.settled:
+            self._late.add(frame, time.monotonic())
             if self._retry.is_canceled():  # a timer that is reset with every image never fires
                 self._retry.reset()
 
@@ -167,10 +167,10 @@ class MemoryNode(ManagedNode):
             log.warning("camera %s: its images have no stamp; the time of their arrival is taken", camera.name)
         return self.get_clock().now().nanoseconds
 
-    def _lap(self, camera: Camera, stamp_ns: int) -> int:
-        """Which lap of the clock an image belongs to; what depends on earlier images begins anew with each."""
-        newest, lap = self._laps.newest, self._laps.of(camera.name, stamp_ns)
-        if lap > newest:
+    def _session(self, camera: Camera, stamp_ns: int) -> int:
+        """Which session an image belongs to; what depends on earlier images begins anew with each."""
+        newest, session = self._sessions.newest, self._sessions.number_of(camera.name, stamp_ns)
+        if session > newest:
             back = (camera.last_ns - stamp_ns) / 1e9
             self.get_logger().info(
                 f"camera {camera.name}: the clock was set back by {back:.3f} s: a new session begins"
@@ -179,14 +179,14 @@ class MemoryNode(ManagedNode):
                 self._transforms.take()
                 self._late.give_up()
                 self._transforms.set_back(camera.last_ns, stamp_ns)
-        if lap != camera.lap:
-            camera.lap, camera.gate = lap, Gate(self._limits())
+        if session != camera.session:
+            camera.session, camera.gate = session, Gate(self._limits())
         camera.last_ns = stamp_ns
-        return lap
+        return session
 
-    def _dropped(self, shot: Shot) -> None:
-        shot.image = None
-        self._counters.count(shot.camera, shot.lap, "dropped")
+    def _dropped(self, frame: PendingFrame) -> None:
+        frame.image = None
+        self._counters.count(frame.camera, frame.session, "dropped")
 
     # Poses
 
@@ -196,11 +196,11 @@ class MemoryNode(ManagedNode):
         self._transforms.take()
         return self._transforms.newest(frame_id)
 
-    def _pose(self, shot: Shot) -> Pose | None:
-        return self._transforms.at(shot.frame_id, shot.stamp_ns)
+    def _pose(self, frame: PendingFrame) -> Pose | None:
+        return self._transforms.at(frame.frame_id, frame.stamp_ns)
 
-    def _settle(self, shot: Shot, pose: Pose | None) -> None:
-        self._worker.call(partial(self._recorder.settle, shot, pose))
+    def _settle(self, frame: PendingFrame, pose: Pose | None) -> None:
+        self._worker.call(partial(self._recorder.settle, frame, pose))
 
     def _retry_poses(self) -> None:
         if self._transforms is not None:

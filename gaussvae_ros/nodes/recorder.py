@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
-class Shot:
+class PendingFrame:
     """A frame on its way into the memory."""
 
     camera: str
-    lap: int  # of the clock, see laps.py
+    session: int  # its number in this recording, see sessions.py
     stamp_ns: int
     image: np.ndarray | None  # uint8 [H, W, 3] RGB or [H, W]; None once it is encoded
     descriptor: bytes
@@ -52,53 +52,53 @@ class Recorder:
         self.encoding, self.refusal, self.behind = encoding, "", False
         self._bank, self._codec, self._counters, self._name = bank, codec, counters, name
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
-        self._sessions: dict[int, int] = {}  # lap: session of the bank
-        self._waiting: list[Shot] = []  # for the commit
+        self._ids: dict[int, int] = {}  # session: its id in the bank
+        self._waiting: list[PendingFrame] = []  # for the commit
         self._accepts = True  # whether the bank took the last frame
-        self._tallies: dict[int, dict[str, int]] = {}  # lap: what the bank has
+        self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
         self._calibrations: dict[str, dict] = {}
 
-    def work(self, shot: Shot) -> None:
+    def work(self, frame: PendingFrame) -> None:
         """Encode a frame and add it to the bank; a frame that cannot be is counted."""
         begun = time.perf_counter()
         try:
-            data = self._codec.encode(shot.image, **self.encoding)
-            self._counters.took(shot.camera, "encode", time.perf_counter() - begun)
-            shot.id = self._bank.add(
+            data = self._codec.encode(frame.image, **self.encoding)
+            self._counters.took(frame.camera, "encode", time.perf_counter() - begun)
+            frame.id = self._bank.add(
                 data,
-                stamp_ns=shot.stamp_ns,
-                camera=shot.camera,
-                pose=shot.pose,
-                session=self._session(shot),
-                descriptor=shot.descriptor,
-                frame_id=shot.frame_id,
+                stamp_ns=frame.stamp_ns,
+                camera=frame.camera,
+                pose=frame.pose,
+                session=self._session(frame),
+                descriptor=frame.descriptor,
+                frame_id=frame.frame_id,
             )
             self._accepts = True
-            self._waiting.append(shot)
-            if shot.settled:
-                self._count_pose(shot)
+            self._waiting.append(frame)
+            if frame.settled:
+                self._count_pose(frame)
         except GaussVaeError as error:
-            self._failed(shot, error)
+            self._failed(frame, error)
         finally:
-            shot.image = None
+            frame.image = None
 
-    def settle(self, shot: Shot, pose: Pose | None) -> None:
+    def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
-        shot.settled, shot.pose, self.behind = True, pose, True
-        if shot.id is None:  # not encoded yet, or never
+        frame.settled, frame.pose, self.behind = True, pose, True
+        if frame.id is None:  # not encoded yet, or never
             return
         if pose is not None:
             try:
-                self._bank.set_pose(shot.id, pose)
+                self._bank.set_pose(frame.id, pose)
             except BankError as error:
                 self._refused(error)
-                shot.pose = None
-        self._count_pose(shot)
+                frame.pose = None
+        self._count_pose(frame)
 
     def calibrate(self, camera: str, calibration: dict) -> None:
         """Keep a camera's calibration with the sessions from the newest on."""
         self._calibrations[camera] = calibration
-        for session in list(self._sessions.values())[-1:]:
+        for session in list(self._ids.values())[-1:]:
             self._set_calibration(camera, session)
 
     def commit(self) -> bool:
@@ -108,43 +108,43 @@ class Recorder:
         except BankError as error:
             self._refused(error)
             return False
-        shots, self._waiting = self._waiting, []
-        self.behind |= bool(shots)
-        if self.refusal and shots and self._accepts:
+        frames, self._waiting = self._waiting, []
+        self.behind |= bool(frames)
+        if self.refusal and frames and self._accepts:
             log.warning("%s takes frames again", self._bank.path)
             self.refusal = ""
         now = self._now_ns()
-        for shot in shots:
-            self._counters.count(shot.camera, shot.lap, "stored")
-            self._counters.took(shot.camera, "latency", (now - shot.stamp_ns) / 1e9)
-        self._stored([self._bank.get(shot.id) for shot in shots])
+        for frame in frames:
+            self._counters.count(frame.camera, frame.session, "stored")
+            self._counters.took(frame.camera, "latency", (now - frame.stamp_ns) / 1e9)
+        self._stored([self._bank.get(frame.id) for frame in frames])
         return True
 
     def tally(self) -> None:
         """Write what the sessions counted, where it changed."""
         self.behind = False
-        for lap, session in self._sessions.items():
-            tally = self._counters.tally(lap)
-            if tally == self._tallies.get(lap):
+        for session, bank_session in self._ids.items():
+            tally = self._counters.tally(session)
+            if tally == self._tallies.get(session):
                 continue
             try:
-                self._bank.set_tally(session, tally)
-                self._tallies[lap] = tally
+                self._bank.set_tally(bank_session, tally)
+                self._tallies[session] = tally
             except BankError as error:
                 self._refused(error)
 
-    def _session(self, shot: Shot) -> int:
-        if shot.lap not in self._sessions:
+    def _session(self, frame: PendingFrame) -> int:
+        if frame.session not in self._ids:
             self.tally()
-            for lap in [lap for lap in self._sessions if lap < shot.lap - 1]:  # over for good
-                self._counters.forget(lap)
-                self._tallies.pop(lap, None)
-                del self._sessions[lap]
+            for session in [session for session in self._ids if session < frame.session - 1]:  # over for good
+                self._counters.forget(session)
+                self._tallies.pop(session, None)
+                del self._ids[session]
             name = self._name or time.strftime("%Y-%m-%d %H:%M:%S")
-            self._sessions[shot.lap] = self._bank.begin_session(name, start_ns=shot.stamp_ns)
+            self._ids[frame.session] = self._bank.begin_session(name, start_ns=frame.stamp_ns)
             for camera in self._calibrations:
-                self._set_calibration(camera, self._sessions[shot.lap])
-        return self._sessions[shot.lap]
+                self._set_calibration(camera, self._ids[frame.session])
+        return self._ids[frame.session]
 
     def _set_calibration(self, camera: str, session: int) -> None:
         try:
@@ -152,17 +152,17 @@ class Recorder:
         except BankError as error:
             self._refused(error)
 
-    def _count_pose(self, shot: Shot) -> None:
+    def _count_pose(self, frame: PendingFrame) -> None:
         if self._wants_poses:
-            self._counters.count(shot.camera, shot.lap, "poses_missing" if shot.pose is None else "with_pose")
+            self._counters.count(frame.camera, frame.session, "poses_missing" if frame.pose is None else "with_pose")
 
-    def _failed(self, shot: Shot, error: GaussVaeError) -> None:
-        self._counters.count(shot.camera, shot.lap, "failed")
+    def _failed(self, frame: PendingFrame, error: GaussVaeError) -> None:
+        self._counters.count(frame.camera, frame.session, "failed")
         if isinstance(error, BankError):
             self._accepts = False
             self._refused(error)
         else:
-            log.warning("a frame of %s could not be encoded: %s", shot.camera, error)
+            log.warning("a frame of %s could not be encoded: %s", frame.camera, error)
 
     def _refused(self, error: BankError) -> None:
         if not self.refusal:

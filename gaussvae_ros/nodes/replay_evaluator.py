@@ -29,7 +29,7 @@ from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import player
 from gaussvae_ros.nodes.client import MemoryClient
 from gaussvae_ros.nodes.convert import stamp_ns
-from gaussvae_ros.nodes.laps import Laps
+from gaussvae_ros.sessions import Sessions
 
 MEMORY, RECALL = "visual_memory", "visual_recall"
 TRANSITIONS = {
@@ -153,16 +153,16 @@ def _frames(client: MemoryClient, session: int, camera: str) -> list[MemoryFrame
 
 def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFrame]], client: MemoryClient) -> None:
     """Recall every frame and measure it beside the image of its stamp, in the order of the bag."""
-    waiting: dict[tuple[int, int], deque[MemoryFrame]] = defaultdict(deque)  # (lap of the clock, ns)
-    for lap, frames in enumerate(stored):
+    waiting: dict[tuple[int, int], deque[MemoryFrame]] = defaultdict(deque)  # (session, ns)
+    for session, frames in enumerate(stored):
         for frame in frames:
-            waiting[lap, stamp_ns(frame.header.stamp)].append(frame)
-    laps = Laps()
-    for number, shot in enumerate(bag.shots(topic)):
-        if shot.image is None:
-            recalls.skip(f"image {number} of the bag at {shot.stamp_ns} ns: {shot.problem}")
+            waiting[session, stamp_ns(frame.header.stamp)].append(frame)
+    sessions = Sessions()
+    for number, image in enumerate(bag.images(topic)):
+        if image.pixels is None:
+            recalls.skip(f"image {number} of the bag at {image.stamp_ns} ns: {image.problem}")
             continue
-        frames = waiting[laps.of(topic, shot.stamp_ns), shot.stamp_ns]
+        frames = waiting[sessions.number_of(topic, image.stamp_ns), image.stamp_ns]
         if not frames:
             continue
         frame = frames.popleft()
@@ -170,13 +170,13 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
         try:
             recalled = client.recall(frame.id).image
         except RecallError as error:
-            recalls.skip(f"frame {frame.id} at {shot.stamp_ns} ns: {error}")
+            recalls.skip(f"frame {frame.id} at {image.stamp_ns} ns: {error}")
             continue
         recall_ms = 1e3 * (time.perf_counter() - begun)
         recalls.take(
             len(recalls.ids),
-            shot,
-            recalled if shot.image.ndim == 3 else recalled[..., 0],
+            image,
+            recalled if image.pixels.ndim == 3 else recalled[..., 0],
             frame_id=frame.id,
             size=frame.bytes,
             has_pose=frame.has_pose,

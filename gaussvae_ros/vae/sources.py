@@ -159,11 +159,11 @@ def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]
             if re.search("depth|disparity", topic):
                 continue
             kept_ns = None
-            for number, shot in enumerate(bag.shots(topic)):
-                due = kept_ns is None or abs(shot.stamp_ns - kept_ns) >= INTERVAL * 1e9  # stamps may jump back
+            for number, image in enumerate(bag.images(topic)):
+                due = kept_ns is None or abs(image.stamp_ns - kept_ns) >= INTERVAL * 1e9  # stamps may jump back
                 if number % every == 0 if every else due:
-                    kept_ns = shot.stamp_ns
-                    yield f"{topic} at {shot.stamp_ns} ns", shot.problem if shot.image is None else shot.image
+                    kept_ns = image.stamp_ns
+                    yield f"{topic} at {image.stamp_ns} ns", image.problem if image.pixels is None else image.pixels
 
 
 def _sim(_: str, every: int | None) -> Iterator[tuple[str, np.ndarray]]:

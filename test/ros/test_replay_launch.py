@@ -54,7 +54,7 @@ def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind)
     assert result["stored"] + result["dropped"] == result["received"] and result["stored"] == result["frames"] > 0
     assert sorted(p.name for p in (ros.folder / "report").iterdir()) == ["replay.db", "replay.json", "report.html"]
     expected = offline(path, ros.folder, quality=40)
-    codec, originals = FrameCodec(), {shot.stamp_ns: shot.image for shot in shots(path)}
+    codec, originals = FrameCodec(), {image.stamp_ns: image.pixels for image in images(path)}
     with MemoryBank(ros.folder / "report" / "replay.db", readonly=True) as bank:
         remembered = list(bank)
     assert {frame.camera for frame in remembered} == {"/front/image/compressed"}
@@ -82,9 +82,9 @@ def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind)
     assert f"{result['stored']} stored" in log and "gaussvae, all frames" in log
 
 
-def shots(path: Path) -> list:
+def images(path: Path) -> list:
     with Bag(path) as bag:
-        return list(bag.shots(bag.image_topic()))
+        return list(bag.images(bag.image_topic()))
 
 
 def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finished_bank):

@@ -10,24 +10,23 @@ from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from gaussvae_ros.bags.poses import POSE_TYPES, TF_TYPES, choose_poses
 from gaussvae_ros.errors import BagError, GaussVaeError, ImageError
-from gaussvae_ros.messages import image_from_message
-from gaussvae_ros.poses import FrameTree, PoseSource, Track
+from gaussvae_ros.messages import image_from_message, stamp_of
+from gaussvae_ros.poses import PoseSource
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-TF_TYPES = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
-POSE_TYPES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped", "nav_msgs/msg/Odometry")
 STORAGE = (".mcap", ".db3", ".bag")
 
 
 @dataclass(frozen=True)
-class Shot:
+class BagImage:
     """One image message: the picture, or the one line that says why there is none."""
 
     stamp_ns: int  # of the header; the record time where the header's is zero
     recorded_ns: int
     frame_id: str
-    image: np.ndarray | None  # uint8 [H, W, 3] RGB or [H, W]
+    pixels: np.ndarray | None  # uint8 [H, W, 3] RGB or [H, W]
     problem: str = ""
 
 
@@ -79,58 +78,27 @@ class Bag:
             raise BagError(f"{self.path} has no images on {topic}; image topics: {listed}")
         return topic or next(iter(found))
 
-    def shots(self, topic: str) -> Iterator[Shot]:
+    def images(self, topic: str) -> Iterator[BagImage]:
         """The images of one topic in the order of their recording, one in memory at a time."""
-        for _, recorded_ns, message in self._messages([topic]):
+        for _, recorded_ns, message in self.messages([topic]):
             if isinstance(message, Exception):
-                yield Shot(recorded_ns, recorded_ns, "", None, f"message does not decode: {message}")
+                yield BagImage(recorded_ns, recorded_ns, "", None, f"message does not decode: {message}")
                 continue
-            stamp_ns, frame_id = _stamp(message.header) or recorded_ns, message.header.frame_id
+            stamp_ns, frame_id = stamp_of(message.header) or recorded_ns, message.header.frame_id
             try:
-                yield Shot(stamp_ns, recorded_ns, frame_id, image_from_message(message))
+                yield BagImage(stamp_ns, recorded_ns, frame_id, image_from_message(message))
             except ImageError as error:
-                yield Shot(stamp_ns, recorded_ns, frame_id, None, str(error))
+                yield BagImage(stamp_ns, recorded_ns, frame_id, None, str(error))
 
     def frame_id(self, topic: str) -> str:
         """The coordinate frame of a topic's images, from the first one that decodes; "" if none does."""
-        return next((m.header.frame_id for _, _, m in self._messages([topic]) if not isinstance(m, Exception)), "")
+        return next((m.header.frame_id for _, _, m in self.messages([topic]) if not isinstance(m, Exception)), "")
 
     def poses(self, frame_id: str, topic: str | None = None) -> PoseSource | None:
-        """The poses of the camera whose images carry `frame_id`: one pass over the bag's pose messages, in memory.
+        """The poses of the camera whose images carry `frame_id`, see `choose_poses`."""
+        return choose_poses(self, frame_id, topic)
 
-        Without `topic`: TF if it leads from the camera's frame to a moving root, else the pose or Odometry topic with
-        the most messages, else None.
-
-        Raises:
-            BagError: `topic` holds no poses; the text lists the topics that do.
-        """
-        tf, pose_topics = self.topics(TF_TYPES), self.topics(POSE_TYPES)
-        if topic is not None and topic not in tf and topic not in pose_topics:
-            listed = ", ".join([*tf, *pose_topics]) or "none"
-            raise BagError(f"{self.path} has no poses on {topic}; pose topics: {listed}")
-        static = [name for name in tf if name.endswith("tf_static")]
-        moving = [name for name in tf if name not in static and topic in (None, name)]
-        tree = FrameTree(frame_id)
-        for _, _, message in self._messages(static):
-            for t in getattr(message, "transforms", ()):
-                tree.add_static(t.header.frame_id, t.child_frame_id, _transform(t.transform))
-        for _, recorded_ns, message in self._messages(moving):
-            for t in getattr(message, "transforms", ()):
-                tree.add(t.header.frame_id, t.child_frame_id, _stamp(t.header), recorded_ns, _transform(t.transform))
-        if tree.moves() and topic in (None, *moving):
-            return PoseSource(", ".join(moving), tree)
-        chosen = topic if topic in pose_topics else max(pose_topics, key=pose_topics.get, default=None)
-        if chosen is None or topic in tf:
-            return None
-        track, reference, base = Track(), "", ""
-        for _, recorded_ns, message in self._messages([chosen]):
-            if not isinstance(message, Exception):
-                reference, base = message.header.frame_id, getattr(message, "child_frame_id", "")
-                pose = getattr(message.pose, "pose", message.pose)  # with a covariance it is one level down
-                track.add(_stamp(message.header) or recorded_ns, recorded_ns, _pose(pose.position, pose.orientation))
-        return PoseSource(chosen, tree, track, reference, base) if len(track) else None
-
-    def _messages(self, topics: list[str]) -> Iterator[tuple[str, int, object]]:
+    def messages(self, topics: list[str]) -> Iterator[tuple[str, int, object]]:
         """(topic, record time ns, message) of some topics; an exception in place of a message that does not decode."""
         known = IMAGE_TYPES + TF_TYPES + POSE_TYPES
         chosen = [c for c in self._reader.connections if c.topic in topics and c.msgtype in known]
@@ -181,16 +149,3 @@ def _bag_errors(path: Path) -> Iterator[None]:
     except Exception as error:  # ReaderError, struct.error, AssertionError, apsw and zstd errors, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BagError(f"{path} is damaged or not a bag: {reason}") from None
-
-
-def _stamp(header: object) -> int:
-    """ns"""
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
-
-
-def _transform(transform: object) -> np.ndarray:  # [7] as in gaussvae_ros.poses
-    return _pose(transform.translation, transform.rotation)
-
-
-def _pose(p: object, q: object) -> np.ndarray:  # [7] as in gaussvae_ros.poses
-    return np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w], np.float64)

@@ -4,16 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gaussvae_ros.bank import Pose
-from gaussvae_ros.nodes.laps import Laps
 from gaussvae_ros.nodes.late_poses import LatePoses
 from gaussvae_ros.poses import SET_BACK_NS
+from gaussvae_ros.sessions import Sessions
 
 S = 1_000_000_000  # ns
 
 
 def laps_of(stamps: list[tuple[str, float]]) -> list[int]:
-    laps = Laps()
-    return [laps.of(camera, round(stamp * S)) for camera, stamp in stamps]
+    sessions = Sessions()
+    return [sessions.number_of(camera, round(stamp * S)) for camera, stamp in stamps]
 
 
 def test_a_clock_that_goes_on_is_one_lap():
@@ -21,8 +21,8 @@ def test_a_clock_that_goes_on_is_one_lap():
 
 
 def test_stamps_in_a_slightly_wrong_order_are_one_lap():
-    laps = Laps()
-    assert [laps.of("a", stamp) for stamp in (S, S - SET_BACK_NS, S, S, S - SET_BACK_NS - 1)] == [0, 0, 0, 0, 1]
+    sessions = Sessions()
+    assert [sessions.number_of("a", stamp) for stamp in (S, S - SET_BACK_NS, S, S, S - SET_BACK_NS - 1)] == [0, 0, 0, 0, 1]
 
 
 def test_each_jump_back_is_a_new_lap():
@@ -50,11 +50,11 @@ def test_a_camera_that_was_silent_joins_the_newest_lap():
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(-100, 100)), max_size=60))
 def test_laps_of_a_camera_never_go_down_and_never_run_ahead_of_the_newest(stamps):
-    laps, seen = Laps(), {}
+    sessions, seen = Sessions(), {}
     for camera, stamp in stamps:
-        lap = laps.of(camera, stamp * S)
-        assert seen.get(camera, 0) <= lap <= laps.newest
-        seen[camera] = lap
+        session = sessions.number_of(camera, stamp * S)
+        assert seen.get(camera, 0) <= session <= sessions.newest
+        seen[camera] = session
 
 
 class Asked:
