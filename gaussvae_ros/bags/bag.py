@@ -1,7 +1,7 @@
 """A bag as a stream of stamped images, and the camera's poses beside it: rosbag1, rosbag2 db3 and MCAP, without ROS."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from gaussvae_ros.bags.poses import POSE_TYPES, TF_TYPES, choose_poses
 from gaussvae_ros.errors import BagError, GaussVaeError, ImageError
-from gaussvae_ros.messages import image_from_message, stamp_of
+from gaussvae_ros.messages import ImageDecoder, stamp_of
 from gaussvae_ros.poses import PoseSource
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -21,7 +21,7 @@ STORAGE = (".mcap", ".db3", ".bag")
 
 @dataclass(frozen=True)
 class BagImage:
-    """One image message: the picture, or the one line that says why there is none."""
+    """One image message: the picture, and one line on what is missing of it or why there is none."""
 
     stamp_ns: int  # of the header; the record time where the header's is zero
     recorded_ns: int
@@ -79,14 +79,21 @@ class Bag:
         return topic or next(iter(found))
 
     def images(self, topic: str) -> Iterator[BagImage]:
-        """The images of one topic in the order of their recording, one in memory at a time."""
+        """The images of one topic in the order of their recording, one in memory at a time.
+
+        Those of 16 bits are read twice, so that all have one brightness.
+        """
+        decoder = ImageDecoder(topic)
+        with suppress(BagError):
+            decoder.learn(message for _, _, message in self.messages([topic]))
         for _, recorded_ns, message in self.messages([topic]):
             if isinstance(message, Exception):
                 yield BagImage(recorded_ns, recorded_ns, "", None, f"message does not decode: {message}")
                 continue
             stamp_ns, frame_id = stamp_of(message.header) or recorded_ns, message.header.frame_id
             try:
-                yield BagImage(stamp_ns, recorded_ns, frame_id, image_from_message(message))
+                pixels = decoder.image(message)
+                yield BagImage(stamp_ns, recorded_ns, frame_id, pixels, decoder.problem)
             except ImageError as error:
                 yield BagImage(stamp_ns, recorded_ns, frame_id, None, str(error))
 
