@@ -55,6 +55,8 @@ def replay(
         images = tqdm(bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
         try:
             for number, image in enumerate(images):
+                if image.problem and image.pixels is not None:
+                    recalls.note(f"frame {number} at {image.stamp_ns} ns: {image.problem}")
                 pose = poses and poses.at(image.stamp_ns, image.recorded_ns)
                 pose = None if pose is None else Pose(*pose, reference=poses.reference)
                 try:

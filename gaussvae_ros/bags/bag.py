@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from gaussvae_ros.bags.rosbag1 import Rosbag1File
 from gaussvae_ros.bags.storage import Connection, Message, Part, Storage, in_order
 from gaussvae_ros.errors import BagError, GaussVaeError, ImageError
 from gaussvae_ros.files import printable
-from gaussvae_ros.messages import image_from_message, stamp_of
+from gaussvae_ros.messages import ImageDecoder, stamp_of
 from gaussvae_ros.poses import PoseSource
 from gaussvae_ros.problems import Problems
 
@@ -32,7 +32,7 @@ LISTED = 8  # topics, of many, that an error names
 
 @dataclass(frozen=True)
 class BagImage:
-    """One image message: the picture, or the one line that says why there is none."""
+    """One image message: the picture, and one line on what is missing of it or why there is none."""
 
     stamp_ns: int  # of the header; the record time where the header's is zero
     recorded_ns: int
@@ -113,14 +113,21 @@ class Bag:
         return topic or next(iter(found))
 
     def images(self, topic: str) -> Iterator[BagImage]:
-        """The images of one topic in the order of their recording, one in memory at a time."""
+        """The images of one topic in the order of their recording, one in memory at a time.
+
+        Those of 16 bits are read twice, so that all have one brightness.
+        """
+        decoder = ImageDecoder(topic)
+        with suppress(BagError):
+            decoder.learn(message for _, _, message in self.messages([topic]))
         for _, recorded_ns, message in self.messages([topic]):
             if isinstance(message, Exception):
                 yield BagImage(recorded_ns, recorded_ns, "", None, str(message))
                 continue
             stamp_ns, frame_id = stamp_of(message.header) or recorded_ns, message.header.frame_id
             try:
-                yield BagImage(stamp_ns, recorded_ns, frame_id, image_from_message(message))
+                pixels = decoder.image(message)
+                yield BagImage(stamp_ns, recorded_ns, frame_id, pixels, decoder.problem)
             except ImageError as error:
                 yield BagImage(stamp_ns, recorded_ns, frame_id, None, str(error))
 

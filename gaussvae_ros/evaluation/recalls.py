@@ -104,6 +104,10 @@ class Recalls:
     def skip(self, problem: str) -> None:
         """Count a frame that cannot be measured; the first few reasons are kept."""
         self.skipped += 1
+        self.note(problem)
+
+    def note(self, problem: str) -> None:
+        """Keep what was lost of a frame, if it is one of the first few."""
         if len(self.problems) < SHOWN:
             self.problems.append(problem)
 
