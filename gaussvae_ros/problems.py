@@ -23,6 +23,11 @@ class Problems:
         if self.counts[kind] <= SHOWN:
             self._texts.setdefault(kind, []).append(sentence)
 
+    def include(self, others: "Problems") -> None:
+        """Take over what others know of their kinds, in place of what is known of these here."""
+        self.counts.update({kind: n - self.counts[kind] for kind, n in others.counts.items()})
+        self._texts |= {kind: list(texts) for kind, texts in others._texts.items()}
+
     def texts(self) -> list[str]:
         """The sentences that are kept, and for each kind how many more there are."""
         found = []

@@ -52,7 +52,7 @@ class Bag:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path, self._problems, self._decoder = Path(path), Problems(), Decoder()
+        self.path, self.faults, self._decoder = Path(path), Problems(), Decoder()
         self._folder: tempfile.TemporaryDirectory | None = None  # of unpacked files
         self._storages: list[Storage] = []
         try:
@@ -84,7 +84,7 @@ class Bag:
     @property
     def problems(self) -> list[str]:
         """Sentences on what was damaged, missing, left out or guessed so far."""
-        return self._problems.texts()
+        return self.faults.texts()
 
     def topics(self, types: tuple[str, ...]) -> dict[str, int]:
         """Topics of the given message types that hold messages: name to message count, sorted by name."""
@@ -253,7 +253,7 @@ class Bag:
         return "; " + "; ".join(said)
 
     def _say(self, sentence: str) -> None:
-        self._problems.add("bag", sentence)
+        self.faults.add("bag", sentence)
 
 
 @contextmanager
