@@ -207,7 +207,7 @@ class Bag:
             self._say(f"{error}; the other files are read")
 
     def _open_file(self, path: Path) -> Storage:
-        kind, whole = kind_of(path), True
+        kind, whole, name = kind_of(path), True, printable(path.name)
         if kind in PACKED:
             if self._folder is None:
                 self._folder = tempfile.TemporaryDirectory(
@@ -218,11 +218,9 @@ class Bag:
             kind = kind_of(path)
         if kind not in OPENERS:
             raise BagError("it holds none of the formats of bags")
-        storage = OPENERS[kind](path, self._say)
+        storage = OPENERS[kind](path, lambda sentence: self._say(f"{name}: {sentence}"))
         if not whole:
-            self._say(
-                f"{printable(path.name)} is packed, and cut short or damaged: its rest is left out"
-            )
+            self._say(f"{name} is packed, and cut short or damaged: its rest is left out")
         return storage
 
     def _report_unread(self) -> None:

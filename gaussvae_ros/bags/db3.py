@@ -50,7 +50,7 @@ class Db3File:
             raise
         self.start_ns = times[0]
         for topic in counts.keys() - self._connections.keys():
-            say(f"{self._name}: {counts[topic]:,} messages belong to no topic, and are left out")
+            say(f"{counts[topic]:,} messages belong to no topic, and are left out")
         self._connections = {
             topic: Connection(name, kind, encoding, counts[topic])
             for topic, (name, kind, encoding) in self._connections.items()
@@ -73,9 +73,7 @@ class Db3File:
                 times.append(time)
         whole = np.array(settled(times), np.int64)
         if (whole != np.frombuffer(times, np.int64) if len(times) else whole).any():
-            self._say(
-                f"{self._name}: messages without a record time count as recorded with the one before them"
-            )
+            self._say("messages without a record time count as recorded with the one before them")
         lost = 0
         for i in np.argsort(whole, kind="stable"):
             try:
@@ -87,7 +85,7 @@ class Db3File:
                 continue
             yield int(whole[i]), wanted[topics[i]], data if isinstance(data, bytes) else b""
         if lost:
-            self._say(f"{self._name}: {lost:,} messages lie on damaged pages, and are left out")
+            self._say(f"{lost:,} messages lie on damaged pages, and are left out")
 
     def _open(self, path: Path) -> sqlite3.Connection:
         if not path.stat().st_size:
@@ -121,7 +119,7 @@ class Db3File:
         except KeyError as error:
             raise BagError(f"its table of topics has no column {error}") from None
         except sqlite3.Error:
-            self._say(f"{self._name}: its table of topics is damaged, and read in part")
+            self._say("its table of topics is damaged, and read in part")
         return found
 
     def _rows(self) -> Iterator[tuple[int, int, int]]:
@@ -144,13 +142,11 @@ class Db3File:
                     raise
                 if (after := self._next(last)) is None:
                     damaged = "pages are damaged or missing, and left out"
-                    self._say(f"{self._name}: from message {last + 1:,} on its {damaged}")
+                    self._say(f"from message {last + 1:,} on its {damaged}")
                     break
                 lost, last = lost + after - last, after
         if lost:
-            self._say(
-                f"{self._name}: up to {lost:,} messages lie on damaged pages, and are left out"
-            )
+            self._say(f"up to {lost:,} messages lie on damaged pages, and are left out")
 
     def _next(self, row: int) -> int | None:
         """The last row of the damage after a row: those above it can be read; None if none can."""

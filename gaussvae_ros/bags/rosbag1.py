@@ -157,7 +157,7 @@ class Rosbag1File:
                 places.append((position, after - position))
             elif not broken:
                 what = f"{size_text(after - position)} at byte {position:,}"
-                self._say(f"{self._name}: {what} are damaged, and left out")
+                self._say(f"{what} are damaged, and left out")
             position = after
         last_ns = 0
         for begin, length in places:
@@ -171,11 +171,9 @@ class Rosbag1File:
                 last_ns = max(last_ns, *times)
                 self._chunks.append(chunk)
         if broken:
-            self._say(f"{self._name} {breaks_off(last_ns)}")
+            self._say(breaks_off(last_ns))
         else:
-            self._say(
-                f"{self._name} has no index, or a damaged one: it is read from one end to the other"
-            )
+            self._say("it has no index, or a damaged one, and is read from one end to the other")
 
     def _learn(self, fields: dict[bytes, bytes], data: bytes) -> None:
         """Take a connection from its record."""
@@ -217,7 +215,7 @@ class Rosbag1File:
         if fault:
             what = f"a chunk of {size_text(chunk.length)} at byte {chunk.position:,} is damaged"
             lost = f" with {chunk.counts.total():,} messages" if chunk.counts else ""
-            self._say(f"{self._name}: {what} ({fault}), and left out{lost}")
+            self._say(f"{what} ({fault}), and left out{lost}")
             return
         chunk.size, position, odd = len(data), 0, 0
         for fields, content, end_of_record in _records(data):
@@ -232,10 +230,10 @@ class Rosbag1File:
                 odd += 1
         if odd:
             what = f"{odd:,} records in the chunk at byte {chunk.position:,} are damaged"
-            self._say(f"{self._name}: {what}, and left out")
+            self._say(f"{what}, and left out")
         if position < len(data) and end < self._file.size:
-            what = f"a chunk at byte {chunk.position:,} breaks off"
-            self._say(f"{self._name}: {what}, its rest is left out")
+            what = f"a chunk at byte {chunk.position:,} breaks of"
+            self._say(f"{what}, its rest is left out")
 
     def _read(self, chunk: Chunk, wanted: dict[int, Connection]) -> list[Message]:
         """A chunk's messages of some connections, by record time."""
@@ -246,7 +244,7 @@ class Rosbag1File:
         there, expected = Counter(row[0] for row in rows), chunk.counts
         if rows and any(there[number] < expected[number] for number in wanted):
             what = f"the chunk at byte {chunk.position:,} holds fewer messages than its index says"
-            self._say(f"{self._name}: {what}")
+            self._say(what)
         return sorted(found, key=lambda message: message[0])
 
 

@@ -99,4 +99,4 @@ def size_text(count: int) -> str:
 def breaks_off(last_ns: int) -> str:
     """What to say of a file without an end."""
     when = f"after {last_ns / 1e9:.3f} s of record time" if last_ns else "before its first message"
-    return f"breaks off {when}: its recording was cut short, or its rest is missing"
+    return f"it breaks off {when}: its recording was cut short, or its rest is missing"

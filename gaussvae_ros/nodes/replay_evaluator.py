@@ -107,7 +107,7 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         earlier = {session.id for session in client.describe().sessions}
         print(f"playing {chosen.images} images of {chosen.topic} at rate {rate:g}", flush=True)
         with tempfile.TemporaryDirectory(prefix=".play-", dir=report) as folder:
-            player.play(chosen, rate, Path(folder))
+            player.play(bag, chosen, rate, Path(folder))
         _end_at_once()
         time.sleep(SETTLE_S)
         nodes.change(MEMORY, "deactivate")  # when that is done, all that waited is stored
