@@ -147,7 +147,7 @@ class McapFile:
         if times != raw:
             self._say("messages without a record time count as recorded with the one before them")
         pairs = zip(times, rows)
-        found = [(time, wanted[row[0]], bytes(row[2])) for time, row in pairs if row[0] in wanted]
+        found = [(time, wanted[row[0]], row[2]) for time, row in pairs if row[0] in wanted]
         return sorted(found, key=lambda message: message[0])
 
     def _connection(self, channel: Channel) -> Connection:

@@ -103,7 +103,8 @@ def unpack_chunk(data: bytes) -> tuple[bytes, str]:
         return b"", "" if cut else "its head is not one"
     if size > LARGEST:
         return b"", "its size is not one"
-    found, fault = unpack(data[begin + 8 : begin + 8 + packed], compression, size)
+    packed_data = memoryview(data)[begin + 8 : begin + 8 + packed]
+    found, fault = unpack(packed_data, compression, size)
     if not (cut or fault) and (len(found) != size or checksum not in (0, zlib.crc32(found))):
         fault = "its checksum does not fit"
     return found, fault

@@ -64,7 +64,7 @@ def unpack(data: bytes, compression: str, expected: int = LARGEST) -> tuple[byte
             pieces.append(piece)
     except (zstandard.ZstdError, RuntimeError, OSError, EOFError):
         return b"".join(pieces), "it does not unpack"
-    return b"".join(pieces), ""
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces), ""
 
 
 def unpack_file(packed: Path, out: Path) -> bool:
@@ -96,7 +96,7 @@ def _zstd(data: bytes) -> Iterator[bytes]:
 
 
 def _lz4(data: bytes) -> Iterator[bytes]:
-    unpacker, most = lz4.frame.LZ4FrameDecompressor(), max(PIECE, len(data))
+    unpacker, most = lz4.frame.LZ4FrameDecompressor(), PIECE + 8 * len(data)
     piece = unpacker.decompress(data, max_length=most)
     while piece:
         yield piece

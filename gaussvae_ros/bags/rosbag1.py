@@ -232,7 +232,7 @@ class Rosbag1File:
             what = f"{odd:,} records in the chunk at byte {chunk.position:,} are damaged"
             self._say(f"{what}, and left out")
         if position < len(data) and end < self._file.size:
-            what = f"a chunk at byte {chunk.position:,} breaks of"
+            what = f"a chunk at byte {chunk.position:,} breaks off"
             self._say(f"{what}, its rest is left out")
 
     def _read(self, chunk: Chunk, wanted: dict[int, Connection]) -> list[Message]:
@@ -240,7 +240,7 @@ class Rosbag1File:
         rows = list(self._messages_in(chunk))
         times = settled([time for _, time, _ in rows])
         pairs = zip(times, rows)
-        found = [(t, wanted[row[0]], bytes(row[2])) for t, row in pairs if row[0] in wanted]
+        found = [(t, wanted[row[0]], row[2]) for t, row in pairs if row[0] in wanted]
         there, expected = Counter(row[0] for row in rows), chunk.counts
         if rows and any(there[number] < expected[number] for number in wanted):
             what = f"the chunk at byte {chunk.position:,} holds fewer messages than its index says"
