@@ -145,7 +145,7 @@ def test_the_content_counts_not_the_name(kind, tmp_path):
     assert read(folder) == (list(range(6)), [])
 
 
-@pytest.mark.parametrize("name", ["run#3", "why?", "50%41", "a b", "a&mode=rwc", "üß", b"f\xfcr"])
+@pytest.mark.parametrize("name", ["run#3", "why?", "50%41", "a b", "a&mode=rwc", "üß", "two\nlines", b"f\xfcr"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_path_will_do(kind, name, tmp_path):
     path = frames(kind).write(tmp_path)
@@ -156,7 +156,7 @@ def test_any_path_will_do(kind, name, tmp_path):
     assert read(odd) == (list(range(6)), []) and sorted(os.listdir(tmp_path)) == before
     with pytest.raises(BagError) as caught:
         Bag(odd / "none")
-    str(caught.value).encode()
+    assert "\n" not in str(caught.value) and str(caught.value).encode()
 
 
 @pytest.mark.parametrize("storage_kind", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
@@ -451,3 +451,30 @@ def test_times_and_types_are_settled():
     for name in ("sensor_msgs/Image", "sensor_msgs/msg/Image", "sensor_msgs::msg::Image", "sensor_msgs::msg::dds_::Image_"):
         assert type_name(name) == "sensor_msgs/msg/Image"
     assert type_name("") == "" and type_name("x") == "x"
+
+
+def test_a_bag_of_more_files_than_a_process_may_open(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for i in range(150):
+        frames(numbers=range(i, i + 1)).write_mcap(folder / f"run_{i}.mcap", use_chunking=False)
+    code = f"""
+import resource
+from gaussvae_ros.bags import Bag
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with Bag({str(folder)!r}) as bag:
+    print(len(list(bag.images("/cam"))), len(list(bag.images("/cam"))), bag.problems)
+"""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "150 150 []\n"
+
+
+def test_a_folder_of_bags_and_a_bag_without_its_files_say_so(tmp_path):
+    for name in ("first", "second"):
+        frames().write(tmp_path / "all", name)
+    with pytest.raises(BagError, match="all is not a bag: it holds 2, name one: first, second"):
+        Bag(tmp_path / "all")
+    storage(tmp_path / "all" / "first").unlink()
+    with pytest.raises(BagError, match=r"metadata.yaml names first.mcap, and no such file is there"):
+        Bag(tmp_path / "all" / "first")

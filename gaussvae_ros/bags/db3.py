@@ -7,7 +7,6 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,7 +16,8 @@ from gaussvae_ros.bags.storage import CDR, LATEST_NS, Connection, Message, Say, 
 from gaussvae_ros.errors import BagError
 
 MAGIC = b"SQLite format 3\x00"
-JOURNALS = ("-wal", "-journal")  # what a recorder that was killed leaves beside its file
+# what a recorder that was killed leaves beside its file, and how that begins if it is to be applied
+JOURNALS = {"-wal": b"\x37\x7f\x06", "-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"}
 ROWS = "SELECT rowid, topic_id, timestamp FROM messages WHERE rowid > ? ORDER BY rowid"
 FARTHEST = 1 << 40  # rows: how far to look for one that can be read
 
@@ -33,22 +33,22 @@ class Db3File:
     def __init__(self, path: Path, say: Say) -> None:
         self._name, self._say = path.name, say
         self._copy: tempfile.TemporaryDirectory | None = None
+        self._open: sqlite3.Connection | None = None
         try:
-            self._database = self._open(Path(os.path.realpath(path)))
+            self._address = self._find(Path(os.path.realpath(path)))
             self._connections = self._topics()
             counts: Counter[int] = Counter()
-            times = array("q", [0])
+            self.start_ns = 0
             for _, topic, time in self._rows():
                 counts[topic] += 1
-                if time and (times[0] == 0 or time < times[0]):
-                    times[0] = time
+                if time and not 0 < self.start_ns <= time:
+                    self.start_ns = time
         except sqlite3.Error as error:
             self.close()
             raise BagError(str(error)) from None
         except BaseException:
             self.close()
             raise
-        self.start_ns = times[0]
         for topic in counts.keys() - self._connections.keys():
             say(f"{counts[topic]:,} messages belong to no topic, and are left out")
         self._connections = {
@@ -57,9 +57,13 @@ class Db3File:
         }
         self.connections = list(self._connections.values())
 
+    def rest(self) -> None:
+        if self._open:
+            self._open.close()
+            self._open = None
+
     def close(self) -> None:
-        with suppress(AttributeError):  # it did not open
-            self._database.close()
+        self.rest()
         if self._copy:
             self._copy.cleanup()
 
@@ -77,9 +81,7 @@ class Db3File:
         lost = 0
         for i in np.argsort(whole, kind="stable"):
             try:
-                [(data,)] = self._database.execute(
-                    "SELECT data FROM messages WHERE rowid = ?", (ids[i],)
-                )
+                [(data,)] = self._query("SELECT data FROM messages WHERE rowid = ?", (ids[i],))
             except (sqlite3.Error, ValueError):
                 lost += 1
                 continue
@@ -87,28 +89,32 @@ class Db3File:
         if lost:
             self._say(f"{lost:,} messages lie on damaged pages, and are left out")
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        if not path.stat().st_size:
-            raise BagError(f"{self._name} is empty")
-        beside = [Path(f"{path}{ending}") for ending in JOURNALS]
-        beside = [file for file in beside if file.is_file() and file.stat().st_size]
+    def _find(self, path: Path) -> str:
+        """What SQLite is to open: the file as it is, or a copy with its journal, for that changes it."""
+        beside = [Path(f"{path}{ending}") for ending in JOURNALS if _is_hot(path, ending)]
         if beside:
             self._copy = tempfile.TemporaryDirectory(prefix="gaussvae_", ignore_cleanup_errors=True)
             for file in (path, *beside):
                 shutil.copyfile(file, Path(self._copy.name, "bag" + str(file)[len(str(path)) :]))
             path = Path(self._copy.name, "bag")
+        elif not path.stat().st_size:
+            raise BagError(f"{self._name} is empty")
+        if any(file.name.endswith("-journal") for file in beside):
+            self._say("its recorder was ended in the middle of a write, which is left out")
         how = "mode=rw" if beside else "mode=ro&immutable=1"
-        database = sqlite3.connect(
-            f"file://{quote(os.fsencode(path))}?{how}", uri=True, isolation_level=None
-        )
-        database.text_factory = lambda data: data.decode(errors="replace")
-        # SQLite then takes a file that was cut short as far as it goes
-        database.execute("PRAGMA writable_schema = ON")
-        return database
+        return f"file://{quote(os.fsencode(path))}?{how}"
+
+    def _query(self, text: str, values: tuple = ()) -> sqlite3.Cursor:
+        if self._open is None:
+            self._open = sqlite3.connect(self._address, uri=True, isolation_level=None)
+            self._open.text_factory = lambda data: data.decode(errors="replace")
+            # SQLite then takes a file that was cut short as far as it goes
+            self._open.execute("PRAGMA writable_schema = ON")
+        return self._open.execute(text, values)
 
     def _topics(self) -> dict[int, tuple[str, str, str]]:
         """Name, type and encoding of every topic by its number."""
-        cursor = self._database.execute("SELECT * FROM topics")
+        cursor = self._query("SELECT * FROM topics")
         names = [column[0] for column in cursor.description]
         found = {}
         try:
@@ -127,7 +133,7 @@ class Db3File:
         last, lost = -1, 0
         while True:
             try:
-                for row, topic, time in self._database.execute(ROWS, (last,)):
+                for row, topic, time in self._query(ROWS, (last,)):
                     if (
                         not isinstance(row, int) or row <= last
                     ):  # damaged pages may lead in a circle
@@ -163,7 +169,16 @@ class Db3File:
 
     def _reads_above(self, row: int) -> bool:
         try:
-            found = self._database.execute(f"{ROWS} LIMIT 1", (row,)).fetchone()
+            found = self._query(f"{ROWS} LIMIT 1", (row,)).fetchone()
             return found is not None and isinstance(found[0], int) and found[0] > row
         except sqlite3.Error:
             return False
+
+
+def _is_hot(path: Path, ending: str) -> bool:
+    """Whether a journal beside a file waits to be applied."""
+    try:
+        with open(f"{path}{ending}", "rb") as file:
+            return file.read(len(JOURNALS[ending])) == JOURNALS[ending]
+    except FileNotFoundError:
+        return False

@@ -63,8 +63,11 @@ class McapFile:
         self.connections = list(self._connections.values())
         self.start_ns = min((block.start_ns for block in self._contents.blocks), default=0)
 
-    def close(self) -> None:
+    def rest(self) -> None:
         self._file.close()
+
+    def close(self) -> None:
+        self.rest()
 
     def messages(self, chosen: Collection[Connection]) -> Iterator[Message]:
         wanted = {number: c for number, c in self._connections.items() if c in chosen}
