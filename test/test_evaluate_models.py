@@ -22,11 +22,11 @@ from gaussvae_ros.fit import fit
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.record import Record, pack
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae import models
-from gaussvae_ros.vae.anchors import Anchors
+from gaussvae_ros.training import models
+from gaussvae_ros.training.anchors import Anchors
 from gaussvae_ros.vae.latent import LatentCodec
-from gaussvae_ros.vae.matching import group_errors
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
+from gaussvae_ros.training.matching import group_errors
+from gaussvae_ros.training.model import Batch, Output, SplatModel
 
 CONFIGS = {
     "vector": {"architecture": "vector", "latent": 12, "hidden": [16]},

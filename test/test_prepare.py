@@ -19,11 +19,11 @@ from gaussvae_ros.cli import main
 from gaussvae_ros.errors import DataError
 from gaussvae_ros.fit import fit
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae import prepare as module
-from gaussvae_ros.vae import sources
-from gaussvae_ros.vae.crops import BLOCK, Crop, Picture, make_sample, plan, split
-from gaussvae_ros.vae.prepare import prepare
-from gaussvae_ros.vae.sources import find_source, licence_note, picture_files
+from gaussvae_ros.training import prepare as module
+from gaussvae_ros.training import sources
+from gaussvae_ros.training.crops import BLOCK, Crop, Picture, make_sample, plan, split
+from gaussvae_ros.training.prepare import prepare
+from gaussvae_ros.training.sources import find_source, licence_note, picture_files
 
 ROOT = Path(__file__).parents[1]
 SIZE = (64, 48)

@@ -48,7 +48,6 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("image", metavar="IMAGE")
     verb.add_argument("-o", "--out", metavar="RECORD", required=True)
     _quality(verb)
-    verb.add_argument("--refine", type=int, default=0, metavar="N", help="steps through the decoder; latent tier only")
     _json(verb)
 
     verb = _verb(all_verbs, "decode", verbs.decode, "a record file to an image file")

@@ -20,7 +20,7 @@ def encode(args: argparse.Namespace) -> None:
 
     image, codec = read_image(args.image), FrameCodec()
     begun = time.perf_counter()
-    data = codec.encode(image, args.tier, args.quality, args.effort, args.refine)
+    data = codec.encode(image, args.tier, args.quality, args.effort)
     taken = 1e3 * (time.perf_counter() - begun)
     write_file(args.out, data)
     quality = min(psnr(image, codec.decode(data)), EQUAL)
