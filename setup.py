@@ -23,9 +23,8 @@ setup(
         "rosbags",
         "safetensors",
         "sqlite-utils>=4.2.1",
-        "torch",
         "tqdm",
     ],
-    extras_require={"train": ["optuna", "ruamel.yaml", "scipy", "tensorboard"]},
+    extras_require={"cuda": ["torch"], "train": ["optuna", "ruamel.yaml", "scipy", "tensorboard", "torch"]},
     entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},
 )

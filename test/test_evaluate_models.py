@@ -14,9 +14,9 @@ from test_latent_prior import random_prior
 from test_peers import scene
 
 from gaussvae_ros.cli import main
-from gaussvae_ros.evaluation import models as evaluation
+from gaussvae_ros.training import comparison as evaluation
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.evaluation.models import SIZE, compare, framed
+from gaussvae_ros.training.comparison import SIZE, compare, framed
 from gaussvae_ros.evaluation.peers import at_bytes, dct_floor
 from gaussvae_ros.fit import fit
 from gaussvae_ros.raster.view import render

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import gaussvae_ros.vae  # noqa: F401  (before torch's threads start)
+import gaussvae_ros.training  # noqa: F401  (before torch's threads start)
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.raster.cpu import forward
 from gaussvae_ros.splats import Splats

@@ -74,7 +74,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _evaluate_models(args: argparse.Namespace) -> None:
-    from gaussvae_ros.evaluation.models import ERRORS, compare
+    from gaussvae_ros.training.comparison import ERRORS, compare
     from gaussvae_ros.evaluation.peers import CODECS
 
     result = compare(args.models, args.images, args.out)
