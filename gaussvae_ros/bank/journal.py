@@ -39,7 +39,7 @@ class Journal:
         if self._number not in (None, number):
             return False
         if not self._counted:
-            number = (number or random.randrange(1, 2**30)) + 1
+            number = (number or first_number()) + 1
             self._db.execute(f"PRAGMA user_version={number}")
         self._next = number
         return True
@@ -111,9 +111,19 @@ def ask_alone(path: Path, sql: str) -> int:
             db.close()
 
 
+def first_number() -> int:
+    """A number for a new database."""
+    return random.randrange(1, 2**30)
+
+
 def lone_number(path: Path) -> int:
     """The number of a database as it lies there."""
     return ask_alone(path, "PRAGMA user_version")
+
+
+def journals(path: Path) -> list[Path]:
+    """What SQLite may keep beside a database."""
+    return [Path(f"{path}{ending}") for ending in ("-journal", "-wal", "-shm")]
 
 
 def log_path(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -208,8 +208,10 @@ class MemoryBank(Reader):
             kept, self._kept = self._kept, []
             return kept
 
-    def backup(self, path: str | Path):
+    def backup(self, path: str | Path, progress: Callable[[int], None] | None = None):
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
+
+        `progress` is called now and then with the bytes written so far; `size` is about what they come to.
 
         Raises:
             BankError: `path` exists, or the copy could not be written (then there is no file at `path`).
@@ -217,7 +219,7 @@ class MemoryBank(Reader):
         target = checked_path(path, readonly=False)
         self._commit_waiting()
         with closing(open_file(self.path, readonly=True)) as db:
-            upkeep.copy(db, target)
+            upkeep.copy(db, target, progress)
 
     # Inside
 

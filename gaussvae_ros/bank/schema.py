@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from gaussvae_ros.bank.journal import ask_alone, belongs, connect, log_path
+from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log_path
 from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.errors import BankError
 
@@ -129,7 +129,7 @@ def open_file(path: Path, readonly: bool) -> Database:
     db, new = None, not readonly and not path.exists()
     try:
         if new:
-            for journal in _journals(path):  # of a file that is gone
+            for journal in journals(path):  # of a file that is gone
                 journal.unlink(missing_ok=True)
         elif not (readonly and may_be_written(path)):  # its writer has looked
             _check_journal(path)
@@ -157,17 +157,13 @@ def open_file(path: Path, readonly: bool) -> Database:
         if db is not None:
             db.close()
         if new:
-            for file in (path, *_journals(path)):
+            for file in (path, *journals(path)):
                 file.unlink(missing_ok=True)
         if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):  # the latter two: damage in the schema itself
             raise BankError(f"{path} cannot be opened: {_why(path, readonly, error)}") from error
         if isinstance(error, OSError):
             raise BankError(f"{path} cannot be opened: {error.strerror}") from error
         raise
-
-
-def _journals(path: Path) -> list[Path]:
-    return [Path(f"{path}{ending}") for ending in ("-journal", "-wal", "-shm")]
 
 
 def _check_journal(path: Path):
@@ -223,7 +219,7 @@ def _connect(path: Path, readonly: bool) -> Database:
         writable = os.access(path.parent, os.W_OK) and not _is_full(path)
         if unmerged or writable or may_be_written(path) or not isinstance(error, sqlite3.OperationalError):
             raise
-        for journal in _journals(path) if os.access(path.parent, os.W_OK) else ():
+        for journal in journals(path) if os.access(path.parent, os.W_OK) else ():
             journal.unlink(missing_ok=True)  # empty, made just now
         db = connect(path, "immutable=1")
     return db

@@ -75,6 +75,8 @@ class Group:
             try:
                 if self._journal.is_overwritten():
                     self._usurped = f"{self._path} was replaced by another file, which was copied over it"
+            except sqlite3.Error:
+                pass  # the next commit says why
             finally:
                 self._lock.release()
         return self._usurped
