@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from mcap.writer import Writer as McapWriter
 from PIL import Image
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
@@ -109,4 +110,27 @@ class BagMaker:
                     connections[topic] = bag.add_connection(topic, name, typestore=self.store)
                 serialize = self.store.serialize_ros1 if self.ros1 else self.store.serialize_cdr
                 bag.write(connections[topic], recorded_ns, serialize(message, name))
+        return path
+
+    def write_mcap(self, path: Path, **options: object) -> Path:
+        """An MCAP file by itself: `profile`, `encoding`, `schema` (its encoding and text), `names` (of types: a
+        function), `beside` (an encoding: a channel of it with one message), the rest as the library's writer."""
+        profile, encoding = options.pop("profile", "ros2"), options.pop("encoding", "cdr")
+        schema, names = options.pop("schema", ("ros2msg", b"")), options.pop("names", lambda name: name)
+        times, beside = options.pop("times", {}), options.pop("beside", None)
+        serialize = self.store.serialize_ros1 if self.ros1 else self.store.serialize_cdr
+        with open(path, "wb") as file:
+            writer, channels = McapWriter(file, **options), {}
+            writer.start(profile=profile, library="test")
+            if beside:
+                kind = writer.register_schema("some.Type", beside, b"{}")
+                writer.add_message(writer.register_channel("/beside", beside, kind), START, b"{}", START)
+            for number, (topic, message, recorded_ns) in enumerate(self.entries):
+                name = message.__msgtype__
+                if topic not in channels:
+                    kind = writer.register_schema(names(name), *schema)
+                    channels[topic] = writer.register_channel(topic, encoding, kind)
+                log_ns = times.get(number, recorded_ns)
+                writer.add_message(channels[topic], log_ns, bytes(serialize(message, name)), recorded_ns, number)
+            writer.finish()
         return path

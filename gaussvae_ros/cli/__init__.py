@@ -5,6 +5,7 @@ that `bank verify` finds, 2 for bad input, with one line on stderr.
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -18,6 +19,8 @@ from gaussvae_ros.record import TIERS
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     warnings = _Warnings()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are not UTF-8
     logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
         args = parser().parse_args(argv)

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gaussvae_ros.cli.show import replayed, show, table, write_picture
+from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS
 
@@ -111,6 +111,7 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:
+    warn(result["problems"])
     if args.json:
         show(args, result, "")
     else:
