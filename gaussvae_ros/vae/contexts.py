@@ -71,7 +71,8 @@ def features(kind, rows, values, base, spacing, known, around, x, y):
     for r in range(len(rows)):
         i = rows[r]
         row = out[r]
-        row[:BASE] = base[i]
+        for at in range(BASE):
+            row[at] = base[i, at]
         at = BASE
         room = max(spacing[i], 0.5)
         for near in (known, around):
