@@ -48,7 +48,7 @@ def folders() -> list[Path]:
 @lru_cache(None)
 def sources_of(module: str) -> frozenset[Path]:
     """The files of this package, of which code may be in the kernels of a module (`gaussvae_ros.fit.adam`, say)."""
-    found, todo = set(), [module]
+    found, todo = set(), _with_parents(module)
     while todo:
         path = PACKAGE.joinpath(*todo.pop().split(".")[1:])
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -56,10 +56,14 @@ def sources_of(module: str) -> frozenset[Path]:
             continue
         found.add(path)
         for base, names, other in IMPORTS.findall(path.read_text("utf-8")):
-            parts = (base or other).split(".")
-            todo += [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+            todo += _with_parents(base or other)
             todo += [f"{base}.{name}" for name in re.findall(r"\w+", names)]
     return frozenset(found)
+
+
+def _with_parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 @lru_cache(None)
