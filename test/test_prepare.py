@@ -94,7 +94,7 @@ def test_the_manifest_says_what_was_done(made, photos):
 def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path):
     """A process of its own with one worker, killed between two shards; its worker ends too."""
     program = (
-        "import sys; from gaussvae_ros.vae import prepare as m; m.SHARD = 16\n"
+        "import sys; from gaussvae_ros.training import prepare as m; m.SHARD = 16\n"
         "if __name__ == '__main__': m.prepare([sys.argv[1]], sys.argv[2], crops=3, size=(64, 48), seed=4, jobs=1)"
     )
     command, out = [sys.executable, "-c", program, str(photos), str(tmp_path / "set")], tmp_path / "set"

@@ -13,6 +13,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
+from gaussvae_ros import kernels
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
@@ -57,6 +58,7 @@ class MemoryNode(ManagedNode):
         if settings.bank == BANK:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._bank = MemoryBank(path)
+        kernels.use_threads(settings.threads)
         codec = FrameCodec(settings.device, settings.model)
         self._warm_up(codec)
         self._paused, self._sessions, self._counters = False, Sessions(), Counters(settings.cameras)

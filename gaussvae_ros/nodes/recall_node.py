@@ -10,6 +10,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
+from gaussvae_ros import kernels
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes import convert, diagnostics
@@ -41,6 +42,7 @@ class RecallNode(ManagedNode):
         self._offered, self._publisher, self._timer = [], None, None
 
     def configure(self) -> None:
+        kernels.use_threads(self.settings.threads)
         codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
         warm_up(codec)
         convert.load_bridge()

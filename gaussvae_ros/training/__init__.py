@@ -3,7 +3,7 @@
 Nothing that runs on a robot imports it.
 """
 
-import gaussvae_ros.raster  # noqa: F401  before torch: sets how long idle threads spin, which torch reads at import
+import gaussvae_ros.kernels  # noqa: F401  before torch: sets how long idle threads spin, which torch reads at import
 from gaussvae_ros.errors import TrainingError
 
 try:
