@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     verb = _verb(all_verbs, "replay", verbs.replay, "a bag through codec and bank, measured beside JPEG, WebP and AVIF")
     verb.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
     verb.add_argument("--topic", metavar="T", help="images to replay; needed when the bag has several image topics")
-    verb.add_argument("--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: TF, else the fullest one")
+    verb.add_argument("--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: which fits")
     verb.add_argument("--bank", metavar="FILE", help="memory file to add the frames to; default: a temporary one")
     verb.add_argument("--report", metavar="DIR", help="folder for report.html with pictures and plots")
     verb.add_argument("--compare", metavar="N", type=int, default=8, help="frames that the peers get too (default 8)")
