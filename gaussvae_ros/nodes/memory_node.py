@@ -49,19 +49,20 @@ class MemoryNode(ManagedNode):
 
     # Transitions
 
+    def load(self) -> None:
+        check_names(self.settings.cameras)
+        self._codec = FrameCodec(self.settings.device, self.settings.model)
+        self._warm_up(self._codec)
+
     def configure(self) -> None:
-        begun, settings = time.monotonic(), self.settings
-        check_names(settings.cameras)
-        path = Path(settings.bank).expanduser()
+        settings, path = self.settings, Path(self.settings.bank).expanduser()
         if settings.bank == BANK:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._bank = MemoryBank(path)
-        codec = FrameCodec(settings.device, settings.model)
-        self._warm_up(codec)
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
-            codec,
+            self._codec,
             self._counters,
             settings.session,
             self._encoding(),
@@ -84,7 +85,7 @@ class MemoryNode(ManagedNode):
         self._retry.cancel()  # until a pose is late
         self._timed = [self._retry, self.create_timer(STATUS_S, self._report, clock=steady)]
         self.adjust()
-        self.get_logger().info(f"memory {path}, ready after {time.monotonic() - begun:.1f} s")
+        self.get_logger().info(f"memory {path}, ready")
 
     def activate(self) -> None:
         if self.settings.map_frame:
