@@ -59,7 +59,7 @@ class Counters:
         """Another memory file is written from now on: tallies are without the images that this is over for."""
         with self._lock:
             for session, counts in self._sessions.items():
-                self._before[session] = Counter(counts, received=sum(counts[what] for what in ENDS))
+                self._before[session] = Counter({**counts, "received": sum(counts[what] for what in ENDS)})
 
     def sessions(self) -> list[int]:
         """Those that something was counted for and that were not forgotten, oldest first."""
