@@ -134,6 +134,6 @@ def test_a_frame_that_cannot_be_encoded_costs_itself_only(bank, codec, caplog):
     assert it.recorder.commit()
     assert it.counts() == {"stored": 2, "poses_missing": 2, "failed": 1}
     assert "could not be encoded" in caplog.text
-    assert it.recorder.trouble == "", "the bank is not to blame"
+    assert it.recorder.refusal == "", "the bank is not to blame"
     it.recorder.tally()
     assert bank.info()["sessions"][0]["dropped"] == 1

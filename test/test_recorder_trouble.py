@@ -35,12 +35,12 @@ def receive(it, *frames):
 def test_a_deleted_file_is_followed_by_a_new_one_with_all_that_waited(bank, codec, caplog):
     it, path = Setup(bank, codec), bank.path
     it.recorder.calibrate("camera", {"k": 1})
-    assert store(it, *receive(it, pending(0), pending(1))) and it.recorder.trouble == ""
+    assert store(it, *receive(it, pending(0), pending(1))) and it.recorder.refusal == ""
     waiting, late = receive(it, pending(2), pending(3))
     it.recorder.work(waiting)
     delete(path)
     assert store(it, late)
-    assert "deleted" in it.recorder.trouble and it.recorder.waiting == 0
+    assert "deleted" in it.recorder.lost and not it.recorder.refusal and it.recorder.waiting == 0
     assert caplog.text.count("goes on in a new file") == 1
     it.recorder.tally()
     it.recorder.commit()
@@ -63,9 +63,9 @@ def test_trouble_with_a_file_that_was_replaced_passes(bank, codec, monkeypatch):
     for file in bank.path.parent.glob(f"{bank.path.name}-[ws]*"):
         file.unlink()
     other.rename(bank.path)
-    assert store(it, pending(1)) and "replaced" in it.recorder.trouble or "deleted" in it.recorder.trouble
+    assert store(it, pending(1)) and ("replaced" in it.recorder.lost or "deleted" in it.recorder.lost)
     monkeypatch.setattr(module, "LOST_S", -1.0)
-    assert it.recorder.trouble == ""
+    assert it.recorder.lost == ""
     frames, info = read(bank.path)
     assert [frame.stamp_ns for frame in frames] == [T + 10**8]
     assert [session["name"] for session in info["sessions"]] == ["before", "drive"]
@@ -93,7 +93,7 @@ def test_frames_wait_for_a_folder_that_comes_back(tmp_path, codec, caplog):
         late = pending(4, settled=False)
         assert not store(it, late)
         it.recorder.settle(late, Pose(1, 2, 3))
-        assert it.recorder.waiting == 4 and "gone" in it.recorder.trouble
+        assert it.recorder.waiting == 4 and "gone" in it.recorder.refusal
         assert sum(record.levelname == "ERROR" for record in caplog.records) == 1, "each try says it again"
         away.rename(folder)
         assert it.recorder.commit() and it.recorder.waiting == 0
@@ -108,7 +108,7 @@ def test_frames_wait_while_nothing_is_mounted_where_the_disk_was(bank, codec, mo
     it = Setup(bank, codec)
     delete(bank.path)
     assert not store(it, pending(0))
-    assert "mounted" in it.recorder.trouble and not bank.path.exists()
+    assert "mounted" in it.recorder.refusal and not bank.path.exists()
     monkeypatch.setattr(os.path, "ismount", lambda path: True)
     assert it.recorder.commit() and len(read(bank.path)[0]) == 1
 
@@ -133,17 +133,17 @@ def test_a_full_disk_delays_frames_and_their_poses(bank, codec, caplog):
     pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
     bank._db.execute(f"PRAGMA max_page_count={pages}")  # "database or disk is full", as SQLite says it for both
     number, late = 0, []
-    while not it.recorder.trouble or number < 40:
+    while not it.recorder.refusal or number < 40:
         number += 1
         late.append(pending(number, settled=False))
         store(it, late[-1])
         assert number < 200
-    assert "full" in it.recorder.trouble and it.recorder.waiting > 0
+    assert "full" in it.recorder.refusal and it.recorder.waiting > 0
     assert 1 <= caplog.text.count("disk is full") <= 2, "each frame says it again"
     for frame in late:
         it.recorder.settle(frame, Pose(1, 2, 3))
     bank._db.execute("PRAGMA max_page_count=1000000")
-    assert it.recorder.commit() and it.recorder.trouble == "" and it.recorder.waiting == 0
+    assert it.recorder.commit() and it.recorder.refusal == "" and it.recorder.waiting == 0
     assert it.counts() == {"stored": number + 1, "with_pose": number, "poses_missing": 1}
     assert len(it.stored) == len(bank) == number + 1
     assert sum(frame.pose is not None for frame in bank) == number

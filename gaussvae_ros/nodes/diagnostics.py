@@ -42,7 +42,8 @@ class MemoryState:
 
     path: Path
     bytes: int | None  # None: it cannot be read now
-    trouble: str  # why it takes nothing, or what became of its file; empty if all is well
+    refusal: str  # why it takes nothing, empty if it does
+    lost: str  # what became of the file before this one, if that is news
     waiting: int  # frames that it has not taken yet
     faults: int  # exceptions that nobody foresaw
     fault: str  # what is to be said of the last one, if it is fresh
@@ -127,10 +128,10 @@ def _why_silent(state: CameraState) -> str:
 
 
 def _judge_memory(state: MemoryState, hours: float | None) -> Verdict:
-    if state.trouble and state.waiting:
-        return ERROR, f"{state.waiting} frames wait for the memory: {state.trouble}"
-    if state.trouble:
-        return ERROR, f"the memory is in trouble: {state.trouble}"
+    if state.refusal:
+        return ERROR, f"the memory takes no frames, and {state.waiting} wait: {state.refusal}"
+    if state.lost:
+        return ERROR, state.lost
     if state.fault:
         return ERROR, state.fault
     if hours is not None and hours < WARN_HOURS:

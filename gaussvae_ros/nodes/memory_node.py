@@ -103,15 +103,12 @@ class MemoryNode(ManagedNode):
             self.get_logger().info(f"camera {camera.name}: listening to {camera.topic} ({TYPES[camera.kind]})")
 
     def deactivate(self) -> None:
-        self._quiet()
-        if not self._worker.drain(DRAIN_S, self.context.ok):
-            log.warning("encoding takes long: frames that waited for it are dropped")
+        self._quiet(DRAIN_S)
 
     def close(self) -> None:
         if self._worker is not None:
-            self._quiet()
-            if not self._worker.stop(LAST_DRAIN_S):
-                log.warning("encoding takes long: frames that waited for it are dropped")
+            self._quiet(LAST_DRAIN_S)
+            self._worker.stop(LAST_DRAIN_S)
             self._recorder.close()
         elif self._bank is not None:
             self._bank.close()
@@ -220,8 +217,8 @@ class MemoryNode(ManagedNode):
 
     # Inside
 
-    def _quiet(self) -> None:
-        """Stop listening, and let the worker know all that there is to know."""
+    def _quiet(self, timeout: float) -> None:
+        """Stop listening, and store what waits; what takes more than `timeout` s is dropped."""
         self._take_calibrations()
         for camera in self._cameras:
             camera.quiet()
@@ -230,7 +227,14 @@ class MemoryNode(ManagedNode):
             self._late.give_up()
             self._transforms.close()
             self._transforms = None
+        begun, waits = time.monotonic(), self.context.ok()  # a signal that comes meanwhile ends the wait
+        counted = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
+        if not self._worker.drain(timeout, lambda: not waits or self.context.ok()):
+            dropped = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras) - counted
+            took = time.monotonic() - begun
+            log.warning("encoding takes long: after %.1f s, %d frames that waited for it are dropped", took, dropped)
         self._worker.call(self._recorder.tally)
+        self._worker.drain(LAST_DRAIN_S)
 
     def _take_calibrations(self) -> None:
         for camera in self._cameras:

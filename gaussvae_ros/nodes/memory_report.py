@@ -45,7 +45,7 @@ class MemoryReport:
 
     def _report(self) -> None:
         lost = self._bank.check_place()
-        if self._recorder.behind or self._recorder.trouble or lost:  # a robot that stands still writes nothing
+        if self._recorder.behind or self._recorder.refusal or lost:  # a robot that stands still writes nothing
             self._worker.call(self._recorder.tally)  # a commit follows, which tries again what failed
         try:
             statuses = self._statuses(lost)
@@ -67,7 +67,8 @@ class MemoryReport:
         memory = diagnostics.MemoryState(
             path=self._bank.path,
             bytes=size,
-            trouble=self._recorder.trouble or lost,
+            refusal=self._recorder.refusal or lost,
+            lost=self._recorder.lost,
             waiting=self._recorder.waiting,
             faults=faults.count,
             fault=faults.sentence(),

@@ -1,5 +1,5 @@
 """Encodes frames and stores them; what the memory does not take yet waits. All of it is called by the worker's thread,
-but for `waiting` and `trouble`, and for `close`, once that thread has ended or been given up.
+but for `waiting`, `lost` and `refusal`, and for `close`, once that thread has ended or been given up.
 """
 
 import logging
@@ -45,8 +45,8 @@ class Recorder:
     """One recording. `name` is that of its sessions, empty for the time at which each begins.
 
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of the stamps.
-    `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any time. `behind`: `tally` would
-    tell the bank of stored frames.
+    `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any time. `refusal` is why the bank
+    takes nothing now, empty if it does. `behind`: `tally` would tell the bank of stored frames.
     """
 
     def __init__(
@@ -60,12 +60,11 @@ class Recorder:
         now_ns: Callable[[], int],
         wants_poses: bool,
     ) -> None:
-        self.encoding, self.behind = encoding, False
+        self.encoding, self.refusal, self.behind = encoding, "", False
         self._bank, self._codec, self._counters, self._name = bank, codec, counters, name
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._mount = _mount_of(bank.path)
         self._file, self._lost = 0, (0.0, "")  # number of the file, and when and why the last one was gone
-        self._refusal = ""  # why the bank takes nothing now
         self._waiting: list[PendingFrame] = []  # for the bank, or for the commit if they have an id, oldest first
         self._ids: dict[int, int] = {}  # session: its id in the bank
         self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
@@ -79,10 +78,10 @@ class Recorder:
         return len(self._waiting)
 
     @property
-    def trouble(self) -> str:
-        """Why the memory takes nothing, or what happened to its file just now; empty if all is well."""
+    def lost(self) -> str:
+        """What became of the file before this one, if that is news; else empty."""
         since, lost = self._lost
-        return self._refusal or (lost if time.monotonic() - since < LOST_S else "")
+        return lost if time.monotonic() - since < LOST_S else ""
 
     def work(self, frame: PendingFrame) -> None:
         """Encode a frame and add it to the bank, or let it wait; a frame that cannot be is counted."""
@@ -122,9 +121,9 @@ class Recorder:
             return False
         frames = [frame for frame in self._waiting if frame.id is not None]
         self._waiting = [frame for frame in self._waiting if frame.id is None]
-        if self._refusal:
+        if self.refusal:
             log.warning("%s takes frames again", self._bank.path)
-            self._refusal = ""
+            self.refusal = ""
         self.behind |= bool(frames)
         now = self._now_ns()
         for frame in frames:
@@ -143,7 +142,7 @@ class Recorder:
         """Close the bank; the log tells what is lost with it."""
         never = sum(frame.id is None for frame in self._waiting)
         if never:
-            log.error("%d frames that waited for %s are lost: %s", never, self._bank.path, self._refusal)
+            log.error("%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal)
         try:
             self._bank.close()
         except BankError as error:
@@ -157,9 +156,9 @@ class Recorder:
             work()
             return True
         except BankError as error:
-            if not self._refusal:
+            if not self.refusal:
                 log.error("%s", error)
-            self._refusal = str(error)
+            self.refusal = str(error)
             return False
 
     def _catch_up(self) -> None:
