@@ -153,6 +153,9 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("-o", "--out", metavar="DIR", required=True)
     _conditions(verb)
     _json(verb)
+    verb = _bank_verb(bank_verbs, "backup", bank.backup, "a copy, also while the file is written")
+    verb.add_argument("-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist")
+    _json(verb)
     verb = _bank_verb(bank_verbs, "verify", bank.verify, "read every frame; exit code 1 if there is damage")
     _json(verb)
     return top
