@@ -37,13 +37,11 @@ COPY --from=build /opt/venv /opt/venv
 COPY --from=build /ws/install /ws/install
 COPY docker/entrypoint.sh /
 
-# uid 1000 in Ubuntu's image. numba compiles for the machine that it runs on: what is compiled here serves the same kind
-# of CPU, and another one adds its own.
-RUN mkdir /memory /var/cache/numba && chown ubuntu:ubuntu /memory /var/cache/numba
+# uid 1000 in Ubuntu's image. Kernels were compiled by colcon for the kind of CPU that builds the image, and any user
+# can read that; on another kind the nodes compile into the user's cache.
+RUN mkdir /memory && chown ubuntu:ubuntu /memory
 USER ubuntu
-ENV NUMBA_CACHE_DIR=/var/cache/numba PYTHONUNBUFFERED=1
-COPY --chown=ubuntu docker/compile.py /tmp/
-RUN /entrypoint.sh /opt/venv/bin/python3 /tmp/compile.py
+ENV PYTHONUNBUFFERED=1
 
 VOLUME /memory
 # Ctrl-C for launch, which hands it on to the nodes; they write what they still hold.

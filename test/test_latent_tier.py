@@ -196,8 +196,8 @@ def test_fitted_splats_become_the_same_kind_of_record():
 PROCESS = """if True:
     import hashlib, sys
     sys.path.insert(0, "test")
-    import numba
-    numba.set_num_threads(min(int(sys.argv[1]), numba.config.NUMBA_NUM_THREADS))
+    from gaussvae_ros import kernels
+    kernels.use_threads(int(sys.argv[1]))
     import gaussvae_ros.vae, torch
     torch.set_num_threads(int(sys.argv[1]))
     from test_latent_tier import CODEC, encode, frame

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -12,6 +11,7 @@ from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, reference
 from gaussvae_ros.vae.render import draw
 from raster_cases import CASES, SIZE, assert_like_reference, splats
+from threaded import kernel_threads
 
 
 def through_draw(params: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,14 +52,10 @@ def test_a_picture_is_the_same_alone_and_among_32():
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_the_number_of_threads_changes_no_bit(batch):
-    before, params = numba.get_num_threads(), sample(batch)
-    if before == 1:
-        pytest.skip("this machine has one core")
-    outcomes = []
-    for threads in (1, before):
-        numba.set_num_threads(threads)
-        outcomes.append(drawn(params))
-    numba.set_num_threads(before)
+    params, outcomes = sample(batch), []
+    for threads in (1, 2):
+        with kernel_threads(threads):
+            outcomes.append(drawn(params))
     for one, all_of_them in zip(*outcomes, strict=True):
         assert torch.equal(one, all_of_them)
 

@@ -10,13 +10,15 @@ import os
 import sys
 from collections.abc import Callable
 
-from gaussvae_ros.cli import bank, train, verbs
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.record import TIERS
+from gaussvae_ros.threads import one_each
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    if argv is None and sys.argv[1:2] != ["train"]:  # a training shares out more than a frame
+        one_each()
     warnings = _Warnings()
     logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
@@ -41,6 +43,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and options."""
+    from gaussvae_ros.cli import bank, train, verbs  # which bring numpy
+
     top = _Parser(prog="gaussvae", description="A robot's visual memory: camera frames as 2D Gaussian splats.")
     all_verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
@@ -83,6 +87,8 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("--soak", action="store_true", help="of ros: the nodes through mixed faults instead, for minutes")
     verb.add_argument("--minutes", metavar="M", type=float, default=10.0, help="of --soak (default 10)")
     _json(verb)
+
+    _verb(all_verbs, "compile", verbs.compile_, "all machine code that the codec needs, kept for later processes")
 
     verb = _verb(all_verbs, "demo", verbs.demo, "a simulated drive, replayed, recalled and reported")
     verb.add_argument("--out", metavar="DIR", default="demo_out", help="folder for all files (default demo_out)")
@@ -162,14 +168,20 @@ def parser() -> argparse.ArgumentParser:
 
 
 class _Warnings(logging.Handler):
-    """Keeps what the package logs, such as damaged frames, for the end: an error that stops the verb says it all."""
+    """Keeps what the package logs, such as damaged frames, for the end: an error that stops the verb says it all.
+
+    That kernels are being compiled is said at once.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+        if record.name == "gaussvae_ros.kernel_cache":
+            _complain(record.getMessage())
+        else:
+            self.texts.append(record.getMessage())
 
 
 class _Parser(argparse.ArgumentParser):

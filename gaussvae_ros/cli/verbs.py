@@ -1,4 +1,4 @@
-"""The verbs that run the codec: encode, decode, replay, evaluate, bench, demo."""
+"""The verbs that run the codec: encode, decode, replay, evaluate, bench, compile, demo."""
 
 import argparse
 import sys
@@ -102,6 +102,12 @@ def bench(args: argparse.Namespace) -> None:
         ("", "value", "unit", "target", "reference"),
         [[r["name"], r["value"], r["unit"], r["target"], r["reference"]] for r in rows],
     )
+
+
+def compile_(args: argparse.Namespace) -> None:
+    from gaussvae_ros.compile import compile_kernels
+
+    compile_kernels()
 
 
 def demo(args: argparse.Namespace) -> None:

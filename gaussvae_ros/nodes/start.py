@@ -32,6 +32,10 @@ def start(module: str) -> int | None:
     if complaint:
         print(f"{Path(sys.argv[0]).name}: {complaint}", file=sys.stderr)
         return 1
+    if module != "gaussvae_ros.cli":  # which decides by the verb
+        from gaussvae_ros.threads import one_each
+
+        one_each()
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load would be a page of traceback
     loaded = importlib.import_module(module)
     signal.signal(signal.SIGINT, before)

@@ -12,7 +12,6 @@ does so in training, too.
 """
 
 import math
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +23,7 @@ from torch.nn.functional import relu
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.fit import to_splats
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.kernels import fork_safe_lock
 from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.splats import COLOUR, Splats
 from gaussvae_ros.vae.frames import EDGE, MEMBER, NODE, describe, gather, merge, move, nearest, pool, relate
@@ -87,8 +87,8 @@ class Anchors(SplatModel):
 
     def decode(self, anchors: Splats) -> Splats:
         """The splats that anchors stand for: in float64 the same everywhere, since float noise is far below 1 / FIXED."""
-        splats = torch.round(self._run(self.split, anchors) * FIXED) / FIXED
-        return Splats(splats[:, : anchors.params.shape[1]].float().numpy(), anchors.size).canonical()
+        splats = np.round(self._run(self.split, anchors).numpy() * FIXED) / FIXED
+        return Splats(splats[:, : anchors.params.shape[1]].astype(np.float32), anchors.size).canonical()
 
     def encode(self, splats: Splats, count: int) -> Splats:
         """The anchors that the network alone gives for fitted splats."""
@@ -113,7 +113,7 @@ class Anchors(SplatModel):
         super().load_state_dict({key: v for key, v in state.items() if not key.startswith("prior.")}, strict)
 
 
-_alone = threading.Lock()
+_alone = fork_safe_lock()
 
 
 @contextmanager
@@ -244,19 +244,20 @@ def refined(model: Anchors, state: Descent, image: np.ndarray, count: int) -> De
     `state` is in px of the image; the returned one too.
     """
     size = image.shape[1::-1]
-    dtype = model.rate.net[0].weight.dtype
-    start = torch.from_numpy(to_splats(state, size, 3).params).to(dtype).unsqueeze(0)
-    target = torch.from_numpy(image.transpose(2, 0, 1).copy()).unsqueeze(0)
-    change = torch.zeros_like(start, requires_grad=True)
-    optimizer = torch.optim.Adam([change], lr=REFINE_RATE)
-    for step in range(count):
-        optimizer.param_groups[0]["lr"] = REFINE_RATE * (1 - step / count)
-        drawn = draw(model.split(move(start, change), size), size, size)
-        optimizer.zero_grad()
-        ((drawn - target) ** 2).sum().backward()
-        optimizer.step()
-    with torch.no_grad():
-        return Descent(*split(move(start, change)[0].float().numpy()))
+    with one_thread():
+        dtype = model.rate.net[0].weight.dtype
+        start = torch.from_numpy(to_splats(state, size, 3).params).to(dtype).unsqueeze(0)
+        target = torch.from_numpy(image.transpose(2, 0, 1).copy()).unsqueeze(0)
+        change = torch.zeros_like(start, requires_grad=True)
+        optimizer = torch.optim.Adam([change], lr=REFINE_RATE)
+        for step in range(count):
+            optimizer.param_groups[0]["lr"] = REFINE_RATE * (1 - step / count)
+            drawn = draw(model.split(move(start, change), size), size, size)
+            optimizer.zero_grad()
+            ((drawn - target) ** 2).sum().backward()
+            optimizer.step()
+        with torch.no_grad():
+            return Descent(*split(move(start, change)[0].float().numpy()))
 
 
 def _pattern(parts: int) -> Tensor:  # [parts, 8]
