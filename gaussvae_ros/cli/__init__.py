@@ -86,6 +86,8 @@ def parser() -> argparse.ArgumentParser:
         "parts", metavar="PART", nargs="*", help="fit, record, latent, decode, bank, start, replay or ros; default: all"
     )
     verb.add_argument("--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these")
+    verb.add_argument("--soak", action="store_true", help="of ros: the nodes through mixed faults instead, for minutes")
+    verb.add_argument("--minutes", metavar="M", type=float, default=10.0, help="of --soak (default 10)")
     _json(verb)
 
     _verb(all_verbs, "compile", verbs.compile_, "all machine code that the codec needs, kept for later processes")

@@ -91,9 +91,11 @@ def _evaluate_models(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    from gaussvae_ros.bench import run
+    from gaussvae_ros.bench import run, run_soak
 
-    rows = run(args.parts, args.images)
+    if args.soak and args.parts != ["ros"]:
+        raise GaussVaeError("--soak is of ros: gaussvae bench ros --soak")
+    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images)
     if args.json:
         return show(args, rows, "")
     table(
