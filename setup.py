@@ -26,10 +26,9 @@ setup(
         "ruamel.yaml",
         "safetensors",
         "sqlite-utils>=4.2.1",
-        "torch",
         "tqdm",
         "zstandard",
     ],
-    extras_require={"train": ["optuna", "scipy", "tensorboard"]},
+    extras_require={"cuda": ["torch"], "train": ["optuna", "scipy", "tensorboard", "torch"]},
     entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},
 )

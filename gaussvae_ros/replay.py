@@ -35,7 +35,7 @@ def replay(
 
     Args:
         topic: which images; None takes the only image topic.
-        pose_topic: where poses come from; None lets `Bag.poses` choose.
+        pose_topic: where poses come from; None lets `choose_poses` choose.
         tier, quality, effort: for `codec.encode`.
         compare: how many evenly spread frames the peers get too; each takes them seconds.
         report_dir: a folder for report.html with plots and pictures, of both tiers on some frames; None writes none.
@@ -53,7 +53,7 @@ def replay(
     """
     with Bag(path) as bag:
         topic = bag.image_topic(topic)
-        poses = bag.poses(bag.frame_id(topic), pose_topic)
+        poses = bag.poses(bag.frame_id(topic), pose_topic, topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
         recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
         recalls.problems.include(bag.faults)
@@ -63,7 +63,7 @@ def replay(
             for number, image in enumerate(images):
                 if image.problem and image.pixels is not None:
                     recalls.note(f"frame {number} at {image.stamp_ns} ns: {image.problem}")
-                pose = poses and poses.at(image.stamp_ns, image.recorded_ns)
+                pose = poses.at(image.stamp_ns, image.recorded_ns)
                 pose = None if pose is None else Pose(*pose, reference=poses.reference)
                 session = sessions.number_of(topic, image.stamp_ns)
                 try:
@@ -75,13 +75,13 @@ def replay(
                 raise
             recalls.problems.add("frames", f"the bag breaks off: {error}")
         recalls.problems.include(bag.faults)
-        for problem in getattr(poses, "problems", ()):
+        for problem in poses.problems:
             recalls.problems.add("poses", problem)
     bank.flush()
     if not recalls.stamps:
         why = next(iter(recalls.problems.texts()), "it is empty")
         raise BagError(f"{printable(path)} has no readable image on {topic}: {why}")
-    result = {"bag": printable(path), "topic": topic, "tier": tier, "poses": poses and poses.name, **recalls.figures()}
+    result = {"bag": printable(path), "topic": topic, "tier": tier, "poses": poses.name or None, **recalls.figures()}
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))
     return {**result, "report": report}
 

@@ -68,8 +68,11 @@ class BagMaker:
             self.make("geometry_msgs/msg/Quaternion", *pose[3:]),
         )
 
-    def pose(self, topic: str, stamp_ns: int, pose: tuple, recorded_ns: int = 0) -> "BagMaker":
-        message = self.make("geometry_msgs/msg/PoseStamped", self.header(stamp_ns, "map"), self._pose(pose))
+    def pose(
+        self, topic: str, stamp_ns: int, pose: tuple, recorded_ns: int = 0, frame: str = "map"
+    ) -> "BagMaker":
+        header = self.header(stamp_ns, frame)
+        message = self.make("geometry_msgs/msg/PoseStamped", header, self._pose(pose))
         return self.put(topic, message, recorded_ns or stamp_ns)
 
     def pose_with_covariance(self, topic: str, stamp_ns: int, pose: tuple) -> "BagMaker":
@@ -79,25 +82,43 @@ class BagMaker:
         )
         return self.put(topic, message, stamp_ns)
 
-    def odometry(self, topic: str, stamp_ns: int, pose: tuple, child: str = "base_link") -> "BagMaker":
+    def odometry(
+        self,
+        topic: str,
+        stamp_ns: int,
+        pose: tuple,
+        child: str = "base_link",
+        frame: str = "odom",
+        recorded_ns: int = 0,
+    ) -> "BagMaker":
         zero = self.make("geometry_msgs/msg/Vector3", 0.0, 0.0, 0.0)
         twist = self.make(
             "geometry_msgs/msg/TwistWithCovariance", self.make("geometry_msgs/msg/Twist", zero, zero), np.zeros(36)
         )
         with_covariance = self.make("geometry_msgs/msg/PoseWithCovariance", self._pose(pose), np.zeros(36))
-        message = self.make("nav_msgs/msg/Odometry", self.header(stamp_ns, "odom"), child, with_covariance, twist)
-        return self.put(topic, message, stamp_ns)
+        header = self.header(stamp_ns, frame)
+        message = self.make("nav_msgs/msg/Odometry", header, child, with_covariance, twist)
+        return self.put(topic, message, recorded_ns or stamp_ns)
 
     def tf(
         self, parent: str, child: str, stamp_ns: int, pose: tuple, topic: str = "/tf", recorded_ns: int = 0
     ) -> "BagMaker":
+        stamped = self._transform(parent, child, stamp_ns, pose)
+        return self.put(topic, self.make("tf2_msgs/msg/TFMessage", [stamped]), recorded_ns or stamp_ns)
+
+    def transform(
+        self, topic: str, stamp_ns: int, pose: tuple, parent: str = "world", child: str = "robot"
+    ) -> "BagMaker":
+        return self.put(topic, self._transform(parent, child, stamp_ns, pose), stamp_ns)
+
+    def _transform(self, parent: str, child: str, stamp_ns: int, pose: tuple) -> object:
         transform = self.make(
             "geometry_msgs/msg/Transform",
             self.make("geometry_msgs/msg/Vector3", *pose[:3]),
             self.make("geometry_msgs/msg/Quaternion", *pose[3:]),
         )
-        stamped = self.make("geometry_msgs/msg/TransformStamped", self.header(stamp_ns, parent), child, transform)
-        return self.put(topic, self.make("tf2_msgs/msg/TFMessage", [stamped]), recorded_ns or stamp_ns)
+        header = self.header(stamp_ns, parent)
+        return self.make("geometry_msgs/msg/TransformStamped", header, child, transform)
 
     def write(self, folder: Path, name: str = "test") -> Path:
         path = folder / (f"{name}.bag" if self.ros1 else name)

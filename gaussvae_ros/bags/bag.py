@@ -13,14 +13,15 @@ from gaussvae_ros.bags.db3 import Db3File
 from gaussvae_ros.bags.decoding import Decoder
 from gaussvae_ros.bags.folder import PACKED, find_files, kind_of
 from gaussvae_ros.bags.mcap import McapFile
-from gaussvae_ros.bags.poses import POSE_TYPES, TF_TYPES, choose_poses
+from gaussvae_ros.bags.pose_topics import POSE_TYPES
+from gaussvae_ros.bags.poses import TF_TYPES, choose_poses
 from gaussvae_ros.bags.raw import unpack_file
 from gaussvae_ros.bags.rosbag1 import Rosbag1File
 from gaussvae_ros.bags.storage import Connection, Message, Part, Storage, in_order
 from gaussvae_ros.errors import BagError, GaussVaeError, ImageError
 from gaussvae_ros.files import printable
 from gaussvae_ros.messages import ImageDecoder, stamp_of
-from gaussvae_ros.poses import PoseSource
+from gaussvae_ros.pose_source import PoseSource
 from gaussvae_ros.problems import Problems
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
@@ -142,9 +143,11 @@ class Bag:
             "",
         )
 
-    def poses(self, frame_id: str, topic: str | None = None) -> PoseSource | None:
+    def poses(
+        self, frame_id: str, topic: str | None = None, image_topic: str = ""
+    ) -> PoseSource:
         """The poses of the camera whose images carry `frame_id`, see `choose_poses`."""
-        return choose_poses(self, frame_id, topic)
+        return choose_poses(self, frame_id, topic, image_topic)
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, object]]:
         """(topic, record time ns, message) of some topics; an exception in place of a message that does not decode."""
