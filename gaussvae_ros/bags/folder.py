@@ -19,6 +19,8 @@ STORAGE = (".mcap", ".db3", ".bag")
 PACKED = (".zstd", ".zst")  # may follow one of STORAGE
 UNENDED = ".active"  # follows .bag while rosbag record writes it
 KINDS = {mcap.MAGIC: ".mcap", db3.MAGIC: ".db3", rosbag1.MAGIC: ".bag", ZSTD_MAGIC: PACKED[0]}
+# most of a metadata.yaml, which decides nothing, and takes a parser seconds
+QOS = re.compile(r"^( *)offered_qos_profiles:.*\n(?:\1(?: +|- ).*\n)*", re.MULTILINE)
 LISTED = 8  # files, of many, that an error names
 LONGEST = 32 << 20  # bytes of a metadata.yaml that is read
 
@@ -187,7 +189,8 @@ def _read_hint(path: Path, say: Say) -> Hint | None:
     try:
         if path.stat().st_size > LONGEST:
             raise ValueError("too long")
-        about = YAML(typ="safe", pure=True).load(path.read_bytes().decode(errors="replace"))
+        text = QOS.sub("", path.read_bytes().decode(errors="replace"))
+        about = YAML(typ="safe", pure=True).load(text)
         about = about["rosbag2_bagfile_information"]
         hint.files = [
             name

@@ -17,6 +17,7 @@ from gaussvae_ros.bags.mcap_records import (
     records_in,
     unpack_chunk,
 )
+from gaussvae_ros.bags.raw import LARGEST
 from gaussvae_ros.bags.storage import (
     CDR,
     ROS1,
@@ -104,8 +105,11 @@ class McapFile:
         """(channel, record time ns or 0, data) of a block's messages; none if it is damaged."""
         data, fault = b"", ""
         try:
-            data = self._file.read(block.position, block.length)
-            if block.is_chunk:
+            if block.length > LARGEST:
+                fault = f"larger than {LARGEST >> 30} GB"
+            else:
+                data = self._file.read(block.position, block.length)
+            if block.is_chunk and data:
                 data, fault = unpack_chunk(data)
         except OSError as error:
             fault = error.strerror
