@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import numpy as np
 
+from gaussvae_ros.bags.db3_pages import Cell, Pages
+from gaussvae_ros.bags.raw import RawFile
 from gaussvae_ros.bags.storage import CDR, LATEST_NS, Connection, Message, Say, settled, type_name
 from gaussvae_ros.errors import BagError
 
@@ -19,6 +21,7 @@ MAGIC = b"SQLite format 3\x00"
 # what a recorder that was killed leaves beside its file, and how that begins if it is to be applied
 JOURNALS = {"-wal": b"\x37\x7f\x06", "-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"}
 ROWS = "SELECT rowid, topic_id, timestamp FROM messages WHERE rowid > ? ORDER BY rowid"
+LAST_ROW = 1 << 63
 FARTHEST = 1 << 40  # rows: how far to look for one that can be read
 
 
@@ -34,6 +37,8 @@ class Db3File:
         self._name, self._say = path.name, say
         self._copy: tempfile.TemporaryDirectory | None = None
         self._open: sqlite3.Connection | None = None
+        self._pages: Pages | None = None  # where others that lead to them are damaged
+        self._rescued: dict[int, Cell] = {}  # messages on them by row
         try:
             self._address = self._find(Path(os.path.realpath(path)))
             self._connections = self._topics()
@@ -61,6 +66,8 @@ class Db3File:
         if self._open:
             self._open.close()
             self._open = None
+        if self._pages:
+            self._pages.close()
 
     def close(self) -> None:
         self.rest()
@@ -83,6 +90,8 @@ class Db3File:
             try:
                 [(data,)] = self._query("SELECT data FROM messages WHERE rowid = ?", (ids[i],))
             except (sqlite3.Error, ValueError):
+                data = self._rescue(ids[i])
+            if data is None:
                 lost += 1
                 continue
             yield int(whole[i]), wanted[topics[i]], data if isinstance(data, bytes) else b""
@@ -101,6 +110,7 @@ class Db3File:
             raise BagError(f"{self._name} is empty")
         if any(file.name.endswith("-journal") for file in beside):
             self._say("its recorder was ended in the middle of a write, which is left out")
+        self._path = path
         how = "mode=rw" if beside else "mode=ro&immutable=1"
         return f"file://{quote(os.fsencode(path))}?{how}"
 
@@ -129,8 +139,8 @@ class Db3File:
         return found
 
     def _rows(self) -> Iterator[tuple[int, int, int]]:
-        """(row, topic, record time ns or 0) of all messages that can be read, by row."""
-        last, lost = -1, 0
+        """(row, topic, record time ns or 0) of all messages that can be read, by row, rescued ones last."""
+        last, gaps = -1, []
         while True:
             try:
                 for row, topic, time in self._query(ROWS, (last,)):
@@ -140,19 +150,35 @@ class Db3File:
                         raise sqlite3.DatabaseError("rows out of order")
                     last = row
                     if isinstance(topic, int):
-                        usable = isinstance(time, int) and 0 < time < LATEST_NS
-                        yield row, topic, time if usable else 0
+                        yield row, topic, _usable(time)
                 break
             except sqlite3.Error as error:
                 if "no such" in str(error):
                     raise
-                if (after := self._next(last)) is None:
-                    damaged = "pages are damaged or missing, and left out"
-                    self._say(f"from message {last + 1:,} on its {damaged}")
+                after = self._next(last)
+                gaps.append(range(last + 1, LAST_ROW if after is None else after + 1))
+                if after is None:
                     break
-                lost, last = lost + after - last, after
-        if lost:
-            self._say(f"up to {lost:,} messages lie on damaged pages, and are left out")
+                last = after
+        if not gaps:
+            return
+        if self._pages is None:
+            self._pages = Pages(RawFile(self._path))
+            cells = (cell for cell in self._pages.cells() if any(cell.row in gap for gap in gaps))
+            self._rescued = {cell.row: cell for cell in cells if self._pages.data(cell) is not None}
+        for cell in self._rescued.values():
+            yield cell.row, cell.topic, _usable(cell.time_ns)
+        lost = sum(len(gap) for gap in gaps if gap.stop < LAST_ROW)
+        lost -= sum(row < last for row in self._rescued)
+        ends = [f"messages from {gap.start:,} on" for gap in gaps if gap.stop == LAST_ROW]
+        what = " and ".join([*([f"up to {lost:,} messages"] if lost > 0 else []), *ends])
+        rescued = f", but for {len(self._rescued):,}" if self._rescued and ends else ""
+        left = f"{what} are left out{rescued}" if what else "what they lead to is read all the same"
+        self._say(f"pages are damaged or missing; {left}")
+
+    def _rescue(self, row: int) -> bytes | None:
+        """The data of a message that SQLite does not reach, if they are there."""
+        return self._pages.data(self._rescued[row]) if row in self._rescued else None
 
     def _next(self, row: int) -> int | None:
         """The last row of the damage after a row: those above it can be read; None if none can."""
@@ -173,6 +199,11 @@ class Db3File:
             return found is not None and isinstance(found[0], int) and found[0] > row
         except sqlite3.Error:
             return False
+
+
+def _usable(time: object) -> int:
+    """A record time in ns, 0 if it is none."""
+    return time if isinstance(time, int) and 0 < time < LATEST_NS else 0
 
 
 def _is_hot(path: Path, ending: str) -> bool:
