@@ -4,6 +4,7 @@ damaged, storage that is packed, and MCAP of every kind."""
 import os
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -198,6 +199,21 @@ def test_every_kind_of_mcap(options, chunking, compression, tmp_path):
     maker, path = frames(numbers=range(20)), tmp_path / "a.mcap"
     maker.write_mcap(path, use_chunking=chunking, chunk_size=3_000, compression=compression, **options)
     assert read(path) == (list(range(20)), [])
+
+
+def test_what_follows_the_end_of_a_file_is_said(tmp_path):
+    path = frames().write_mcap(tmp_path / "a.mcap")
+    path.write_bytes(path.read_bytes() + bytes(100))
+    assert read(path) == (list(range(6)), ["a.mcap: 100 bytes after its end are left out"])
+
+
+@pytest.mark.parametrize("length", [2**31, 2**62])
+@pytest.mark.parametrize("opcode", range(1, 16))
+def test_a_record_that_says_a_huge_length_costs_itself(opcode, length, tmp_path):
+    path = frames().write_mcap(tmp_path / "a.mcap", use_chunking=False)
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + struct.pack("<BQ", opcode, length) + data[8:])
+    assert read(path) == (list(range(6)), ["a.mcap: 9 bytes at byte 8 are damaged, and left out"])
 
 
 @pytest.mark.parametrize("chunking", [True, False])

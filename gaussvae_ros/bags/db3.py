@@ -51,6 +51,9 @@ class Db3File:
         except sqlite3.Error as error:
             self.close()
             raise BagError(str(error)) from None
+        except UnicodeDecodeError:  # of the names of tables and columns
+            self.close()
+            raise BagError("the names in it are no text") from None
         except BaseException:
             self.close()
             raise

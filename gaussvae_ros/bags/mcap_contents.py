@@ -147,6 +147,8 @@ class Contents:
                     f"{size_text(after - position)} at byte {position:,} are damaged, and left out"
                 )
             elif opcode == Opcode.FOOTER:
+                if (more := self._file.size - after - len(MAGIC)) > 0:
+                    self._say(f"{size_text(more)} after its end are left out")
                 return False
             elif opcode == Opcode.CHUNK:
                 self.blocks.append(Block(position, after - position, True, size=length))
