@@ -23,7 +23,7 @@ class Journal:
     """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all of it is known."""
 
     def __init__(self, db: Database, path: Path):
-        self._db, self._path, self._log = db, path, log_path(path)
+        self._db, self._path, self._name, self._log = db, path, str(path), log_path(path)
         self._number: int | None = None  # the database's, as this connection last committed it
         self._next = self._version = 0
         self._seen: tuple[int, int] | None = None  # size and time of the database after the last merge
@@ -86,7 +86,7 @@ class Journal:
 
     def _look(self) -> tuple[int, int] | None:
         try:
-            facts = os.stat(self._path)
+            facts = os.stat(self._name)
         except OSError:
             return None
         return facts.st_size, facts.st_mtime_ns
