@@ -137,28 +137,3 @@ def test_a_frame_that_cannot_be_encoded_costs_itself_only(bank, codec, caplog):
     assert it.recorder.refusal == "", "the bank is not to blame"
     it.recorder.tally()
     assert bank.info()["sessions"][0]["dropped"] == 1
-
-
-def test_frames_wait_while_the_disk_is_full(bank, codec, caplog):
-    it = Setup(bank, codec)
-    it.recorder.work(pending(0))
-    assert it.recorder.commit()
-    pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
-    bank._db.execute(f"PRAGMA max_page_count={pages}")  # "database or disk is full", as SQLite says it for both
-    number = 0
-    while not it.recorder.refusal:
-        number += 1
-        it.recorder.work(pending(number))
-        it.recorder.commit()
-        assert number < 200
-    assert "full" in it.recorder.refusal
-    for i in range(3):
-        it.recorder.work(pending(number + 1 + i))
-        it.recorder.commit()
-    assert bank.waiting >= 3
-    assert caplog.text.count("disk is full") == 1, "each frame says it again"
-    bank._db.execute("PRAGMA max_page_count=1000000")
-    it.recorder.work(pending(number + 4))
-    assert it.recorder.commit() and it.recorder.refusal == ""
-    assert it.counts()["stored"] == len(bank) == len(it.stored) == number + 5
-    assert bank.verify() == []

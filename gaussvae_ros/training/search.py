@@ -1,0 +1,176 @@
+"""Search for the best values of a config by short trainings, with Optuna (https://arxiv.org/abs/1907.10902).
+
+Any number of processes on any number of machines can work on one study: they share its storage and its name.
+"""
+
+import copy
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from gaussvae_ros.errors import ConfigError, TrainingError
+from gaussvae_ros.training.config import Config, config_of
+from gaussvae_ros.training.loop import DivergedError, train
+
+try:
+    import optuna
+except ImportError as error:
+    raise TrainingError("Optuna is missing: pip install gaussvae_ros[train]") from error
+
+SCALES = ("log", "linear")
+ATTEMPTS, PAUSE = 4, 0.5  # s: processes that make the tables of a database at once fail, all but one
+
+
+def search(config: Config, data: str | Path, storage: str, study: str, trials: int, progress: Callable = iter) -> dict:
+    """Run `trials` trainings of `config`, each with other values for the keys under `search`, and name the best yet.
+
+    A trial is as good as its lowest loss in validation; where weights of the losses are searched, losses do not
+    compare, and its highest PSNR counts. A trial that is worse than the median of the others at the same step is given
+    up. SIGINT and SIGTERM end the trial under way, and the search.
+
+    Args:
+        storage: URL of a database (sqlite:///file.db), or the path of a file for Optuna's journal, which works on
+            network drives too.
+        study: its name in the storage, where it is made if there is none.
+        progress: wraps the iterable of trials.
+
+    Returns:
+        `study`, `figure` ("loss" or "psnr"), `trials` (of all processes: state to number), and of the best of them
+        `number`, `value` and `values` (dotted key to value), which are None as long as no trial is complete.
+
+    Raises:
+        ConfigError: `config` has nothing to search, or describes it in another way than config.py says.
+        TrainingError: the storage cannot be used, or its study is of another config; and as `training.train`.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise TrainingError("a search is no work for torchrun: start it several times with one storage")
+    space, optuna_says = _space(config), optuna.logging.get_verbosity()
+    figure = "psnr" if any(key.startswith("losses.") for key in space) else "loss"
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        shared = _open(storage, study, figure, json.dumps(config.as_dict(), sort_keys=True))
+        for _ in progress(range(trials)):
+            if not _run_trial(shared.ask(), shared, config, space, data, figure):
+                break
+        done = shared.get_trials(deepcopy=False)
+    finally:
+        optuna.logging.set_verbosity(optuna_says)
+    states = {state.name.lower(): sum(t.state == state for t in done) for state in optuna.trial.TrialState}
+    best = shared.best_trial if states["complete"] else None
+    return {
+        "study": study,
+        "figure": figure,
+        "trials": {name: n for name, n in states.items() if n},
+        "number": best and best.number,
+        "value": best and best.value,
+        "values": best and best.params,
+    }
+
+
+def _space(config: Config) -> dict[str, list]:
+    """The section `search`, checked."""
+    if not config.search:
+        raise ConfigError("nothing to search: the config has no key search")
+    for key, what in config.search.items():
+        part, _, rest = str(key).partition(".")
+        if part not in ("model", "losses", "training", "data") or not rest:
+            raise ConfigError(f"search.{key}: a key to search is one of the config, such as training.learning_rate")
+        if not isinstance(what, list) or not what or any(isinstance(choice, (list, dict)) for choice in what):
+            raise ConfigError(f"search.{key} is [low, high, log or linear] or a list of choices, not {what!r}")
+        if _is_range(what):
+            low, high, scale = what
+            if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in (low, high)):
+                raise ConfigError(f"search.{key}: {low!r} to {high!r} is no range of numbers")
+            if not low < high or scale == "log" and low <= 0:
+                raise ConfigError(f"search.{key}: {low} to {high} is no {scale} range; low is first, and log above 0")
+    return config.search
+
+
+def _is_range(what: list) -> bool:
+    return len(what) == 3 and what[2] in SCALES
+
+
+def _open(storage: str, study: str, figure: str, config: str) -> optuna.Study:
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            shared = _create(storage, study, figure)
+            if "config" not in shared.user_attrs:
+                shared.set_user_attr("config", config)
+            same = shared.user_attrs["config"] == config
+            break
+        except Exception as error:  # each database has its own
+            if not left:
+                why = str(error).splitlines()[0]
+                raise TrainingError(f"{storage}: cannot be used for a search: {why}") from error
+            time.sleep(PAUSE)
+    if not same:
+        raise TrainingError(f"{storage}: the study {study} was begun with another config")
+    return shared
+
+
+def _create(storage: str, study: str, figure: str) -> optuna.Study:
+    journal = optuna.storages.journal
+    return optuna.create_study(
+        study_name=study,
+        storage=storage if "://" in storage else optuna.storages.JournalStorage(journal.JournalFileBackend(storage)),
+        direction="maximize" if figure == "psnr" else "minimize",
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),  # step 0 says nothing of a training
+        load_if_exists=True,
+    )
+
+
+def _run_trial(
+    trial: optuna.Trial, shared: optuna.Study, config: Config, space: dict, data: str | Path, figure: str
+) -> bool:
+    """Train once and tell the study; False if a signal ended it."""
+    found, State = [], optuna.trial.TrialState
+
+    def watch(step: int, figures: dict[str, float]) -> None:
+        found.append(figures[figure])
+        trial.report(figures[figure], step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    try:
+        chosen = _with(config, {key: _suggest(trial, key, what) for key, what in space.items()})
+        with tempfile.TemporaryDirectory(prefix="gaussvae_search_") as folder:
+            stopped = train(chosen, data, folder, watch=watch)["stopped"]
+    except optuna.TrialPruned:
+        shared.tell(trial, state=State.PRUNED)
+        return True
+    except DivergedError:
+        shared.tell(trial, state=State.FAIL)
+        return True
+    except BaseException:
+        shared.tell(trial, state=State.FAIL)
+        raise
+    if stopped == "signal":
+        shared.tell(trial, state=State.FAIL)
+        return False
+    shared.tell(trial, max(found) if figure == "psnr" else min(found))
+    return True
+
+
+def _suggest(trial: optuna.Trial, key: str, what: list) -> float | int | str | bool | None:
+    if not _is_range(what):
+        return trial.suggest_categorical(key, what)
+    low, high, scale = what
+    suggest = trial.suggest_int if isinstance(low, int) and isinstance(high, int) else trial.suggest_float
+    return suggest(key, low, high, log=scale == "log")
+
+
+def _with(config: Config, values: dict[str, object]) -> Config:
+    """The config with other values for dotted keys."""
+    raw = copy.deepcopy(config.as_dict())
+    for key, value in values.items():
+        *path, last = key.split(".")
+        inner = raw
+        for name in path:
+            inner = inner.setdefault(name, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"search.{key}: {name} holds no keys")
+        inner[last] = value
+    return config_of(raw)
