@@ -48,7 +48,10 @@ class Journal:
         """A transaction is in the log."""
         self._counted = self.unmerged = True
         self._number, self._version = self._next, self._data_version()
-        if _size(self._log) > LARGEST:
+        size = _size(self._log)
+        if size > _free(self._path.parent) // 2:
+            self.merge(shrink=True)  # the last space of a disk is for frames
+        elif size > LARGEST:
             self.merge()
 
     def merge(self, shrink: bool = False):
@@ -183,3 +186,11 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _free(folder: Path) -> int:
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return 0
+    return facts.f_bavail * facts.f_frsize
