@@ -18,6 +18,7 @@ from gaussvae_ros.bags.pose_topics import (
     says_no_robot,
 )
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.files import printable
 from gaussvae_ros.frame_tree import FrameTree, counted
 from gaussvae_ros.messages import stamp_of
 from gaussvae_ros.pose_source import PoseSource
@@ -48,7 +49,8 @@ def choose_poses(
         return chooser.choose()
     if topic not in chooser.tf and topic not in chooser.poses:
         listed = ", ".join([*chooser.tf, *chooser.poses]) or "none"
-        raise BagError(f"{bag.path} has no poses on {topic}; pose topics: {listed}")
+        path = printable(bag.path)
+        raise BagError(f"{path} has no poses on {topic}; pose topics: {listed}")
     return chooser.take(topic)
 
 
