@@ -345,6 +345,20 @@ def test_odometry_of_two_robots_is_a_question(tmp_path: Path) -> None:
             bag.poses("cam", None, "/cam")
 
 
+@pytest.mark.parametrize("where", ["/tf", "/odom"])
+def test_two_robots_on_one_topic_are_noticed(where: str, tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"), frame="base_link")
+    for i in range(COUNT):
+        for n, y in enumerate((0, 30)):
+            if where == "/tf":
+                maker.tf("odom", "base_link", stamp(i + 0.4 * n), place(i, y))
+            else:
+                maker.odometry("/odom", stamp(i + 0.4 * n), place(i, y))
+    poses, source = found(maker, tmp_path)
+    assert poses == NOWHERE and source.name == ""
+    assert f"{where} leaps to and fro, as if two robots shared it" in source.problems[0]
+
+
 @pytest.mark.parametrize("missing", ["/tf", "/odom"])
 def test_another_robots_poses_are_not_taken(missing: str, tmp_path: Path) -> None:
     maker = robots(BagMaker("mcap"))

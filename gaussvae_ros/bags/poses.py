@@ -77,7 +77,8 @@ class _Chooser:
         if by_tf and self._covered(tree, image_times(self.bag, self.image_topic, LOOK)):
             return self._of_tf(tree, topics)
         found, why = self._candidates(chain)
-        images = image_times(self.bag, self.image_topic) if found else []
+        doubt = by_tf or len(found) > 1 or any(not one.child for one in found)
+        images = image_times(self.bag, self.image_topic) if found and doubt else []
         fit = best(found, images, self.image_topic, chain)
         if not fit and not by_tf and (mixed := self._mixed(topics)):
             return mixed
@@ -229,7 +230,8 @@ class _Chooser:
 
     def _nothing(self, why: str, tree: FrameTree) -> PoseSource:
         if why:
-            self.problems.append(f"no image has a pose: {why}; --pose-topic takes what it names")
+            how = "; --pose-topic takes what it names" if self.poses else ""
+            self.problems.append(f"no image has a pose: {why}{how}")
         return PoseSource("", tree, problems=self.problems)
 
 
