@@ -85,9 +85,12 @@ class FrameTree:
             frames.append(parents[0])
         return frames
 
-    def moves(self) -> bool:
-        """Whether anything between the camera and the root changes by more than noise."""
-        return any(link.track.moves() for link in self._on_chain())
+    def moves(self, above: str | None = None) -> bool:
+        """Whether anything from the camera, or a frame above it, to the root changes beyond noise."""
+        links = self._on_chain()
+        if above is not None:
+            links = links[self.chain().index(above) :]
+        return any(link.track.moves() for link in links)
 
     def stamped(self) -> bool:
         """Whether anything between the camera and the root is known at some stamps only."""

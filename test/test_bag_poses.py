@@ -110,9 +110,12 @@ def test_a_camera_fixed_in_the_world_has_its_pose(tmp_path: Path) -> None:
     assert found(maker, tmp_path)[0] == [(7, 0)] * COUNT
 
 
-def test_a_head_that_turns_on_a_robot_that_drives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tf_stands", [False, True])
+def test_a_head_that_turns_on_a_robot_that_drives(tf_stands: bool, tmp_path: Path) -> None:
     maker = images(BagMaker("mcap"))
     for i in range(COUNT):
+        if tf_stands:
+            maker.tf("odom", "base_link", stamp(i), place(0))
         a = 0.1 * i
         maker.odometry("/odom", stamp(i), place(i))
         maker.tf("base_link", "head", stamp(i), (1.0, 0.0, 0.0, 0.0, 0.0, np.sin(a), np.cos(a)))
@@ -412,6 +415,7 @@ def test_a_camera_that_knows_its_own_motion(tmp_path: Path) -> None:
         "/tag_detections/pose",
         "/robot/target_pose",
         "/cmd/pose",
+        "/ee_pose",
     ],
 )
 def test_goals_and_detections_are_no_poses_unless_named(topic: str, tmp_path: Path) -> None:

@@ -74,7 +74,10 @@ class _Chooser:
         tree, topics = self._tree(self.image_topic)
         chain = tree.chain()
         by_tf = tree.moves() and is_world(chain[-1])
-        if by_tf and self._covered(tree, image_times(self.bag, self.image_topic, LOOK)):
+        # Not a head that turns on a robot of which TF does not know that it drives
+        body = next((f for f in reversed(chain) if not is_world(f)), None)
+        drives = by_tf and tree.moves(body)
+        if drives and self._covered(tree, image_times(self.bag, self.image_topic, LOOK)):
             return self._of_tf(tree, topics)
         found, why = self._candidates(chain)
         doubt = by_tf or len(found) > 1 or any(not one.child for one in found)
@@ -191,7 +194,7 @@ class _Chooser:
         """Whether TF tells more of the camera than the best pose topic."""
         chain = tree.chain()
         if is_world(chain[-1]) and len(chain) > 1:
-            if tree.moves():
+            if tree.moves(one.child if one.child in chain else None):
                 return self._covered(tree, images) >= ENOUGH * one.covered
             return not one.track.moves()  # a robot that stands still
         return tree.moves() and one.child not in chain and not is_body(chain[-1])
