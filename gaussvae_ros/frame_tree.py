@@ -86,15 +86,11 @@ class FrameTree:
         return frames
 
     def moves(self, above: str | None = None) -> bool:
-        """Whether anything from the camera, or a frame above it, to the root changes beyond noise."""
+        """Whether anything from the camera, or a frame above it, to the root really changes."""
         links = self._on_chain()
         if above is not None:
             links = links[self.chain().index(above) :]
         return any(link.track.moves() for link in links)
-
-    def stamped(self) -> bool:
-        """Whether anything between the camera and the root is known at some stamps only."""
-        return any(len(link.track) and not link.ways() for link in self._on_chain())
 
     def tracks(self, top: str, held: bool) -> list[Track]:
         """Those between the camera and a frame of `chain()` that say when the pose is known."""
