@@ -319,7 +319,7 @@ def _python(code: str) -> str:
 
 def test_remembered_records_are_not_read_again(record, monkeypatch):
     other = encode(frame(), quality=10)
-    need = CODEC._read(unpack(record), False).params.nbytes + len(record) + 2 * OBJECTS
+    need = CODEC._read(unpack(record)).params.nbytes + len(record) + 2 * OBJECTS
     codec, read = FrameCodec("cpu", remember=need), []
     original = stream.read
     monkeypatch.setattr(stream, "read", lambda *args: read.append(1) or original(*args))
