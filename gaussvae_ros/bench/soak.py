@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from gaussvae_ros.bench.frames import drive_frames, drive_poses
-from gaussvae_ros.bench.ros import NODES, Graph, nodes_of, resident_mb, why_not
+from gaussvae_ros.bench.graph import NODES, Graph, nodes_of, resident_mb
+from gaussvae_ros.bench.ros import why_not
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
 
