@@ -17,7 +17,7 @@ def compile_kernels() -> None:
     codec = FrameCodec(device="cpu")
     for image in (colour, colour[..., 0]):
         for tier in TIERS:
-            data = codec.encode(image, tier, refine=int(tier == "latent"))
+            data = codec.encode(image, tier)
             for size in (None, (SIZE[0] // 4, SIZE[1] // 4)):
                 codec.decode(data, size)
         describe(image)

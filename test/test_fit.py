@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.errors import ImageError
-from gaussvae_ros.fit import EFFORTS, MAX_SPLATS, MIN_SPLATS, Plan, adam, descend, fit, seeding, to_splats
+from gaussvae_ros.fit import EFFORTS, MAX_SPLATS, MIN_SPLATS, Plan, adam, descend, fit, reseeding, seeding, to_splats
 from gaussvae_ros.raster import cpu, reference
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats, morton_order
 from threaded import kernel_threads

@@ -33,7 +33,7 @@ FORK = """if True:
     if child := os.fork():
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     same = codec.encode(image) == record and (codec.decode(record) == picture).all()
-    codec.encode(image, refine=1)
+    codec.encode(image)
     os._exit(0 if same else 3)
 """
 AFTERWARDS = """if True:

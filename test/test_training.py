@@ -19,12 +19,14 @@ from samples import CONFIG, SIZE, changed, one_thread, start, write_samples  # n
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import GaussVaeError, TrainingError
-from gaussvae_ros.vae import checkpoints, models
-from gaussvae_ros.vae.config import Training, config_of, dump_config
-from gaussvae_ros.vae.losses import Objective
-from gaussvae_ros.vae.shards import Shards
-from gaussvae_ros.vae.training import VALIDATION, DivergedError, learning_rate, train
-from gaussvae_ros.vae.validation import validate
+from gaussvae_ros.training import checkpoints
+from gaussvae_ros.training import models
+from gaussvae_ros.vae import models as files
+from gaussvae_ros.training.config import Training, config_of, dump_config
+from gaussvae_ros.training.losses import Objective
+from gaussvae_ros.training.shards import Shards
+from gaussvae_ros.training.loop import VALIDATION, DivergedError, learning_rate, train
+from gaussvae_ros.training.validation import validate
 
 
 
@@ -219,7 +221,7 @@ def test_learning_rate():
 def test_the_model_that_is_kept_scores_what_its_card_says(data, straight):
     card = json.loads((straight / checkpoints.CARD).read_text())
     model = models.load(straight / checkpoints.BEST)
-    assert models.describe(straight / checkpoints.BEST)["card"] == card
+    assert files.describe(straight / checkpoints.BEST)["card"] == card
     assert card["step"] == int(min(rows(straight), key=lambda row: float(row["valid/loss"]))["step"])
     batch = Shards(data, "valid").batch(np.arange(4), SIZE)
     found = validate(model, Objective(NOISY["losses"], model), [batch], 20).figures

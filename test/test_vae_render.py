@@ -9,7 +9,7 @@ import torch
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, reference
-from gaussvae_ros.vae.render import draw
+from gaussvae_ros.training.render import draw
 from raster_cases import CASES, SIZE, assert_like_reference, splats
 from threaded import kernel_threads
 
@@ -146,6 +146,6 @@ def test_another_aspect_is_refused(picture):
 def test_idle_threads_are_told_to_sleep_before_torch_starts_any():
     code = (
         "import os, sys, gaussvae_ros.vae; assert 'torch' not in sys.modules and 'GOMP_SPINCOUNT' in os.environ;"
-        "import gaussvae_ros.vae.render; assert 'torch' in sys.modules"
+        "import gaussvae_ros.training.render; assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

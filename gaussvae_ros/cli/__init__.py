@@ -5,6 +5,7 @@ that `bank verify` finds, 2 for bad input, with one line on stderr.
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -20,6 +21,8 @@ def main(argv: list[str] | None = None) -> int:
     if argv is None and sys.argv[1:2] != ["train"]:  # a training shares out more than a frame
         one_each()
     warnings = _Warnings()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are not UTF-8
     logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
         args = parser().parse_args(argv)
@@ -52,7 +55,6 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("image", metavar="IMAGE")
     verb.add_argument("-o", "--out", metavar="RECORD", required=True)
     _quality(verb)
-    verb.add_argument("--refine", type=int, default=0, metavar="N", help="steps through the decoder; latent tier only")
     _json(verb)
 
     verb = _verb(all_verbs, "decode", verbs.decode, "a record file to an image file")
@@ -63,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     verb = _verb(all_verbs, "replay", verbs.replay, "a bag through codec and bank, measured beside JPEG, WebP and AVIF")
     verb.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
     verb.add_argument("--topic", metavar="T", help="images to replay; needed when the bag has several image topics")
-    verb.add_argument("--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: TF, else the fullest one")
+    verb.add_argument("--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: which fits")
     verb.add_argument("--bank", metavar="FILE", help="memory file to add the frames to; default: a temporary one")
     verb.add_argument("--report", metavar="DIR", help="folder for report.html with pictures and plots")
     verb.add_argument("--compare", metavar="N", type=int, default=8, help="frames that the peers get too (default 8)")

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gaussvae_ros.cli.show import replayed, show, table, write_picture
+from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS
 
@@ -20,7 +20,7 @@ def encode(args: argparse.Namespace) -> None:
 
     image, codec = read_image(args.image), FrameCodec()
     begun = time.perf_counter()
-    data = codec.encode(image, args.tier, args.quality, args.effort, args.refine)
+    data = codec.encode(image, args.tier, args.quality, args.effort)
     taken = 1e3 * (time.perf_counter() - begun)
     write_file(args.out, data)
     quality = min(psnr(image, codec.decode(data)), EQUAL)
@@ -74,7 +74,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _evaluate_models(args: argparse.Namespace) -> None:
-    from gaussvae_ros.evaluation.models import ERRORS, compare
+    from gaussvae_ros.training.comparison import ERRORS, compare
     from gaussvae_ros.evaluation.peers import CODECS
 
     result = compare(args.models, args.images, args.out)
@@ -119,6 +119,7 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:
+    warn(result["problems"])
     if args.json:
         show(args, result, "")
     else:

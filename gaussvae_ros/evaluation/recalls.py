@@ -15,7 +15,7 @@ from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
-from gaussvae_ros.poses import SET_BACK_NS
+from gaussvae_ros.problems import Problems
 from gaussvae_ros.record import TIERS
 
 SHOWN = 8  # worst frames, and evenly spread ones, whose pictures are kept for the report
@@ -56,17 +56,15 @@ class Recalls:
         self.stamps = array("q")
         self.ids = array("q")
         self.numbers = {name: array("d") for name in ("time_s", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")}
-        self.problems: list[str] = []
-        self.skipped = self.with_pose = self.sessions = 0
+        self.problems = Problems()
+        self.skipped = self.with_pose = 0
+        self.span_s = 0.0  # of all sessions, one after the other
+        self._begun: dict[int, tuple[float, int]] = {}  # session: (s within that span, ns its first stamp)
         self.points: list[Point] = []
         self.curve_points: list[Point] = []
         self.worst: list[tuple[float, int, Views]] = []
         self.spread: list[Views] = []
         self.beside: list[Views] = []
-
-    def begins_session(self, stamp_ns: int) -> bool:
-        """Whether a frame is the first, or the clock was set back before it."""
-        return not self.stamps or stamp_ns < self.stamps[-1] - SET_BACK_NS
 
     def take(
         self,
@@ -74,6 +72,7 @@ class Recalls:
         image: BagImage,
         recalled: np.ndarray,  # uint8, of the shape of image.pixels
         *,
+        session: int,  # its number in the replay, see sessions.py
         frame_id: int,
         size: int,  # bytes of the record
         has_pose: bool,
@@ -81,17 +80,17 @@ class Recalls:
         encode_ms: float = np.nan,  # where it was measured
     ) -> None:
         """Measure one frame."""
-        begins = self.begins_session(image.stamp_ns)
-        since = 0 if begins else max(image.stamp_ns - self.stamps[-1], 0) / 1e9
+        begin_s, first_ns = self._begun.setdefault(session, (self.span_s, image.stamp_ns))
+        time_s = max(begin_s + (image.stamp_ns - first_ns) / 1e9, 0.0)
+        self.span_s = max(self.span_s, time_s)
         scores = {
-            "time_s": since + (self.numbers["time_s"][-1] if self.stamps else 0),
+            "time_s": time_s,
             "bytes": size,
             "psnr": min(psnr(image.pixels, recalled), EQUAL),
             "ssim": ssim(image.pixels, recalled) if min(image.pixels.shape[:2]) >= WINDOW else np.nan,
             "encode_ms": encode_ms,
             "recall_ms": recall_ms,
         }
-        self.sessions += begins
         self.with_pose += has_pose
         self.stamps.append(image.stamp_ns)
         self.ids.append(frame_id)
@@ -104,8 +103,11 @@ class Recalls:
     def skip(self, problem: str) -> None:
         """Count a frame that cannot be measured; the first few reasons are kept."""
         self.skipped += 1
-        if len(self.problems) < SHOWN:
-            self.problems.append(problem)
+        self.note(problem)
+
+    def note(self, problem: str) -> None:
+        """Keep what was lost of a frame, if it is one of the first few."""
+        self.problems.add("frames", problem)
 
     def figures(self) -> dict:
         """What `gaussvae_ros.replay.replay` returns about the frames, of which there is at least one."""
@@ -119,12 +121,13 @@ class Recalls:
         return {
             "frames": len(self.stamps),
             "skipped": self.skipped,
-            "problems": self.problems,
+            "problems": self.problems.texts(),
+            "problem_counts": dict(self.problems.counts),
             "with_pose": self.with_pose,
-            "sessions": self.sessions,
+            "sessions": len(self._begun),
             "first_id": self.ids[0],
             "last_id": self.ids[-1],
-            "span_s": self.numbers["time_s"][-1],
+            "span_s": self.span_s,
             "bytes": mean("bytes"),
             "total_bytes": int(sum(self.numbers["bytes"])),
             "psnr": mean("psnr"),
@@ -145,13 +148,14 @@ class Recalls:
         curves = {s: as_curve(averages[s, s]) for s in series}
         curves |= {c: as_curve([m for s in series for m in averages[s, c]]) for c in CODECS}
         frames = len({p.image for p in self.curve_points})
+        problems = self.problems.texts()
         lines = (("psnr", "PSNR (dB)"), ("bytes", "bytes"), ("encode_ms", "encode (ms)"), ("recall_ms", "recall (ms)"))
         return write_report(
             out_dir,
             f"Replay of {Path(result['bag']).name}",
             [Table("Frames", COLUMNS, as_rows(result)), Table("Replay", ("", ""), rows)]
             + [measure_table(averages, series, frames, measure) for measure in ("psnr", "ssim")][: 2 * frames]
-            + ([Table("Problems", ("",), [[p] for p in self.problems])] if self.problems else []),
+            + ([Table("Problems", ("",), [[text] for text in problems])] if problems else []),
             [Figure(f"PSNR at equal bytes, mean of {frames} frames", plots.rate_distortion(curves, "PSNR (dB)"))][
                 :frames
             ]

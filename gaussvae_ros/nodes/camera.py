@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+import numpy as np
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -12,11 +13,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.gates import Gate, Limits
+from gaussvae_ros.messages import ImageDecoder
+from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.diagnostics import CameraState
 from gaussvae_ros.nodes.polled import Polled
 
 DEPTH = 5  # images that wait while another one is looked at, so that a burst is not lost uncounted
+QUIET_S = 60.0  # between two log lines on what images lack
 COMPRESSED = "/compressed"
 KINDS = {"raw": Image, "compressed": CompressedImage}
 TYPES = {kind: f"sensor_msgs/msg/{kind.__name__}" for kind in KINDS.values()}
@@ -35,6 +39,7 @@ class Camera:
         self._node, self._subscription, self._info = node, None, None
         image = node.resolve_topic_name("image" if alone else f"{name}/image")
         self.topic, self._info_topic = topics_of(image, transport)
+        self._decoder = ImageDecoder(self.topic)
 
     def listen(self, hear: Callable[["Camera", Image | CompressedImage], None]) -> None:
         """Subscribe; `hear(camera, message)` gets the images."""
@@ -53,6 +58,13 @@ class Camera:
             self._node.destroy_subscription(self._subscription)
             self._info.close()
             self._subscription = self._info = None
+
+    def image(self, message: Image | CompressedImage) -> np.ndarray:
+        """The picture in a message, see `convert.image_from`; what is missing of it is logged."""
+        image = convert.image_from(message, self._decoder)
+        if lost := self._decoder.problem:
+            self._node.get_logger().warning(f"camera {self.name}: {lost}", throttle_duration_sec=QUIET_S)
+        return image
 
     def new_calibration(self) -> CameraInfo | None:
         """What the camera says of itself, if that has changed."""

@@ -143,7 +143,7 @@ class MemoryNode(ManagedNode):
             self._counters.count(camera.name, session, "paused")
             return
         try:
-            image = convert.image_from(message)
+            image = camera.image(message)
             descriptor = describe(image)
         except GaussVaeError as error:
             self._counters.count(camera.name, session, "bad")

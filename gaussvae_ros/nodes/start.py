@@ -21,7 +21,6 @@ NEEDED = {
     "rosbags": "rosbags",
     "safetensors": "safetensors",
     "sqlite-utils": "sqlite_utils",
-    "torch": "torch",
     "tqdm": "tqdm",
 }
 

@@ -28,7 +28,7 @@ from gaussvae_ros import kernels
 from gaussvae_ros.errors import DataError, ImageError
 from gaussvae_ros.evaluation.images import read_image
 from gaussvae_ros.files import write_file
-from gaussvae_ros.vae.crops import (
+from gaussvae_ros.training.crops import (
     BLOCK,
     ENLARGED,
     PARTS,
@@ -41,7 +41,7 @@ from gaussvae_ros.vae.crops import (
     plan,
     split,
 )
-from gaussvae_ros.vae.sources import Source, find_source, picture_files
+from gaussvae_ros.training.sources import Source, find_source, picture_files
 
 FORMAT = 1  # of shards and manifest
 SHARD = 256  # samples in a shard, the last of a part excepted
