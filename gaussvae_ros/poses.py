@@ -13,7 +13,6 @@ SPACING_NS = 8_000_000  # denser samples add memory, not accuracy: at 2 rad/s th
 HOLD_NS = 100_000_000  # a stamp this far before the first or after the last sample takes that sample's pose
 GAP_NS = 2_000_000_000  # nothing is interpolated across a longer silence
 JUMP_NS = 1_000_000_000  # a stamp this far back is a clock that was set back, not a late message
-SET_BACK_NS = 50_000_000  # an image's stamp this far back is a clock set back or a bag looped: a new session
 BODY_IN_OPTICAL = np.array([0, 0, 0, 0.5, -0.5, 0.5, 0.5])  # x forward, z up as seen in z forward, y down (REP 103)
 
 

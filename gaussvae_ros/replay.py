@@ -11,6 +11,7 @@ from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.likeness import describe
+from gaussvae_ros.sessions import Sessions
 
 
 def replay(
@@ -27,8 +28,8 @@ def replay(
 ) -> dict:
     """Store every image of one topic of a bag, and measure what comes back. Memory does not grow with the images.
 
-    Frames are stored under the camera name `topic` and their header stamps, in a session of the bag's name; when the
-    stamps jump back, another session begins. An image that does not decode costs that frame only.
+    Frames are stored under the camera name `topic` and their header stamps, in a session of the bag's name; where
+    the clock was set back, another session begins. An image that does not decode costs that frame only.
 
     Args:
         topic: which images; None takes the only image topic.
@@ -52,13 +53,15 @@ def replay(
         poses = bag.poses(bag.frame_id(topic), pose_topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
         recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
+        sessions, session_ids = Sessions(), {}
         images = tqdm(bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
         try:
             for number, image in enumerate(images):
                 pose = poses and poses.at(image.stamp_ns, image.recorded_ns)
                 pose = None if pose is None else Pose(*pose, reference=poses.reference)
+                session = sessions.number_of(topic, image.stamp_ns)
                 try:
-                    _remember(recalls, bank, Path(path).name, topic, number, image, pose)
+                    _remember(recalls, bank, Path(path).name, session, session_ids, topic, number, image, pose)
                 except ImageError as error:
                     recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
@@ -74,7 +77,15 @@ def replay(
 
 
 def _remember(
-    recalls: Recalls, bank: MemoryBank, session: str, topic: str, number: int, image: BagImage, pose: Pose | None
+    recalls: Recalls,
+    bank: MemoryBank,
+    name: str,  # of the sessions
+    session: int,
+    session_ids: dict[int, int],  # session: its id in the bank
+    topic: str,
+    number: int,
+    image: BagImage,
+    pose: Pose | None,
 ) -> None:
     """Store one image, recall it and measure what came back."""
     if image.pixels is None:
@@ -83,10 +94,16 @@ def _remember(
     begun = time.perf_counter()
     data = codec.encode(image.pixels, tier=how.tier, quality=how.quality, effort=how.effort)
     encoded = time.perf_counter()
-    if recalls.begins_session(image.stamp_ns):
-        bank.begin_session(session, start_ns=image.stamp_ns)
-    descriptor = describe(image.pixels).tobytes()
-    frame_id = bank.add(data, stamp_ns=image.stamp_ns, camera=topic, pose=pose, descriptor=descriptor)
+    if session not in session_ids:
+        session_ids[session] = bank.begin_session(name, start_ns=image.stamp_ns)
+    frame_id = bank.add(
+        data,
+        stamp_ns=image.stamp_ns,
+        camera=topic,
+        pose=pose,
+        session=session_ids[session],
+        descriptor=describe(image.pixels).tobytes(),
+    )
     stored = time.perf_counter()
     recalled = codec.decode(bank.get(frame_id).data)
     recall_ms = 1e3 * (time.perf_counter() - stored)
@@ -94,6 +111,7 @@ def _remember(
         number,
         image,
         recalled,
+        session=session,
         frame_id=frame_id,
         size=len(data),
         has_pose=pose is not None,

@@ -72,13 +72,24 @@ def test_the_figures_are_those_of_the_records(tmp_path, bank):
     ]
 
 
-def test_a_stamp_that_jumps_back_begins_a_session(tmp_path, bank):
+@pytest.mark.parametrize("step, stored", [(20 * STEP, [3, 3]), (STEP, [5, 1])], ids=["at once", "the third"])
+def test_a_clock_that_was_set_back_begins_a_session(tmp_path, bank, step, stored):
     maker = BagMaker("mcap")
     for i in range(6):
-        maker.image("/cam", START + i % 3 * STEP, picture(i), recorded_ns=START + i * STEP)
+        maker.image("/cam", START + i % 3 * step, picture(i), recorded_ns=START + i * STEP)
     result = replay(maker.write(tmp_path), JpegCodec(), bank, compare=0)
-    assert result["sessions"] == 2 and result["span_s"] == pytest.approx(0.4)
-    assert [s["frames"] for s in bank.info()["sessions"]] == [3, 3]
+    assert result["sessions"] == 2
+    assert [s["frames"] for s in bank.info()["sessions"]] == stored
+
+
+def test_images_out_of_order_are_one_session(tmp_path, bank):
+    order = [0, 2, 1, 4, 3, 6, 5, 8, 7, 9]
+    maker = BagMaker("mcap")
+    for i, k in enumerate(order):
+        maker.image("/cam", START + k * STEP, picture(k), recorded_ns=START + i * STEP)
+    result = replay(maker.write(tmp_path), JpegCodec(), bank, compare=0)
+    assert (result["frames"], result["sessions"], result["span_s"]) == (10, 1, pytest.approx(9 * STEP / 1e9))
+    assert [frame.stamp_ns for frame in bank] == [START + k * STEP for k in range(10)]
 
 
 def test_a_broken_frame_costs_that_frame_only(tmp_path, bank):

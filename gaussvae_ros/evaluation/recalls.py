@@ -15,7 +15,6 @@ from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
-from gaussvae_ros.poses import SET_BACK_NS
 from gaussvae_ros.record import TIERS
 
 SHOWN = 8  # worst frames, and evenly spread ones, whose pictures are kept for the report
@@ -57,16 +56,14 @@ class Recalls:
         self.ids = array("q")
         self.numbers = {name: array("d") for name in ("time_s", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")}
         self.problems: list[str] = []
-        self.skipped = self.with_pose = self.sessions = 0
+        self.skipped = self.with_pose = 0
+        self.span_s = 0.0  # of all sessions, one after the other
+        self._begun: dict[int, tuple[float, int]] = {}  # session: (s within that span, ns its first stamp)
         self.points: list[Point] = []
         self.curve_points: list[Point] = []
         self.worst: list[tuple[float, int, Views]] = []
         self.spread: list[Views] = []
         self.beside: list[Views] = []
-
-    def begins_session(self, stamp_ns: int) -> bool:
-        """Whether a frame is the first, or the clock was set back before it."""
-        return not self.stamps or stamp_ns < self.stamps[-1] - SET_BACK_NS
 
     def take(
         self,
@@ -74,6 +71,7 @@ class Recalls:
         image: BagImage,
         recalled: np.ndarray,  # uint8, of the shape of image.pixels
         *,
+        session: int,  # its number in the replay, see sessions.py
         frame_id: int,
         size: int,  # bytes of the record
         has_pose: bool,
@@ -81,17 +79,17 @@ class Recalls:
         encode_ms: float = np.nan,  # where it was measured
     ) -> None:
         """Measure one frame."""
-        begins = self.begins_session(image.stamp_ns)
-        since = 0 if begins else max(image.stamp_ns - self.stamps[-1], 0) / 1e9
+        begin_s, first_ns = self._begun.setdefault(session, (self.span_s, image.stamp_ns))
+        time_s = max(begin_s + (image.stamp_ns - first_ns) / 1e9, 0.0)
+        self.span_s = max(self.span_s, time_s)
         scores = {
-            "time_s": since + (self.numbers["time_s"][-1] if self.stamps else 0),
+            "time_s": time_s,
             "bytes": size,
             "psnr": min(psnr(image.pixels, recalled), EQUAL),
             "ssim": ssim(image.pixels, recalled) if min(image.pixels.shape[:2]) >= WINDOW else np.nan,
             "encode_ms": encode_ms,
             "recall_ms": recall_ms,
         }
-        self.sessions += begins
         self.with_pose += has_pose
         self.stamps.append(image.stamp_ns)
         self.ids.append(frame_id)
@@ -121,10 +119,10 @@ class Recalls:
             "skipped": self.skipped,
             "problems": self.problems,
             "with_pose": self.with_pose,
-            "sessions": self.sessions,
+            "sessions": len(self._begun),
             "first_id": self.ids[0],
             "last_id": self.ids[-1],
-            "span_s": self.numbers["time_s"][-1],
+            "span_s": self.span_s,
             "bytes": mean("bytes"),
             "total_bytes": int(sum(self.numbers["bytes"])),
             "psnr": mean("psnr"),

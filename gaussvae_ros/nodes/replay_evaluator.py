@@ -159,10 +159,11 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
             waiting[session, stamp_ns(frame.header.stamp)].append(frame)
     sessions = Sessions()
     for number, image in enumerate(bag.images(topic)):
+        session = sessions.number_of(topic, image.stamp_ns)
         if image.pixels is None:
             recalls.skip(f"image {number} of the bag at {image.stamp_ns} ns: {image.problem}")
             continue
-        frames = waiting[sessions.number_of(topic, image.stamp_ns), image.stamp_ns]
+        frames = waiting[session, image.stamp_ns]
         if not frames:
             continue
         frame = frames.popleft()
@@ -177,6 +178,7 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
             len(recalls.ids),
             image,
             recalled if image.pixels.ndim == 3 else recalled[..., 0],
+            session=session,
             frame_id=frame.id,
             size=frame.bytes,
             has_pose=frame.has_pose,
