@@ -11,7 +11,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from sensor_msgs.msg import CompressedImage, Image
-from std_srvs.srv import Trigger
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
@@ -24,12 +23,12 @@ from gaussvae_ros.nodes.camera import TYPES, Camera, check_names
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.late_poses import LatePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
+from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import BANK, MEMORY
 from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
 from gaussvae_ros.nodes.transforms import Transforms
 from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Sessions
-from gaussvae_ros.srv import LabelFrame
 
 STATUS_S = 1.0
 RETRY_S = 0.1  # between two looks at TF for late poses
@@ -44,9 +43,9 @@ class MemoryNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
-        self._bank = self._worker = self._transforms = self._retry = None
+        self._bank = self._worker = self._transforms = self._retry = self._services = None
         self._cameras: list[Camera] = []
-        self._offered, self._published, self._timed = [], [], []  # services, publishers, timers
+        self._published, self._timed = [], []  # publishers, timers
 
     # Transitions
 
@@ -59,7 +58,7 @@ class MemoryNode(ManagedNode):
         self._bank = MemoryBank(path)
         codec = FrameCodec(settings.device, settings.model)
         self._warm_up(codec)
-        self._paused, self._sessions, self._counters = False, Sessions(), Counters(settings.cameras)
+        self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
             codec,
@@ -78,11 +77,7 @@ class MemoryNode(ManagedNode):
         self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
         self._statuses = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._published = [self._frames, self._statuses]
-        self._offered = [
-            self.create_service(Trigger, "~/pause", partial(self._pause, True)),
-            self.create_service(Trigger, "~/resume", partial(self._pause, False)),
-            self.create_service(LabelFrame, "~/label_frame", self._label),
-        ]
+        self._services = MemoryServices(self, lambda: self._bank)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
         self._history = diagnostics.History()
         self._retry = self.create_timer(RETRY_S, self._retry_poses, clock=steady)
@@ -112,14 +107,12 @@ class MemoryNode(ManagedNode):
                 self._bank.close()
             except BankError as error:
                 log.error("%s", error)
-        for made, destroy in (
-            (self._timed, self.destroy_timer),
-            (self._offered, self.destroy_service),
-            (self._published, self.destroy_publisher),
-        ):
+        if self._services is not None:
+            self._services.close()
+        for made, destroy in ((self._timed, self.destroy_timer), (self._published, self.destroy_publisher)):
             while made:
                 destroy(made.pop())
-        self._bank = self._worker = self._retry = None
+        self._bank = self._worker = self._retry = self._services = None
         self._cameras = []
 
     def adjust(self) -> None:
@@ -137,7 +130,7 @@ class MemoryNode(ManagedNode):
         stamp_ns = convert.stamp_ns(message.header.stamp) or self._arrival(camera)
         session = self._session(camera, stamp_ns)
         self._counters.count(camera.name, session, "received")
-        if self._paused:
+        if self._services.paused:
             self._counters.count(camera.name, session, "paused")
             return
         try:
@@ -209,27 +202,7 @@ class MemoryNode(ManagedNode):
         if not self._late:
             self._retry.cancel()
 
-    # Services and topics
-
-    def _pause(self, paused: bool, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._paused = paused
-        response.success, response.message = True, "images are passed over" if paused else "images are remembered"
-        return response
-
-    def _label(self, request: LabelFrame.Request, response: LabelFrame.Response) -> LabelFrame.Response:
-        try:
-            frame_id = request.id
-            if not frame_id:
-                if (newest := self._bank.newest()) is None:
-                    raise BankError("there is no frame yet")
-                frame_id = newest.id
-            self._bank.set_label(frame_id, request.label or None)
-            self._bank.flush()
-            response.frame = convert.memory_frame(self._bank.get(frame_id))
-            response.success = True
-        except BankError as error:
-            response.success, response.message = False, str(error)
-        return response
+    # Topics
 
     def _announce(self, frames: list[Frame]) -> None:
         try:
@@ -247,7 +220,7 @@ class MemoryNode(ManagedNode):
         name = self.get_fully_qualified_name().strip("/")
         statuses = [
             diagnostics.camera_status(
-                name, camera.state(self._counters, self._paused), self._history, self.settings.image_timeout
+                name, camera.state(self._counters, self._services.paused), self._history, self.settings.image_timeout
             )
             for camera in self._cameras
         ]
