@@ -57,8 +57,8 @@ def replay(context: LaunchContext) -> list[Action]:
     }
     remappings = [("image", plan["heard"])]
     processes = [
-        *lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **EVERY}, remappings),
-        *lifecycle_node(context, "recall_node", "visual_recall", both),
+        *lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **EVERY}, remappings, False),
+        *lifecycle_node(context, "recall_node", "visual_recall", both, respawn=False),
         ExecuteProcess(cmd=command, name="replay_evaluator", output="screen"),
     ]
     ended = [RegisterEventHandler(OnProcessExit(target_action=process, on_exit=_ended)) for process in processes]

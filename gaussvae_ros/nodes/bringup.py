@@ -1,23 +1,21 @@
-"""What the launch files share: their arguments, and a lifecycle node that is configured and activated as it starts.
+"""What the launch files share: their arguments, and a lifecycle node that is started again when it dies.
 
 It runs in the Python of `ros2`, which may lack all that the nodes need, and imports nothing but ROS.
 """
 
+import signal
 from collections.abc import Iterable
 from pathlib import Path
-from threading import Event
 
 from ament_index_python import get_package_share_directory
 from launch import Action, LaunchContext
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, RegisterEventHandler
-from launch.event_handlers import OnProcessStart
-from launch.logging import get_logger
+from launch.actions import DeclareLaunchArgument, EmitEvent, RegisterEventHandler
+from launch.event_handlers import OnProcessExit
+from launch.events import matches_action
+from launch.events.process import ProcessExited, ShutdownProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.ros_adapters import get_ros_node
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 
 PARAMETERS_FILE = str(Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml"))
 # An empty argument leaves a parameter to params_file.
@@ -40,7 +38,9 @@ CHOICES = {
     "autostart": ["true", "false"],
     "use_sim_time": ["", "true", "false"],
 }
-STEPS = {"configure": Transition.TRANSITION_CONFIGURE, "activate": Transition.TRANSITION_ACTIVATE}
+RESPAWN_S = 2.0  # after the end of a process that died
+CRASHED = 70  # exit code of a node after an error inside, see lifecycle.py
+ASKED = (-signal.SIGINT, -signal.SIGTERM)  # exit codes of a process that was told to end before it had begun
 
 
 def arguments(names: Iterable[str] = ARGUMENTS) -> list[DeclareLaunchArgument]:
@@ -69,8 +69,12 @@ def lifecycle_node(
     name: str,
     parameters: dict[str, str | float | list[str]],
     remappings: Iterable[tuple[str, str]] = (),
+    respawn: bool = True,
 ) -> list[Action]:
-    """A node of this package, with params_file and the parameters that are not empty, started as `autostart` says.
+    """A node of this package, with params_file and the parameters that are not empty.
+
+    With `autostart` it configures and activates itself. With `respawn`, a node that was killed or that crashed is
+    started again.
 
     Raises:
         RuntimeError: there is no such params_file.
@@ -81,51 +85,33 @@ def lifecycle_node(
     given = {key: _as_it_is(item) for key, item in parameters.items() if item not in ("", [])}
     if value(context, "use_sim_time"):
         given["use_sim_time"] = value(context, "use_sim_time") == "true"
+    # The node does it itself: whoever sent transitions could reach another node of this name.
+    given["autostart"] = value(context, "autostart") == "true"
     node = LifecycleNode(
         package="gaussvae_ros",
         executable=executable,
         name=name,
         namespace=value(context, "namespace"),
-        parameters=[file, given] if given else [file],
+        parameters=[file, given],
         remappings=list(remappings),
         output="screen",
+        respawn=respawn,
+        respawn_delay=RESPAWN_S,
     )
-    if value(context, "autostart") != "true":
-        return [node]
-    begin = OpaqueFunction(function=_bring_up, args=[node])
-    return [RegisterEventHandler(OnProcessStart(target_action=node, on_start=[begin])), node]
+
+    def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
+        """Launch would also start one again that was told to end, or that cannot run as it was started."""
+        died = event.returncode == CRASHED or (event.returncode < 0 and event.returncode not in ASKED)
+        return (
+            []
+            if died or context.is_shutdown
+            else [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(node)))]
+        )
+
+    handlers = [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))] if respawn else []
+    return [*handlers, node]
 
 
 def _as_it_is(item: str | float | list[str]) -> ParameterValue:
     """A string stays one: launch would take a camera named 1 for a number."""
     return ParameterValue(item, value_type=list[str] if isinstance(item, list) else type(item))
-
-
-def _bring_up(context: LaunchContext, node: LifecycleNode) -> None:
-    """Configure and activate, each once the node has answered; a transition event could pass before launch listens."""
-    name, log = node.node_name, get_logger("gaussvae_ros")
-    client = get_ros_node(context).create_client(ChangeState, f"{name}/change_state")
-
-    def over() -> bool:
-        return context.is_shutdown or node.return_code is not None
-
-    def work() -> None:
-        for step, number in STEPS.items():
-            while not client.wait_for_service(0.5):
-                if over():
-                    return
-            request = ChangeState.Request()
-            request.transition.id = number
-            answered = Event()
-            answer = client.call_async(request)
-            answer.add_done_callback(lambda _, event=answered: event.set())
-            while not answered.wait(0.5):
-                if over():
-                    return
-            if over():
-                return
-            if not answer.result().success:
-                log.error(f"{name} did not {step}; its message above says why. Again: ros2 lifecycle set {name} {step}")
-                return
-
-    context.add_completion_future(context.asyncio_loop.run_in_executor(None, work))

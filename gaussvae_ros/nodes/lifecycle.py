@@ -1,10 +1,12 @@
-"""What both nodes share: transitions that fail with one clear line, and a quiet end on SIGINT and SIGTERM."""
+"""What both nodes share: transitions that fail with one clear line, callbacks that never end a node, a quiet end."""
 
 import gc
 import logging
 import os
 import signal
 import sys
+import time
+import traceback
 from collections.abc import Callable
 
 import rclpy
@@ -15,30 +17,47 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.errors import ConfigError, GaussVaeError
 from gaussvae_ros.nodes import parameters
+from gaussvae_ros.nodes.faults import Faults
+from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
 WAKE_S = 0.2
+WAIT_S, LONGEST_WAIT_S = 0.1, 10.0  # after an error of the executor itself, doubled with each that follows at once
+CALM_S = 10.0  # without such an error: the next is a first one again
+WRONG, CRASHED = (
+    2,
+    70,
+)  # exit codes: wrong parameters or names; an error inside, after which a new process may do better
 
 
 class ManagedNode(LifecycleNode):
-    """A lifecycle node with a table of parameters. A subclass fills in `configure` to `close`.
+    """A lifecycle node with a table of parameters. A subclass fills in `load` to `adjust`.
 
     A GaussVaeError lets a transition fail and the node stay as it was. `close` puts back what `configure` and
-    `activate` made, also where they came only half way, and may be called in any state.
+    `activate` made, also where they came only half way, and may be called in any state. Any other exception of a
+    callback is one of `faults`, and the node goes on.
     """
 
     def __init__(self, name: str, table: tuple[parameters.Parameter, ...]):
         """Raises ConfigError if the node was started with parameters that it cannot take."""
+        self.faults, self.exit_code = Faults(rclpy.ok), 0
         super().__init__(name)
         self._table = table
         parameters.declare(
             self, table, lambda: self._state_machine.current_state[0] != State.PRIMARY_STATE_UNCONFIGURED
         )
         self.settings = parameters.values(self, table)
+        self._adjust = self.faults.guarded("the change of a parameter", self.adjust)
         self.add_post_set_parameters_callback(self._changed)
         # rclpy lets a request for a transition that is not possible now end the process.
-        self._request_change, self._service_change_state.callback = self._service_change_state.callback, self._change
+        self._request_change = self._service_change_state.callback
+        self._service_change_state.callback = self.faults.guarded("a transition", self._change, _refusal)
+        self.presence = Presence(self)
+        self.create_timer(FOUND_S, self._look_for_another, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def load(self) -> None:
+        """Load what takes long to load. Nobody else is to notice."""
 
     def configure(self) -> None:
         """Get ready."""
@@ -55,8 +74,29 @@ class ManagedNode(LifecycleNode):
     def adjust(self) -> None:
         """Take over `settings`, which have changed."""
 
+    def bring_up(self) -> None:
+        """Configure and activate."""
+        for step, trigger in (("configure", self.trigger_configure), ("activate", self.trigger_activate)):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                if self.context.ok() and not self.presence.known_conflict():
+                    name = self.get_fully_qualified_name()
+                    self.get_logger().error(f"{name} did not {step}. Again: ros2 lifecycle set {name} {step}")
+                return
+
+    def create_subscription(self, kind: type, topic: str, callback: Callable, *arguments: object, **more: object):
+        guarded = self.faults.guarded(f"a message of {topic}", callback)
+        return super().create_subscription(kind, topic, guarded, *arguments, **more)
+
+    def create_timer(self, period: float, callback: Callable, *arguments: object, **more: object):
+        guarded = self.faults.guarded(f"the timer of {getattr(callback, '__name__', 'a node').strip('_')}", callback)
+        return super().create_timer(period, guarded, *arguments, **more)
+
+    def create_service(self, kind: type, name: str, callback: Callable, *arguments: object, **more: object):
+        guarded = self.faults.guarded(f"the service {name}", callback, _refusal)
+        return super().create_service(kind, name, guarded, *arguments, **more)
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        done = self._attempt("configure", self.configure)
+        done = self._attempt("configure", self._configure_alone)
         if done != TransitionCallbackReturn.SUCCESS:
             self._attempt("close", self.close)
         return done
@@ -78,6 +118,22 @@ class ManagedNode(LifecycleNode):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt("close after the error", self.close)
+
+    def _configure_alone(self) -> None:
+        """Configure, unless an older node of this name runs, which is known once it had the time to be found."""
+        if not self.presence.known_conflict():
+            self.load()
+        if problem := self.presence.conflict():
+            raise ConfigError(problem)
+        self.configure()
+
+    def _look_for_another(self) -> None:
+        """End the process if an older node has this name and this one has not begun."""
+        if self._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED:
+            if problem := self.presence.known_conflict():
+                self.get_logger().fatal(f"{problem}. This process ends")
+                self.exit_code = WRONG
+                rclpy.try_shutdown(context=self.context)
 
     def _attempt(self, what: str, step: Callable[[], None]) -> TransitionCallbackReturn:
         try:
@@ -106,7 +162,7 @@ class ManagedNode(LifecycleNode):
 
     def _changed(self, _) -> None:
         self.settings = parameters.values(self, self._table)
-        self.adjust()
+        self._adjust()
 
 
 class _ToRosout(logging.Handler):
@@ -136,11 +192,12 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     except GaussVaeError as error:
         print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)
         rclpy.try_shutdown()
-        return 2
-    except rclpy_implementation.RCLError:
-        if rclpy.ok():
-            raise
-        return 0  # a signal came meanwhile
+        return WRONG
+    except Exception:
+        if not rclpy.ok():
+            return 0  # a signal came meanwhile
+        traceback.print_exc()
+        return CRASHED
     log = logging.getLogger("gaussvae_ros")
     log.addHandler(_ToRosout(node))
     log.propagate = False
@@ -148,20 +205,44 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     executor.add_node(node)
     # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until something else wakes it.
     node.create_timer(WAKE_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
-    except rclpy_implementation.RCLError:  # of what a callback, or the executor itself, makes after the signal
-        if rclpy.ok():
-            raise
-    finally:
-        node.close()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    del node, executor
+    if node.settings.autostart:
+        node.faults.guarded("the start", node.bring_up)()
+    if not _spin(executor, node.faults):
+        node.exit_code = CRASHED
+    for end in (node.close, node.destroy_node, rclpy.try_shutdown):
+        node.faults.guarded("the end", end)()
+    code = node.exit_code
+    del node, executor, end
     gc.collect()  # only now does the graph hear that the node is gone, and nobody waits for its services
     # Python would also end the threads of TBB, which takes many seconds on a busy machine; launch kills after 5.
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(code)
+
+
+def _spin(executor: SingleThreadedExecutor, faults: Faults) -> bool:
+    """Spin until a signal comes; False if the executor itself fails again and again."""
+    wait = WAIT_S
+    while rclpy.ok() and wait <= LONGEST_WAIT_S:
+        begun = time.monotonic()
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            break
+        except Exception as error:
+            if not rclpy.ok():  # of what a callback, or the executor itself, makes after the signal
+                break
+            faults.note("the executor", error)
+            wait = WAIT_S if time.monotonic() - begun > CALM_S else 2 * wait
+            time.sleep(wait)
+    return wait <= LONGEST_WAIT_S
+
+
+def _refusal(error: Exception, _: object, response: object) -> object:
+    """What a service answers whose callback failed."""
+    answer = type(response)()
+    if hasattr(answer, "success"):
+        answer.success = False
+    if hasattr(answer, "message"):
+        answer.message = f"internal error: {type(error).__name__}: {error}; the log of the node has the traceback"
+    return answer

@@ -43,25 +43,26 @@ class MemoryNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
-        self._bank = self._worker = self._transforms = self._retry = self._services = None
+        self._bank = self._worker = self._transforms = self._retry = self._control = None
         self._cameras: list[Camera] = []
         self._published, self._timed = [], []  # publishers, timers
 
     # Transitions
 
+    def load(self) -> None:
+        check_names(self.settings.cameras)
+        self._codec = FrameCodec(self.settings.device, self.settings.model)
+        self._warm_up(self._codec)
+
     def configure(self) -> None:
-        begun, settings = time.monotonic(), self.settings
-        check_names(settings.cameras)
-        path = Path(settings.bank).expanduser()
+        settings, path = self.settings, Path(self.settings.bank).expanduser()
         if settings.bank == BANK:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._bank = MemoryBank(path)
-        codec = FrameCodec(settings.device, settings.model)
-        self._warm_up(codec)
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
-            codec,
+            self._codec,
             self._counters,
             settings.session,
             self._encoding(),
@@ -77,14 +78,14 @@ class MemoryNode(ManagedNode):
         self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
         self._statuses = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._published = [self._frames, self._statuses]
-        self._services = MemoryServices(self, lambda: self._bank)
+        self._control = MemoryServices(self, lambda: self._bank)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
         self._history = diagnostics.History()
         self._retry = self.create_timer(RETRY_S, self._retry_poses, clock=steady)
         self._retry.cancel()  # until a pose is late
         self._timed = [self._retry, self.create_timer(STATUS_S, self._report, clock=steady)]
         self.adjust()
-        self.get_logger().info(f"memory {path}, ready after {time.monotonic() - begun:.1f} s")
+        self.get_logger().info(f"memory {path}, ready")
 
     def activate(self) -> None:
         if self.settings.map_frame:
@@ -107,12 +108,12 @@ class MemoryNode(ManagedNode):
                 self._bank.close()
             except BankError as error:
                 log.error("%s", error)
-        if self._services is not None:
-            self._services.close()
+        if self._control is not None:
+            self._control.close()
         for made, destroy in ((self._timed, self.destroy_timer), (self._published, self.destroy_publisher)):
             while made:
                 destroy(made.pop())
-        self._bank = self._worker = self._retry = self._services = None
+        self._bank = self._worker = self._retry = self._control = None
         self._cameras = []
 
     def adjust(self) -> None:
@@ -130,7 +131,7 @@ class MemoryNode(ManagedNode):
         stamp_ns = convert.stamp_ns(message.header.stamp) or self._arrival(camera)
         session = self._session(camera, stamp_ns)
         self._counters.count(camera.name, session, "received")
-        if self._services.paused:
+        if self._control.paused:
             self._counters.count(camera.name, session, "paused")
             return
         try:
@@ -220,7 +221,7 @@ class MemoryNode(ManagedNode):
         name = self.get_fully_qualified_name().strip("/")
         statuses = [
             diagnostics.camera_status(
-                name, camera.state(self._counters, self._services.paused), self._history, self.settings.image_timeout
+                name, camera.state(self._counters, self._control.paused), self._history, self.settings.image_timeout
             )
             for camera in self._cameras
         ]

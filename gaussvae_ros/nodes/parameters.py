@@ -25,7 +25,7 @@ class Parameter:
     """One row. Its type is that of `default`; one of float takes whole numbers, too."""
 
     name: str
-    default: int | float | str | list[str]
+    default: bool | int | float | str | list[str]
     description: str  # with the unit
     range: tuple[float, float] | None = None  # both ends belong to it
     choices: tuple[str, ...] = ()
@@ -36,6 +36,7 @@ COMMON = (
     Parameter("bank", BANK, "path of the memory file; ~ is the home of who runs the node"),
     Parameter("device", "auto", "what fits batches of frames; single frames are for the CPU", choices=DEVICES),
     Parameter("model", "anchors", "name or path of the model of the latent tier"),
+    Parameter("autostart", False, "whether the node configures and activates itself as it starts"),
 )
 MEMORY = (
     *COMMON,

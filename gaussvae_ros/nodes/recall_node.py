@@ -40,12 +40,14 @@ class RecallNode(ManagedNode):
         self._active = False
         self._offered, self._publisher, self._timer = [], None, None
 
-    def configure(self) -> None:
-        codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
-        warm_up(codec)
+    def load(self) -> None:
+        self._codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
+        warm_up(self._codec)
         convert.load_bridge()
+
+    def configure(self) -> None:
         self._bank = LazyBank(self.settings.bank)
-        self._answers = Answers(self._bank, codec)
+        self._answers = Answers(self._bank, self._codec)
         self._served = self._refused = 0
         self._took: deque[float] = deque(maxlen=TIMED)  # ms
         for name, kind in SERVICES.items():
