@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 SLACK_NS = 50_000_000  # a stamp so little before the newest is in order: drivers jitter
 LATE_NS = 3_000_000_000  # a stamp further back than this is no late image: a clock was set back
 IN_A_ROW = 3  # stamps that go on behind the newest: then a smaller step back was one of the clock, too
-STEPS = 2  # times its last one that a clock's next step is expected to be at most
+STEPS = 2  # times its last one that a clock's next step is expected to be at most, and that of another one is shorter
 CLOCKS = 3  # a camera that are told apart
 
 
@@ -109,5 +109,5 @@ def _other(seen: _Camera, stamp_ns: int) -> Clock | None:
     step = stamp_ns - clock.last
     if 0 <= step <= STEPS * (clock.last - clock.before):
         return None
-    fitting = [other for other in others if 0 < stamp_ns - other.last < abs(step)]
+    fitting = [other for other in others if 0 < STEPS * (stamp_ns - other.last) < abs(step)]
     return min(fitting, key=lambda other: stamp_ns - other.last, default=None)

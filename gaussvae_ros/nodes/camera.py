@@ -79,7 +79,9 @@ class Camera:
         return info
 
     def state(self, counters: Counters, paused: bool) -> CameraState:
-        """What diagnostics tell of it."""
+        """What diagnostics tell of it; the subscription becomes what its publishers offer now."""
+        if self._images is not None:
+            self._images.adapt()
         infos = self._node.get_publishers_info_by_topic(self.topic)
         ours = TYPES[self.kind]
         return CameraState(
@@ -95,7 +97,7 @@ class Camera:
             others=sorted({info.topic_type for info in infos} - {ours}),
             behind_s=self.behind_ns / 1e9,
             announced=0 if self._images is None else self._images.announced,
-            qos=self._images and self._images.qos,
+            reliability="" if self._images is None else self._images.reliability,
             refusal=self.refusal,
             no_pose=self.no_pose,
         )

@@ -7,7 +7,8 @@ from collections import Counter, deque
 RECENT = 100  # times that a median is of
 
 # received = bad + paused + gated + let through; let through = dropped + failed + stored + on their way
-COUNTS = ("received", "out_of_order", "bad", "paused", "gated", "dropped", "failed", "stored", "with_pose", "poses_missing")
+FATES = ("bad", "paused", "gated", "dropped", "failed", "stored", "with_pose", "poses_missing")
+COUNTS = ("received", "out_of_order", *FATES)
 
 
 class Counters:

@@ -27,7 +27,7 @@ class ImageTopic:
     """Subscribes to images and to the camera_info beside them.
 
     `image_reliability` and `image_depth` hold unless the parameters qos_overrides.<topic>.subscription.reliability and
-    .depth say otherwise. `qos` is what holds, for people; `announced` counts the camera_infos that came.
+    .depth say otherwise. `announced` counts the camera_infos that came.
 
     Raises:
         ConfigError: the overrides are not what they should be.
@@ -58,15 +58,18 @@ class ImageTopic:
         self._info = Polled(node, CameraInfo, info, QoSProfile(depth=INFOS, reliability=BEST_EFFORT))
 
     @property
-    def qos(self) -> str:
-        """The reliability and depth that hold, such as "best_effort, depth 5"."""
-        return f"{self._reliability.name.lower()}, depth {self._depth}"
+    def reliability(self) -> str:
+        """What is asked of DDS now: reliable or best_effort."""
+        return self._reliability.name.lower()
 
-    def last_info(self) -> CameraInfo | None:
-        """The last camera_info since the last call, if any came. Also looks at what the publishers offer now."""
+    def adapt(self) -> None:
+        """Look at what the publishers offer now."""
         if (reliability := self._offered()) != self._reliability:
             self._reliability = reliability
             self._subscribe()
+
+    def last_info(self) -> CameraInfo | None:
+        """The last camera_info since the last call, if any came."""
         infos = list(self._info.take())
         self.announced += len(infos)
         return infos[-1] if infos else None

@@ -32,6 +32,11 @@ class Polled:
         self._node = node
         self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=_Never())
 
+    @property
+    def topic(self) -> str:
+        """Its name, with namespace and remapping."""
+        return self._subscription.topic_name
+
     def take(self) -> Iterator:
         """The messages that came since the last call, oldest first."""
         handle, kind = self._subscription.handle, self._subscription.msg_type
