@@ -17,6 +17,10 @@ class BankError(GaussVaeError):
     """A memory file that cannot be opened, read or written."""
 
 
+class BankGone(BankError):
+    """The memory file that was opened is not at its path any more: deleted, replaced, or its disk is away."""
+
+
 class BagError(GaussVaeError):
     """A bag that cannot be read, or that holds nothing to replay."""
 

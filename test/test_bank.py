@@ -250,11 +250,13 @@ def test_info(bank):
         {"session": 77},
         {"label": ""},
         {"label": 5},
+        {"label": "a\tb"},
+        {"label": "x" * 201},
+        {"camera": "x" * 1001},
         {"pose": (1, 2, 3)},
         {"descriptor": "text"},
         {"descriptor": b""},
         {"descriptor": bytes(1025)},
-        {"frame_id": "a\nb"},
         {"frame_id": None},
     ],
 )
@@ -263,6 +265,38 @@ def test_bad_arguments_store_nothing(bank, arguments):
         bank.add(record(), **{"stamp_ns": 1, **arguments})
     assert "\n" not in str(error.value) and len(bank) == 0
     assert len([bank.add(record(), stamp_ns=1)]) == len(bank) == 1
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\u00a0b", "a\0b", "\u2028", " ", "\u200d", "map\x7f"])
+def test_names_of_coordinate_frames_are_kept_as_they_are(bank, name):
+    frame_id = bank.add(record(), stamp_ns=1, frame_id=name, pose=Pose(1, 2, 3, reference=name))
+    assert bank.get(frame_id).frame_id == bank.get(frame_id).pose.reference == name
+    assert [frame.id for frame in bank.find(near=(1, 2, 3), radius=1, reference=name)] == [frame_id]
+    assert bank.verify() == []
+
+
+def test_names_of_coordinate_frames_that_no_file_can_hold_cost_no_frame(bank):
+    odd = bank.add(record(), stamp_ns=1, frame_id="a\udcff", pose=Pose(1, 2, 3, reference="b\ud800"))
+    long = bank.add(record(), stamp_ns=2, frame_id="x" * 10**6, camera="rear")
+    assert (bank.get(odd).frame_id, bank.get(odd).pose.reference) == ("a?", "b?")
+    assert bank.get(long).frame_id == "x" * 1000
+
+
+@pytest.mark.parametrize("name", ["dock\u00a07", "\u3000", "مى\u200cخواهم", "👩\u200d🔧", "x" * 200])
+def test_labels_and_cameras_may_have_any_character_of_a_line(bank, name):
+    bank.begin_session(name, start_ns=0)
+    frame_id = bank.add(record(), stamp_ns=1, camera=name, label=name)
+    assert [frame.id for frame in bank.find(label=name, camera=name)] == [frame_id]
+
+
+def test_what_is_refused_of_a_name_is_said(bank):
+    frame_id = bank.add(record(), stamp_ns=1)
+    for label, reason in (("a\tb", r"U\+0009 is not: 'a.tb'"), ("", "not empty"), ("x" * 201, "at most 200 char.*201")):
+        with pytest.raises(BankError, match=f"^label .*{reason}"):
+            bank.set_label(frame_id, label)
+    with pytest.raises(BankError, match="^name of the session has at most 1000 characters, not 1001") as error:
+        bank.begin_session("x" * 1001, start_ns=0)
+    assert len(str(error.value)) < 150
 
 
 @pytest.mark.parametrize("data", [record()[:-1], record() + b"x", bytes([1, *record()[1:]]), b"", "text", None])

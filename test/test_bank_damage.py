@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank.schema import PAGE_SIZE
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 
@@ -83,8 +84,8 @@ def test_a_page_that_is_lost_costs_the_frames_on_it(tmp_path):
     path = tmp_path / "m.db"
     make(path)
     contents = bytearray(path.read_bytes())
-    page = contents.index(record(20)[100:140]) // 8192
-    contents[page * 8192 : (page + 1) * 8192] = random.Random(1).randbytes(8192)
+    page = contents.index(record(20)[100:140]) // PAGE_SIZE
+    contents[page * PAGE_SIZE : (page + 1) * PAGE_SIZE] = random.Random(1).randbytes(PAGE_SIZE)
     path.write_bytes(contents)
     with MemoryBank(path) as bank:
         found = [frame.id for frame in bank]
@@ -109,7 +110,7 @@ def test_any_damage_gives_true_frames_or_a_bank_error(sound, tmp_path_factory, w
     shutil.copy(sound, path)
     size = path.stat().st_size
     with open(path, "rb+") as file:
-        file.seek(int(where * (8192 if early else size)))
+        file.seek(int(where * (PAGE_SIZE if early else size)))
         file.write(noise)
     try:
         with MemoryBank(path) as bank:

@@ -148,7 +148,7 @@ def test_a_job_that_fails_costs_only_itself(make, caplog):
         log.worker.put("a", job)
     assert log.worker.drain(PATIENCE)
     assert log.done == [1, 2]
-    assert "failed at a job" in caplog.text
+    assert "the worker's thread failed" in caplog.text
 
 
 def test_a_commit_that_raises_holds_nobody_up(make):
@@ -179,6 +179,29 @@ def test_stop_in_a_hurry_tells_what_it_left(make):
     log.gate.set()
     log.worker._thread.join(PATIENCE)
     assert not log.worker._thread.is_alive() and log.done == ["held"]
+
+
+def test_a_drain_that_takes_too_long_tells_what_it_left_and_the_work_goes_on(make):
+    log = make(size=10)
+    log.hold()
+    for job in (1, 2):
+        log.worker.put("a", job)
+    begun = time.monotonic()
+    assert not log.worker.drain(0.2)
+    assert time.monotonic() - begun < 2 and log.dropped == [1, 2]
+    log.gate.set()
+    log.worker.put("a", 3)
+    assert log.worker.drain(PATIENCE)
+    assert log.done == ["held", 3] and log.commits[-1][1] == log.done
+
+
+def test_a_drain_ends_when_nobody_waits_any_more(make):
+    log = make(size=10)
+    log.hold()
+    log.worker.put("a", 1)
+    begun = time.monotonic()
+    assert not log.worker.drain(PATIENCE, lambda: time.monotonic() - begun < 0.2)
+    assert time.monotonic() - begun < PATIENCE / 2 and log.dropped == [1]
 
 
 def test_putters_in_many_threads_lose_nothing_untold(make):

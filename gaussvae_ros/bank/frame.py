@@ -2,6 +2,7 @@
 
 import math
 import operator
+import unicodedata
 from dataclasses import dataclass
 
 from gaussvae_ros.errors import BankError
@@ -9,6 +10,9 @@ from gaussvae_ros.errors import BankError
 LONGEST = 1024  # bytes of a descriptor
 INT64 = 2**63  # SQLite's integers go from -INT64 to INT64 - 1
 FARTHEST = 1e9  # m, beyond the Moon; the R*Tree's 32-bit floats would take 1e39 but not hold it
+NAME_LENGTH = 1000  # characters of a name
+LABEL_LENGTH = 200  # characters of a label
+_BREAKING = ("Cc", "Cs", "Zl", "Zp")  # Unicode's control characters, surrogates, line and paragraph separators
 NORM_TOLERANCE = 0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
 
 
@@ -48,7 +52,10 @@ class Pose:
         numbers[3:] = [number / norm for number in numbers[3:]]
         for name, number in zip(names, numbers):
             object.__setattr__(self, name, number)
-        checked_text("reference frame of the pose", self.reference)
+        reference = name_from_outside("reference frame of the pose", self.reference)
+        if not reference:
+            raise BankError("reference frame of the pose must not be empty")
+        object.__setattr__(self, "reference", reference)
 
     @property
     def position(self) -> tuple[float, float, float]:
@@ -91,9 +98,33 @@ def checked_int(what: str, value: int) -> int:
 
 
 def checked_text(what: str, value: str) -> str:
-    """`value` if it is a name that can be stored and printed on one line."""
-    if not (isinstance(value, str) and value and value.isprintable()):
-        raise BankError(f"{what} must be printable text on one line and not empty, not {value!r}")
+    """`value` if it is a name that can be stored and printed on one line, of at most 1,000 characters."""
+    if not isinstance(value, str) or not value:
+        raise BankError(f"{what} must be text on one line and not empty, not {value!r}")
+    for character in value:
+        if unicodedata.category(character) in _BREAKING:
+            raise BankError(f"{what} must be text on one line, and U+{ord(character):04X} is not: {value[:80]!r}")
+    return _checked_length(what, value, NAME_LENGTH)
+
+
+def checked_label(value: str) -> str:
+    """`value` if it is a label: a name as above, of at most 200 characters."""
+    return _checked_length("label", checked_text("label", value), LABEL_LENGTH)
+
+
+def name_from_outside(what: str, value: str) -> str:
+    """A name that other programs chose, such as a coordinate frame: kept as it is, whatever its characters.
+
+    Halves of surrogate pairs, which UTF-8 has not, become question marks; what is beyond 1,000 characters is cut off.
+    """
+    if not isinstance(value, str):
+        raise BankError(f"{what} must be text, not {value!r}")
+    return value[:NAME_LENGTH].encode(errors="replace").decode()
+
+
+def _checked_length(what: str, value: str, longest: int) -> str:
+    if len(value) > longest:
+        raise BankError(f"{what} has at most {longest} characters, not {len(value)}: {value[:40]!r}...")
     return value
 
 

@@ -1,16 +1,23 @@
 """`MemoryBank`: the one door to a memory file."""
 
+import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from gaussvae_ros.bank import queries, upkeep, writing
+from gaussvae_ros.bank import queries, statements, upkeep, writing
 from gaussvae_ros.bank.descriptors import descriptor_checksum
-from gaussvae_ros.bank.frame import Pose, checked_descriptor, checked_int, checked_text
+from gaussvae_ros.bank.frame import Frame, Pose, checked_descriptor, checked_int, checked_text
+from gaussvae_ros.bank.lock import WriterLock
+from gaussvae_ros.bank.place import Place, forget
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.schema import checked_path, open_file
-from gaussvae_ros.errors import BankError, RecordError
+from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack
+
+log = logging.getLogger(__name__)
 
 
 class MemoryBank(Reader):
@@ -28,14 +35,12 @@ class MemoryBank(Reader):
     def __init__(self, path: str | Path, readonly: bool = False):
         super().__init__(checked_path(path, readonly))
         self.readonly = readonly
-        self._session: int | None = None
-        self._frame_ids: dict[tuple[int, str], str] = {}  # by session and camera, what this bank has written
-        self._calibrations: dict[tuple[int, str], tuple] = {}
-        self._writer_lock = None if readonly else writing.WriterLock(self.path)
+        self._begin_anew()
+        self._kept: list[Frame] = []  # what was not committed in a file that is gone
+        self._first_id = 1  # of those that are given to frames
+        self._writer_lock = None if readonly else WriterLock(self.path)
         try:
-            self._db = open_file(self.path, readonly)
-            with self._use():
-                self._group = None if readonly else writing.Group(self._db, self.path, self._lock)
+            self._open()
         except BaseException:
             self._release()
             raise
@@ -56,23 +61,35 @@ class MemoryBank(Reader):
             try:
                 if self._group is not None and self._db is not None:
                     self._group.close()
+                if self._kept:
+                    raise BankGone(f"{self._lost}; not stored: {len(self._kept)} frames")
             except BankError as error:
-                raise BankError(f"{error}; lost, because the bank is closed") from error
+                raise type(error)(f"{error}; lost, because the bank is closed") from error
             finally:
                 self._release()
+                self._kept, self._lost = [], ""
 
     # Writing
 
     def begin_session(self, name: str, *, start_ns: int) -> int:
-        """Begin a recording, committed at once; frames added from now on belong to it. Returns its id, never reused.
+        """Begin a recording, committed at once if the disk takes it; frames added from now on belong to it. Returns its id, never reused.
 
         Begin one whenever the clock jumps back. Frames added before any session get one of their own, "unnamed".
         """
         row = checked_text("name of the session", name), checked_int("start_ns", start_ns)
         with self._use_to_write() as group:
-            group.flush()
-            self._session = self._db.execute("INSERT INTO sessions (name, start_ns) VALUES (?, ?)", row).lastrowid
-            return self._session
+            session = group.next_session
+            group.write([(statements.ADD_SESSION, (session, *row))])
+            group.next_session += 1
+            self._session = session
+            self._sessions.add(session)
+            try:
+                group.flush()
+            except BankGone:
+                raise
+            except BankError as error:  # it waits, and so do its frames
+                log.error("%s", error)
+            return session
 
     def add(
         self,
@@ -94,7 +111,8 @@ class MemoryBank(Reader):
 
         Raises:
             RecordError: `data` is not a whole record; nothing is stored.
-            BankError: nothing of this frame is stored. Frames accepted before still wait if the disk was full.
+            BankError: nothing of this frame is stored; frames accepted before still wait. A full disk is no error
+                until so many wait that memory is full of them, see `waiting`.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise RecordError(f"a record is made of bytes, not {type(data).__name__}")
@@ -111,30 +129,30 @@ class MemoryBank(Reader):
             number = group.next_id
             facts = (number, stamp_ns, camera, session, *record.size, record.tier)
             checksum = queries.row_checksum(*facts, data)
-            statements = [(writing.ADD_FRAME, (*facts, checksum)), (writing.ADD_RECORD, (number, data))]
+            write = [(statements.ADD_FRAME, (*facts, checksum)), (statements.ADD_RECORD, (number, data))]
             if pose is not None:
-                statements.append(writing.pose_statement(number, pose))
+                write.append(statements.pose_statement(number, pose))
             if label is not None:
-                statements.append(writing.label_statement(number, label))
+                write.append(statements.label_statement(number, label))
             if descriptor is not None:
                 row = number, descriptor_checksum(number, descriptor), descriptor
-                statements.append((writing.ADD_DESCRIPTOR, row))
+                write.append((statements.ADD_DESCRIPTOR, row))
             known = self._frame_ids.get((session, camera), "")
             if frame_id not in ("", known):
-                statements.append(writing.camera_frame_statement(session, camera, frame_id))
-            group.write(statements, number)
+                write.append(statements.camera_frame_statement(session, camera, frame_id))
+            group.write(write, number)
             self._frame_ids[session, camera] = frame_id or known
             return number
 
     def set_pose(self, frame_id: int, pose: Pose):
         """Give a frame its pose, or another one."""
         frame_id = checked_int("frame id", frame_id)
-        self._change(frame_id, writing.pose_statement(frame_id, pose))
+        self._change(frame_id, statements.pose_statement(frame_id, pose))
 
     def set_label(self, frame_id: int, label: str | None):
         """Name a frame ("dock"); several frames may share a label. None takes the label away."""
         frame_id = checked_int("frame id", frame_id)
-        self._change(frame_id, writing.label_statement(frame_id, label))
+        self._change(frame_id, statements.label_statement(frame_id, label))
 
     def set_calibration(self, camera: str, calibration: dict, *, session: int | None = None):
         """Keep what is known of a camera's lens and sensor in a session, any dict that JSON can hold.
@@ -144,7 +162,7 @@ class MemoryBank(Reader):
         checked_text("camera", camera)
         with self._use_to_write() as group:
             session = self._checked_session(self._session if session is None else session)
-            statement = writing.calibration_statement(session, camera, calibration)
+            statement = statements.calibration_statement(session, camera, calibration)
             if statement[1] != self._calibrations.get((session, camera)):
                 group.write([statement])
                 self._calibrations[session, camera] = statement[1]
@@ -153,7 +171,7 @@ class MemoryBank(Reader):
         """Say what a session counted in all: images received, gated, dropped, and frames with poses_missing."""
         with self._use_to_write() as group:
             session = self._checked_session(session)
-            group.write([writing.tally_statement(session, tally)])
+            group.write([statements.tally_statement(session, tally)])
 
     def flush(self):
         """Commit now, synced to the disk.
@@ -164,7 +182,43 @@ class MemoryBank(Reader):
         with self._use_to_write() as group:
             group.flush()
 
+    @property
+    def waiting(self) -> int:
+        """How many frames were accepted and are not committed, such as while the disk is full."""
+        with self._lock:
+            return self._group.waiting if self._db is not None and self._group else len(self._kept)
+
     # The whole file
+
+    def reopen(self) -> list[Frame]:
+        """Once `check_place` says that the file is gone: go on in what lies at the path now, or in a new file.
+
+        Returns the frames that were accepted and never committed, to be added again under a session of the new file.
+        Ids go on after those handed out. Does nothing while the file is there.
+
+        Raises:
+            BankError: no file can be opened there, or another process writes it. The frames are kept: call it again.
+        """
+        with self._lock:
+            if self.readonly or not self.check_place():
+                return []
+            if self._group is not None:
+                self._let_go()
+            reason, self._lost = self._lost, ""
+            try:
+                self._open()
+            except BaseException:
+                self._lost = reason
+                self._close_file()
+                raise
+            kept, self._kept = self._kept, []
+            return kept
+
+    def check_place(self) -> str:
+        """As of `Reader`; a writer's lock is looked at, too, and made again where it was only deleted."""
+        if not self._lost and self._db is not None and self._group is not None:
+            self._lost = self._place.lost() or self._writer_lock.lost() or self._group.usurped
+        return self._lost or super().check_place()
 
     def backup(self, path: str | Path):
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
@@ -186,10 +240,49 @@ class MemoryBank(Reader):
                 raise BankError(f"{self.path} was opened with readonly=True and cannot be changed")
             yield self._group
 
-    def _release(self):
+    def _open(self):
+        self._place = Place(self.path)
+        self._db = open_file(self.path, self.readonly)
+        try:
+            group = None
+            if not self.readonly:
+                group = writing.Group(self._db, self.path, self._lock, self.check_place, self._first_id)
+            self._place.settle()
+        except (sqlite3.Error, UnicodeError) as error:
+            raise BankError(f"{self.path} cannot be opened: {error}") from error
+        self._group = group
+
+    def _let_go(self):
+        """Of a file that is gone, so that neither it nor what lies at the path now takes damage."""
+        held = self._writer_lock.held()
+        if not self.path.parent.is_dir() or (reason := self._writer_lock.lost()):
+            raise BankGone(f"{self._lost}" + (f"; {reason}" if self.path.parent.is_dir() else ""))
+        self._kept = [replace(f, frame_id=self._frame_ids.get((f.session, f.camera), "")) for f in self._group.frames()]
+        self._first_id = self._group.next_id
+        self._group.let_go(merge=held)
+        left = [] if self._place.same_database() else self._place.left()
+        self._close_file()
+        for journal in left:
+            journal.unlink(missing_ok=True)
+        self._group = None
+        self._begin_anew()
+
+    def _begin_anew(self):
+        self._session: int | None = None
+        self._sessions: set[int] = set()  # known to be in the file
+        self._frame_ids: dict[tuple[int, str], str] = {}  # by session and camera, what this bank has written
+        self._calibrations: dict[tuple[int, str], tuple] = {}
+
+    def _close_file(self):
         if self._db is not None:
-            self._db.close()
+            if self._lost:
+                forget(self._db, self._place)
+            else:
+                self._db.close()
             self._db = None
+
+    def _release(self):
+        self._close_file()
         if self._writer_lock is not None:
             self._writer_lock.release()
             self._writer_lock = None
@@ -198,11 +291,13 @@ class MemoryBank(Reader):
         if session is None:
             raise BankError(f"no session was begun in {self.path} since it was opened: begin or name one")
         session = checked_int("session", session)
-        if not self._db.execute("SELECT 1 FROM sessions WHERE id = ?", [session]).fetchone():
-            raise BankError(f"no session {session} in {self.path}")
+        if session not in self._sessions:
+            if not self._db.execute("SELECT 1 FROM sessions WHERE id = ?", [session]).fetchone():
+                raise BankError(f"no session {session} in {self.path}")
+            self._sessions.add(session)
         return session
 
-    def _change(self, frame_id: int, statement: writing.Statement):
+    def _change(self, frame_id: int, statement: statements.Statement):
         with self._use_to_write() as group:
             self._check_frame(frame_id)
             group.write([statement])

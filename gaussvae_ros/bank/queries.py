@@ -13,7 +13,7 @@ from contextlib import closing
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.frame import INT64, Frame, Pose, checked_int, checked_text
+from gaussvae_ros.bank.frame import INT64, Frame, Pose, checked_int, checked_text, name_from_outside
 from gaussvae_ros.errors import BankError
 
 CROWD = 2000  # frames in a ball that take about 2 ms to sort
@@ -127,7 +127,7 @@ def matching(
             "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?) <= ?", x, x, y, y, z, z, square
         )
         if reference is not None:
-            require("p.reference = ?", checked_text("reference", reference))
+            require("p.reference = ?", name_from_outside("reference", reference))
         if yaw is not None:
             require(*_heading(yaw, yaw_tolerance))
     sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {' AND '.join(conditions)} ORDER BY f.stamp_ns, f.id"

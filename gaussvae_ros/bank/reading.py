@@ -11,8 +11,9 @@ from pathlib import Path
 from gaussvae_ros.bank import queries, upkeep, writing
 from gaussvae_ros.bank.descriptors import Descriptors, read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
+from gaussvae_ros.bank.place import Place
 from gaussvae_ros.bank.schema import open_file
-from gaussvae_ros.errors import BankError
+from gaussvae_ros.errors import BankError, BankGone
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ class Reader:
         self._lock = threading.RLock()
         self._db = None
         self._group: writing.Group | None = None  # what a writer has not committed yet
+        self._place = Place(path)
+        self._lost = ""  # why the open file is not to be used any more
         self._descriptors = Descriptors()
 
     def __len__(self) -> int:
@@ -180,6 +183,16 @@ class Reader:
             last = page[-1]
             yield from frames
 
+    def check_place(self) -> str:
+        """Empty while the open file, with its journal, lies at the path; else one sentence on what became of it.
+
+        "PATH was deleted", "PATH was replaced by another file", "the folder of PATH is gone", and the like. Once it
+        says so, it stays so, and every other method raises `BankGone`. It takes microseconds and waits for nobody.
+        """
+        if not self._lost and self._db is not None:
+            self._lost = self._place.lost()
+        return self._lost
+
     # The whole file
 
     def info(self) -> dict:
@@ -212,6 +225,8 @@ class Reader:
     @contextmanager
     def _use(self):
         with self._lock:
+            if reason := self.check_place():
+                raise BankGone(reason + (self._group.still_waiting() if self._group else ""))
             if self._db is None:
                 raise BankError(f"{self.path} is closed")
             try:

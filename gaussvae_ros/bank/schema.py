@@ -13,13 +13,14 @@ from pathlib import Path
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from gaussvae_ros.bank.journal import BUSY_MS, belongs, log_path
+from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.errors import BankError
 
 APPLICATION_ID = 0x47535642  # "GSVB", in every memory file's header: any other SQLite file is refused
-BUSY_S = 5.0  # how long a statement waits for another program's lock
-# Measured, 2 KB records with poses, commits of 8 frames: 4096 takes 3.1 KB of disk a frame and writes 15 KB to it,
-# 8192 takes 2.6 and writes 21, 16384 takes 2.5 and writes 42. Records of 300 bytes take 0.54 KB with any of them.
-PAGE_SIZE = 8192
+# Measured, records of 500 bytes with pose and descriptor, one frame a commit: pages of 2048 write 30 KB a frame to log
+# and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94 and take 0.86.
+PAGE_SIZE = 4096
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
 
 migrations = Migrations("gaussvae_ros.bank")
@@ -111,18 +112,26 @@ def checked_path(path: str | Path, readonly: bool) -> Path:
         if not path.parent.is_dir():
             raise BankError(f"{path} cannot be made: its folder does not exist")
         return path
-    except (OSError, ValueError) as error:
-        raise BankError(f"{path} cannot be opened: {error}") from error
+    except OSError as error:
+        raise BankError(f"{path} cannot be opened: {error.strerror}") from error
+    except ValueError as error:  # a zero byte in the name
+        raise BankError(f"{str(path)!r} cannot be opened: {error}") from error
 
 
 def open_file(path: Path, readonly: bool) -> Database:
     """Open a memory file of the current schema; a writer creates a missing one and migrates an older one.
 
     Raises:
-        BankError: foreign, newer, not a database, or in a place that does not allow it.
+        BankError: foreign, newer, not a database, without the journal that it needs or beside one of another file, or
+            in a place that does not allow it. A file that could not be made is not left behind.
     """
-    db = None
+    db, new = None, not readonly and not path.exists()
     try:
+        if new:
+            for journal in _journals(path):  # of a file that is gone
+                journal.unlink(missing_ok=True)
+        elif not (readonly and may_be_written(path)):  # its writer has looked
+            _check_journal(path)
         db = _connect(path, readonly)
         if _pragma(db, "application_id") != APPLICATION_ID:
             if readonly or _pragma(db, "page_count"):
@@ -133,19 +142,68 @@ def open_file(path: Path, readonly: bool) -> Database:
             if migrations.pending(db):
                 raise BankError(f"{path} has an older schema: open it once for writing to bring it up to date")
             return db
+        if not migrations.applied(db):
+            migrations.apply(db)  # before there is a log, so that a copy of the file alone has all tables
         db.enable_wal()
         # NORMAL would sync only at checkpoints: a power cut could take minutes of frames instead of the last second.
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
+        db.execute("PRAGMA cache_spill=OFF")  # the disk is asked for space by commits only
         if migrations.pending(db):
             migrations.apply(db)
         return db
     except BaseException as error:
         if db is not None:
             db.close()
+        if new:
+            for file in (path, *_journals(path)):
+                file.unlink(missing_ok=True)
         if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):  # the latter two: damage in the schema itself
-            raise BankError(f"{path} cannot be opened: {error}") from error
+            raise BankError(f"{path} cannot be opened: {_why(path, readonly, error)}") from error
+        if isinstance(error, OSError):
+            raise BankError(f"{path} cannot be opened: {error.strerror}") from error
         raise
+
+
+def _journals(path: Path) -> list[Path]:
+    return [Path(f"{path}{ending}") for ending in ("-journal", "-wal", "-shm")]
+
+
+def _check_journal(path: Path):
+    """Refuse a database that lies beside the journal of another one, or without its own and so empty."""
+
+    def ask(sql: str) -> int:
+        db = _connect_as(path, "immutable=1")  # the file as it lies, without its journal
+        try:
+            return db.execute(sql).fetchone()[0]
+        except sqlite3.Error:
+            return 0  # damage, of which opening it says more
+        finally:
+            db.close()
+
+    if not belongs(path, lambda: ask("PRAGMA user_version")):
+        raise BankError(
+            f"{log_path(path)} is not the journal of {path}: one of them was replaced, or they were copied at different"
+            f" times. Put back the one that belongs here, or move {log_path(path).name} away to open the file without"
+        )
+    if (
+        not log_path(path).exists()
+        and ask("PRAGMA application_id") == APPLICATION_ID
+        and not ask("SELECT count(*) FROM sqlite_master")
+        and path.read_bytes()[18:20] == b"\2\2"  # has had a journal
+    ):
+        raise BankError(
+            f"{path} is a copy of a memory that was being written, without {log_path(path).name}, in which all frames"
+            " are: copy both, or make the copy with gaussvae bank backup"
+        )
+
+
+def _why(path: Path, readonly: bool, error: Exception) -> str:
+    if "unable to open" not in str(error):
+        return str(error)
+    if not os.access(path, os.R_OK if readonly else os.W_OK) and path.exists():
+        return "permission denied"
+    return str(error) if os.access(path.parent, os.W_OK) else f"its folder cannot be written ({error})"
 
 
 def schema_version(db: Database) -> int:
@@ -173,7 +231,7 @@ def _connect(path: Path, readonly: bool) -> Database:
 
 def _connect_as(path: Path, mode: str) -> Database:
     # Every use of the connection goes through the bank's lock, so that threads may share it.
-    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_S, check_same_thread=False)
+    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
     return Database(connection, execute_plugins=False)
 
 

@@ -1,163 +1,109 @@
-"""Writing: one writer process per file, group commits, and nothing lost silently when the disk is full.
+"""Writing: group commits, and nothing lost silently when the disk is full.
 
 Statements go into one open transaction, which the connection's own reads see at once, and are kept in memory until
 their commit has succeeded. After a failed commit they are executed again, so a full disk delays frames instead of
-losing them; while it lasts, new frames are refused.
+losing them; while it lasts, frames wait in memory, and once too many wait, further ones are refused.
 """
 
-import fcntl
-import json
 import logging
-import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.frame import Pose, checked_int, checked_text
-from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.errors import BankError
+from gaussvae_ros.bank.frame import Frame
+from gaussvae_ros.bank.journal import Journal
+from gaussvae_ros.bank.queries import read_frame
+from gaussvae_ros.bank.schema import migrations
+from gaussvae_ros.bank.statements import ADD_FRAME, Statement
+from gaussvae_ros.errors import BankError, BankGone
 
 COMMIT_S = 0.8  # with the commit itself a frame is on the disk within one second
-GROUP_WRITES = 2000  # statements in a group at most, so that memory stays bounded while the disk is full
-MERGE_MS = 500  # that closing waits for readers, to merge the log into the file
-
-ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
-ADD_DESCRIPTOR = "INSERT INTO descriptors VALUES (?, ?, ?)"
-_SET_POSE = """
-    INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
-        x = excluded.x, y = excluded.y, z = excluded.z,
-        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw, reference = excluded.reference
-"""
-_SET_LABEL = "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"
-_SET_CAMERA = """
-    INSERT INTO cameras (session, camera, {0}) VALUES (?, ?, ?)
-    ON CONFLICT(session, camera) DO UPDATE SET {0} = excluded.{0}
-"""
-_SET_TALLY = f"UPDATE sessions SET {', '.join(f'{count} = ?' for count in TALLY)} WHERE id = ?"
+GROUP_WRITES = 2000  # frames and changes in a group at most, also while the disk is full
+GROUP_BYTES = 4 * 2**20  # of records in a group at most
+PIECE = 10  # frames and changes that are committed at once where a whole group does not fit on the disk
 
 log = logging.getLogger(__name__)
-Statement = tuple[str, tuple]  # SQL and its parameters
-
-
-def pose_statement(frame_id: int, pose: Pose) -> Statement:
-    """Gives a frame its pose."""
-    if not isinstance(pose, Pose):
-        raise BankError(f"a pose is a Pose, not {type(pose).__name__}")
-    return _SET_POSE, (frame_id, *pose.position, *pose.orientation, pose.reference)
-
-
-def label_statement(frame_id: int, label: str | None) -> Statement:
-    """Gives a frame its label, None takes it away."""
-    if label is None:
-        return "DELETE FROM labels WHERE frame = ?", (frame_id,)
-    return _SET_LABEL, (frame_id, checked_text("label", label))
-
-
-def camera_frame_statement(session: int, camera: str, frame_id: str) -> Statement:
-    """Says which coordinate frame a camera's pictures of a session are in."""
-    return _SET_CAMERA.format("frame_id"), (session, camera, checked_text("frame_id", frame_id))
-
-
-def calibration_statement(session: int, camera: str, calibration: dict) -> Statement:
-    """Gives a camera its calibration in a session."""
-    if not isinstance(calibration, dict):
-        raise BankError(f"a calibration is a dict, not {type(calibration).__name__}")
-    try:
-        text = json.dumps(calibration, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BankError(f"calibration cannot be written as JSON: {error}") from error
-    return _SET_CAMERA.format("calibration"), (session, camera, text)
-
-
-def tally_statement(session: int, tally: dict[str, int]) -> Statement:
-    """Sets what a session counted."""
-    if not isinstance(tally, dict) or set(tally) != set(TALLY):
-        raise BankError(f"a tally counts {', '.join(TALLY)}, not {tally!r}")
-    counts = [checked_int(name, tally[name]) for name in TALLY]
-    if min(counts) < 0:
-        raise BankError(f"a tally counts from 0 on: {tally!r}")
-    return _SET_TALLY, (*counts, session)
-
-
-class WriterLock:
-    """The right to write a file, held by one process at a time and freed by the system when the process dies."""
-
-    def __init__(self, path: Path):
-        # A file beside: closing a second descriptor of the database itself would drop SQLite's own locks on it.
-        self._path = Path(f"{path}-lock")
-        while True:
-            try:
-                self._file = open(self._path, "a+")
-            except OSError as error:
-                raise BankError(f"{path} cannot be opened for writing: {error.strerror}") from error
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                self._file.seek(0)
-                holder = self._file.read(20) or "unknown"
-                self._file.close()
-                raise BankError(
-                    f"{path} is being written by process {holder}: open it with readonly=True or close it there"
-                ) from error
-            # The holder before us may have removed the name between our open and our lock.
-            if os.fstat(self._file.fileno()).st_nlink:
-                break
-            self._file.close()
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
-
-    def release(self):
-        self._path.unlink(missing_ok=True)
-        fcntl.flock(self._file, fcntl.LOCK_UN)  # also for children that were forked with this descriptor
-        self._file.close()
 
 
 class Group:
-    """The statements since the last commit. Call it with the bank's lock held; its timer takes that lock itself."""
+    """The writes since the last commit. Call it with the bank's lock held; its timer takes that lock itself.
 
-    def __init__(self, db: Database, path: Path, lock: threading.RLock):
+    `lost()` says why the file must not be written any more, empty while it may. Ids begin at `first_id` at least.
+    """
+
+    def __init__(self, db: Database, path: Path, lock: threading.RLock, lost: Callable[[], str], first_id: int = 1):
         self._db = db
         self._path = path
         self._lock = lock
-        self._statements: list[Statement] = []
+        self._lost = lost
+        self._journal = Journal(db, path)
+        self._writes: list[list[Statement]] = []
+        self._bytes = 0  # of what they store
         self._waiting: list[int] = []  # ids of the frames among them
-        self._others = 0  # changes of frames, cameras and sessions that were there before
         self._failed = False
         self._timer: threading.Timer | None = None
+        self.usurped = ""  # that another process writes the file now
         if not db.execute("SELECT count(*) FROM sqlite_sequence WHERE name = 'frames'").fetchone()[0]:
             db.execute("INSERT INTO sqlite_sequence VALUES ('frames', 0)")
-        self.next_id = db.execute("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'frames'").fetchone()[0]
-        self._reserve(self.next_id + GROUP_WRITES)
+        self.next_id = max(_last_id(db, "frames") + 1, first_id)
+        self.next_session = _last_id(db, "sessions") + 1
+        self._reserved = 0
+        self._commit([])
+        self._journal.merge()  # a copy of the file alone is a memory from now on
+
+    @property
+    def waiting(self) -> int:
+        """Frames that are not committed yet."""
+        return len(self._waiting)
+
+    def frames(self) -> list[Frame]:
+        """The frames that are not committed yet, without a look at the disk."""
+        with Database(memory=True, execute_plugins=False) as db:
+            migrations.apply(db)
+            for statements in self._writes:
+                for statement in statements:
+                    db.execute(*statement)
+            return [read_frame(db, frame_id) for frame_id in self._waiting]
 
     def write(self, statements: list[Statement], frame_id: int | None = None):
         """Execute all statements or none; `frame_id` says that they store a new frame.
 
+        A disk that is full or does not answer lets the write wait for its commit like those before it.
+
         Raises:
             BankError: nothing of this write is stored, and what was accepted before still waits for its commit.
         """
-        if self._failed or len(self._statements) >= GROUP_WRITES:
-            self.flush()
+        if len(self._writes) >= GROUP_WRITES or self._bytes >= GROUP_BYTES:
+            try:
+                self.flush()
+            except BankGone:
+                raise
+            except BankError as error:
+                if len(self._writes) >= GROUP_WRITES or self._bytes >= GROUP_BYTES:
+                    raise BankError(f"{error}; no more can wait in memory, so this is refused") from error
+        self._refuse_lost()
         try:
             self._begin()
             for statement in statements:
                 self._db.execute(*statement)
+        except sqlite3.OperationalError as error:
+            if not self._failed:
+                log.error("%s", self._told(error))
+            self._undo()
         except BaseException as error:
             self._undo()
             if isinstance(error, sqlite3.Error):
-                raise BankError(f"{self._path} could not take the write: {error}{self._still_waiting()}") from error
+                raise BankError(f"{self._path} could not take the write: {error}{self.still_waiting()}") from error
             raise
-        self._statements += statements
-        if frame_id is None:
-            self._others += 1
-        else:
+        self._writes.append(statements)
+        self._bytes += _bytes(statements)
+        if frame_id is not None:
             self._waiting.append(frame_id)
             self.next_id = frame_id + 1
-        if self._timer is None:
-            self._start_timer()
+        self._keep_time()
 
     def flush(self):
         """Commit, synced to the disk.
@@ -165,32 +111,27 @@ class Group:
         Raises:
             BankError: says which frames still wait; they are kept and tried again.
         """
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if not self._statements:
+        self._refuse_lost()
+        if not self._writes:
             self._failed = False
             return
         try:
-            self._begin()
-            self._reserve(self.next_id + GROUP_WRITES)
-            self._db.execute("COMMIT")
+            self._commit_all()
         except BaseException as error:
             self._undo()
-            self._start_timer()
+            self._keep_time()
+            self._refuse_lost()
             if isinstance(error, sqlite3.Error):
-                raise BankError(f"{self._path} could not be written: {error}{self._still_waiting()}") from error
+                raise BankError(self._told(error)) from error
             raise
         if self._failed:
             log.warning("%s is written again: everything that waited is stored", self._path)
         self._failed = False
-        self._statements.clear()
-        self._waiting.clear()
-        self._others = 0
+        self._keep_time()
 
     def show_waiting(self):
         """Let the connection's reads see again what a failed commit took back, if the disk allows."""
-        if self._failed and self._statements:
+        if self._failed and self._writes:
             try:
                 self._begin()
             except sqlite3.Error:
@@ -199,22 +140,68 @@ class Group:
     def close(self):
         """Commit, merge the log into the file, and give back the ids that were reserved but not used."""
         try:
-            self.flush()
-            self._reserve(self.next_id)
-            # While others read, SQLite leaves the log beside the file, and a copy of the file alone would lack frames.
-            self._db.execute(f"PRAGMA busy_timeout={MERGE_MS}")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if self._writes or not self._lost():
+                self.flush()
+                self._reserve(self.next_id)
+                self._journal.merge(shrink=True)  # while others read, SQLite would leave the log beside the file
         except sqlite3.Error:
             pass  # a gap in the ids is no loss, nor is a log that stays
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self.stop()
 
-    def _begin(self):
+    def let_go(self, merge: bool):
+        """End without a commit; `merge` what was committed, wherever the file is now."""
+        self.stop()
+        try:
+            if self._db.conn.in_transaction:
+                self._db.execute("ROLLBACK")
+            if merge:
+                self._journal.merge(shrink=True)
+        except sqlite3.Error:
+            pass  # its disk is away
+
+    def stop(self):
+        """Try no more commits by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _commit_all(self):
+        try:
+            self._commit(self._writes)
+        except sqlite3.OperationalError as error:
+            self._undo()
+            if "locked" in str(error):
+                raise
+            # The log needs several times the space of the frames. In small pieces more fit.
+            self._journal.merge(shrink=True)
+            while self._writes:
+                self._commit(self._writes[:PIECE])
+                self._journal.merge(shrink=True)
+
+    def _commit(self, writes: list[list[Statement]]):
+        """Commit these, the first of those that wait."""
+        if not self._db.conn.in_transaction:
+            self._begin(writes)
+        if not self._journal.count():
+            self.usurped = f"{self._path} was written by another process, since its lock file was deleted"
+        if self.next_id + GROUP_WRITES > self._reserved:  # not with each commit, which would write a page more
+            self._reserve(self.next_id + 2 * GROUP_WRITES)
+        self._refuse_lost()  # within the transaction: nobody else can have written since
+        self._db.execute("COMMIT")
+        self._refuse_lost()  # nor is it stored in a file that was deleted just now
+        count = sum(statements[0][0] is ADD_FRAME for statements in writes)
+        self._bytes -= sum(map(_bytes, writes))
+        del self._writes[: len(writes)]
+        del self._waiting[:count]
+        self._journal.committed()
+
+    def _begin(self, writes: list[list[Statement]] | None = None):
         if not self._db.conn.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
-            for statement in self._statements:
-                self._db.execute(*statement)
+            for statements in self._writes if writes is None else writes:
+                for statement in statements:
+                    self._db.execute(*statement)
 
     def _undo(self):
         self._failed = True
@@ -225,26 +212,59 @@ class Group:
         # The file always holds an id beyond those handed out: after a crash the lost frames' ids are skipped, not
         # given to other frames.
         self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'frames'", [next_id - 1])
+        self._reserved = next_id
 
-    def _start_timer(self):
-        self._timer = threading.Timer(COMMIT_S, self._commit_late)
-        # A program that ends without closing the bank waits for this commit, but not for a disk that stays full.
-        self._timer.daemon = self._failed
+    def _refuse_lost(self):
+        if reason := self._lost():
+            self.let_go(merge=False)  # whoever writes the file now must not wait for our transaction
+            raise BankGone(f"{reason}{self.still_waiting()}")
+
+    def _keep_time(self):
+        """Commit soon, or merge soon what is committed, whether or not another write comes."""
+        if not (self._writes or self._journal.unmerged):
+            return
+        # A program that ends without closing the bank waits for its last commit, but not for a disk that stays full.
+        idle = self._failed or not self._writes
+        if self._timer is not None:
+            if idle or not self._timer.daemon:
+                return
+            self._timer.cancel()
+        self._timer = threading.Timer(COMMIT_S, self._in_time)
+        self._timer.daemon = idle
         self._timer.start()
 
-    def _commit_late(self):
+    def _in_time(self):
         with self._lock:
-            failed_before = self._failed
+            if self._timer is not threading.current_thread():
+                return
+            self._timer, failed_before = None, self._failed
             try:
                 self.flush()
+                if self._journal.unmerged:
+                    self._journal.merge()
             except BankError as error:
-                if not failed_before:
+                if not failed_before or isinstance(error, BankGone):
                     log.error("%s", error)
+            else:
+                self._keep_time()
 
-    def _still_waiting(self) -> str:
+    def _told(self, error: sqlite3.Error) -> str:
+        return f"{self._path} could not be written: {error}{self.still_waiting()}"
+
+    def still_waiting(self) -> str:
+        """The end of a sentence: what is not committed; empty if all is."""
         waiting = []
         if self._waiting:
             waiting.append(f"frames {self._waiting[0]} to {self._waiting[-1]}")
-        if self._others:
-            waiting.append(f"{self._others} changes of what was there")
+        if others := len(self._writes) - len(self._waiting):
+            waiting.append(f"{others} changes of what was there")
         return f"; not stored yet: {' and '.join(waiting)}" if waiting else ""
+
+
+def _last_id(db: Database, table: str) -> int:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", [table]).fetchone()
+    return row[0] if row else 0
+
+
+def _bytes(statements: list[Statement]) -> int:
+    return sum(len(value) for _, values in statements for value in values if isinstance(value, (bytes, str)))

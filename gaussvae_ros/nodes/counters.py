@@ -7,8 +7,8 @@ from collections import Counter, deque
 RECENT = 100  # times that a median is of
 
 # received = bad + paused + gated + let through; let through = dropped + failed + stored + on their way
-FATES = ("bad", "paused", "gated", "dropped", "failed", "stored", "with_pose", "poses_missing")
-COUNTS = ("received", "out_of_order", *FATES)
+ENDS = ("bad", "paused", "gated", "dropped", "failed", "stored")
+COUNTS = ("received", "out_of_order", *ENDS, "with_pose", "poses_missing")
 
 
 class Counters:
@@ -18,6 +18,7 @@ class Counters:
         self._lock = threading.Lock()
         self._cameras = {camera: Counter() for camera in cameras}
         self._sessions: dict[int, Counter] = {}
+        self._before: dict[int, Counter] = {}  # session: what of that is not of the memory file that is written now
         self._times = {camera: {"encode": deque(maxlen=RECENT), "latency": deque(maxlen=RECENT)} for camera in cameras}
 
     def count(self, camera: str, session: int, what: str) -> None:
@@ -45,13 +46,20 @@ class Counters:
     def tally(self, session: int) -> dict[str, int]:
         """The counts that a session keeps; see MemorySession.msg."""
         with self._lock:
-            counts = self._sessions.get(session, Counter())
+            counts = Counter(self._sessions.get(session, ()))
+            counts.subtract(self._before.get(session, ()))
             return {
                 "received": counts["received"],
                 "gated": counts["gated"],
                 "dropped": counts["bad"] + counts["dropped"] + counts["failed"],
-                "poses_missing": counts["poses_missing"],
+                "poses_missing": max(counts["poses_missing"], 0),
             }
+
+    def begin_again(self) -> None:
+        """Another memory file is written from now on: tallies are without the images that this is over for."""
+        with self._lock:
+            for session, counts in self._sessions.items():
+                self._before[session] = Counter({**counts, "received": sum(counts[what] for what in ENDS)})
 
     def sessions(self) -> list[int]:
         """Those that something was counted for and that were not forgotten, oldest first."""
@@ -62,3 +70,4 @@ class Counters:
         """Drop the sums of a session that is over."""
         with self._lock:
             self._sessions.pop(session, None)
+            self._before.pop(session, None)

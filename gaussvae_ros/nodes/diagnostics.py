@@ -49,8 +49,12 @@ class MemoryState:
     """What is known of the bank when a status is made."""
 
     path: Path
-    bytes: int
-    refusal: str  # why it took nothing last, empty if it did
+    bytes: int | None  # None: it cannot be read now
+    refusal: str  # why it takes nothing, empty if it does
+    lost: str  # what became of the file before this one, if that is news
+    waiting: int  # frames that it has not taken yet
+    faults: int  # exceptions that nobody foresaw
+    fault: str  # what is to be said of the last one, if it is fresh
 
 
 @dataclass
@@ -86,19 +90,18 @@ def camera_status(node: str, state: CameraState, history: History, image_timeout
 
 def memory_status(node: str, state: MemoryState, history: History) -> DiagnosticStatus:
     """The bank's; `history` takes note of it."""
-    history.growth.append((time.monotonic(), state.bytes))
-    (begun, before), (now, _) = history.growth[0], history.growth[-1]
-    settled = len(history.growth) >= SETTLED
-    growth = (state.bytes - before) / (now - begun) * 3600 if settled else None  # bytes an hour
-    free = shutil.disk_usage(state.path.parent).free
-    hours = free / growth if growth else None
-    level, message = _judge_memory(state, free, hours)
+    growth = _growth(state, history.growth)
+    free = _free(state.path)
+    hours = free / growth if free is not None and growth else None
+    level, message = _judge_memory(state, hours)
     values = {
         "path": state.path,
-        "bytes": state.bytes,
+        "bytes": "" if state.bytes is None else state.bytes,
+        "frames waiting": state.waiting,
         "bytes per hour": "" if growth is None else round(growth),
-        "free bytes": free,
+        "free bytes": "" if free is None else free,
         "hours of disk left": "" if hours is None else f"{hours:.1f}",
+        "internal errors": state.faults,
     }
     return status(f"{node}: memory", str(state.path), level, message, values)
 
@@ -157,15 +160,38 @@ def _remedy(state: CameraState) -> str:
     return "let its publisher and image_reliability be reliable, or DDS buffer more, see docs/ros.md"
 
 
-def _judge_memory(state: MemoryState, free: int, hours: float | None) -> Verdict:
+def _judge_memory(state: MemoryState, hours: float | None) -> Verdict:
     if state.refusal:
-        return ERROR, f"the memory takes no frames: {state.refusal}"
+        return ERROR, f"the memory takes no frames, and {state.waiting} wait: {state.refusal}"
+    if state.lost:
+        return ERROR, state.lost
+    if state.fault:
+        return ERROR, state.fault
     if hours is not None and hours < WARN_HOURS:
         return (
             ERROR if hours < ERROR_HOURS else WARN,
             f"the disk is full in {hours:.1f} hours: make room or lower quality",
         )
     return OK, "writing"
+
+
+def _growth(state: MemoryState, past: deque) -> float | None:
+    """Bytes an hour, None while that cannot be told."""
+    if state.bytes is None or (past and state.bytes < past[-1][1]):  # another file
+        past.clear()
+    if state.bytes is None:
+        return None
+    past.append((time.monotonic(), state.bytes))
+    (begun, before), (now, _) = past[0], past[-1]
+    return (state.bytes - before) / (now - begun) * 3600 if len(past) >= SETTLED else None
+
+
+def _free(path: Path) -> int | None:
+    """Bytes on the disk of a file, None where its folder is gone."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return None
 
 
 def _is_alien(latency_s: float | None) -> bool:

@@ -7,22 +7,22 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.errors import ConfigError, GaussVaeError
 from gaussvae_ros.gates import Limits
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemoryFrame
-from gaussvae_ros.nodes import convert, diagnostics
+from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.late_poses import LatePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
+from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import BANK, MEMORY
 from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
@@ -32,9 +32,10 @@ from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Clock as Stamps
 from gaussvae_ros.sessions import Sessions
 
-STATUS_S = 1.0
+CALIBRATION_S = 1.0  # between two looks at camera_info
 RETRY_S = 0.1  # between two looks at TF for late poses
-DRAIN_S = 0.6  # for what still waits when the process ends, which is to take less than a second
+DRAIN_S = 10.0  # for what still waits when images are not listened to any more
+LAST_DRAIN_S = 0.6  # when the process ends, which is to take less than a second
 THROTTLE_S = 5.0  # between two log lines on bad images
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,10 @@ class MemoryNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
-        self._bank = self._worker = self._transforms = self._retry = self._control = None
+        self._bank = self._worker = self._transforms = self._retry = None
+        self._control = self._told = self._frames = None  # services, diagnostics, announcements
         self._cameras: list[Camera] = []
-        self._published, self._timed = [], []  # publishers, timers
+        self._timed = []
 
     # Transitions
 
@@ -57,10 +59,10 @@ class MemoryNode(ManagedNode):
         self._warm_up(self._codec)
 
     def configure(self) -> None:
-        settings, path = self.settings, Path(self.settings.bank).expanduser()
-        if settings.bank == BANK:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._bank = MemoryBank(path)
+        settings = self.settings
+        if settings.session:
+            checked_text("session", settings.session)
+        self._bank = MemoryBank(_path(settings.bank))
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
@@ -68,26 +70,32 @@ class MemoryNode(ManagedNode):
             self._counters,
             settings.session,
             self._encoding(),
-            self._announce,
+            self.faults.guarded("an announcement", self._announce),
             lambda: self.get_clock().now().nanoseconds,
             wants_poses=bool(settings.map_frame),
         )
-        self._worker = Worker(self._recorder.work, self._recorder.commit, self._dropped)
+        self._worker = Worker(self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note)
         self._late = LatePoses(self._pose, self._settle)
         alone = len(settings.cameras) == 1
         limits = self._limits()
         self._cameras = [Camera(self, name, alone, settings.image_transport, limits) for name in settings.cameras]
         self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
-        self._statuses = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._published = [self._frames, self._statuses]
-        self._control = MemoryServices(self, lambda: self._bank)
+        self._control = MemoryServices(self, self._bank)
+        self._told = MemoryReport(
+            self,
+            self._bank,
+            self._recorder,
+            self._worker,
+            self._counters,
+            self._cameras,
+            lambda: self._control.paused,
+        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
-        self._history = diagnostics.History()
         self._retry = self.create_timer(RETRY_S, self._retry_poses, clock=steady)
         self._retry.cancel()  # until a pose is late
-        self._timed = [self._retry, self.create_timer(STATUS_S, self._report, clock=steady)]
+        self._timed = [self._retry, self.create_timer(CALIBRATION_S, self._take_calibrations, clock=steady)]
         self.adjust()
-        self.get_logger().info(f"memory {path}, ready")
+        self.get_logger().info(f"memory {self._bank.path}, ready")
 
     def activate(self) -> None:
         if self.settings.map_frame:
@@ -97,25 +105,23 @@ class MemoryNode(ManagedNode):
             self.get_logger().info(f"camera {camera.name}: listening to {camera.topic} ({TYPES[camera.kind]})")
 
     def deactivate(self) -> None:
-        self._quiet()
-        self._worker.drain()
+        self._quiet(DRAIN_S)
 
     def close(self) -> None:
         if self._worker is not None:
-            self._quiet()
-            if not self._worker.stop(DRAIN_S):
-                log.warning("encoding takes long, and frames that waited for it are lost")
-        if self._bank is not None:
-            try:
-                self._bank.close()
-            except BankError as error:
-                log.error("%s", error)
-        if self._control is not None:
-            self._control.close()
-        for made, destroy in ((self._timed, self.destroy_timer), (self._published, self.destroy_publisher)):
-            while made:
-                destroy(made.pop())
-        self._bank = self._worker = self._retry = self._control = None
+            self._quiet(LAST_DRAIN_S)
+            self._worker.stop(LAST_DRAIN_S)
+            self._recorder.close()
+        elif self._bank is not None:
+            self._bank.close()
+        for part in (self._control, self._told):
+            if part is not None:
+                part.close()
+        while self._timed:
+            self.destroy_timer(self._timed.pop())
+        if self._frames is not None:
+            self.destroy_publisher(self._frames)
+        self._bank = self._worker = self._retry = self._control = self._told = self._frames = None
         self._cameras = []
 
     def adjust(self) -> None:
@@ -213,35 +219,13 @@ class MemoryNode(ManagedNode):
     # Topics
 
     def _announce(self, frames: list[Frame]) -> None:
-        try:
-            for frame in frames:
-                self._frames.publish(convert.memory_frame(frame))
-        except rclpy_implementation.RCLError:
-            if self.context.ok():  # else a signal has ended the graph, and only the bank matters
-                raise
-
-    def _report(self) -> None:
-        """Once a second: /diagnostics, the bank's tallies, and a look at the cameras' calibrations."""
-        self._take_calibrations()
-        if self._recorder.behind:  # not for each image that is gated: a robot that stands still writes nothing
-            self._worker.call(self._recorder.tally)
-        name = self.get_fully_qualified_name().strip("/")
-        statuses = [
-            diagnostics.camera_status(
-                name, camera.state(self._counters, self._control.paused), self._history, self.settings.image_timeout
-            )
-            for camera in self._cameras
-        ]
-        memory = diagnostics.MemoryState(self._bank.path, self._bank.size(), self._recorder.refusal)
-        statuses.append(diagnostics.memory_status(name, memory, self._history))
-        message = DiagnosticArray(status=statuses)
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._statuses.publish(message)
+        for frame in frames:
+            self._frames.publish(convert.memory_frame(frame))
 
     # Inside
 
-    def _quiet(self) -> None:
-        """Stop listening, and let the worker know all that there is to know."""
+    def _quiet(self, timeout: float) -> None:
+        """Stop listening, and store what waits; what takes more than `timeout` s is dropped."""
         self._take_calibrations()
         for camera in self._cameras:
             camera.quiet()
@@ -250,7 +234,14 @@ class MemoryNode(ManagedNode):
             self._late.give_up()
             self._transforms.close()
             self._transforms = None
+        begun, waits = time.monotonic(), self.context.ok()  # a signal that comes meanwhile ends the wait
+        counted = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
+        if not self._worker.drain(timeout, lambda: not waits or self.context.ok()):
+            dropped = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras) - counted
+            took = time.monotonic() - begun
+            log.warning("encoding takes long: after %.1f s, %d frames that waited for it are dropped", took, dropped)
         self._worker.call(self._recorder.tally)
+        self._worker.drain(LAST_DRAIN_S)
 
     def _take_calibrations(self) -> None:
         for camera in self._cameras:
@@ -271,6 +262,17 @@ class MemoryNode(ManagedNode):
         for image in (picture, np.dstack([picture] * 3)):
             codec.encode(image, self.settings.tier)
             describe(image)
+
+
+def _path(bank: str) -> Path:
+    """Of the memory file; the folder of the default one is made."""
+    try:
+        path = Path(bank).expanduser()
+        if bank == BANK:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"the memory file {bank} cannot be made: {error}") from error
 
 
 def main() -> int:

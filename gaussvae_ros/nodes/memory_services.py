@@ -1,30 +1,32 @@
-"""The services of the memory node beside its images: pause and resume, and names for frames."""
+"""The services of the memory node beside its images: pause and resume, names for frames, and a copy of the memory."""
 
-from collections.abc import Callable
+import threading
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
-from rclpy.node import Node
+from rclpy.exceptions import InvalidHandle
+from rclpy.service import Service
 from std_srvs.srv import Trigger
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes import convert
-from gaussvae_ros.srv import LabelFrame
+from gaussvae_ros.nodes.lifecycle import ManagedNode
+from gaussvae_ros.srv import BackupMemory, LabelFrame
 
 
 class MemoryServices:
-    """Offered from the beginning until `close`. `bank()` is the memory file as it is open now.
+    """Offered from the beginning until `close`. `paused` says whether images are to be passed over."""
 
-    `paused` says whether images are to be passed over.
-    """
-
-    def __init__(self, node: Node, bank: Callable[[], MemoryBank]) -> None:
+    def __init__(self, node: ManagedNode, bank: MemoryBank) -> None:
         self.paused = False
         self._node, self._bank = node, bank
         self._offered = [
             node.create_service(Trigger, "~/pause", partial(self._pause, True)),
             node.create_service(Trigger, "~/resume", partial(self._pause, False)),
             node.create_service(LabelFrame, "~/label_frame", self._label),
+            self._offer_backup(),
         ]
 
     def close(self) -> None:
@@ -39,15 +41,50 @@ class MemoryServices:
 
     def _label(self, request: LabelFrame.Request, response: LabelFrame.Response) -> LabelFrame.Response:
         try:
-            bank, frame_id = self._bank(), request.id
+            frame_id = request.id
             if not frame_id:
-                if (newest := bank.newest()) is None:
+                if (newest := self._bank.newest()) is None:
                     raise BankError("there is no frame yet")
                 frame_id = newest.id
-            bank.set_label(frame_id, request.label or None)
-            bank.flush()
-            response.frame = convert.memory_frame(bank.get(frame_id))
+            self._bank.set_label(frame_id, request.label or None)
+            self._bank.flush()
+            response.frame = convert.memory_frame(self._bank.get(frame_id))
             response.success = True
         except BankError as error:
             response.success, response.message = False, str(error)
         return response
+
+    def _offer_backup(self) -> Service:
+        """A copy takes long, so a thread makes it and answers.
+
+        The executor answers what the callback returns; it would also take a coroutine, but asks one that waits again
+        and again, without a pause.
+        """
+        service = self._node.create_service(BackupMemory, "~/backup", lambda request, _: request)
+        answer = service.send_response
+
+        def work(request: BackupMemory.Request, header: object) -> None:
+            response = self._node.faults.guarded("a backup", self._backup, _failed)(request)
+            with suppress(InvalidHandle):  # cleaned up meanwhile
+                answer(response, header)
+
+        service.send_response = lambda *call: threading.Thread(
+            target=work, args=call, name="backup", daemon=True
+        ).start()
+        return service
+
+    def _backup(self, request: BackupMemory.Request) -> BackupMemory.Response:
+        response = BackupMemory.Response()
+        try:
+            path = Path(request.path).expanduser()
+            if not path.is_absolute():
+                raise BankError(f"the path of a backup is absolute, not {request.path!r}")
+            self._bank.backup(path)
+            response.path, response.bytes, response.success = str(path), path.stat().st_size, True
+        except (BankError, OSError, ValueError, RuntimeError) as error:
+            response.message = str(error)
+        return response
+
+
+def _failed(error: Exception, _: BackupMemory.Request) -> BackupMemory.Response:
+    return BackupMemory.Response(message=f"internal error: {type(error).__name__}: {error}; see the node's log")

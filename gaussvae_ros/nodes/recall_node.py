@@ -1,7 +1,6 @@
 """`visual_recall`: gives remembered frames back, from a memory that another node writes or from a finished one."""
 
 import time
-import traceback
 from collections import deque
 from functools import partial
 from statistics import median
@@ -10,6 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
+from gaussvae_ros.bank.lock import lock_path, may_be_written
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes import convert, diagnostics
@@ -89,8 +89,8 @@ class RecallNode(ManagedNode):
             response.success = True
         except GaussVaeError as error:
             response.success, response.message = False, str(error)
-        except Exception as error:  # must not end the node
-            self.get_logger().error(f"{name} failed: {traceback.format_exc()}")
+        except Exception as error:  # counts as a request, too
+            self.faults.note(f"the service {name}", error)
             response.success, response.message = False, f"{name} failed: {type(error).__name__}: {error}"
         self._served += response.success
         self._refused += not response.success
@@ -101,14 +101,19 @@ class RecallNode(ManagedNode):
         """Publish how the node is doing."""
         level, message = diagnostics.OK, "active" if self._active else "inactive"
         try:
-            self._bank.get()
+            path = self._bank.get().path
+            if lock_path(path).exists() and not may_be_written(path):
+                level, message = diagnostics.WARN, f"who wrote {path} is gone, and nothing new is remembered"
         except BankError as error:
             level, message = diagnostics.WARN, str(error)
+        if fault := self.faults.sentence():
+            level, message = diagnostics.ERROR, fault
         facts = {
             "bank": self._bank.path,
             "requests served": self._served,
             "requests refused": self._refused,
             "median time of a request (ms)": f"{median(self._took):.1f}" if self._took else "",
+            "internal errors": self.faults.count,
         }
         name = self.get_fully_qualified_name().strip("/")
         report = DiagnosticArray(status=[diagnostics.status(name, str(self._bank.path), level, message, facts)])

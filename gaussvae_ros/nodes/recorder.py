@@ -1,16 +1,25 @@
-"""Encodes frames and stores them. All but `Recorder.label` is called by the worker's thread."""
+"""Encodes frames and stores them; what the memory does not take yet waits. All of it is called by the worker's thread,
+but for `waiting`, `lost` and `refusal`, and for `close`, once that thread has ended or been given up.
+"""
 
 import logging
+import os
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.nodes.counters import Counters
+
+WAITING, WAITING_BYTES = 2000, 32 * 2**20  # frames, and bytes of their records, that may wait for the memory
+LOST_S = 10.0  # that a file which was gone is trouble, once the next one is open
+LIVE = 16  # sessions, used last, whose counts are kept: clocks that alternate go back to theirs
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +36,10 @@ class PendingFrame:
     frame_id: str  # the camera's coordinate frame, empty where not known
     pose: Pose | None = None
     settled: bool = True  # False: `settle` is still to say whether there is a pose
+    data: bytes = b""  # the record, once it is encoded and until it is stored
     id: int | None = None  # in the bank, once it is there
+    file: int = 0  # which of the recorder's files that is, one after the other
+    counted: bool = False  # as one with a pose or without
 
 
 class Recorder:
@@ -35,7 +47,7 @@ class Recorder:
 
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of the stamps.
     `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any time. `refusal` is why the bank
-    did not take what was written last, empty if it did. `behind`: `tally` would tell the bank of stored frames.
+    takes nothing now, empty if it does. `behind`: `tally` would tell the bank of stored frames.
     """
 
     def __init__(
@@ -52,119 +64,209 @@ class Recorder:
         self.encoding, self.refusal, self.behind = encoding, "", False
         self._bank, self._codec, self._counters, self._name = bank, codec, counters, name
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
+        self._mount = _mount_of(bank.path)
+        self._file, self._lost = 0, (0.0, "")  # number of the file, and when and why the last one was gone
+        self._waiting: list[PendingFrame] = []  # for the bank, or for the commit if they have an id, oldest first
         self._ids: dict[int, int] = {}  # session: its id in the bank
-        self._waiting: list[PendingFrame] = []  # for the commit
-        self._accepts = True  # whether the bank took the last frame
         self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
         self._calibrations: dict[str, dict] = {}
+        self._poses: list[PendingFrame] = []  # whose late pose the bank does not have yet
+        self._facts_due = False  # whether the bank refused a calibration or a tally
+
+    @property
+    def waiting(self) -> int:
+        """Frames that are encoded and not stored yet."""
+        return len(self._waiting)
+
+    @property
+    def lost(self) -> str:
+        """What became of the file before this one, if that is news; else empty."""
+        since, lost = self._lost
+        return lost if time.monotonic() - since < LOST_S else ""
 
     def work(self, frame: PendingFrame) -> None:
-        """Encode a frame and add it to the bank; a frame that cannot be is counted."""
+        """Encode a frame and add it to the bank, or let it wait; a frame that cannot be is counted."""
         begun = time.perf_counter()
         try:
-            data = self._codec.encode(frame.image, **self.encoding)
-            self._counters.took(frame.camera, "encode", time.perf_counter() - begun)
-            frame.id = self._bank.add(
-                data,
-                stamp_ns=frame.stamp_ns,
-                camera=frame.camera,
-                pose=frame.pose,
-                session=self._session(frame),
-                descriptor=frame.descriptor,
-                frame_id=frame.frame_id,
-            )
-            self._accepts = True
-            self._waiting.append(frame)
-            if frame.settled:
-                self._count_pose(frame)
+            frame.data = self._codec.encode(frame.image, **self.encoding)
         except GaussVaeError as error:
-            self._failed(frame, error)
+            self._fail(frame, f"a frame of {frame.camera} could not be encoded: {error}")
+            return
         finally:
             frame.image = None
+        self._counters.took(frame.camera, "encode", time.perf_counter() - begun)
+        if self.waiting >= WAITING or sum(len(other.data) for other in self._waiting) >= WAITING_BYTES:
+            self._fail(frame, f"{self.waiting} frames wait for {self._bank.path}, and no more can: one is lost")
+            return
+        self._waiting.append(frame)
+        self._attempt(self._add)
 
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
         frame.settled, frame.pose, self.behind = True, pose, True
-        if frame.id is None:  # not encoded yet, or never
+        if frame.id is None or frame.file != self._file:  # not there yet, or never, or with a file that is gone
             return
-        if pose is not None:
-            try:
-                self._bank.set_pose(frame.id, pose)
-            except BankError as error:
-                self._refused(error)
-                frame.pose = None
         self._count_pose(frame)
+        if pose is not None:
+            self._poses.append(frame)
+            self._attempt(self._set_poses)
 
     def calibrate(self, camera: str, calibration: dict) -> None:
         """Keep a camera's calibration with the sessions from the newest on."""
         self._calibrations[camera] = calibration
-        for session in list(self._ids.values())[-1:]:
-            self._set_calibration(camera, session)
+        self._facts_due |= not self._attempt(self._calibrate)
 
     def commit(self) -> bool:
-        """Commit what was added; False if the bank refuses, which keeps it for the next time."""
-        try:
-            self._bank.flush()
-        except BankError as error:
-            self._refused(error)
+        """Store what waits; False if the bank refuses, which keeps it for the next time."""
+        if not self._attempt(self._catch_up):
             return False
-        frames, self._waiting = self._waiting, []
-        self.behind |= bool(frames)
-        if self.refusal and frames and self._accepts:
+        frames = [frame for frame in self._waiting if frame.id is not None]
+        self._waiting = [frame for frame in self._waiting if frame.id is None]
+        if self.refusal:
             log.warning("%s takes frames again", self._bank.path)
             self.refusal = ""
+        self.behind |= bool(frames)
         now = self._now_ns()
         for frame in frames:
+            frame.data = b""
             self._counters.count(frame.camera, frame.session, "stored")
             self._counters.took(frame.camera, "latency", (now - frame.stamp_ns) / 1e9)
-        self._stored([self._bank.get(frame.id) for frame in frames])
+        self._attempt(lambda: self._stored([self._bank.get(frame.id) for frame in frames]))
         return True
 
     def tally(self) -> None:
         """Write what the sessions counted, where it changed."""
         self.behind = False
-        for session, bank_session in self._ids.items():
-            tally = self._counters.tally(session)
-            if tally == self._tallies.get(session):
-                continue
+        self._facts_due |= not self._attempt(self._tally)
+
+    def close(self) -> None:
+        """Close the bank; the log tells what is lost with it."""
+        never = sum(frame.id is None for frame in self._waiting)
+        if never:
+            log.error("%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal)
+        try:
+            self._bank.close()
+        except BankError as error:
+            log.error("%s", error)
+
+    # Inside
+
+    def _attempt(self, work: Callable[[], None]) -> bool:
+        """Whether the bank took something; if not, that is the refusal."""
+        try:
+            work()
+            return True
+        except BankError as error:
+            if not self.refusal:
+                log.error("%s", error)
+            self.refusal = str(error)
+            return False
+
+    def _catch_up(self) -> None:
+        """Add all that waits to the bank and commit it."""
+        if reason := self._bank.check_place():
+            self._begin_again(reason)
+        self._add()
+        self._bank.flush()
+        if self._poses or self._facts_due:
+            self._set_poses()
+            self._calibrate()
+            self._tally()
+            self._facts_due = False
+            self._bank.flush()
+
+    def _begin_again(self, reason: str) -> None:
+        """Go on in another file, as the one that is open is gone."""
+        self._lost = time.monotonic(), f"{reason} while it was written"
+        if self._mount is not None and not os.path.ismount(self._mount):
+            raise BankGone(f"{reason}: nothing is mounted at {self._mount} any more")
+        self._bank.reopen()
+        self._file += 1
+        for frame in self._waiting:
+            frame.id = None
+        self._counters.begin_again()
+        for known in (self._ids, self._tallies, self._poses):
+            known.clear()
+        self._lost = time.monotonic(), f"{reason} while it was written; the memory goes on in a new file"
+        log.error("%s. %d frames that waited go into it", self._lost[1], self.waiting)
+
+    def _add(self) -> None:
+        """Give the bank the frames that it does not have yet."""
+        for frame in [frame for frame in self._waiting if frame.id is None]:
             try:
-                self._bank.set_tally(bank_session, tally)
-                self._tallies[session] = tally
-            except BankError as error:
-                self._refused(error)
+                frame.id = self._bank.add(
+                    frame.data,
+                    stamp_ns=frame.stamp_ns,
+                    camera=frame.camera,
+                    pose=frame.pose,
+                    session=self._session(frame),
+                    descriptor=frame.descriptor,
+                    frame_id=frame.frame_id,
+                )
+            except GaussVaeError as error:
+                if _is_of_the_disk(error):
+                    raise
+                self._waiting.remove(frame)
+                self._fail(frame, f"a frame of {frame.camera} could not be stored: {error}")
+                continue
+            frame.file = self._file
+            if frame.settled:
+                self._count_pose(frame)
 
     def _session(self, frame: PendingFrame) -> int:
-        if frame.session not in self._ids:
-            self.tally()
-            for session in [session for session in self._ids if session < frame.session - 1]:  # over for good
+        if frame.session in self._ids:
+            self._ids[frame.session] = self._ids.pop(frame.session)  # the one used last is the last
+        else:
+            self._tally()
+            for session in list(self._ids)[:-LIVE]:
                 self._counters.forget(session)
                 self._tallies.pop(session, None)
                 del self._ids[session]
             name = self._name or time.strftime("%Y-%m-%d %H:%M:%S")
             self._ids[frame.session] = self._bank.begin_session(name, start_ns=frame.stamp_ns)
-            for camera in self._calibrations:
-                self._set_calibration(camera, self._ids[frame.session])
+            self._facts_due |= not self._attempt(self._calibrate)
         return self._ids[frame.session]
 
-    def _set_calibration(self, camera: str, session: int) -> None:
-        try:
-            self._bank.set_calibration(camera, self._calibrations[camera], session=session)
-        except BankError as error:
-            self._refused(error)
+    def _set_poses(self) -> None:
+        while self._poses:
+            frame = self._poses[0]
+            try:
+                self._bank.set_pose(frame.id, frame.pose)
+            except BankError as error:
+                if frame in self._waiting or _is_of_the_disk(error):
+                    raise
+                log.warning("a late pose could not be stored: %s", error)
+            del self._poses[0]
+
+    def _calibrate(self) -> None:
+        for session in sorted(self._ids.values())[-1:]:
+            for camera, calibration in self._calibrations.items():
+                self._bank.set_calibration(camera, calibration, session=session)
+
+    def _tally(self) -> None:
+        for session, bank_session in self._ids.items():
+            tally = self._counters.tally(session)
+            if tally != self._tallies.get(session):
+                self._bank.set_tally(bank_session, tally)
+                self._tallies[session] = tally
 
     def _count_pose(self, frame: PendingFrame) -> None:
-        if self._wants_poses:
+        if self._wants_poses and not frame.counted:
+            frame.counted = True
             self._counters.count(frame.camera, frame.session, "poses_missing" if frame.pose is None else "with_pose")
 
-    def _failed(self, frame: PendingFrame, error: GaussVaeError) -> None:
+    def _fail(self, frame: PendingFrame, why: str) -> None:
+        frame.data = b""
         self._counters.count(frame.camera, frame.session, "failed")
-        if isinstance(error, BankError):
-            self._accepts = False
-            self._refused(error)
-        else:
-            log.warning("a frame of %s could not be encoded: %s", frame.camera, error)
+        log.warning("%s", why)
 
-    def _refused(self, error: BankError) -> None:
-        if not self.refusal:
-            log.error("%s", error)
-        self.refusal = str(error)
+
+def _is_of_the_disk(error: GaussVaeError) -> bool:
+    """Whether a refusal comes from the disk or the file, so that other frames would be refused as well."""
+    return isinstance(error, BankGone) or isinstance(error.__cause__, (sqlite3.Error, OSError, BankError))
+
+
+def _mount_of(path: Path) -> Path | None:
+    """Where the disk of a file is mounted, None for the system's own: a stick may go, and leaves an empty folder."""
+    mount = next((folder for folder in path.parents if os.path.ismount(folder)), None)
+    return mount if mount != Path(path.anchor) else None

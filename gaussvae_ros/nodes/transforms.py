@@ -58,7 +58,7 @@ class Transforms:
 
     def at(self, frame_id: str, stamp_ns: int) -> Pose | None:
         """Where a camera was at a stamp; None where TF does not know, or not yet."""
-        pose = self._look_up(frame_id, Time(nanoseconds=stamp_ns))
+        pose = self._look_up(frame_id, Time(nanoseconds=stamp_ns)) if stamp_ns >= 0 else None  # Time has no others
         try:
             return None if pose is None else Pose(*pose.tolist(), reference=self.reference)
         except BankError:  # not a pose: numbers that are not finite

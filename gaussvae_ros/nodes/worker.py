@@ -10,8 +10,13 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 RETRY_S = 0.5  # after a commit that failed
+LOOK_S = 0.1  # between two looks at whether to wait on
 
 log = logging.getLogger(__name__)
+
+
+def _log(where: str, error: Exception) -> None:
+    log.error("%s failed", where, exc_info=error)
 
 
 class Worker(Generic[T]):
@@ -19,7 +24,8 @@ class Worker(Generic[T]):
 
     Each lane has a queue of `size` jobs; one more drops the lane's oldest, with `dropped(job)`, so that a lane that is
     in a hurry takes nothing from the others. Jobs of all lanes are done in the order that they came in. `commit` says
-    whether it succeeded; if not, it is called again soon. `size` and `period` may be changed at any time.
+    whether it succeeded; if not, it is called again soon. `size` and `period` may be changed at any time. What a job or
+    a commit raises goes to `failed(where, error)`, and costs only itself.
     """
 
     def __init__(
@@ -29,9 +35,10 @@ class Worker(Generic[T]):
         dropped: Callable[[T], None],
         size: int = 2,
         period: float = 0.1,
+        failed: Callable[[str, Exception], None] = _log,
     ) -> None:
         self.size, self.period = size, period
-        self._work, self._commit, self._dropped = work, commit, dropped
+        self._work, self._commit, self._dropped, self._failed = work, commit, dropped, failed
         self._jobs: deque[tuple[str, T]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._drains: deque[threading.Event] = deque()
@@ -60,36 +67,44 @@ class Worker(Generic[T]):
             self._calls.append(function)
             self._changed.notify()
 
-    def drain(self, timeout: float | None = None) -> bool:
-        """Wait until nothing waits any more and all is committed, or the commit failed; False if it takes longer."""
-        done = threading.Event()
+    def drain(self, timeout: float, waits: Callable[[], bool] = lambda: True) -> bool:
+        """Wait until nothing waits any more and all is committed, or the commit failed.
+
+        False if that takes longer than `timeout` s, or than `waits()` says True: jobs that wait still are dropped, and
+        the one at hand is done when it is done.
+        """
+        done, end = threading.Event(), time.monotonic() + timeout
         with self._changed:
             if self._ended:
                 return True
             self._drains.append(done)
             self._changed.notify()
-        return done.wait(timeout)
+        while waits() and (left := end - time.monotonic()) > 0:
+            if done.wait(min(left, LOOK_S)):
+                return True
+        with self._changed:
+            late = [job for _, job in self._jobs]
+            self._jobs.clear()
+            self._changed.notify()
+        for job in late:
+            self._dropped(job)
+        return done.is_set()
 
-    def stop(self, timeout: float | None = None) -> bool:
-        """`drain`, drop what is left, and end the thread; if False, it ends when it is done with its last job."""
+    def stop(self, timeout: float) -> bool:
+        """`drain`, and end the thread; if False, it ends when it is done with its last job."""
         drained = self.drain(timeout)
         with self._changed:
             self._ended = True
-            left = [job for _, job in self._jobs]
-            self._jobs.clear()
             self._changed.notify()
-        for job in left:
-            self._dropped(job)
-        if drained:
-            self._thread.join()
+        self._thread.join(timeout if drained else 0)
         return drained
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
             try:
                 task()
-            except Exception:  # of one job, which must not cost those after it
-                log.exception("the worker failed at a job")
+            except Exception as error:  # of one job, which must not cost those after it
+                self._failed("the worker's thread", error)
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for what is to be done next; None ends the thread."""

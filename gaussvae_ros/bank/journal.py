@@ -1,0 +1,123 @@
+"""SQLite's write-ahead log of a memory file: kept small, merged often, and never merged into another file.
+
+SQLite would replay a log into whatever database lies beside it. So the database's `user_version` counts the logs: it
+goes up with the first commit after each complete merge. A log begins with the number it was made under, and belongs to
+a database whose number is one of its own or the one before.
+"""
+
+import os
+import random
+import sqlite3
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlite_utils import Database
+
+LARGEST = 256 * 1024  # bytes of the log, from which on it is merged at once
+BUSY_MS = 5000  # how long a statement waits for another program's lock
+WAIT_MS = 500  # for readers, where the log's space is needed
+_HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")  # of the log, and of each page in it
+
+
+class Journal:
+    """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all of it is known."""
+
+    def __init__(self, db: Database, path: Path):
+        self._db, self._log = db, log_path(path)
+        self._number: int | None = None  # the database's, as this connection last saw or set it
+        self._counted = False  # whether this log has its number
+        self.unmerged = True
+        db.execute("PRAGMA wal_autocheckpoint=0")
+        db.execute(f"PRAGMA journal_size_limit={LARGEST}")
+
+    def count(self) -> bool:
+        """Number the log, in the first transaction after a merge; False if another process has written since."""
+        number = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if self._number not in (None, number):
+            return False
+        if not self._counted:
+            number = (number or random.randrange(1, 2**30)) + 1
+            self._db.execute(f"PRAGMA user_version={number}")
+        self._number = number
+        return True
+
+    def committed(self):
+        """A transaction is in the log."""
+        self._counted = self.unmerged = True
+        if _size(self._log) > LARGEST:
+            self.merge()
+
+    def merge(self, shrink: bool = False):
+        """Copy the log into the file, as far as readers allow; `shrink` gives the log's space back, too."""
+        try:
+            if shrink:
+                self._db.execute(f"PRAGMA busy_timeout={WAIT_MS}")
+            how = "TRUNCATE" if shrink else "PASSIVE"
+            _, pages, merged = self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
+            if pages == merged:
+                self.unmerged = self._counted = False
+        except sqlite3.Error:
+            pass  # the disk is full, or a reader is slow: what is in the log is as safe
+        finally:
+            if shrink:
+                self._db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+
+
+def log_path(path: Path) -> Path:
+    """Where SQLite keeps the log of a database."""
+    return Path(f"{path}-wal")
+
+
+def belongs(path: Path, number: Callable[[], int]) -> bool:
+    """Whether the log beside a database may be replayed into it; `number()` reads the database's own number."""
+    try:
+        with open(log_path(path), "rb") as log:
+            numbers = _numbers(log)
+    except FileNotFoundError:
+        return True
+    if not numbers or not (own := number()):
+        return True  # nothing to replay, or not counted: by an earlier release, or merged by another program
+    return numbers[0] - 1 <= own <= max(numbers)
+
+
+def _numbers(log) -> list[int]:
+    """The `user_version` of each first page in a log, as far as it is whole; empty where its first page is not one."""
+    head = log.read(_HEADER.size)
+    if len(head) < _HEADER.size:
+        return []
+    magic, _, page_size, _, *salts, sum_1, sum_2 = _HEADER.unpack(head)
+    if magic not in (0x377F0682, 0x377F0683):
+        return []
+    numbers = []
+    while len(frame := log.read(_FRAME.size)) == _FRAME.size:
+        page_number, _, *found = _FRAME.unpack(frame)
+        if found[:2] != salts:
+            break  # left from an earlier log
+        if page_number != 1:
+            if not numbers:
+                return []
+            log.seek(page_size, os.SEEK_CUR)
+            continue
+        page = log.read(page_size)
+        if not numbers and _checksum(frame[:8] + page, (sum_1, sum_2), "<>"[magic & 1]) != tuple(found[2:]):
+            return []  # torn by a power cut: SQLite replays nothing either
+        if len(page) == page_size:
+            numbers.append(int.from_bytes(page[60:64], "big"))
+    return numbers
+
+
+def _checksum(data: bytes, sums: tuple[int, int], order: str) -> tuple[int, int]:
+    first, second = sums
+    words = struct.unpack(f"{order}{len(data) // 4}I", data)
+    for x, y in zip(words[::2], words[1::2]):
+        first = (first + x + second) & 0xFFFFFFFF
+        second = (second + y + first) & 0xFFFFFFFF
+    return first, second
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

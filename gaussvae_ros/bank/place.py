@@ -1,0 +1,78 @@
+"""Where a memory file lies, and whether it is still the file that was opened there."""
+
+import ctypes
+import os
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from gaussvae_ros.errors import BankError
+
+JOURNALS = ("-wal", "-shm")  # what SQLite keeps beside the file
+
+
+class Place:
+    """The files that were opened at a path, told from others by device and inode."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._files: dict[str, tuple[int, int]] = {}
+        self._before = self._find("")
+
+    def settle(self):
+        """The files are open now; from here on `lost` compares with them.
+
+        Raises:
+            BankError: another process moved the file while it was opened.
+        """
+        self._files = {ending: found for ending in ("", *JOURNALS) if (found := self._find(ending))}
+        if "" not in self._files or self._before not in (None, self._files[""]):
+            raise BankError(f"{self.path} was moved or replaced while it was being opened: try again")
+
+    def lost(self) -> str:
+        """Empty while the open files lie at the path, else one sentence on what became of them."""
+        try:
+            for ending, opened in self._files.items():
+                found = self._find(ending)
+                if found == opened:
+                    continue
+                if not self.path.parent.is_dir():
+                    return f"the folder of {self.path} is gone"
+                if found is None:
+                    return f"{self.path}{ending} was deleted"
+                return f"{self.path}{ending} was replaced by another file"
+        except OSError as error:
+            return f"{self.path} cannot be reached any more: {error.strerror}"
+        return ""
+
+    def same_database(self) -> bool:
+        """Whether the database itself is still there, whatever became of the files beside it."""
+        return self._find("") == self._files.get("")
+
+    def same_number_elsewhere(self) -> bool:
+        """Whether a file of the same inode on another device lies there now."""
+        found, opened = self._find(""), self._files.get("")
+        return found is not None and opened is not None and found != opened and found[1] == opened[1]
+
+    def left(self) -> list[Path]:
+        """The journals of the opened file that still lie at the path."""
+        return [Path(f"{self.path}{e}") for e in JOURNALS if e in self._files and self._find(e) == self._files[e]]
+
+    def _find(self, ending: str) -> tuple[int, int] | None:
+        try:
+            facts = os.stat(f"{self.path}{ending}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return facts.st_dev, facts.st_ino
+
+
+def forget(db: Database, place: Place):
+    """Close a connection whose file is gone from its place, and leave alone what lies there now.
+
+    SQLite, too, leaves the journal of another file alone, but it compares inodes without their device: where a disk was
+    exchanged for another whose file has the same inode, the connection stays open until the process ends.
+    """
+    if place.same_number_elsewhere():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(db.conn))
+    else:
+        db.close()

@@ -1,0 +1,217 @@
+"""visual_memory through what real robots do to it: odd messages, files that go, disks that are full, nodes of its name."""
+
+import math
+import os
+import signal
+import sys
+import time
+
+import pytest
+from conftest import START
+from geometry_msgs.msg import TransformStamped
+from graph import header, image_message, until
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from tf2_msgs.msg import TFMessage
+from writing import NODE, Memory
+
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.srv import BackupMemory
+
+
+def level(memory: Memory, name: str = "memory") -> int:
+    return memory.status(name)[0] if memory.diagnostics else -1
+
+
+def test_odd_messages_cost_at_most_themselves(ros, frames):
+    """Clocks, names, numbers and transforms as broken drivers send them; each good image after them is stored."""
+    memory = Memory(ros, map_frame="map", pose_timeout=0.2)
+    ros.transform("map", "camera", START)
+    memory.show(frames[0], START)
+    stamps = [-100 * 10**9, -(2**31) * 10**9, (2**31 - 1) * 10**9 + 999_999_999, 1, -1]
+    names = ["", "a\tb", "\u00a0", "/", "x" * 3000, "camera/", "\u202e", "optical"]
+    odd = [image_message(frames[1], stamp) for stamp in stamps]
+    odd += [image_message(frames[1], START + 10 + i, frame_id=name) for i, name in enumerate(names)]
+    ros.publish("camera_info", CameraInfo(header=header(START), width=160, height=120, k=[math.nan] * 9, d=[math.inf]))
+    ros.publish("camera_info", CameraInfo(header=header(-(10**12)), d=[0.0] * 5000, distortion_model="\ud7ff"))
+    nothing = TransformStamped()
+    broken = TransformStamped(header=header(-5 * 10**9, "map"), child_frame_id="camera")
+    broken.transform.rotation.w = broken.transform.translation.x = math.nan
+    for transforms in ([nothing], [broken], [nothing, broken] * 100):
+        ros.publish("/tf", TFMessage(transforms=transforms))
+    lost = TransformStamped(header=header(2**31 * 10**9 - 1, "camera"), child_frame_id="map")  # a loop
+    ros.publish("/tf", TFMessage(transforms=[lost]))
+    for message in odd:
+        ros.publish("image", message)
+        time.sleep(0.1)
+    for i in range(3):
+        memory.show(frames[2], START + 10**12 + i * 10**8)
+    memory.until_counted(received=4 + len(odd), stored=4 + len(odd))
+    assert memory.status("memory")[2]["internal_errors"] == "0"
+    with memory.stop() as bank:
+        assert bank.verify() == [] and len(bank) == 4 + len(odd)
+
+
+FAILING = """
+import sys
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from gaussvae_ros.nodes.lifecycle import ManagedNode, run
+
+class Failing(ManagedNode):
+    def __init__(self):
+        super().__init__("failing", ())
+        self.settings.autostart = False
+        self.create_subscription(String, "broken", lambda message: 1 / 0, 10)
+        self.create_subscription(String, "sound", lambda message: self.said.publish(message), 10)
+        self.said = self.create_publisher(String, "echo", 10)
+        self.create_timer(0.1, self.tick)
+        self.create_service(Trigger, "~/ask", lambda request, response: response.nothing)
+        self.guard = self.create_guard_condition(lambda: {}["no"])
+
+    def tick(self):
+        self.guard.trigger()
+        raise RuntimeError("ticked")
+
+sys.exit(run(Failing))
+"""
+
+
+def test_an_exception_in_a_callback_ends_nothing(ros):
+    """Of a subscription, a timer, a service, and of the executor itself."""
+    script = ros.folder / "failing.py"
+    script.write_text(FAILING)
+    process = ros.start(sys.executable, str(script))
+    echo = ros.listen(String, "echo")
+    for _ in range(3):
+        ros.publish("broken", String(data="x"))
+    answer = ros.call(Trigger, "failing/ask")
+    assert not answer.success and "AttributeError" in answer.message
+    time.sleep(1)
+    ros.publish("sound", String(data="on"))
+    until(lambda: echo, says=ros.logs)
+    assert process.popen.poll() is None
+    for what in ("ZeroDivisionError", "RuntimeError: ticked", "AttributeError", "KeyError"):
+        assert process.log.count(f"\n{what}") == 1, process.log  # once, with its traceback
+    assert process.stop() == 0
+
+
+def test_a_deleted_file_is_told_of_and_replaced(ros, frames):
+    memory = Memory(ros)
+    info = CameraInfo(header=header(START), width=160, height=120, k=[1.0] * 9)
+    ros.publish("camera_info", info)
+    memory.show(frames[0], START)
+    time.sleep(1.2)  # the calibration is looked at once a second
+    for file in memory.path.parent.glob("memory.db*"):
+        file.unlink()
+    begun = time.monotonic()
+    until(lambda: level(memory) == 2, 3, ros.logs)
+    assert time.monotonic() - begun < 2.5
+    assert "deleted" in memory.status("memory")[1]
+    until(memory.path.exists, says=ros.logs)  # although no image came
+    told = [memory.show(frames[i], START + i * 10**8) for i in range(1, 4)]
+    assert min(frame.id for frame in told) > 1
+    assert memory.process.log.count("goes on in a new file") == 1
+    until(lambda: level(memory) == 0, 20, ros.logs)
+    with memory.stop() as bank:
+        assert {frame.id for frame in bank} == {frame.id for frame in told}
+        [session] = bank.info()["sessions"]
+        assert (session["received"], session["frames"]) == (3, 3)
+        assert bank.calibration(session["id"], "camera")["k"] == [1.0] * 9
+        assert {frame.frame_id for frame in bank} == {"camera"}
+
+
+def test_a_folder_that_goes_and_comes_back(ros, frames):
+    folder, away = ros.folder / "stick", ros.folder / "away"
+    folder.mkdir()
+    memory = Memory(ros, bank=str(folder / "memory.db"))
+    memory.show(frames[0], START)
+    folder.rename(away)
+    for i in range(1, 6):
+        ros.publish("image", image_message(frames[i], START + i * 10**8))
+        time.sleep(0.2)
+    until(lambda: level(memory) == 2 and memory.status("memory")[2]["frames_waiting"] == "5", says=ros.logs)
+    assert ros.state(NODE) == "active" and "gone" in memory.status("memory")[1]
+    away.rename(folder)
+    until(lambda: len(memory.frames) == 6, says=ros.logs)
+    until(lambda: level(memory) == 0, 20, ros.logs)
+    assert memory.status("memory")[2]["frames_waiting"] == "0"
+    assert memory.process.stop() == 0 and "Traceback" not in memory.process.log
+    with MemoryBank(folder / "memory.db", readonly=True) as bank:
+        assert [frame.stamp_ns for frame in bank] == [START + i * 10**8 for i in range(6)]
+
+
+def test_a_backup_while_the_node_writes(ros, frames):
+    memory = Memory(ros)
+    memory.show(frames[0], START)
+    copy = ros.folder / "copy.db"
+    reply = ros.call(BackupMemory, f"{NODE}/backup", path=str(copy))
+    assert reply.success and (reply.path, reply.bytes) == (str(copy), copy.stat().st_size), reply
+    memory.show(frames[1], START + 10**8)
+    for path, says in ((copy, "exists"), ("copy.db", "absolute"), ("", "absolute"), ("/nowhere/at/all.db", "folder")):
+        reply = ros.call(BackupMemory, f"{NODE}/backup", path=str(path))
+        assert not reply.success and says in reply.message and reply.bytes == 0
+    for wrong in ("~nobody_at_all/x", str(ros.folder)):
+        assert not ros.call(BackupMemory, f"{NODE}/backup", path=wrong).success
+    with MemoryBank(copy, readonly=True) as bank:
+        assert bank.verify() == [] and [frame.stamp_ns for frame in bank] == [START]
+    with memory.stop() as bank:
+        assert len(bank) == 2
+
+
+def test_a_second_node_of_the_name_ends_and_says_why(ros, frames):
+    memory = Memory(ros)
+    other = ros.run("memory_node", "--ros-args", "-p", f"bank:={ros.folder}/other.db", "-p", "autostart:=true")
+    assert other.wait(20) == 2, other.log
+    pid = memory.process.popen.pid
+    assert f"/visual_memory runs already: process {pid} on {os.uname().nodename}" in other.log
+    assert "Traceback" not in other.log and not (ros.folder / "other.db").exists()
+    memory.show(frames[0], START)
+    assert "WARN" not in memory.process.log and ros.state(NODE) == "active"
+    memory.process.send(signal.SIGKILL)  # after which the graph knows its node for a while
+    again = ros.run("memory_node", "--ros-args", "-p", f"bank:={memory.path}", "-p", "autostart:=true")
+    again.until_says("listening")
+
+
+def test_deactivating_has_an_end(ros, frames):
+    memory = Memory(ros, queue_size=100, effort="best", quality=100.0, tier="splats")
+    for i in range(60):
+        ros.publish("image", image_message(frames[i % len(frames)], START + i * 10**8))
+        time.sleep(0.03)
+    begun = time.monotonic()
+    assert ros.transition(NODE, "deactivate")
+    took = time.monotonic() - begun
+    assert took < 14, f"{took:.1f} s"
+    assert "frames that waited for it are dropped" in memory.process.log, f"{took:.1f} s\n{memory.process.log}"
+    memory.until_counted(received=60)
+    counts = memory.status("camera")[2]
+    assert int(counts["dropped"]) + int(counts["stored"]) >= 59  # one may be at hand still
+    assert memory.process.stop() == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_delays_frames(ros, frames, tmp_path):
+    disk, fill = tmp_path / "disk", tmp_path / "disk" / "fill"
+    disk.mkdir()
+    if os.system(f"mount -t tmpfs -o size=2m none {disk} 2>/dev/null"):
+        pytest.skip("nothing can be mounted here")
+    try:
+        memory = Memory(ros, bank=str(disk / "memory.db"), queue_size=100)
+        memory.show(frames[0], START)
+        assert os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0  # until nothing more fits
+        for i in range(1, 61):
+            ros.publish("image", image_message(frames[i % len(frames)], START + i * 10**8))
+            time.sleep(0.05)
+        until(lambda: level(memory) == 2, says=ros.logs)
+        assert "takes no frames" in memory.status("memory")[1]
+        assert int(memory.status("memory")[2]["frames_waiting"]) > 0
+        fill.unlink()
+        until(lambda: len(memory.frames) == 61, says=ros.logs)
+        until(lambda: level(memory) == 0, says=ros.logs)
+        assert memory.status("camera")[2]["failed"] == memory.status("camera")[2]["dropped"] == "0"
+        assert memory.process.stop() == 0
+        with MemoryBank(disk / "memory.db", readonly=True) as bank:
+            assert len(bank) == 61 and bank.verify() == []
+    finally:
+        os.system(f"umount -l {disk}")
