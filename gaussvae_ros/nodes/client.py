@@ -8,6 +8,7 @@
 """
 
 import atexit
+import logging
 import math
 import threading
 import time
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from builtin_interfaces.msg import Duration
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.utilities import get_default_context
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -36,6 +39,10 @@ SERVICES = {
     LabelFrame: "visual_memory/label_frame",
 }
 LOOK_S = 0.1  # how often a call that waits looks whether ROS has ended
+FIND_S = 0.02  # how often it looks for a service that is not there yet
+AGAIN_S = 1.0  # after which a request is sent again, then after twice as long: a node that has just been found may lose one
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,8 @@ class Recalled:
 class MemoryClient:
     """Calls the services of both nodes, from any thread and also inside callbacks: its node and executor are its own.
 
-    Every method waits at most `timeout_s` for the service to be there and as long again for the answer.
+    Every method waits at most `timeout_s` for the service to be there and as long again for the answer. What a node
+    says beside an answer, such as which frames of a window are damaged, goes to the log of `logging`.
 
     Raises:
         RecallError: from every method, with the node's sentence, or because no answer came.
@@ -158,14 +166,16 @@ class MemoryClient:
         reference: str = "",
         like: int | np.ndarray | None = None,  # uint8 [H, W, 3] RGB or [H, W]
         limit: int = 100,
+        by_distance: bool = False,
     ) -> list[tuple[MemoryFrame, float | None]]:
         """The frames that meet every condition given, by stamp, or with `like` the most like ones first.
 
         Args:
             near, radius: taken at most `radius` from there.
             yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts towards y.
-            reference: the coordinate frame of `near` and `yaw`; empty is any.
+            reference: the coordinate frame of `near` and `yaw`, that of the poses or one that TF knows; empty is any.
             like: a frame's id, or a picture.
+            by_distance: those nearest to `near` first, of which `limit` keeps as many.
 
         Returns:
             Each frame with its likeness, 0 to 1, or None where none was asked for.
@@ -179,6 +189,7 @@ class MemoryClient:
             radius=float(radius),
             yaw_tolerance=float(yaw_tolerance),
             limit=_whole("limit", limit),
+            by_distance=bool(by_distance),
         )
         request.near.header.frame_id = reference
         place = request.near.pose.position
@@ -213,26 +224,53 @@ class MemoryClient:
     def _ask(self, request: object) -> object:
         """The answer to a request, if it is one of success."""
         client = next(client for kind, client in self._clients.items() if isinstance(request, kind.Request))
-        if not self._context.ok():
+        try:
+            answer = self._answer(client, request)
+        except (rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle):
+            if self._context.ok() and not self._closed:
+                raise
+            answer = None  # ROS was shut down, such as by Ctrl-C, or this client was closed meanwhile
+        if answer is None:
             raise RecallError("the memory client is closed")
-        if not client.wait_for_service(self._timeout_s):
-            node = client.service_name.rsplit("/", 1)[0]
-            raise RecallError(
-                f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured"
-            )
-        future, done = client.call_async(request), threading.Event()
-        future.add_done_callback(lambda _: done.set())
-        deadline = time.monotonic() + self._timeout_s
-        while not done.wait(min(LOOK_S, max(deadline - time.monotonic(), 0))):
-            if not self._context.ok():
-                raise RecallError("the memory client is closed")
-            if time.monotonic() >= deadline:
-                client.remove_pending_request(future)
-                raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
-        answer = future.result()
         if not answer.success:
             raise RecallError(answer.message)
+        if answer.message:
+            log.warning("%s", answer.message)
         return answer
+
+    def _answer(self, client: Client, request: object) -> object | None:
+        """What comes in time; None where ROS ends before. A request that gets no answer is sent again."""
+        deadline = time.monotonic() + self._timeout_s
+        while not client.service_is_ready():
+            if not self._context.ok():
+                return None
+            if time.monotonic() >= deadline:
+                node = client.service_name.rsplit("/", 1)[0]
+                raise RecallError(
+                    f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured"
+                )
+            time.sleep(FIND_S)
+        # "The frame stored last" may be another one by the time a request is sent again.
+        once = isinstance(request, LabelFrame.Request) and not request.id
+        futures, done, now = [], threading.Event(), time.monotonic()
+        deadline, again, wait = now + self._timeout_s, now, AGAIN_S
+        try:
+            while True:
+                now = time.monotonic()
+                if not self._context.ok():
+                    return None
+                if now >= deadline:
+                    raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
+                if now >= again:
+                    futures.append(client.call_async(request))
+                    futures[-1].add_done_callback(lambda _: done.set())
+                    again, wait = math.inf if once else now + wait, 2 * wait
+                if done.wait(min(LOOK_S, deadline - now)):
+                    break
+            return next(future.result() for future in futures if future.done())
+        finally:
+            for future in futures:
+                client.remove_pending_request(future)
 
     def _spin(self) -> None:
         try:

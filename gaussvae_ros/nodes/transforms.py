@@ -1,4 +1,4 @@
-"""The cameras' poses out of TF, never waiting for it."""
+"""Poses out of TF, never waiting for it."""
 
 import numpy as np
 from geometry_msgs.msg import TransformStamped
@@ -70,23 +70,40 @@ class Transforms:
 
     def why_not(self, frame_id: str, stamp_ns: int) -> str:
         """Why `at` returns None, in a sentence that names what is missing and what there is."""
-        known = sorted(self._frames)
-        there = ", ".join(known[:SHOWN] + ["..."] * (len(known) > SHOWN))
         if not frame_id:
             return "the images have no frame_id"
-        if not known:
-            return f"nothing came on {self._moving.topic} and {self._fixed.topic}"
-        for what, frame in (("map_frame", self.reference), ("the images' frame_id", frame_id)):
-            if frame not in known:
-                return f"{what} {frame} is not in TF, which has {there}"
-        try:
-            newest = self._buffer.get_latest_common_time(self.reference, frame_id).nanoseconds
-        except TransformException:
-            return f"TF has {self.reference} and {frame_id}, but nothing connects them"
+        named = {"map_frame": self.reference, "the images' frame_id": frame_id}
+        if unknown := self.unknown(named):
+            return unknown
+        newest = self._buffer.get_latest_common_time(self.reference, frame_id).nanoseconds
         behind = (stamp_ns - newest) / 1e9
         if behind > 0:
             return f"TF from {self.reference} to {frame_id} is {behind:.3f} s behind the images"
-        return f"TF from {self.reference} to {frame_id} does not reach back to the images, but to {KEPT_S:g} s before its newest"
+        return f"TF from {self.reference} to {frame_id} is {-behind:.3f} s ahead of the images, and does not reach back"
+
+    def unknown(self, frames: dict[str, str]) -> str:
+        """Why nothing leads from one of two frames to the other, in a sentence that calls them so; empty if it does."""
+        known = sorted(self._frames)
+        if not known:
+            return f"nothing came on {self._moving.topic} and {self._fixed.topic}"
+        for what, frame in frames.items():
+            if frame not in known:
+                there = ", ".join(known[:SHOWN] + ["..."] * (len(known) > SHOWN))
+                return f"{what} {frame} is not in TF, which has {there}"
+        try:
+            self._buffer.get_latest_common_time(*frames.values())
+        except TransformException:
+            return f"TF has {' and '.join(frames.values())}, but nothing connects them"
+        return ""
+
+    def between(self, reference: str, frame_id: str, time: Time) -> np.ndarray | None:  # float64 [7]
+        """The pose of a frame in another, with its own axes; Time() is when TF last knew."""
+        try:
+            found = self._buffer.lookup_transform_core(reference, frame_id, time).transform
+        except TransformException:
+            return None
+        at, turned = found.translation, found.rotation
+        return np.array([at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w])
 
     def set_back(self, from_ns: int, to_ns: int) -> None:
         """The images' clock was set back: forget TF from before it, unless TF's own was set back already."""
@@ -107,10 +124,5 @@ class Transforms:
     def _look_up(self, frame_id: str, time: Time) -> np.ndarray | None:
         if time.nanoseconds < 0 or not (frame_id and self.reference):
             return None
-        try:
-            found = self._buffer.lookup_transform_core(self.reference, frame_id, time).transform
-        except TransformException:
-            return None
-        at, turned = found.translation, found.rotation
-        pose = np.array([at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w])
-        return compose(pose, BODY_IN_OPTICAL) if "optical" in frame_id else pose
+        pose = self.between(self.reference, frame_id, time)
+        return compose(pose, BODY_IN_OPTICAL) if pose is not None and "optical" in frame_id else pose
