@@ -98,6 +98,8 @@ def number(context: LaunchContext, name: str) -> float | str:
 
 def check_topic(what: str, name: str) -> None:
     """Raises RuntimeError if ROS has no topic of this name, absolute or relative."""
+    if "//" in name:
+        raise RuntimeError(f"{what} {name!r} is no name of a topic: it must not hold two slashes in a row")
     try:
         validate_topic_name(name)
     except InvalidTopicNameException as error:

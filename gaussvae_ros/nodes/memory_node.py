@@ -19,6 +19,7 @@ from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.camera import Camera
+from gaussvae_ros.nodes.command_line import wants_help
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.late_poses import LatePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
@@ -277,4 +278,4 @@ def _path(bank: str) -> Path:
 
 def main() -> int:
     """Run the node until it is told to end."""
-    return run(MemoryNode)
+    return 0 if wants_help(__doc__, MEMORY) else run(MemoryNode)

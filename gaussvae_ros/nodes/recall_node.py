@@ -16,6 +16,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes import convert, diagnostics
 from gaussvae_ros.nodes.answers import Answers
+from gaussvae_ros.nodes.command_line import wants_help
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.nearness import Nearness
@@ -146,4 +147,4 @@ def warm_up(codec: FrameCodec) -> None:
 
 def main() -> int:
     """Run the node until it is told to end."""
-    return run(RecallNode)
+    return 0 if wants_help(__doc__, RECALL) else run(RecallNode)

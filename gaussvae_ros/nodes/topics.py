@@ -1,7 +1,7 @@
 """Names of topics: those of a camera, and whether ROS takes a name."""
 
 from rclpy.exceptions import InvalidTopicNameException
-from rclpy.validate_topic_name import validate_topic_name
+from rclpy.validate_full_topic_name import validate_full_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros.bank.frame import checked_text
@@ -31,7 +31,7 @@ def check_names(names: list[str]) -> None:
         try:
             checked_text("the name of a camera", name)
             if len(names) > 1:
-                validate_topic_name(f"{name}/image")
+                validate_full_topic_name(f"/{name}/image")
         except InvalidTopicNameException as error:
             raise ConfigError(
                 f"camera {name!r} cannot be part of a topic's name: {' '.join(str(error).split())}"
