@@ -1,10 +1,10 @@
 # syntax=docker/dockerfile:1
 # ROS 2 Jazzy with the visual memory: docs/docker.md says how to run it and how each step was tested.
 #   docker build -t gaussvae_ros:cpu .
-#   docker build -t gaussvae_ros:cuda --build-arg TORCH=cu130 .     (any build that PyTorch has of the pinned version)
+#   docker build -t gaussvae_ros:cuda --build-arg TORCH=cu130 .     (any CUDA build that PyTorch has of the pinned version)
 
 FROM ros:jazzy-ros-base AS build
-ARG TORCH=cpu
+ARG TORCH=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-pip python3-venv ros-jazzy-cv-bridge ros-jazzy-tf2-ros-py \
@@ -14,8 +14,10 @@ RUN apt-get update \
 # Ubuntu's cv_bridge was built with it.
 RUN python3 -m venv --system-site-packages /opt/venv
 ENV VIRTUAL_ENV=/opt/venv PATH=/opt/venv/bin:$PATH
-COPY requirements.txt /tmp/
-RUN python3 -m pip install -r /tmp/requirements.txt --extra-index-url "https://download.pytorch.org/whl/$TORCH"
+COPY requirements.txt requirements-train.txt /tmp/
+RUN python3 -m pip install -r /tmp/requirements.txt \
+    && if [ -n "$TORCH" ]; then python3 -m pip install "$(grep -o '^torch==[0-9.]*' /tmp/requirements-train.txt)" \
+        --extra-index-url "https://download.pytorch.org/whl/$TORCH"; fi
 
 WORKDIR /ws
 COPY . src/gaussvae_ros
@@ -26,24 +28,22 @@ RUN rosdep update --rosdistro jazzy \
     | sed -n 's/.*apt-get install //p' > apt.txt
 
 FROM ros:jazzy-ros-core AS run
-ARG TORCH=cpu
+ARG TORCH=
 COPY --from=build /ws/apt.txt /tmp/
 # On a GPU, Triton compiles its kernels' launchers with the system's compiler.
 RUN apt-get update \
     && xargs apt-get install -y --no-install-recommends ros-jazzy-rmw-cyclonedds-cpp < /tmp/apt.txt \
-    && if [ "$TORCH" != cpu ]; then apt-get install -y --no-install-recommends gcc libc6-dev python3-dev; fi \
+    && if [ -n "$TORCH" ]; then apt-get install -y --no-install-recommends gcc libc6-dev python3-dev; fi \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /ws/install /ws/install
 COPY docker/entrypoint.sh /
 
-# uid 1000 in Ubuntu's image. numba compiles for the machine that it runs on: what is compiled here serves the same kind
-# of CPU, and another one adds its own.
-RUN mkdir /memory /var/cache/numba && chown ubuntu:ubuntu /memory /var/cache/numba
+# uid 1000 in Ubuntu's image. Kernels were compiled by colcon for the kind of CPU that builds the image, and any user
+# can read that; on another kind the nodes compile into the user's cache.
+RUN mkdir /memory && chown ubuntu:ubuntu /memory
 USER ubuntu
-ENV NUMBA_CACHE_DIR=/var/cache/numba PYTHONUNBUFFERED=1
-COPY --chown=ubuntu docker/compile.py /tmp/
-RUN /entrypoint.sh /opt/venv/bin/python3 /tmp/compile.py
+ENV PYTHONUNBUFFERED=1
 
 VOLUME /memory
 # Ctrl-C for launch, which hands it on to the nodes; they write what they still hold.
@@ -53,9 +53,11 @@ CMD ["ros2", "launch", "gaussvae_ros", "memory.launch.py", "bank:=/memory/memory
 
 # For `gaussvae train` and its curves: docker build --target train .
 FROM run AS train
+ARG TORCH=cpu
 USER root
 COPY requirements.txt requirements-train.txt /tmp/
-RUN /opt/venv/bin/python3 -m pip install --no-cache-dir -r /tmp/requirements-train.txt
+RUN /opt/venv/bin/python3 -m pip install --no-cache-dir -r /tmp/requirements-train.txt \
+    --extra-index-url "https://download.pytorch.org/whl/$TORCH"
 USER ubuntu
 CMD ["/opt/venv/bin/tensorboard", "--logdir", "/runs", "--bind_all"]
 

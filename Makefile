@@ -41,6 +41,7 @@ $(VENV)/installed: $(VENV)/made requirements.txt setup.py pyproject.toml
 	@echo "Installing the pinned packages into $(VENV): once, some minutes"
 	$(RUN) pip install -r requirements.txt
 	$(RUN) pip install -qq --no-deps --no-build-isolation --editable .
+	$(VENV)/bin/gaussvae compile
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-train.txt requirements-dev.txt

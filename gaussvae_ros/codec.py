@@ -12,8 +12,8 @@
 import os
 import threading
 from collections.abc import Iterable
-from functools import lru_cache, partial
-from numbers import Integral, Real
+from functools import lru_cache
+from numbers import Real
 
 import numpy as np
 
@@ -27,9 +27,10 @@ from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
 from gaussvae_ros.record import MAX_SIDE, TIERS, Record, pack, unpack
 from gaussvae_ros.splats import Splats
+from gaussvae_ros.vae import latent
+from gaussvae_ros.vae.models import Model
 
 DEVICES = ("auto", "cpu", "cuda")
-SMALL = 4  # times fewer pixels than the frame: then anchors are drawn unsplit, which is faster and differs by 42 dB
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
 
 
@@ -38,11 +39,18 @@ class FrameCodec:
 
     Single frames and records are worked on by the CPU, all cores at once. A GPU fits the batches of `encode_many`:
     "auto" looks for one then, "cuda" insists on it now, and "cpu" leaves it alone. `model` is the name or the path of
-    the model file that the latent tier needs; it loads on first use, so the splats tier does without it and torch.
+    the model file that the latent tier encodes with; records of any model decode that lies where the package was
+    installed or in the folders `models`, or that `add_model` was given. They load on first use.
     The splats of the last `remember` records stay in memory, some 16 KB each, so that these only take drawing again.
     """
 
-    def __init__(self, device: str = "auto", model: str | os.PathLike = "anchors", remember: int = 0):
+    def __init__(
+        self,
+        device: str = "auto",
+        model: str | os.PathLike = "anchors",
+        remember: int = 0,
+        models: Iterable[str | os.PathLike] = (),
+    ):
         """Raises GaussVaeError for a device that is unknown or not there."""
         if device not in DEVICES:
             raise GaussVaeError(f"device is one of {', '.join(DEVICES)}, not {device!r}")
@@ -51,7 +59,8 @@ class FrameCodec:
         if not isinstance(model, (str, os.PathLike)):
             raise GaussVaeError(f"model is the name or path of a model file, not {model!r}")
         self._gpu = {"auto": None, "cpu": False, "cuda": True}[device]  # None: not known yet
-        self._model, self._latent_codec, self._loading = model, None, threading.Lock()
+        self._model, self._folders = model, list(models)
+        self._latent_codec, self._loading = None, threading.Lock()
         self._read = lru_cache(remember)(self._read)
 
     def encode(
@@ -60,28 +69,26 @@ class FrameCodec:
         tier: str = "latent",
         quality: float = 50,
         effort: str = "fast",
-        refine: int = 0,
     ) -> bytes:
         """A frame as a self-contained record; the same arguments give the same bytes.
 
         Args:
             tier: "latent", the smallest records, which the model turns back into splats, or "splats", the quantised
                 fit itself.
-            quality: 0 to 100. In the latent tier the number of anchors doubles with each 25, and 50 is 128 of them, about
+            quality: 0 to 100. In the latent tier the number of splats doubles with each 25, and 50 is 128 of them, about
                 0.5 KB; in the splats tier that of splats doubles with each 12.5, and 50 is 512 of them, about 2 KB. Small
                 frames get at most one for each PIXELS_A_SPLAT pixels.
             effort: "fast" for a camera's rate (tens of milliseconds), "best" for the highest PSNR (seconds).
-            refine: steps of descent through the model's decoder, some milliseconds each; only in the latent tier.
 
         Raises:
             ImageError: not such an image, or one that could not be decoded: more than 65535 px a side or 2^26 in all.
             ModelError: the latent tier's model is not there, or damaged.
             GaussVaeError: another argument is out of range.
         """
-        _check(image, tier, quality, effort, refine)
+        _check(image, tier, quality, effort)
         image = np.ascontiguousarray(image)
         if tier == "latent":
-            return _record(tier, image, self._latent().encode(image, quality, effort, refine))
+            return _record(tier, image, self._latent().encode(image, quality, effort))
         return _record(tier, image, encode_splats(image, _splats_for(image, quality), effort))
 
     def encode_many(
@@ -90,7 +97,6 @@ class FrameCodec:
         tier: str = "latent",
         quality: float = 50,
         effort: str = "fast",
-        refine: int = 0,
     ) -> list[bytes]:
         """`encode` for each of several frames, which may differ in size.
 
@@ -98,16 +104,14 @@ class FrameCodec:
         """
         images = list(images)
         for image in images:
-            _check(image, tier, quality, effort, refine)
+            _check(image, tier, quality, effort)
         if len(images) < 2 or not self._uses_gpu():
-            return [self.encode(image, tier, quality, effort, refine) for image in images]
+            return [self.encode(image, tier, quality, effort) for image in images]
         from gaussvae_ros.fit.cuda import fit_many
 
         if tier == "latent":
-            from gaussvae_ros.vae.latent import PLANS as plans, anchors_at
-
-            counts = [anchors_at(quality, image.shape[1::-1]) for image in images]
-            code = partial(self._latent().encode_fit, refine=refine)
+            counts = [latent.splats_at(quality, image.shape[1::-1]) for image in images]
+            plans, code = latent.PLANS, self._latent().encode_fit
         else:
             plans, counts, code = EFFORTS, [_splats_for(image, quality) for image in images], encode_fit
         images = [np.ascontiguousarray(image) for image in images]
@@ -129,32 +133,40 @@ class FrameCodec:
         Any bytes give a picture or an error in bounded time and memory.
 
         Raises:
-            RecordError: not a record, truncated, altered, of a version or tier that this release does not know, or of
-                another model than this codec's.
-            ModelError: the latent tier's model is not there, or damaged.
+            RecordError: not a record, truncated, altered, or of a version or tier that this release does not know.
+            ModelError: the model that it was made with is not at hand.
             GaussVaeError: `roi` is not inside the frame, or the picture would be empty or have more than 2^26 px.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise RecordError(f"a record is bytes, not {type(data).__name__}")
         record = unpack(bytes(data))
         _, _, *part = checked_roi(roi, record.size)
-        width, height = checked_size(part if size is None else size)  # before the work
-        return render(self._read(record, SMALL * width * height <= part[0] * part[1]), size, roi)
+        checked_size(part if size is None else size)  # before the work
+        return render(self._read(record), size, roi)
 
-    def _read(self, record: Record, small: bool) -> Splats:
-        """What to draw of a record, for a small picture or for any."""
+    def add_model(self, data: bytes) -> None:
+        """Decode records of one more model, given the bytes of its file or what a memory file carries of it.
+
+        Raises:
+            ModelError: damaged, or no model that makes records.
+        """
+        self._latent().models.add(data)
+
+    @property
+    def model(self) -> Model:
+        """The model that the latent tier encodes with. Raises ModelError where it is not there, or damaged."""
+        return self._latent().model
+
+    def _read(self, record: Record) -> Splats:
+        """What to draw of a record."""
         if record.tier == "splats":
             return stream.read(record.payload, record.size)
-        latent = self._latent()
-        return (latent.anchors if small else latent.decode)(record.payload, record.size)
+        return self._latent().decode(record.payload, record.size)
 
-    def _latent(self):
-        """The model's codec, which brings torch along."""
+    def _latent(self) -> latent.LatentCodec:
         with self._loading:
             if self._latent_codec is None:
-                from gaussvae_ros.vae.latent import LatentCodec
-
-                self._latent_codec = LatentCodec(self._model)
+                self._latent_codec = latent.LatentCodec(self._model, self._folders)
         return self._latent_codec
 
     def _uses_gpu(self) -> bool:
@@ -172,7 +184,7 @@ def _splats_for(image: np.ndarray, quality: float) -> int:
     return min(splats_at(quality), max(image.shape[0] * image.shape[1] // PIXELS_A_SPLAT, MIN_SPLATS))
 
 
-def _check(image: np.ndarray, tier: str, quality: float, effort: str, refine: int) -> None:
+def _check(image: np.ndarray, tier: str, quality: float, effort: str) -> None:
     """Raise GaussVaeError unless `encode` can do all that."""
     if isinstance(quality, bool) or not isinstance(quality, Real) or not 0 <= quality <= 100:
         raise GaussVaeError(f"quality is a number from 0 to 100, not {quality!r}")
@@ -180,10 +192,6 @@ def _check(image: np.ndarray, tier: str, quality: float, effort: str, refine: in
         raise GaussVaeError(f"tier is one of {', '.join(TIERS)}, not {tier!r}")
     if effort not in EFFORTS:
         raise GaussVaeError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
-    if isinstance(refine, bool) or not isinstance(refine, Integral) or refine < 0:
-        raise GaussVaeError(f"refine is a whole number of steps from 0 on, not {refine!r}")
-    if refine and tier != "latent":
-        raise GaussVaeError(f"refine is for the latent tier: it works through the model, which tier {tier} does without")
     check_image(image)
     height, width = image.shape[:2]
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:

@@ -12,7 +12,7 @@ def why_no_gpu() -> str | None:
     try:
         import torch
     except ImportError:
-        return "the package torch is not installed"
+        return "the package torch is not installed (pip install gaussvae_ros[cuda])"
     if not torch.cuda.is_available():
         return "torch finds no GPU"
     try:

@@ -20,6 +20,11 @@ FORMATS = {
 }
 
 
+def printable(path: str | Path) -> str:
+    """A path as text that can be printed and stored; bytes of a name that are not UTF-8 become question marks."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 

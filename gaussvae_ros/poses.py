@@ -1,139 +1,137 @@
-"""Where the camera was at a stamp, from Odometry, pose or TF messages, without ROS.
+"""Stamped poses of one frame in another, cleaned and interpolated, and the arithmetic of poses.
 
 A pose is float64 [7]: x, y, z (m) and the unit quaternion qx, qy, qz, qw of one frame in another.
 """
 
+import math
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 
 IDENTITY = np.array([0, 0, 0, 0, 0, 0, 1], np.float64)
 SPACING_NS = 8_000_000  # denser samples add memory, not accuracy: at 2 rad/s this is 1 degree
-HOLD_NS = 100_000_000  # a stamp this far before the first or after the last sample takes that sample's pose
+HOLD_NS = 100_000_000  # a stamp this far before the first or after the last sample takes its pose
 GAP_NS = 2_000_000_000  # nothing is interpolated across a longer silence
 JUMP_NS = 1_000_000_000  # a stamp this far back is a clock that was set back, not a late message
-BODY_IN_OPTICAL = np.array([0, 0, 0, 0.5, -0.5, 0.5, 0.5])  # x forward, z up as seen in z forward, y down (REP 103)
+# x forward, z up as seen in z forward, y down (REP 103)
+BODY_IN_OPTICAL = np.array([0, 0, 0, 0.5, -0.5, 0.5, 0.5])
+
+FAR_M = 1e10  # beyond all coordinates: UTM and ECEF stay below 1e7
+WILD = 3  # so many samples in a row may be a fault; more are a place where the robot was
+# A leap from one sample to another is more than each of: so far, so fast, so often a usual step.
+LEAP_M, LEAP_M_S, LEAP_RAD, LEAP_RAD_S, USUAL = 1.0, 20.0, 1.0, 10.0, 5
+ABSURD_M_S = 1000.0  # a leap at the ends of a track, where nothing can come back
+MOVED_M, MOVED_RAD = 1e-3, 1e-3  # less is noise
 
 
 class Track:
-    """Stamped poses of one frame in another, interpolated: linear in position, slerp in rotation (Shoemake 1985)."""
+    """Stamped poses of one frame in another: linear in position, slerp in rotation (Shoemake 1985).
+
+    Samples come in the order of their recording; where stamps are set back, a new segment begins.
+    Left out are samples that are no pose (counted in `refused`), and up to WILD in a row that leap
+    away in place or time, and back.
+    """
 
     def __init__(self) -> None:
-        self._begun: list[int] = []  # ns, record time at which each segment began
-        self._segments: list[tuple[array, array]] = []  # (stamps ns [N], poses [7 N])
+        self.refused = 0
+        self._stamps, self._recorded, self._poses = array("q"), array("q"), array("d")
+        self._wild, self._moves = 0, False
+        self._begun: list[int] = []  # ns, record time at which each segment begins
+        self._segments: list[tuple[np.ndarray, np.ndarray]] = []  # (stamps ns [N], poses [N, 7])
+        self._clean = True
 
     def __len__(self) -> int:
-        return sum(len(stamps) for stamps, _ in self._segments)
+        return sum(len(stamps) for stamps, _ in self.segments())
 
     def add(self, stamp_ns: int, recorded_ns: int, pose: np.ndarray) -> None:
-        """Append a pose [7]. Samples that are not finite, or closer than SPACING_NS to another, are left out."""
-        norm = np.linalg.norm(pose[3:])
-        if not (np.isfinite(pose).all() and norm > 0.5):
+        """Append a pose [7]. One less than SPACING_NS after the last is dropped."""
+        if self._stamps and 0 <= stamp_ns - self._stamps[-1] < SPACING_NS:
             return
-        if not self._segments or stamp_ns < self._segments[-1][0][-1] - JUMP_NS:
-            self._begun.append(recorded_ns)
-            self._segments.append((array("q"), array("d")))
-        stamps, poses = self._segments[-1]
-        i = bisect_left(stamps, stamp_ns)
-        if any(abs(stamps[j] - stamp_ns) < SPACING_NS for j in (i - 1, i) if 0 <= j < len(stamps)):
+        if (pose := as_pose(pose)) is None:
+            self.refused += 1
             return
-        stamps.insert(i, stamp_ns)
-        poses[7 * i : 7 * i] = array("d", (*pose[:3], *pose[3:] / norm))
+        self._stamps.append(stamp_ns)
+        self._recorded.append(recorded_ns)
+        self._poses.extend(pose)
+        self._clean = False
 
     def at(self, stamp_ns: int, recorded_ns: int) -> np.ndarray | None:
-        """The pose [7] at a stamp of a message recorded at `recorded_ns`, or None where nothing near is known."""
-        if not self._segments:
+        """The pose [7] at a stamp of a message recorded at `recorded_ns`, None if none is near."""
+        if not (segments := self.segments()):
             return None
-        stamps, flat = self._segments[max(bisect_right(self._begun, recorded_ns) - 1, 0)]
-        i = bisect_left(stamps, stamp_ns)
+        stamps, poses = segments[max(bisect_right(self._begun, recorded_ns) - 1, 0)]
+        i = int(np.searchsorted(stamps, stamp_ns))
         if i in (0, len(stamps)):
             end = min(i, len(stamps) - 1)
-            return np.array(flat[7 * end : 7 * end + 7]) if abs(stamps[end] - stamp_ns) <= HOLD_NS else None
-        before, after = stamps[i - 1], stamps[i]
-        if after - before > GAP_NS and min(stamp_ns - before, after - stamp_ns) > 0:
+            return poses[end].copy() if abs(int(stamps[end]) - stamp_ns) <= HOLD_NS else None
+        before, after = int(stamps[i - 1]), int(stamps[i])
+        if after - before > GAP_NS and after > stamp_ns:
             return None
-        a, b = np.array(flat[7 * i - 7 : 7 * i + 7]).reshape(2, 7)
-        return interpolate(a, b, (stamp_ns - before) / (after - before))
+        return interpolate(poses[i - 1], poses[i], (stamp_ns - before) / (after - before))
 
-
-class FrameTree:
-    """The transforms between one camera's frame and the root above it, as tf2's buffer would hold them.
-
-    Transforms of frames that are not above the camera's are dropped as they come, so that a robot with many joints
-    costs no memory.
-    """
-
-    def __init__(self, leaf: str) -> None:
-        self.leaf = leaf.strip("/")
-        self._edges: dict[str, tuple[str, Track | np.ndarray]] = {}  # child: (parent, pose of the child in it)
-        self._above = {self.leaf}
-
-    def add_static(self, parent: str, child: str, pose: np.ndarray) -> None:
-        """Fix the pose [7] of `child` in `parent`."""
-        self._edges.setdefault(child.strip("/"), (parent.strip("/"), np.asarray(pose, np.float64)))
-        self._above = set(self.chain())
-
-    def add(self, parent: str, child: str, stamp_ns: int, recorded_ns: int, pose: np.ndarray) -> None:
-        """One stamped pose [7] of `child` in `parent`."""
-        parent, child = parent.strip("/"), child.strip("/")
-        if child not in self._above:
-            return
-        if child not in self._edges:
-            self._edges[child] = (parent, Track())
-            self._above = set(self.chain())
-        known, track = self._edges[child]
-        if known == parent and isinstance(track, Track):
-            track.add(stamp_ns, recorded_ns, pose)
-
-    def chain(self) -> list[str]:
-        """The frames from the camera's up to the root."""
-        frames = [self.leaf]
-        while frames[-1] in self._edges and (parent := self._edges[frames[-1]][0]) not in frames:
-            frames.append(parent)
-        return frames
+    def first(self) -> np.ndarray:
+        """The pose [7] with the first stamp, of a track that is not empty."""
+        return self.segments()[0][1][0].copy()
 
     def moves(self) -> bool:
-        """Whether anything between the camera and the root has stamped poses."""
-        return any(isinstance(self._edges[frame][1], Track) for frame in self.chain()[:-1])
+        """Whether the pose changes by more than noise."""
+        self.segments()
+        return self._moves
 
-    def at(self, ancestor: str, stamp_ns: int, recorded_ns: int) -> np.ndarray | None:
-        """The camera's pose [7] in a frame of `chain()` at a stamp, or None where a link is not known then."""
-        pose, chain = IDENTITY, self.chain()
-        for frame in chain[: chain.index(ancestor)]:
-            link = self._edges[frame][1]
-            link = link.at(stamp_ns, recorded_ns) if isinstance(link, Track) else link
-            if link is None:
-                return None
-            pose = compose(link, pose)
-        return pose
+    def received(self) -> int:
+        """How many samples were kept before cleaning."""
+        return len(self._stamps)
+
+    def span_ns(self) -> tuple[int, int]:
+        """The first and the last stamp, of a track that is not empty."""
+        stamps = [stamps for stamps, _ in self.segments()]
+        return int(min(s[0] for s in stamps)), int(max(s[-1] for s in stamps))
+
+    def lead_ns(self) -> np.ndarray:
+        """By how much the stamps [N] are before (negative) or after the times of recording."""
+        return np.array(self._stamps, np.int64) - np.array(self._recorded, np.int64)
+
+    def wild(self) -> int:
+        """How many samples were left out because they leap away and back."""
+        self.segments()
+        return self._wild
+
+    def segments(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """(stamps ns int64 [N], rising; poses float64 [N, 7]) between two settings back."""
+        if self._clean:
+            return self._segments
+        stamps, recorded = np.array(self._stamps), np.array(self._recorded)
+        poses = np.array(self._poses).reshape(-1, 7)
+        wild = _excursions(
+            np.abs(np.diff(stamps)) > JUMP_NS,
+            lambda a, b: np.abs(stamps[b] - stamps[a]) > JUMP_NS,
+        )
+        self._wild = int(wild.sum())
+        stamps, recorded, poses = stamps[~wild], recorded[~wild], poses[~wild]
+        self._begun, self._segments, self._clean = [], [], True
+        for begin, end in pairwise([*_begins(stamps), len(stamps)]):
+            _, order = np.unique(stamps[begin:end], return_index=True)
+            order += begin
+            wild = _wild(stamps[order], poses[order])
+            self._wild += int(wild.sum())
+            self._begun.append(int(recorded[begin]))
+            self._segments.append((stamps[order[~wild]], poses[order[~wild]]))
+        poses = np.concatenate([poses for _, poses in self._segments])
+        moved = np.abs(poses[:, :3] - poses[0, :3]).max() > MOVED_M
+        self._moves = bool(moved or angles(poses[:, 3:], poses[0, 3:]).max() > MOVED_RAD)
+        return self._segments
 
 
-class PoseSource:
-    """The camera's pose at any stamp, out of a frame tree alone or a track of poses of the robot or the camera.
-
-    Where the tree knows how the camera sits on the tracked frame (`base`), that mount is included. Rotations follow
-    REP 103's body axes, x forward and z up, also for cameras whose frame is named "*optical*".
-    """
-
-    def __init__(
-        self, name: str, tree: FrameTree, track: Track | None = None, reference: str = "", base: str = ""
-    ) -> None:
-        self.name = name  # the topic, for people
-        self._tree, self._track = tree, track
-        chain = tree.chain()
-        self.reference = (chain[-1] if track is None else reference.strip("/")) or "map"  # what the poses are in
-        self._top = chain[-1] if track is None else base.strip("/") if base.strip("/") in chain else tree.leaf
-        self._optical = "optical" in tree.leaf and self._top != tree.leaf
-
-    def at(self, stamp_ns: int, recorded_ns: int) -> np.ndarray | None:
-        """The pose [7] at a stamp of a message recorded at `recorded_ns`, or None."""
-        root = IDENTITY if self._track is None else self._track.at(stamp_ns, recorded_ns)
-        mount = self._tree.at(self._top, stamp_ns, recorded_ns)
-        if root is None or mount is None:
-            return None
-        pose = compose(root, mount)
-        return compose(pose, BODY_IN_OPTICAL) if self._optical else pose
+def as_pose(pose: np.ndarray) -> np.ndarray | None:  # [7] with a unit quaternion
+    """Seven numbers as a pose, None where they are none."""
+    x, y, z, *turn = map(float, pose)  # quicker than numpy, for so few
+    norm = math.hypot(*turn)
+    if not (max(abs(x), abs(y), abs(z)) <= FAR_M and 0.1 < norm < 10 and not math.isnan(x + y + z)):
+        return None
+    return np.array([x, y, z, *(v / norm for v in turn)])
 
 
 def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -143,13 +141,19 @@ def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """The Hamilton product of two quaternions [4], x y z w."""
-    return np.concatenate([p[3] * q[:3] + q[3] * p[:3] + np.cross(p[:3], q[:3]), [p[3] * q[3] - p[:3] @ q[:3]]])
+    vector = p[3] * q[:3] + q[3] * p[:3] + np.cross(p[:3], q[:3])
+    return np.concatenate([vector, [p[3] * q[3] - p[:3] @ q[:3]]])
 
 
 def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
     """A vector [3] turned by a unit quaternion [4], x y z w."""
     t = 2 * np.cross(q[:3], v)
     return v + q[3] * t + np.cross(q[:3], t)
+
+
+def angles(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """The angles (rad) [N] between unit quaternions [N, 4], and [N, 4] or [4]."""
+    return 2 * np.arccos(np.clip(np.abs((p * q).sum(-1)), 0, 1))
 
 
 def interpolate(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
@@ -163,3 +167,71 @@ def interpolate(a: np.ndarray, b: np.ndarray, t: float) -> np.ndarray:
     else:
         turned = (np.sin((1 - t) * angle) * p + np.sin(t * angle) * q) / np.sin(angle)
     return np.concatenate([(1 - t) * a[:3] + t * b[:3], turned / np.linalg.norm(turned)])
+
+
+def _begins(stamps: np.ndarray) -> list[int]:
+    """Where stamps [N] in the order of recording are set back by more than JUMP_NS; 0 first."""
+    begins = [0]
+    if (stamps >= np.maximum.accumulate(stamps) - JUMP_NS).all():
+        return begins
+    newest = int(stamps[0])
+    for i, stamp in enumerate(stamps.tolist()):
+        if stamp < newest - JUMP_NS:
+            begins.append(i)
+            newest = stamp
+        newest = max(newest, stamp)
+    return begins
+
+
+def _wild(stamps: np.ndarray, poses: np.ndarray) -> np.ndarray:  # bool [N]
+    """Which of a segment's samples leap away and back, or are an end beyond all reach."""
+    if len(stamps) < 3:
+        return np.zeros(len(stamps), bool)
+
+    def steps(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Metres, radians and seconds [M] from samples `a` [M] to `b` [M]."""
+        moved = np.linalg.norm(poses[b, :3] - poses[a, :3], axis=1)
+        return moved, angles(poses[b, 3:], poses[a, 3:]), (stamps[b] - stamps[a]) / 1e9
+
+    every = np.arange(len(stamps))
+    moved, turned, _ = steps(every[:-1], every[1:])
+    far, round_ = (max(LEAP_M, USUAL * np.median(moved)), max(LEAP_RAD, USUAL * np.median(turned)))
+
+    def leap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        moved, turned, seconds = steps(a, b)
+        flown = moved > np.maximum(far, LEAP_M_S * seconds)
+        return flown | (turned > np.maximum(round_, LEAP_RAD_S * seconds))
+
+    wild = _excursions(leap(every[:-1], every[1:]), leap)
+    kept = np.flatnonzero(~wild)
+    moved, _, seconds = steps(kept[:-1], kept[1:])
+    absurd = np.flatnonzero((moved > far) & (moved > ABSURD_M_S * seconds)) + 1
+    few = min(WILD, len(kept) // 5)
+    if len(absurd) and absurd[0] <= few:
+        wild[kept[: absurd[0]]] = True
+    if len(absurd) and len(kept) - absurd[-1] <= few:
+        wild[kept[absurd[-1] :]] = True
+    return wild
+
+
+def _excursions(jumps: np.ndarray, leap: Callable) -> np.ndarray:  # bool [N]
+    """Which of N samples are away: at most WILD in a row, between a jump there and one back.
+
+    `jumps` bool [N - 1] says which neighbours leap; leap(a, b) [M] says so of samples a, b [M].
+    """
+    away = np.zeros(len(jumps) + 1, bool)
+    borders = [0, *(np.flatnonzero(jumps) + 1).tolist(), len(away)]
+    i = 1
+    while i < len(borders) - 2:
+        begin = borders[i]
+        for j in range(i + 1, len(borders) - 1):
+            end = borders[j]
+            around = begin - borders[i - 1] + borders[j + 1] - end
+            if end - begin > WILD:
+                break
+            if end - begin < around and not leap(np.array([begin - 1]), np.array([end]))[0]:
+                away[begin:end] = True
+                i = j
+                break
+        i += 1
+    return away

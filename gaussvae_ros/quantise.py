@@ -9,12 +9,12 @@ it gains 0.01 dB over plain rounding, since few splats overlap much.
 import math
 
 import numpy as np
-from numba import njit
 
 from gaussvae_ros.entropy import cells, grid, stream
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit import EFFORTS, descend, scaled
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.kernels import inline, kernel
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
 STEPS = {"fast": (10, 150.0), "best": (40, 600.0)}  # descent steps after each group, pixels per splat
@@ -137,7 +137,7 @@ def _colours(geometry, colour, target, draft):
     return index
 
 
-@njit(cache=True)
+@kernel()
 def _normal_equations(geometry, colour, target, first, end):
     """Gram matrix [M, M] and right side [M, 3] of the colours of splats first..end-1 that fit `target` [h, w, 3] best.
 
@@ -165,7 +165,7 @@ def _normal_equations(geometry, colour, target, first, end):
     return gram, right
 
 
-@njit(inline="always")
+@inline
 def _add_pixel(who, weight, colour, wanted, first, end, gram, right):
     total = EPS + weight.sum()
     left = np.empty(3)  # of the wanted colour, after the splats whose colours are given

@@ -1,5 +1,6 @@
 """A bag through codec and bank, measured: every image is encoded, stored, recalled and compared with its original."""
 
+import os
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
+from gaussvae_ros.files import printable
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.sessions import Sessions
 
@@ -33,13 +35,14 @@ def replay(
 
     Args:
         topic: which images; None takes the only image topic.
-        pose_topic: where poses come from; None lets `Bag.poses` choose.
+        pose_topic: where poses come from; None lets `choose_poses` choose.
         tier, quality, effort: for `codec.encode`.
         compare: how many evenly spread frames the peers get too; each takes them seconds.
         report_dir: a folder for report.html with plots and pictures, of both tiers on some frames; None writes none.
 
     Returns:
-        Ready for JSON. bag, topic, tier, poses (the topic used or None), frames, skipped, problems (the first few, text),
+        Ready for JSON. bag, topic, tier, poses (the topic used or None), frames, skipped, problems (what was
+        skipped, dropped or guessed: sentences, the first few of each kind), problem_counts (all, by kind),
         with_pose, sessions, first_id, last_id, span_s (by the stamps), bytes (mean), total_bytes, psnr (mean),
         worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), compared {codec: {frames, bytes, psnr, ssim}} of ours
         and each peer on the same few frames at equal bytes (None where not every frame fits), report (path or None).
@@ -50,30 +53,42 @@ def replay(
     """
     with Bag(path) as bag:
         topic = bag.image_topic(topic)
-        poses = bag.poses(bag.frame_id(topic), pose_topic)
+        poses = bag.poses(bag.frame_id(topic), pose_topic, topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
         recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
-        sessions, session_ids = Sessions(), {}
+        recalls.problems.include(bag.faults)
+        sessions, session_ids, name = Sessions(), {}, _session_name(path)
         images = tqdm(bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
         try:
             for number, image in enumerate(images):
-                pose = poses and poses.at(image.stamp_ns, image.recorded_ns)
+                if image.problem and image.pixels is not None:
+                    recalls.note(f"frame {number} at {image.stamp_ns} ns: {image.problem}")
+                pose = poses.at(image.stamp_ns, image.recorded_ns)
                 pose = None if pose is None else Pose(*pose, reference=poses.reference)
                 session = sessions.number_of(topic, image.stamp_ns)
                 try:
-                    _remember(recalls, bank, Path(path).name, session, session_ids, topic, number, image, pose)
+                    _remember(recalls, bank, name, session, session_ids, topic, number, image, pose)
                 except ImageError as error:
                     recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
             if not recalls.stamps:
                 raise
-            recalls.problems.append(f"the bag breaks off: {error}")
+            recalls.problems.add("frames", f"the bag breaks off: {error}")
+        recalls.problems.include(bag.faults)
+        for problem in poses.problems:
+            recalls.problems.add("poses", problem)
     bank.flush()
     if not recalls.stamps:
-        raise BagError(f"{path} has no readable image on {topic}: {next(iter(recalls.problems), 'it is empty')}")
-    result = {"bag": str(path), "topic": topic, "tier": tier, "poses": poses and poses.name, **recalls.figures()}
+        why = next(iter(recalls.problems.texts()), "it is empty")
+        raise BagError(f"{printable(path)} has no readable image on {topic}: {why}")
+    result = {"bag": printable(path), "topic": topic, "tier": tier, "poses": poses.name or None, **recalls.figures()}
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))
     return {**result, "report": report}
+
+
+def _session_name(path: str | Path) -> str:
+    """What the sessions of a bag are called: the name of its file or folder, also where that is "."."""
+    return printable(Path(os.path.abspath(path)).name) or "bag"
 
 
 def _remember(

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from mcap.writer import Writer as McapWriter
 from PIL import Image
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import StoragePlugin
@@ -67,8 +68,11 @@ class BagMaker:
             self.make("geometry_msgs/msg/Quaternion", *pose[3:]),
         )
 
-    def pose(self, topic: str, stamp_ns: int, pose: tuple, recorded_ns: int = 0) -> "BagMaker":
-        message = self.make("geometry_msgs/msg/PoseStamped", self.header(stamp_ns, "map"), self._pose(pose))
+    def pose(
+        self, topic: str, stamp_ns: int, pose: tuple, recorded_ns: int = 0, frame: str = "map"
+    ) -> "BagMaker":
+        header = self.header(stamp_ns, frame)
+        message = self.make("geometry_msgs/msg/PoseStamped", header, self._pose(pose))
         return self.put(topic, message, recorded_ns or stamp_ns)
 
     def pose_with_covariance(self, topic: str, stamp_ns: int, pose: tuple) -> "BagMaker":
@@ -78,25 +82,43 @@ class BagMaker:
         )
         return self.put(topic, message, stamp_ns)
 
-    def odometry(self, topic: str, stamp_ns: int, pose: tuple, child: str = "base_link") -> "BagMaker":
+    def odometry(
+        self,
+        topic: str,
+        stamp_ns: int,
+        pose: tuple,
+        child: str = "base_link",
+        frame: str = "odom",
+        recorded_ns: int = 0,
+    ) -> "BagMaker":
         zero = self.make("geometry_msgs/msg/Vector3", 0.0, 0.0, 0.0)
         twist = self.make(
             "geometry_msgs/msg/TwistWithCovariance", self.make("geometry_msgs/msg/Twist", zero, zero), np.zeros(36)
         )
         with_covariance = self.make("geometry_msgs/msg/PoseWithCovariance", self._pose(pose), np.zeros(36))
-        message = self.make("nav_msgs/msg/Odometry", self.header(stamp_ns, "odom"), child, with_covariance, twist)
-        return self.put(topic, message, stamp_ns)
+        header = self.header(stamp_ns, frame)
+        message = self.make("nav_msgs/msg/Odometry", header, child, with_covariance, twist)
+        return self.put(topic, message, recorded_ns or stamp_ns)
 
     def tf(
         self, parent: str, child: str, stamp_ns: int, pose: tuple, topic: str = "/tf", recorded_ns: int = 0
     ) -> "BagMaker":
+        stamped = self._transform(parent, child, stamp_ns, pose)
+        return self.put(topic, self.make("tf2_msgs/msg/TFMessage", [stamped]), recorded_ns or stamp_ns)
+
+    def transform(
+        self, topic: str, stamp_ns: int, pose: tuple, parent: str = "world", child: str = "robot"
+    ) -> "BagMaker":
+        return self.put(topic, self._transform(parent, child, stamp_ns, pose), stamp_ns)
+
+    def _transform(self, parent: str, child: str, stamp_ns: int, pose: tuple) -> object:
         transform = self.make(
             "geometry_msgs/msg/Transform",
             self.make("geometry_msgs/msg/Vector3", *pose[:3]),
             self.make("geometry_msgs/msg/Quaternion", *pose[3:]),
         )
-        stamped = self.make("geometry_msgs/msg/TransformStamped", self.header(stamp_ns, parent), child, transform)
-        return self.put(topic, self.make("tf2_msgs/msg/TFMessage", [stamped]), recorded_ns or stamp_ns)
+        header = self.header(stamp_ns, parent)
+        return self.make("geometry_msgs/msg/TransformStamped", header, child, transform)
 
     def write(self, folder: Path, name: str = "test") -> Path:
         path = folder / (f"{name}.bag" if self.ros1 else name)
@@ -109,4 +131,27 @@ class BagMaker:
                     connections[topic] = bag.add_connection(topic, name, typestore=self.store)
                 serialize = self.store.serialize_ros1 if self.ros1 else self.store.serialize_cdr
                 bag.write(connections[topic], recorded_ns, serialize(message, name))
+        return path
+
+    def write_mcap(self, path: Path, **options: object) -> Path:
+        """An MCAP file by itself: `profile`, `encoding`, `schema` (its encoding and text), `names` (of types: a
+        function), `beside` (an encoding: a channel of it with one message), the rest as the library's writer."""
+        profile, encoding = options.pop("profile", "ros2"), options.pop("encoding", "cdr")
+        schema, names = options.pop("schema", ("ros2msg", b"")), options.pop("names", lambda name: name)
+        times, beside = options.pop("times", {}), options.pop("beside", None)
+        serialize = self.store.serialize_ros1 if self.ros1 else self.store.serialize_cdr
+        with open(path, "wb") as file:
+            writer, channels = McapWriter(file, **options), {}
+            writer.start(profile=profile, library="test")
+            if beside:
+                kind = writer.register_schema("some.Type", beside, b"{}")
+                writer.add_message(writer.register_channel("/beside", beside, kind), START, b"{}", START)
+            for number, (topic, message, recorded_ns) in enumerate(self.entries):
+                name = message.__msgtype__
+                if topic not in channels:
+                    kind = writer.register_schema(names(name), *schema)
+                    channels[topic] = writer.register_channel(topic, encoding, kind)
+                log_ns = times.get(number, recorded_ns)
+                writer.add_message(channels[topic], log_ns, bytes(serialize(message, name)), recorded_ns, number)
+            writer.finish()
         return path

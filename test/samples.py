@@ -6,15 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
 
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
-from gaussvae_ros.vae.config import dump_config
-from gaussvae_ros.vae.prepare import FORMAT, SPLATS, sample_type, shard_path
+from gaussvae_ros.training.config import dump_config
+from gaussvae_ros.training.prepare import FORMAT, SPLATS, sample_type, shard_path
+from threaded import kernel_threads
 
 ROOT, SIZE = Path(__file__).parents[1], (64, 48)
 CONFIG = {
@@ -27,12 +27,11 @@ CONFIG = {
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """As in the processes that tests start."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    numba.set_num_threads(1)  # first: it may change torch's
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    numba.set_num_threads(before[1])
-    torch.set_num_threads(before[0])
+    with kernel_threads(1):
+        yield
+    torch.set_num_threads(before)
 
 
 def write_samples(folder: Path, train: int = 12, valid: int = 4, seed: int = 0) -> Path:

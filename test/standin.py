@@ -13,8 +13,7 @@ class JpegCodec:
     """Encodes and decodes like FrameCodec."""
 
     def encode(
-        self, image: np.ndarray, tier: str = "splats", quality: float = 50, effort: str = "fast", refine: int = 0
-    ) -> bytes:
+        self, image: np.ndarray, tier: str = "splats", quality: float = 50, effort: str = "fast",     ) -> bytes:
         if min(image.shape[:2]) < 8:
             raise ImageError("image is too small")
         out = io.BytesIO()

@@ -89,6 +89,56 @@ def test_a_replaced_file_is_noticed_and_takes_no_damage(path, tmp_path, lock):
         assert [frame.data for frame in bank] == [record(i) for i in range(100, 140)] and bank.verify() == []
 
 
+@pytest.mark.parametrize("merged", [True, False])
+def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_path, merged):
+    with MemoryBank(tmp_path / "other.db") as other:
+        add(other, range(100, 140))
+    with MemoryBank(path) as bank:
+        add(bank, range(50))
+        bank.flush()
+        if merged:
+            bank._group._journal.merge()
+        add(bank, range(50, 53))
+        shutil.copyfile(tmp_path / "other.db", path)
+        assert bank.check_place() == f"{path} was replaced by another file, which was copied over it"
+        with pytest.raises(BankGone, match="was replaced by another file"):
+            bank.flush()
+        assert path.read_bytes() == (tmp_path / "other.db").read_bytes()
+        kept = bank.reopen()
+        add(bank, [frame.stamp_ns for frame in kept])
+        assert [frame.stamp_ns for frame in bank] == [*range(50, 53), *range(100, 140)] and bank.verify() == []
+        shutil.copyfile(tmp_path / "other.db", path)
+        add_refused = pytest.raises(BankGone, match="was replaced by another file")
+        with add_refused:
+            add(bank, [7])
+    with MemoryBank(path) as bank:
+        assert [frame.stamp_ns for frame in bank] == list(range(100, 140)) and bank.verify() == []
+
+
+def test_an_older_copy_that_is_put_back_under_the_writer_is_noticed(path, tmp_path):
+    with MemoryBank(path) as bank:
+        for i in range(3):
+            add(bank, [i])
+            bank.flush()
+            bank._group._journal.merge()
+            shutil.copyfile(path, tmp_path / f"copy{i}.db")
+        assert bank.check_place() == ""
+        shutil.copyfile(tmp_path / "copy0.db", path)
+        assert "was replaced" in bank.check_place()
+        bank.reopen()
+        assert [frame.stamp_ns for frame in bank] == [0] and bank.verify() == []
+
+
+def test_a_file_that_is_only_touched_is_the_same(path):
+    with MemoryBank(path) as bank:
+        add(bank, [0])
+        bank.flush()
+        path.touch()
+        assert bank.check_place() == ""
+        add(bank, [1])
+        assert len(bank) == 2
+
+
 def test_a_bank_goes_on_in_the_file_that_replaced_its_own(path, tmp_path):
     with MemoryBank(tmp_path / "other.db") as other:
         add(other, range(100, 140))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gaussvae_ros import bench
-from gaussvae_ros.bench import ros
+from gaussvae_ros.bench import graph, ros
 from gaussvae_ros.bench.frames import drive_poses
 from gaussvae_ros.errors import GaussVaeError
 
@@ -58,28 +58,28 @@ def test_load_and_memory_are_those_of_the_process():
     busy = subprocess.Popen([sys.executable, "-c", "x = bytearray(150_000_000)\nwhile True: pass"])
     try:
         time.sleep(0.5)
-        assert 5 < ros._load([busy.pid], 1.0) <= 105
-        assert 150 < ros._resident_mb(busy.pid) < 250
+        assert 5 < graph.load([busy.pid], 1.0) <= 105
+        assert 150 < graph.resident_mb(busy.pid) < 250
     finally:
         busy.kill()
         busy.wait()
-    assert ros._load([os.getpid()], 0.3) < 50
+    assert graph.load([os.getpid()], 0.3) < 50
 
 
 def test_a_process_says_its_last_line_as_json(tmp_path):
     code = "import sys; print('ready', flush=True); sys.stdin.read(); print('noise'); print([1, 2.5])"
     with_failure = "import sys; print('warning', file=sys.stderr); sys.exit('no luck')"
-    graph = ros.Graph(tmp_path)
-    with graph.process(sys.executable, "-c", code) as process:
+    own = graph.Graph(tmp_path)
+    with own.process(sys.executable, "-c", code) as process:
         process.until_ready()
         assert process.stop() == [1, 2.5]
-    with graph.process(sys.executable, "-c", with_failure) as process, pytest.raises(GaussVaeError, match="no luck$"):
+    with own.process(sys.executable, "-c", with_failure) as process, pytest.raises(GaussVaeError, match="no luck$"):
         process.until_ready()
 
 
 def test_processes_and_their_children_are_gone_in_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(ros, "END_S", 0.5)
-    with pytest.raises(ZeroDivisionError), ros.Graph(tmp_path).process(sys.executable, "-c", STUBBORN) as process:
+    monkeypatch.setattr(graph, "END_S", 0.5)
+    with pytest.raises(ZeroDivisionError), graph.Graph(tmp_path).process(sys.executable, "-c", STUBBORN) as process:
         process.until_ready()
         child = int(Path(process._said).read_text().split()[0])
         assert is_there(child)
@@ -95,7 +95,7 @@ def test_processes_end_when_the_bench_is_killed(tmp_path):
     code = f"""if True:
         import sys, time
         from pathlib import Path
-        from gaussvae_ros.bench.ros import Graph
+        from gaussvae_ros.bench.graph import Graph
         with Graph(Path({str(tmp_path)!r})).process("sleep", "99") as process:
             print(process.popen.pid, flush=True)
             time.sleep(99)

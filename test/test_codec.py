@@ -195,7 +195,6 @@ def test_what_is_not_an_image_gets_one_line(name):
         {"effort": None},
         {"tier": "pixels"},
         {"tier": 0},
-        *({"refine": n} for n in (-1, 1.5, True, "many", 3)),
     ],
 )
 def test_other_bad_arguments_get_one_line(options):

@@ -4,7 +4,6 @@ import threading
 import time
 
 import cv2
-import numba
 import numpy as np
 import pytest
 import torch
@@ -15,6 +14,7 @@ from gaussvae_ros.errors import ImageError
 from gaussvae_ros.fit import EFFORTS, MAX_SPLATS, MIN_SPLATS, Plan, adam, descend, fit, reseeding, seeding, to_splats
 from gaussvae_ros.raster import cpu, reference
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats, morton_order
+from threaded import kernel_threads
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -138,18 +138,17 @@ def test_mono_is_the_fit_of_three_equal_channels():
 
 def test_the_same_arguments_give_the_same_bits():
     image = scene()
-    first, before = fit(image, 256, seed=5).params, numba.get_num_threads()
+    first = fit(image, 256, seed=5).params
     np.testing.assert_array_equal(fit(image, 256, seed=5).params, first)
     np.testing.assert_array_equal(fit(np.asfortranarray(image), 256, seed=5).params, first)
     assert not np.array_equal(fit(image, 256, seed=6).params, first)
-    try:
-        numba.set_num_threads(1)
-        np.testing.assert_array_equal(fit(image, 256, seed=5).params, first)
-    finally:
-        numba.set_num_threads(before)
+    for threads in (1, 2):
+        with kernel_threads(threads):
+            np.testing.assert_array_equal(fit(image, 256, seed=5).params, first)
 
 
-def test_callers_in_several_threads_get_what_one_gets():
+@pytest.mark.parametrize("count", [1, 2])
+def test_callers_in_several_threads_get_what_one_gets(count):
     images = [scene()[:, i * 10 :] for i in range(4)]
     expected, got = [fit(image, 64).params for image in images], [None] * 4
 
@@ -158,19 +157,13 @@ def test_callers_in_several_threads_get_what_one_gets():
             got[k] = fit(images[k], 64).params
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with kernel_threads(count):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
     for one, other in zip(expected, got, strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_compiled_code_is_kept_for_the_next_process():
-    """Numba keeps no code that holds a pointer of this process; without it the first frame takes seconds."""
-    fit(noise(20, 20), 32)
-    for function in (adam._descend, reseeding._worth, seeding._dither):
-        assert function.overloads and not any(o.library.has_dynamic_globals for o in function.overloads.values())
 
 
 @pytest.mark.parametrize(

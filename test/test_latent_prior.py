@@ -14,18 +14,21 @@ from samples import write_samples
 from gaussvae_ros.cli import main
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.entropy.train import bits_per_splat
+from gaussvae_ros.training.splats_prior import bits_per_splat
 from gaussvae_ros.errors import ModelError, RecordError
 from gaussvae_ros.fit import EFFORTS, descend
 from gaussvae_ros.quantise import quantise
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor, render
 from gaussvae_ros.sim.drive import FOCAL, MOUNT, where
-from gaussvae_ros.vae import contexts, models, train_prior
-from gaussvae_ros.vae import prior_networks as learning
-from gaussvae_ros.vae.anchors import Anchors
+from gaussvae_ros.training import models
+from gaussvae_ros.vae import contexts
+from gaussvae_ros.vae import models as files
+from gaussvae_ros.training import latent_prior
+from gaussvae_ros.training import prior_networks as learning
+from gaussvae_ros.training.anchors import Anchors
 from gaussvae_ros.vae.contexts import ANGLE, KINDS, MOST, ONE, OUTPUTS, SHIFT
-from gaussvae_ros.vae.conv1d import Conv1D
+from gaussvae_ros.training.conv1d import Conv1D
 from gaussvae_ros.vae.prior import GAIN, RANGES, Prior
 
 SIZE, FOCAL = (160, 120), FOCAL / 4  # px, of the frames here
@@ -228,7 +231,7 @@ def test_learning_makes_other_fits_shorter_and_integers_cost_nothing(fits, monke
             asked = [torch.from_numpy(a) for a in asked]
         lost -= float(bits_of(kind, outputs, asked).mean())
     law = Prior(networks)
-    after, plain = train_prior.mean_bits(fits[7:], law), train_prior.mean_bits(fits[7:], random_prior(0))
+    after, plain = latent_prior.mean_bits(fits[7:], law), latent_prior.mean_bits(fits[7:], random_prior(0))
     fine = np.mean([np.log2(grid.angles(g.scale, g.aspect, g.precision)[1]) for g in fits[7:]])
     assert after["all"] < plain["all"] - 5
     assert abs(sum(after[name] for name in KINDS) - fine + lost) < 0.02
@@ -241,19 +244,19 @@ def test_the_prior_that_ships_beats_that_of_the_splats_tier(fits):
         law = models.load("anchors").prior
     except ModelError as error:
         pytest.skip(str(error))
-    assert train_prior.mean_bits(fits, law)["all"] < bits_per_splat(fits, prior.load())["all"] - 1
+    assert latent_prior.mean_bits(fits, law)["all"] < bits_per_splat(fits, prior.load())["all"] - 1
 
 
 def test_the_command_gives_a_model_a_prior(tmp_path, monkeypatch, capsys):
     write_samples(tmp_path)
     models.save(Anchors(width=8, layers=1), tmp_path / "plain.safetensors", {"about": "a test"})
-    monkeypatch.setattr(train_prior, "CHUNKS", 1)
-    monkeypatch.setattr(train_prior, "STEPS", 20)
+    monkeypatch.setattr(latent_prior, "CHUNKS", 1)
+    monkeypatch.setattr(latent_prior, "STEPS", 20)
     out = tmp_path / "made.safetensors"
     command = ["train", "latents", "--data", str(tmp_path), "--model", str(tmp_path / "plain.safetensors")]
     assert main([*command, "--out", str(out), "--json"]) == 0
     card, made = json.loads(capsys.readouterr().out), models.load(out)
-    assert models.describe(out)["card"] == {"about": "a test", "prior": card}
+    assert files.describe(out)["card"] == {"about": "a test", "prior": card}
     assert (card["grids"], card["steps"], card["seed"], card["bits_per_splat"]["grids"]) == (32, 20, 0, 4)
     g = some_grid(0)
     assert fields(read(made.prior, made.prior.write(g), g)) == fields(g)
@@ -279,4 +282,4 @@ def test_bad_input_gets_one_line(changes, text, tmp_path, capsys):
 def test_models_without_records_are_refused(tmp_path):
     models.save(Conv1D(), tmp_path / "m.safetensors", {})
     with pytest.raises(ModelError, match="no records"):
-        train_prior.train_latents(tmp_path, tmp_path / "m.safetensors", tmp_path / "o.safetensors")
+        latent_prior.train_latents(tmp_path, tmp_path / "m.safetensors", tmp_path / "o.safetensors")

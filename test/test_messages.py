@@ -1,27 +1,34 @@
-"""Image messages to arrays: every encoding against an image we know, and broken messages refused in one line."""
+"""Image messages to arrays: every encoding against a known image, and one line for broken ones."""
 
 import io
+from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
+from bagmaker import START, BagMaker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gaussvae_ros.bags import Bag
+from gaussvae_ros.encodings import ENCODINGS, PLANAR
 from gaussvae_ros.errors import ImageError
-from gaussvae_ros.messages import ENCODINGS, image_from_message
+from gaussvae_ros.messages import ImageDecoder, image_from_message
 
 W, H = 34, 22  # px
 
 
 def scene() -> np.ndarray:
-    """A smooth colour image, so that chroma subsampling and mosaics lose little; uint8 [H, W, 3] RGB."""
+    """A smooth colour image, of which subsampling and mosaics lose little; uint8 [H, W, 3] RGB."""
     y, x = np.mgrid[:H, :W]
     return np.stack([40 + 5 * x, 60 + 6 * y, 220 - 3 * x - 2 * y], -1).astype(np.uint8)
 
 
-def raw(encoding: str, rows: np.ndarray, big: bool = False, pad: int = 0, width: int = W) -> SimpleNamespace:
+def raw(
+    encoding: str, rows: np.ndarray, big: bool = False, pad: int = 0, width: int = W
+) -> SimpleNamespace:
     """An Image message of `rows` [H, bytes] with `pad` bytes of rubbish after each row."""
     rows = np.pad(rows, ((0, 0), (0, pad)), constant_values=0xEE)
     return SimpleNamespace(
@@ -65,7 +72,15 @@ def mosaic(image: np.ndarray, order: str) -> np.ndarray:
 @pytest.mark.parametrize("pad", [0, 5])
 @pytest.mark.parametrize(
     "encoding, order",
-    [("rgb8", [0, 1, 2]), ("bgr8", [2, 1, 0]), ("8UC3", [2, 1, 0]), ("rgba8", [0, 1, 2, 0]), ("bgra8", [2, 1, 0, 1])],
+    [
+        ("rgb8", [0, 1, 2]),
+        ("bgr8", [2, 1, 0]),
+        ("8UC3", [2, 1, 0]),
+        ("rgba8", [0, 1, 2, 0]),
+        ("bgra8", [2, 1, 0, 1]),
+        ("8UC4", [2, 1, 0, 1]),
+        ("RGB8", [0, 1, 2]),
+    ],
 )
 def test_colour_orders_come_out_as_rgb(encoding: str, order: list[int], pad: int) -> None:
     image = scene()
@@ -89,15 +104,34 @@ def test_mono16_keeps_the_top_8_bits_of_the_sensor_depth(bits: int, big: bool) -
     assert np.array_equal(image_from_message(raw("mono16", rows, big=big, pad=6)), image)
 
 
-def test_colour_of_16_bits() -> None:
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize(
+    "encoding, order",
+    [
+        ("rgb16", [0, 1, 2]),
+        ("bgr16", [2, 1, 0]),
+        ("16UC3", [2, 1, 0]),
+        ("rgba16", [0, 1, 2]),
+        ("16UC4", [2, 1, 0]),
+    ],
+)
+def test_colour_of_16_bits(encoding: str, order: list[int], big: bool) -> None:
     image = scene()
     image[0, 0] = 255
-    rows = (image[..., ::-1].astype("<u2") << 8).reshape(H, -1).view(np.uint8)
-    assert np.array_equal(image_from_message(raw("bgr16", rows)), image)
+    samples = image[..., order].astype(np.uint16) << 4
+    if ENCODINGS[encoding][0] == 4:
+        samples = np.dstack(
+            [samples, np.full((H, W), 65535, np.uint16)]
+        )  # alpha is no sample of the sensor
+    rows = (
+        np.ascontiguousarray(samples.astype(">u2" if big else "<u2")).reshape(H, -1).view(np.uint8)
+    )
+    assert np.array_equal(image_from_message(raw(encoding, rows, big=big)), image)
 
 
 @pytest.mark.parametrize(
-    "encoding, luma, chroma", [("yuv422", 1, 0), ("uyvy", 1, 0), ("yuv422_yuy2", 0, 1), ("yuyv", 0, 1)]
+    "encoding, luma, chroma",
+    [("yuv422", 1, 0), ("uyvy", 1, 0), ("yuv422_yuy2", 0, 1), ("yuyv", 0, 1)],
 )
 def test_yuv422(encoding: str, luma: int, chroma: int) -> None:
     y, u, v = yuv(scene())
@@ -108,6 +142,54 @@ def test_yuv422(encoding: str, luma: int, chroma: int) -> None:
     assert np.abs(error).max() <= 6
 
 
+def planar(encoding: str, pad: int = 0) -> SimpleNamespace:
+    """The scene as luma above chroma, with `pad` bytes after each row of luma."""
+    y, u, v = yuv(scene())
+    if encoding == "nv24":
+        chroma = np.dstack([np.repeat(u, 2, 1), np.repeat(v, 2, 1)]).reshape(H, -1)
+    else:
+        u, v = (c.reshape(H // 2, 2, -1).mean(1).astype(np.uint8) for c in (u, v))
+        chroma = np.dstack([u, v] if encoding == "nv12" else [v, u]).reshape(H // 2, -1)
+    across = chroma.shape[1] // W
+    planes = [
+        np.pad(p, ((0, 0), (0, pad * n)), constant_values=0xEE)
+        for p, n in ((y, 1), (chroma, across))
+    ]
+    message = raw(encoding, y, pad=pad)
+    message.data = np.concatenate([p.reshape(-1) for p in planes])
+    return message
+
+
+@pytest.mark.parametrize("pad", [0, 6])
+@pytest.mark.parametrize("encoding", PLANAR)
+def test_planar_yuv(encoding: str, pad: int) -> None:
+    message = planar(encoding, pad)
+    assert np.abs(image_from_message(message).astype(int) - scene()).max() <= 12
+    expected = image_from_message(planar(encoding))
+    assert np.array_equal(image_from_message(message), expected)
+    message.data = message.data[: -1 - pad * 2]
+    with pytest.raises(ImageError, match="truncated"):
+        image_from_message(message)
+
+
+@pytest.mark.parametrize("encoding", PLANAR)
+def test_planar_yuv_of_a_driver_that_counts_two_channels(encoding: str) -> None:
+    message = planar(encoding)
+    message.step = 2 * W
+    assert np.array_equal(image_from_message(message), image_from_message(planar(encoding)))
+
+
+def test_planar_yuv_of_odd_sizes() -> None:
+    for encoding, w, h in (("nv21", 3, 4), ("nv12", 4, 3)):
+        message = raw(encoding, np.zeros((h, w), np.uint8), width=w)
+        message.data = np.zeros(50, np.uint8)
+        with pytest.raises(ImageError, match="odd size"):
+            image_from_message(message)
+    message = raw("nv24", np.zeros((3, 5), np.uint8), width=5)
+    message.data = np.full(45, 128, np.uint8)
+    assert image_from_message(message).shape == (3, 5, 3)
+
+
 @pytest.mark.parametrize("size", [8, 16])
 @pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
 def test_bayer(order: str, size: int) -> None:
@@ -115,7 +197,9 @@ def test_bayer(order: str, size: int) -> None:
     samples[0, 0] = 255 if size == 16 else samples[0, 0]
     rows = samples if size == 8 else (samples.astype("<u2") << 8).view(np.uint8)
     error = image_from_message(raw(f"bayer_{order}{size}", rows)).astype(int) - scene()
-    assert np.abs(error[3:-3, 3:-3]).max() <= 2  # the gradient is linear: interpolation is exact away from the border
+    assert (
+        np.abs(error[3:-3, 3:-3]).max() <= 2
+    )  # the gradient is linear: interpolation is exact away from the border
 
 
 def test_last_row_may_lack_its_padding() -> None:
@@ -124,7 +208,21 @@ def test_last_row_may_lack_its_padding() -> None:
     assert np.array_equal(image_from_message(message), scene()[..., 0])
 
 
-@pytest.mark.parametrize("fmt", ["jpeg", "jpg", "rgb8; jpeg compressed bgr8", "bgr8; jpeg compressed bgr8", ""])
+@pytest.mark.parametrize(
+    "fmt",
+    [
+        "jpeg",
+        "jpg",
+        "",
+        "rgb8; jpeg compressed bgr8",
+        "bgr8; jpeg compressed bgr8",
+        "rgb8; jpeg compressed rgb8",
+        "rgb8;jpeg compressed",
+        "bgra8; jpeg compressed bgr8",
+        "yuv422_yuy2; jpeg compressed bgr8",
+        "bayer_rggb8; jpeg compressed bgr8",
+    ],
+)
 def test_jpeg(fmt: str) -> None:
     out = image_from_message(compressed(as_file(scene(), "jpeg", quality=95), fmt))
     assert out.shape == (H, W, 3) and np.abs(out.astype(int) - scene()).mean() < 4
@@ -137,7 +235,9 @@ def test_png_is_exact(fmt: str) -> None:
 
 def test_mono_files_stay_mono_and_alpha_goes() -> None:
     mono = scene()[..., 0]
-    assert np.array_equal(image_from_message(compressed(as_file(mono, "png"), "mono8; png compressed mono8")), mono)
+    assert np.array_equal(
+        image_from_message(compressed(as_file(mono, "png"), "mono8; png compressed mono8")), mono
+    )
     assert image_from_message(compressed(as_file(mono, "jpeg"))).shape == (H, W)
     alpha = np.dstack([scene(), mono])
     assert np.array_equal(image_from_message(compressed(as_file(alpha, "png"))), scene())
@@ -146,14 +246,123 @@ def test_mono_files_stay_mono_and_alpha_goes() -> None:
 def test_png_of_16_bits() -> None:
     mono = scene()[..., 0]
     mono[0, 0] = 255
-    assert np.array_equal(image_from_message(compressed(as_file(mono.astype(np.uint16) << 4, "png"))), mono)
+    assert np.array_equal(
+        image_from_message(compressed(as_file(mono.astype(np.uint16) << 4, "png"))), mono
+    )
+
+
+@pytest.mark.parametrize("order", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("kind, ending", [("png", ".png"), ("jpeg", ".jpg"), ("tiff", ".tif")])
+@pytest.mark.parametrize(
+    "fmt", ["bayer_{}8; {} compressed ", "BAYER_{}8;{}", "bayer_{0}8; {1} compressed bayer_{0}8"]
+)
+def test_a_mosaic_in_a_file_becomes_colours(order: str, kind: str, ending: str, fmt: str) -> None:
+    samples = mosaic(scene(), order)
+    file = cv2.imencode(ending, samples, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    image = image_from_message(compressed(file, fmt.format(order, kind)))
+    expected = image_from_message(raw(f"bayer_{order}8", samples))
+    assert np.abs(image.astype(int) - expected).max() <= (0 if kind != "jpeg" else 4)
+
+
+@pytest.mark.parametrize("order", ["rggb", "grbg"])
+def test_a_deep_mosaic_in_a_png(order: str) -> None:
+    samples = mosaic(scene(), order).astype(np.uint16) << 4
+    file = cv2.imencode(".png", samples)[1].tobytes()
+    image = image_from_message(compressed(file, f"bayer_{order}16; png compressed "))
+    expected = image_from_message(raw(f"bayer_{order}16", samples.view(np.uint8)))
+    assert np.array_equal(image, expected) and image.shape == (H, W, 3)
+
+
+def test_a_mosaic_that_was_made_grey_stays_grey() -> None:
+    file = as_file(scene()[..., 0], "jpeg")
+    assert image_from_message(compressed(file, "bayer_rggb8; jpeg compressed mono8")).shape == (
+        H,
+        W,
+    )
+
+
+@pytest.mark.parametrize("fmt", ["rgb16; png compressed bgr16", "rgb16; png compressed ", "png"])
+def test_deep_colour_has_one_brightness_whichever_way_it_comes(fmt: str) -> None:
+    deep = scene().astype(np.uint16) << 4
+    file = cv2.imencode(".png", deep[..., ::-1])[1].tobytes()
+    expected = image_from_message(raw("rgb16", deep.reshape(H, -1).view(np.uint8)))
+    assert np.array_equal(image_from_message(compressed(file, fmt)), expected)
+    assert np.array_equal(expected, scene())
+
+
+def test_the_brightness_of_a_stream_does_not_follow_the_scene() -> None:
+    dark, bright = scene()[..., 0].astype(np.uint16), scene()[..., 0].astype(np.uint16) << 4
+    decoder = ImageDecoder("/cam")
+    for _ in range(2):
+        first = decoder.image(raw("mono16", bright.view(np.uint8)))
+        second = decoder.image(raw("mono16", dark.view(np.uint8)))
+        assert np.array_equal(first, scene()[..., 0]) and np.array_equal(
+            second, scene()[..., 0] >> 4
+        )
+
+
+@pytest.mark.parametrize("kind", ["raw", "png"])
+def test_the_images_of_a_bag_have_one_brightness_from_the_first_on(
+    kind: str, tmp_path: Path
+) -> None:
+    maker, steps = BagMaker("mcap"), (1 << 2, 1 << 4, 1 << 3)
+    for i, step in enumerate(steps):
+        deep = scene()[..., 0].astype(np.uint16) * step
+        if kind == "raw":
+            maker.image("/cam", START + i, deep, encoding="mono16")
+        else:
+            maker.jpeg("/cam", START + i, as_file(deep, "png"))
+    with Bag(maker.write(tmp_path)) as bag:
+        images = [image.pixels for image in bag.images("/cam")]
+    for image, step in zip(images, steps, strict=True):
+        assert np.array_equal(image, scene()[..., 0].astype(int) * step >> 4)
+
+
+def test_a_cut_jpeg_says_what_is_there() -> None:
+    decoder, data = ImageDecoder(), as_file(cv2.resize(scene(), (320, 240)), "jpeg")
+    assert (
+        decoder.image(compressed(data[:-2])).shape == (240, 320, 3)
+        and "240 of its 240 rows" in decoder.problem
+    )
+    assert decoder.image(compressed(data)).shape == (240, 320, 3) and decoder.problem == ""
+
+
+@pytest.mark.parametrize("turned", [3, 6])
+def test_exif_turns_messages_as_it_turns_files(turned: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    out = image_from_message(compressed(as_file(scene(), "png", exif=exif), "png"))
+    assert np.array_equal(out, np.rot90(scene(), 2 if turned == 3 else -1))
+
+
+def test_depth_is_refused_as_depth() -> None:
+    samples = np.full((H, W), 1500, np.uint16)
+    depth = raw("16UC1", samples.view(np.uint8))
+    file = compressed(as_file(samples, "png"), "16UC1; png compressed ")
+    for message in (depth, file):
+        with pytest.raises(ImageError, match="holds distances, not a picture"):
+            ImageDecoder("/camera/depth/image_rect_raw").image(message)
+        assert ImageDecoder("/thermal/image_raw").image(message).shape == (H, W)
+    for encoding in ("32FC1", "64FC1"):
+        with pytest.raises(ImageError, match="it holds depth, not a picture"):
+            image_from_message(raw(encoding, np.zeros((H, 8 * W), np.uint8)))
+
+
+@pytest.mark.parametrize("encoding", ["8UC2", "32SC1", "32FC3", "theora", "", "rgb"])
+def test_an_unknown_encoding_lists_the_known_ones(encoding: str) -> None:
+    with pytest.raises(
+        ImageError, match="is not supported; supported are .*rgb8.*bayer_rggb8.*8UC4.*nv21"
+    ):
+        image_from_message(raw(encoding, np.zeros((H, 4 * W), np.uint8)))
 
 
 def broken() -> dict[str, SimpleNamespace]:
     jpeg, rows = as_file(scene(), "jpeg"), scene().reshape(H, -1)
     return {
         "is not supported": raw("32FC1", rows),
-        "is truncated": SimpleNamespace(**{**vars(raw("rgb8", rows)), "data": rows.reshape(-1)[:-1]}),
+        "is truncated": SimpleNamespace(
+            **{**vars(raw("rgb8", rows)), "data": rows.reshape(-1)[:-1]}
+        ),
         "bytes a row": SimpleNamespace(**{**vars(raw("rgb8", rows)), "step": 3 * W - 1}),
         "empty size": SimpleNamespace(**{**vars(raw("rgb8", rows)), "width": 0}),
         "odd width": raw("yuv422", np.zeros((4, 6), np.uint8), width=3),
@@ -173,7 +382,7 @@ def test_broken_messages_are_refused_in_one_line(text: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.sampled_from(sorted(ENCODINGS)),
+    st.sampled_from(sorted([*ENCODINGS, *PLANAR])),
     st.integers(0, 9),
     st.integers(0, 9),
     st.integers(0, 60),
@@ -182,7 +391,9 @@ def test_broken_messages_are_refused_in_one_line(text: str) -> None:
 def test_any_raw_message_gives_an_image_or_an_image_error(
     encoding: str, w: int, h: int, step: int, data: bytes
 ) -> None:
-    message = SimpleNamespace(width=w, height=h, step=step, encoding=encoding, is_bigendian=0, data=data)
+    message = SimpleNamespace(
+        width=w, height=h, step=step, encoding=encoding, is_bigendian=0, data=data
+    )
     try:
         image = image_from_message(message)
     except ImageError:
@@ -196,7 +407,9 @@ def test_any_raw_message_gives_an_image_or_an_image_error(
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=6),
     st.floats(0, 1),
 )
-def test_any_compressed_bytes_give_an_image_or_an_image_error(kind: str, edits: list, cut: float) -> None:
+def test_any_compressed_bytes_give_an_image_or_an_image_error(
+    kind: str, edits: list, cut: float
+) -> None:
     data = bytearray(as_file(scene(), kind))
     for where, value in edits:
         data[int(where * (len(data) - 1))] = value

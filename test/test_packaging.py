@@ -69,12 +69,12 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-[TRAINING] = ({name(line) for line in lines} for lines in setup_arguments()["extras_require"].values())
+CUDA, TRAINING = ({name(line) for line in setup_arguments()["extras_require"][extra]} for extra in ("cuda", "train"))
 RUN, TRAIN, DEV = (pins(f"requirements{kind}.txt") for kind in ("", "-train", "-dev"))
 
 
 def test_every_import_is_declared_and_nothing_else_is():
-    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING
+    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING | CUDA
 
 
 def test_what_only_tests_import_is_pinned_for_them():
@@ -82,7 +82,7 @@ def test_what_only_tests_import_is_pinned_for_them():
 
 
 def test_every_dependency_is_pinned_exactly():
-    assert DECLARED <= RUN.keys() and TRAINING <= RUN.keys() | TRAIN.keys()
+    assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
     assert not (RUN.keys() & TRAIN.keys() | RUN.keys() & DEV.keys() | TRAIN.keys() & DEV.keys())
     for lines in [*RUN.values(), *TRAIN.values(), *DEV.values()]:
         assert all(re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|==|>=) \"3\.\d+\")?", line) for line in lines), lines
@@ -94,8 +94,8 @@ def test_every_dependency_is_explained():
     explained = {
         s.splitlines()[0]: set(re.findall(r"^\| ([a-z][\w.-]*) \|", s, re.MULTILINE)) - {"package"} for s in sections
     }
-    assert explained["For running"] == DECLARED
-    assert {name(package) for package in explained["For training"]} == TRAINING
+    assert {name(package) for package in explained["For running"]} == DECLARED
+    assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
     assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - {"packaging"}
     assert explained["For building"] <= RUN.keys()
 

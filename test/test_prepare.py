@@ -19,11 +19,11 @@ from gaussvae_ros.cli import main
 from gaussvae_ros.errors import DataError
 from gaussvae_ros.fit import fit
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae import prepare as module
-from gaussvae_ros.vae import sources
-from gaussvae_ros.vae.crops import BLOCK, Crop, Picture, make_sample, plan, split
-from gaussvae_ros.vae.prepare import prepare
-from gaussvae_ros.vae.sources import find_source, licence_note, picture_files
+from gaussvae_ros.training import prepare as module
+from gaussvae_ros.training import sources
+from gaussvae_ros.training.crops import BLOCK, Crop, Picture, make_sample, plan, split
+from gaussvae_ros.training.prepare import prepare
+from gaussvae_ros.training.sources import find_source, licence_note, picture_files
 
 ROOT = Path(__file__).parents[1]
 SIZE = (64, 48)
@@ -94,7 +94,7 @@ def test_the_manifest_says_what_was_done(made, photos):
 def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path):
     """A process of its own with one worker, killed between two shards; its worker ends too."""
     program = (
-        "import sys; from gaussvae_ros.vae import prepare as m; m.SHARD = 16\n"
+        "import sys; from gaussvae_ros.training import prepare as m; m.SHARD = 16\n"
         "if __name__ == '__main__': m.prepare([sys.argv[1]], sys.argv[2], crops=3, size=(64, 48), seed=4, jobs=1)"
     )
     command, out = [sys.executable, "-c", program, str(photos), str(tmp_path / "set")], tmp_path / "set"

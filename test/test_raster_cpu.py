@@ -2,12 +2,12 @@
 
 import threading
 
-import numba
 import numpy as np
 import pytest
 
 from gaussvae_ros.raster import BACKGROUND, cpu
 from raster_cases import CASES, SIZE, assert_like_reference, splats
+from threaded import kernel_threads
 
 
 def render(params: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -42,17 +42,16 @@ def test_nothing_to_draw_is_grey_and_has_a_gradient(channels):
 
 def test_the_number_of_threads_changes_no_bit():
     params, slope = splats(40, seed=31), np.random.default_rng(0).normal(size=(SIZE[1], SIZE[0], 3)).astype(np.float32)
-    before = numba.get_num_threads()
     outcomes = []
-    for threads in (1, before):
-        numba.set_num_threads(threads)
-        outcomes.append(render(params, slope))
-    numba.set_num_threads(before)
+    for threads in (1, 2):
+        with kernel_threads(threads):
+            outcomes.append(render(params, slope))
     for one, all_of_them in zip(*outcomes, strict=True):
         np.testing.assert_array_equal(one, all_of_them)
 
 
-def test_callers_in_several_threads_get_what_one_gets():
+@pytest.mark.parametrize("count", [1, 2])
+def test_callers_in_several_threads_get_what_one_gets(count):
     jobs = [(splats(30, seed=s), np.full((SIZE[1], SIZE[0], 3), s, np.float32)) for s in range(6)]
     expected, got = [render(*job) for job in jobs], [None] * len(jobs)
 
@@ -61,10 +60,11 @@ def test_callers_in_several_threads_get_what_one_gets():
             got[k] = render(*jobs[k])
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(len(jobs))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    with kernel_threads(count):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
     for one, other in zip(expected, got, strict=True):
         np.testing.assert_array_equal(one[0], other[0])
         np.testing.assert_array_equal(one[1], other[1])

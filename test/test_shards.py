@@ -14,9 +14,9 @@ from gaussvae_ros.errors import DataError
 from gaussvae_ros.raster import BACKGROUND
 from gaussvae_ros.raster.reference import rasterize
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
-from gaussvae_ros.vae.crops import SPLATS
-from gaussvae_ros.vae.prepare import FORMAT, SHARD, sample_type, shard_path
-from gaussvae_ros.vae.shards import Shards, mirrored, random_colours
+from gaussvae_ros.training.crops import SPLATS
+from gaussvae_ros.training.prepare import FORMAT, SHARD, sample_type, shard_path
+from gaussvae_ros.training.shards import Shards, mirrored, random_colours
 
 SIZE = (64, 48)
 COUNT = SHARD + 30

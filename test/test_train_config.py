@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gaussvae_ros.errors import ConfigError
-from gaussvae_ros.vae.config import Data, Training, config_of, dump_config, load_config
+from gaussvae_ros.training.config import Data, Training, config_of, dump_config, load_config
 
 ROOT = Path(__file__).parents[1]
 MODEL = {"architecture": "vector"}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from gaussvae_ros.cli import main
-from gaussvae_ros.entropy import prior, stream, train
+from gaussvae_ros.entropy import prior, stream
 from gaussvae_ros.entropy.coder import Writer
 from gaussvae_ros.entropy.prior import Prior
 from gaussvae_ros.errors import ImageError
@@ -18,6 +18,7 @@ from gaussvae_ros.quantise import quantise
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor
 from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
+from gaussvae_ros.training import splats_prior
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,8 @@ def folder(tmp_path, frames):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(train, "STEPS", 60)
-    monkeypatch.setattr(train, "SPLATS", (96, 64))
+    monkeypatch.setattr(splats_prior, "STEPS", 60)
+    monkeypatch.setattr(splats_prior, "SPLATS", (96, 64))
 
 
 def length(grids, law) -> int:
@@ -58,19 +59,19 @@ def length(grids, law) -> int:
 
 
 def test_records_of_other_frames_get_shorter(grids, quick):
-    start = train.plain_guess()
-    weights = train.train(grids[::2], start)
+    start = splats_prior.plain_guess()
+    weights = splats_prior.train(grids[::2], start)
     assert length(grids[1::2], Prior(weights)) < 0.99 * length(grids[1::2], start)
-    assert weights == train.train(grids[::2], start)
-    assert weights != train.train(grids[::2], start, seed=1)
+    assert weights == splats_prior.train(grids[::2], start)
+    assert weights != splats_prior.train(grids[::2], start, seed=1)
 
 
 def test_the_shipped_prior_is_better_than_a_plain_guess(grids):
-    assert length(grids, prior.load()) < 0.97 * length(grids, train.plain_guess())
+    assert length(grids, prior.load()) < 0.97 * length(grids, splats_prior.plain_guess())
 
 
 def test_bits_per_splat_are_those_of_records(grids):
-    bits = train.bits_per_splat(grids, prior.load())
+    bits = splats_prior.bits_per_splat(grids, prior.load())
     assert bits["all"] == pytest.approx(sum(bits.values()) - bits["all"], abs=0.01)
     assert 8 * length(grids, prior.load()) == pytest.approx(bits["all"] * sum(len(g.cell) for g in grids), rel=0.02)
 
@@ -118,5 +119,5 @@ def test_grey_images_alone_are_refused(folder, tmp_path, quick):
     for file in folder.iterdir():
         Image.open(file).convert("L").save(file)
     with pytest.raises(ImageError, match="colour"):
-        train.train_prior([folder], tmp_path / "prior.json")
+        splats_prior.train_prior([folder], tmp_path / "prior.json")
     assert not (tmp_path / "prior.json").exists()

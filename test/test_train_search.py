@@ -12,8 +12,8 @@ from samples import changed, one_thread, start, write_samples  # noqa: F401 (one
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import ConfigError, TrainingError
-from gaussvae_ros.vae.config import config_of, dump_config
-from gaussvae_ros.vae.search import search
+from gaussvae_ros.training.config import config_of, dump_config
+from gaussvae_ros.training.search import search
 
 SPACE = {"training.learning_rate": [1e-4, 1e-1, "log"], "model.latent": [4, 8], "training.batch": [2, 4, "linear"]}
 
@@ -108,7 +108,7 @@ def test_a_signal_ends_the_search(data, tmp_path):
 
 
 def test_a_storage_that_cannot_be_used_is_named(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("gaussvae_ros.vae.search.PAUSE", 0)
+    monkeypatch.setattr("gaussvae_ros.training.search.PAUSE", 0)
     config = config_of(searching(SPACE))
     for storage in (f"sqlite:///{tmp_path}/none/study.db", str(tmp_path / "none" / "study.log"), "nosuch://place"):
         with pytest.raises(TrainingError, match="cannot be used for a search") as caught:

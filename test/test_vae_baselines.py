@@ -7,10 +7,10 @@ import torch
 from ruamel.yaml import YAML
 
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.vae import models
-from gaussvae_ros.vae.losses import Objective
-from gaussvae_ros.vae.model import Batch
-from gaussvae_ros.vae.render import draw
+from gaussvae_ros.training import models
+from gaussvae_ros.training.losses import Objective
+from gaussvae_ros.training.model import Batch
+from gaussvae_ros.training.render import draw
 from test_vae_losses import PICTURE, SIZE, fits
 
 CONFIG = Path(__file__).parents[1] / "config"

@@ -9,10 +9,10 @@ from skimage.metrics import structural_similarity
 
 from gaussvae_ros.errors import ConfigError, ModelError
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae.losses import LOSSES, Case, Objective, kl_nats
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.parameters import Normaliser, to_features
-from gaussvae_ros.vae.render import draw
+from gaussvae_ros.training.losses import LOSSES, Case, Objective, kl_nats
+from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.training.parameters import Normaliser, to_features
+from gaussvae_ros.training.render import draw
 from raster_cases import splats
 
 SIZE, PICTURE = (64, 48), (32, 24)

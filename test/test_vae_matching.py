@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae.matching import group_errors, match
-from gaussvae_ros.vae.parameters import to_features
+from gaussvae_ros.training.matching import group_errors, match
+from gaussvae_ros.training.parameters import to_features
 from raster_cases import splats
 
 SIZE = (160, 120)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.raster import reference
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae.model import Batch
-from gaussvae_ros.vae.parameters import GROUPS, Normaliser, from_features, to_features
+from gaussvae_ros.training.model import Batch
+from gaussvae_ros.training.parameters import GROUPS, Normaliser, from_features, to_features
 from raster_cases import splats
 
 SIZE = (160, 120)

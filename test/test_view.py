@@ -3,7 +3,6 @@
 import time
 
 import cv2
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS, view
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
+from threaded import kernel_threads
 
 SIZE = (120, 90)
 
@@ -115,14 +115,12 @@ def test_a_part_is_drawn_in_less_time_than_the_whole():
 
 
 def test_the_number_of_threads_changes_no_bit():
-    s, before = picture(), numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        one = [render(s), render(s, (50, 31))]
-    finally:
-        numba.set_num_threads(before)
-    np.testing.assert_array_equal(one[0], render(s))
-    np.testing.assert_array_equal(one[1], render(s, (50, 31)))
+    s, made = picture(), []
+    for threads in (1, 2):
+        with kernel_threads(threads):
+            made.append([render(s), render(s, (50, 31))])
+    np.testing.assert_array_equal(made[0][0], made[1][0])
+    np.testing.assert_array_equal(made[0][1], made[1][1])
 
 
 def test_nothing_to_draw_is_grey():

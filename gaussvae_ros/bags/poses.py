@@ -1,59 +1,235 @@
 """Which of a bag's messages say where the camera was, and those poses."""
 
+import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from gaussvae_ros.bags.pose_topics import (
+    POSE_TYPES,
+    Candidate,
+    best,
+    candidates,
+    image_times,
+    is_body,
+    is_world,
+    namespace,
+    pose_of,
+    read,
+    says_no_robot,
+)
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.frame_tree import FrameTree, counted
 from gaussvae_ros.messages import stamp_of
-from gaussvae_ros.poses import FrameTree, PoseSource, Track
+from gaussvae_ros.pose_source import PoseSource
 
 if TYPE_CHECKING:
     from gaussvae_ros.bags.bag import Bag
 
 TF_TYPES = ("tf2_msgs/msg/TFMessage", "tf/msg/tfMessage")
-POSE_TYPES = ("geometry_msgs/msg/PoseStamped", "geometry_msgs/msg/PoseWithCovarianceStamped", "nav_msgs/msg/Odometry")
+IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+LOOK = 30  # images; TF that knows the camera at one of them is of their clock
+ENOUGH = 0.8  # of the images that a pose topic has poses for, for TF to be preferred
 
 
-def choose_poses(bag: "Bag", frame_id: str, topic: str | None = None) -> PoseSource | None:
-    """The poses of the camera whose images carry `frame_id`: one pass over the bag's pose messages, in memory.
+def choose_poses(
+    bag: "Bag", frame_id: str, topic: str | None = None, image_topic: str = ""
+) -> PoseSource:
+    """The poses of the camera whose images carry `frame_id`, all in memory.
 
-    Without `topic`: TF if it leads from the camera's frame to a moving root, else the pose or Odometry topic with
-    the most messages, else None.
+    Without `topic`: TF if it leads from the camera's frame to the world; else the pose topic that
+    fits the images best, on a mount out of TF. Several robots are told apart by the namespace of
+    `image_topic`. Where nothing fits, the source has no name, and its `problems` say why.
 
     Raises:
-        BagError: `topic` holds no poses; the text lists the topics that do.
+        BagError: `topic` holds no poses, or several robots fit; the text lists the choices.
     """
-    tf, pose_topics = bag.topics(TF_TYPES), bag.topics(POSE_TYPES)
-    if topic is not None and topic not in tf and topic not in pose_topics:
-        listed = ", ".join([*tf, *pose_topics]) or "none"
+    chooser = _Chooser(bag, frame_id, image_topic)
+    if topic is None:
+        return chooser.choose()
+    if topic not in chooser.tf and topic not in chooser.poses:
+        listed = ", ".join([*chooser.tf, *chooser.poses]) or "none"
         raise BagError(f"{bag.path} has no poses on {topic}; pose topics: {listed}")
-    static = [name for name in tf if name.endswith("tf_static")]
-    moving = [name for name in tf if name not in static and topic in (None, name)]
-    tree = FrameTree(frame_id)
-    for _, _, message in bag.messages(static):
-        for t in getattr(message, "transforms", ()):
-            tree.add_static(t.header.frame_id, t.child_frame_id, _transform(t.transform))
-    for _, recorded_ns, message in bag.messages(moving):
-        for t in getattr(message, "transforms", ()):
-            tree.add(t.header.frame_id, t.child_frame_id, stamp_of(t.header), recorded_ns, _transform(t.transform))
-    if tree.moves() and topic in (None, *moving):
-        return PoseSource(", ".join(moving), tree)
-    chosen = topic if topic in pose_topics else max(pose_topics, key=pose_topics.get, default=None)
-    if chosen is None or topic in tf:
-        return None
-    track, reference, base = Track(), "", ""
-    for _, recorded_ns, message in bag.messages([chosen]):
-        if not isinstance(message, Exception):
-            reference, base = message.header.frame_id, getattr(message, "child_frame_id", "")
-            pose = getattr(message.pose, "pose", message.pose)  # with a covariance it is one level down
-            track.add(stamp_of(message.header) or recorded_ns, recorded_ns, _pose(pose.position, pose.orientation))
-    return PoseSource(chosen, tree, track, reference, base) if len(track) else None
+    return chooser.take(topic)
 
 
-def _transform(transform: object) -> np.ndarray:  # [7] as in gaussvae_ros.poses
-    return _pose(transform.translation, transform.rotation)
+class _Chooser:
+    def __init__(self, bag: "Bag", frame_id: str, image_topic: str) -> None:
+        self.bag, self.leaf, self.image_topic = bag, frame_id, image_topic
+        self.tf, self.poses = list(bag.topics(TF_TYPES)), list(bag.topics(POSE_TYPES))
+        self.problems: list[str] = []
+        self._groups: dict[str, list[str]] = {}  # namespace: its TF topics
+        for name in self.tf:
+            if name.rpartition("/")[2] in ("tf", "tf_static"):
+                self._groups.setdefault(name.rpartition("/")[0], []).append(name)
+        if not self._groups and self.tf:
+            self._groups[""] = self.tf
+        # Namespaces of other cameras, and of other robots' TF
+        self._others = {namespace(name) for name in bag.topics(IMAGES) if name != image_topic}
+        self._others -= {"", namespace(image_topic)}
+
+    def choose(self) -> PoseSource:
+        """What says best where the camera was."""
+        tree, topics = self._tree(self.image_topic)
+        chain = tree.chain()
+        by_tf = tree.moves() and is_world(chain[-1])
+        if by_tf and self._covered(tree, image_times(self.bag, self.image_topic, LOOK)):
+            return self._of_tf(tree, topics)
+        found, why = self._candidates(chain)
+        images = image_times(self.bag, self.image_topic) if found else []
+        fit = best(found, images, self.image_topic, chain)
+        if not fit and not by_tf and (mixed := self._mixed(topics)):
+            return mixed
+        if fit and not self._is_better(tree, fit[0], images):
+            self._tell_others(fit)
+            return self._of_track(fit[0], tree)
+        if tree.moves() or (len(chain) > 1 and is_world(chain[-1])):
+            return self._of_tf(tree, topics)
+        for one in found:
+            many = counted(len(one.track), "sample")
+            why.append(f"{one.topic} has {many}, for {one.covered:.0%} of the images")
+        if len(chain) > 1:
+            why.append(f"TF leads from {tree.leaf} to {chain[-1]} only")
+        elif self.tf:
+            why.append(f"TF does not know {tree.leaf!r}")
+        return self._nothing("; ".join(why), tree)
+
+    def take(self, topic: str) -> PoseSource:
+        """The poses of a topic that somebody has named."""
+        place = topic.rpartition("/")[0]
+        if topic in self.tf:
+            static = [name for name in self.tf if _is_static(name)]
+            own = [name for name in static if name.rpartition("/")[0] == place]
+            tree = self._read(dict.fromkeys([*(own or static), topic]))
+            if len(tree.chain()) > 1:
+                return PoseSource(topic, tree, problems=self.problems)
+            return self._nothing(f"{topic} does not know {tree.leaf!r}", tree)
+        try:
+            tree, _ = self._tree(self.image_topic)
+        except BagError:  # the topic's namespace decides
+            tree = self._read(self._groups.get(place, ()))
+        found = candidates(self.bag, [topic], self.problems)
+        found.sort(key=lambda c: c.child in tree.chain(), reverse=True)
+        if not found or not len(found[0].track):
+            return self._nothing(f"{topic} holds none", tree)
+        self._tell_others(found)
+        return self._of_track(found[0], tree)
+
+    def _tree(self, of: str) -> tuple[FrameTree, list[str]]:
+        """The transforms above a topic's camera, and their topics: those of its namespace."""
+        groups = sorted(self._groups, key=len, reverse=True)
+        within = [n for n in groups if f"/{of.strip('/')}".startswith(f"{n}/")]
+        others = [n for n in groups if n not in within]
+        nothing = FrameTree(self.leaf)
+        for name in within:
+            tree = self._read(self._groups[name])
+            if len(tree.chain()) > 1:
+                self._others |= {namespace(f"{n}/tf") for n in others} - {""}
+                return tree, self._groups[name]
+            nothing = tree
+        trees = {n: self._read(self._groups[n]) for n in others if not self._is_foreign(f"{n}/tf")}
+        trees = {n: tree for n, tree in trees.items() if len(tree.chain()) > 1}
+        if len(trees) > 1:
+            choices = ", ".join(f"{n}/tf" for n in sorted(trees))
+            what = f"several robots have a frame {self.leaf}"
+            raise BagError(f"{what}, choose one with --pose-topic: {choices}")
+        for name, tree in trees.items():
+            self.problems.append(f"TF is that of {name}, the only one that knows {self.leaf}")
+            return tree, self._groups[name]
+        return nothing, []
+
+    def _is_foreign(self, topic: str) -> bool:
+        """Whether a topic's namespace is that of another camera or robot."""
+        ours, its = namespace(self.image_topic), namespace(topic)
+        sisters = ours != its and re.sub(r"\d+", "#", ours) == re.sub(r"\d+", "#", its)
+        return its in self._others or (bool(ours and its) and sisters)
+
+    def _mixed(self, topics: list[str]) -> PoseSource | None:
+        """TF of the camera's namespace completed by the global one, if that leads to the world."""
+        everywhere = self._groups.get("", [])
+        if not topics or topics == everywhere:
+            return None
+        tree = self._read([*topics, *everywhere])
+        if not (tree.moves() and is_world(tree.chain()[-1])):
+            return None
+        self.problems.append(f"TF of {', '.join(topics)} is completed by {', '.join(everywhere)}")
+        return self._of_tf(tree, [*topics, *everywhere])
+
+    def _read(self, topics: Iterable[str]) -> FrameTree:
+        tree, topics = FrameTree(self.leaf), list(topics)
+        for _, recorded_ns, message in read(self.bag, filter(_is_static, topics), self.problems):
+            for t in message.transforms:
+                tree.add_static(t.header.frame_id, t.child_frame_id, pose_of(t), recorded_ns)
+        moving = [name for name in topics if not _is_static(name)]
+        for _, recorded_ns, message in read(self.bag, moving, self.problems):
+            for t in message.transforms:
+                stamp_ns = stamp_of(t.header) or recorded_ns
+                tree.add(t.header.frame_id, t.child_frame_id, stamp_ns, recorded_ns, pose_of(t))
+        return tree
+
+    def _candidates(self, chain: list[str]) -> tuple[list[Candidate], list[str]]:
+        """Tracks that may carry the camera, and why the other pose topics may not."""
+        goals = [name for name in self.poses if says_no_robot(name)]
+        why = [f"{name} holds goals or detections, by its name" for name in goals]
+        found, owner = [], namespace(chain[0])
+        names = [name for name in self.poses if name not in goals]
+        for one in candidates(self.bag, names, self.problems) if names else []:
+            # Where there is one tree, its frames say more than namespaces.
+            mounted = one.child in chain and len(self._groups) == 1
+            another = one.child and owner and namespace(one.child) not in ("", owner)
+            if one.frame in chain and not is_world(one.frame):
+                why.append(f"{one.topic} is relative to {one.frame}, a frame of the robot")
+            elif not mounted and (another or self._is_foreign(one.topic)):
+                why.append(f"{one.topic} is of another camera or robot, by its namespace")
+            else:
+                found.append(one)
+        return found, why
+
+    def _is_better(self, tree: FrameTree, one: Candidate, images: list[tuple[int, int]]) -> bool:
+        """Whether TF tells more of the camera than the best pose topic."""
+        chain = tree.chain()
+        if is_world(chain[-1]) and len(chain) > 1:
+            if tree.moves():
+                return self._covered(tree, images) >= ENOUGH * one.covered
+            return not one.track.moves()  # a robot that stands still
+        return tree.moves() and one.child not in chain and not is_body(chain[-1])
+
+    def _covered(self, tree: FrameTree, images: list[tuple[int, int]]) -> float:
+        """Part of the images at which TF knows the camera; all without images."""
+        root = tree.chain()[-1]
+        known = [tree.at(root, *image, held=True) is not None for image in images]
+        return sum(known) / len(known) if known else 1.0
+
+    def _of_tf(self, tree: FrameTree, topics: list[str]) -> PoseSource:
+        root = tree.chain()[-1]
+        if not is_world(root):
+            self.problems.append(f"poses are in {root}, which may move itself")
+        names = [n for n in topics if not _is_static(n)] or topics
+        return PoseSource(", ".join(names), tree, problems=self.problems)
+
+    def _of_track(self, one: Candidate, tree: FrameTree) -> PoseSource:
+        if one.child and one.child not in tree.chain():
+            mount = f"how {tree.leaf or 'the camera'} sits on {one.child}"
+            self.problems.append(f"TF does not say {mount}, whose poses are taken as they are")
+        elif not one.child and len(tree.chain()) > 1:
+            self.problems.append(f"{one.topic} does not say of what: taken as the camera's poses")
+        return PoseSource(one.topic, tree, one.track, one.frame, one.child, self.problems)
+
+    def _tell_others(self, fit: list[Candidate]) -> None:
+        """Say which tracks are left out for the first."""
+        one, *others = fit
+        names = dict.fromkeys(c.topic for c in others if c.topic != one.topic)
+        if names:
+            choices = ", ".join(names)
+            self.problems.append(f"poses are of {one.topic}; --pose-topic may choose {choices}")
+        if count := sum(len(c.track) for c in others if c.topic == one.topic):
+            what = f"{counted(count, 'sample')} of {one.topic}"
+            self.problems.append(f"left out: {what}, of other frames than {one.frame}")
+
+    def _nothing(self, why: str, tree: FrameTree) -> PoseSource:
+        if why:
+            self.problems.append(f"no image has a pose: {why}; --pose-topic takes what it names")
+        return PoseSource("", tree, problems=self.problems)
 
 
-def _pose(p: object, q: object) -> np.ndarray:  # [7] as in gaussvae_ros.poses
-    return np.array([p.x, p.y, p.z, q.x, q.y, q.z, q.w], np.float64)
+def _is_static(topic: str) -> bool:
+    return "static" in topic.rpartition("/")[2]

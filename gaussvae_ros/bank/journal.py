@@ -9,7 +9,6 @@ import os
 import random
 import sqlite3
 import struct
-from collections.abc import Callable
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -24,8 +23,11 @@ class Journal:
     """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all of it is known."""
 
     def __init__(self, db: Database, path: Path):
-        self._db, self._log = db, log_path(path)
-        self._number: int | None = None  # the database's, as this connection last saw or set it
+        self._db, self._path, self._log = db, path, log_path(path)
+        self._number: int | None = None  # the database's, as this connection last committed it
+        self._next = self._version = 0
+        self._seen: tuple[int, int] | None = None  # size and time of the database after the last merge
+        self.overwritten = False  # by another program
         self._counted = False  # whether this log has its number
         self.unmerged = True
         db.execute("PRAGMA wal_autocheckpoint=0")
@@ -37,14 +39,15 @@ class Journal:
         if self._number not in (None, number):
             return False
         if not self._counted:
-            number = (number or random.randrange(1, 2**30)) + 1
+            number = (number or first_number()) + 1
             self._db.execute(f"PRAGMA user_version={number}")
-        self._number = number
+        self._next = number
         return True
 
     def committed(self):
         """A transaction is in the log."""
         self._counted = self.unmerged = True
+        self._number, self._version = self._next, self._data_version()
         if _size(self._log) > LARGEST:
             self.merge()
 
@@ -60,8 +63,67 @@ class Journal:
         except sqlite3.Error:
             pass  # the disk is full, or a reader is slow: what is in the log is as safe
         finally:
+            self._seen = self._look()
             if shrink:
                 self._db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+
+    def is_overwritten(self) -> bool:
+        """Whether another program has copied another file over the database. Not while a merge is going on."""
+        if self._seen is not None and (seen := self._look()) not in (None, self._seen):
+            self._seen = seen
+            other = lone_number(self._path) not in (self._number, self._number - 1)
+            self.overwritten = other and self._version == self._data_version()  # not through SQLite
+        return self.overwritten
+
+    def discard(self):
+        """Empty the log, which SQLite would merge into the other file when the connection closes."""
+        if self._log.exists():
+            os.truncate(self._log, 0)
+
+    def _data_version(self) -> int:
+        """Changes when another connection commits."""
+        return self._db.execute("PRAGMA data_version").fetchone()[0]
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            facts = os.stat(self._path)
+        except OSError:
+            return None
+        return facts.st_size, facts.st_mtime_ns
+
+
+def connect(path: Path, mode: str) -> Database:
+    """A connection; every use of it goes through a bank's lock, so that threads may share it."""
+    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
+    return Database(connection, execute_plugins=False)
+
+
+def ask_alone(path: Path, sql: str) -> int:
+    """What a database answers as it lies there, without its log; 0 if it cannot."""
+    db = None
+    try:
+        db = connect(path, "immutable=1")  # not `open`, see `WriterLock`
+        return db.execute(sql).fetchone()[0]
+    except (sqlite3.Error, UnicodeError):
+        return 0  # damage, of which opening it says more
+    finally:
+        if db is not None:
+            db.close()
+
+
+def first_number() -> int:
+    """A number for a new database."""
+    return random.randrange(1, 2**30)
+
+
+def lone_number(path: Path) -> int:
+    """The number of a database as it lies there."""
+    return ask_alone(path, "PRAGMA user_version")
+
+
+def journals(path: Path) -> list[Path]:
+    """What SQLite may keep beside a database."""
+    return [Path(f"{path}{ending}") for ending in ("-journal", "-wal", "-shm")]
 
 
 def log_path(path: Path) -> Path:
@@ -69,14 +131,14 @@ def log_path(path: Path) -> Path:
     return Path(f"{path}-wal")
 
 
-def belongs(path: Path, number: Callable[[], int]) -> bool:
-    """Whether the log beside a database may be replayed into it; `number()` reads the database's own number."""
+def belongs(path: Path) -> bool:
+    """Whether the log beside a database may be replayed into it."""
     try:
         with open(log_path(path), "rb") as log:
             numbers = _numbers(log)
     except FileNotFoundError:
         return True
-    if not numbers or not (own := number()):
+    if not numbers or not (own := lone_number(path)):
         return True  # nothing to replay, or not counted: by an earlier release, or merged by another program
     return numbers[0] - 1 <= own <= max(numbers)
 

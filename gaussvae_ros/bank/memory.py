@@ -2,7 +2,7 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -36,8 +36,8 @@ class MemoryBank(Reader):
         super().__init__(checked_path(path, readonly))
         self.readonly = readonly
         self._begin_anew()
-        self._kept: list[Frame] = []  # what was not committed in a file that is gone
-        self._first_id = 1  # of those that are given to frames
+        self._first_ids = 1, 1  # of those that are given to frames and sessions
+        self._place = Place(self.path)
         self._writer_lock = None if readonly else WriterLock(self.path)
         try:
             self._open()
@@ -182,19 +182,13 @@ class MemoryBank(Reader):
         with self._use_to_write() as group:
             group.flush()
 
-    @property
-    def waiting(self) -> int:
-        """How many frames were accepted and are not committed, such as while the disk is full."""
-        with self._lock:
-            return self._group.waiting if self._db is not None and self._group else len(self._kept)
-
     # The whole file
 
     def reopen(self) -> list[Frame]:
         """Once `check_place` says that the file is gone: go on in what lies at the path now, or in a new file.
 
         Returns the frames that were accepted and never committed, to be added again under a session of the new file.
-        Ids go on after those handed out. Does nothing while the file is there.
+        Ids of frames and sessions go on after those handed out. Does nothing while the file is there.
 
         Raises:
             BankError: no file can be opened there, or another process writes it. The frames are kept: call it again.
@@ -208,20 +202,16 @@ class MemoryBank(Reader):
             try:
                 self._open()
             except BaseException:
-                self._lost = reason
+                self._lost, self._group = reason, None
                 self._close_file()
                 raise
             kept, self._kept = self._kept, []
             return kept
 
-    def check_place(self) -> str:
-        """As of `Reader`; a writer's lock is looked at, too, and made again where it was only deleted."""
-        if not self._lost and self._db is not None and self._group is not None:
-            self._lost = self._place.lost() or self._writer_lock.lost() or self._group.usurped
-        return self._lost or super().check_place()
-
-    def backup(self, path: str | Path):
+    def backup(self, path: str | Path, progress: Callable[[int], None] | None = None):
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
+
+        `progress` is called now and then with the bytes written so far; `size` is about what they come to.
 
         Raises:
             BankError: `path` exists, or the copy could not be written (then there is no file at `path`).
@@ -229,7 +219,7 @@ class MemoryBank(Reader):
         target = checked_path(path, readonly=False)
         self._commit_waiting()
         with closing(open_file(self.path, readonly=True)) as db:
-            upkeep.copy(db, target)
+            upkeep.copy(db, target, progress)
 
     # Inside
 
@@ -241,26 +231,29 @@ class MemoryBank(Reader):
             yield self._group
 
     def _open(self):
-        self._place = Place(self.path)
-        self._db = open_file(self.path, self.readonly)
+        place = Place(self.path)
+        self._watches, self._db = [], open_file(self.path, self.readonly)
         try:
-            group = None
             if not self.readonly:
-                group = writing.Group(self._db, self.path, self._lock, self.check_place, self._first_id)
-            self._place.settle()
+                self._group = writing.Group(self._db, self.path, self._lock, self.check_place, *self._first_ids)
+            place.settle()
         except (sqlite3.Error, UnicodeError) as error:
             raise BankError(f"{self.path} cannot be opened: {error}") from error
-        self._group = group
+        self._place, self._watches = place, [place.lost]
+        if not self.readonly:
+            self._watches += [self._writer_lock.lost, self._group.usurped]
 
     def _let_go(self):
         """Of a file that is gone, so that neither it nor what lies at the path now takes damage."""
         held = self._writer_lock.held()
-        if not self.path.parent.is_dir() or (reason := self._writer_lock.lost()):
-            raise BankGone(f"{self._lost}" + (f"; {reason}" if self.path.parent.is_dir() else ""))
+        if not self.path.parent.is_dir():
+            raise BankGone(self._lost)
+        if reason := self._writer_lock.lost():
+            raise BankGone(reason)
         self._kept = [replace(f, frame_id=self._frame_ids.get((f.session, f.camera), "")) for f in self._group.frames()]
-        self._first_id = self._group.next_id
+        self._first_ids = self._group.next_id, self._group.next_session
         self._group.let_go(merge=held)
-        left = [] if self._place.same_database() else self._place.left()
+        left = self._place.left()
         self._close_file()
         for journal in left:
             journal.unlink(missing_ok=True)
@@ -282,6 +275,7 @@ class MemoryBank(Reader):
             self._db = None
 
     def _release(self):
+        self._watches = []
         self._close_file()
         if self._writer_lock is not None:
             self._writer_lock.release()

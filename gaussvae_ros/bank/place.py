@@ -18,6 +18,7 @@ class Place:
         self.path = path
         self._files: dict[str, tuple[int, int]] = {}
         self._before = self._find("")
+        self._frozen: tuple[int, int] | None = None
 
     def settle(self):
         """The files are open now; from here on `lost` compares with them.
@@ -26,6 +27,7 @@ class Place:
             BankError: another process moved the file while it was opened.
         """
         self._files = {ending: found for ending in ("", *JOURNALS) if (found := self._find(ending))}
+        self._frozen = self._time() if len(self._files) == 1 else None  # it is read as it lies, without a journal
         if "" not in self._files or self._before not in (None, self._files[""]):
             raise BankError(f"{self.path} was moved or replaced while it was being opened: try again")
 
@@ -41,13 +43,11 @@ class Place:
                 if found is None:
                     return f"{self.path}{ending} was deleted"
                 return f"{self.path}{ending} was replaced by another file"
+            if self._frozen not in (None, self._time()):
+                return f"{self.path} was changed since it was opened"
         except OSError as error:
             return f"{self.path} cannot be reached any more: {error.strerror}"
         return ""
-
-    def same_database(self) -> bool:
-        """Whether the database itself is still there, whatever became of the files beside it."""
-        return self._find("") == self._files.get("")
 
     def same_number_elsewhere(self) -> bool:
         """Whether a file of the same inode on another device lies there now."""
@@ -55,8 +55,14 @@ class Place:
         return found is not None and opened is not None and found != opened and found[1] == opened[1]
 
     def left(self) -> list[Path]:
-        """The journals of the opened file that still lie at the path."""
+        """The journals of the opened file that still lie at the path, though the file does not."""
+        if self._find("") == self._files[""]:
+            return []
         return [Path(f"{self.path}{e}") for e in JOURNALS if e in self._files and self._find(e) == self._files[e]]
+
+    def _time(self) -> tuple[int, int]:
+        facts = os.stat(self.path)
+        return facts.st_size, facts.st_mtime_ns
 
     def _find(self, ending: str) -> tuple[int, int] | None:
         try:

@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,6 @@ from pathlib import Path
 from gaussvae_ros.bank import queries, upkeep, writing
 from gaussvae_ros.bank.descriptors import Descriptors, read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
-from gaussvae_ros.bank.place import Place
 from gaussvae_ros.bank.schema import open_file
 from gaussvae_ros.errors import BankError, BankGone
 
@@ -26,8 +25,9 @@ class Reader:
         self._lock = threading.RLock()
         self._db = None
         self._group: writing.Group | None = None  # what a writer has not committed yet
-        self._place = Place(path)
-        self._lost = ""  # why the open file is not to be used any more
+        self._watches: list[Callable[[], str]] = []  # each says why the open file is not to be used any more
+        self._lost = ""  # what one of them said
+        self._kept: list[Frame] = []  # what was not committed in a file that is gone
         self._descriptors = Descriptors()
 
     def __len__(self) -> int:
@@ -191,14 +191,20 @@ class Reader:
             last = page[-1]
             yield from frames
 
+    @property
+    def waiting(self) -> int:
+        """How many frames were accepted and are not committed, such as while the disk is full."""
+        with self._lock:
+            return self._group.waiting if self._db is not None and self._group else len(self._kept)
+
     def check_place(self) -> str:
         """Empty while the open file, with its journal, lies at the path; else one sentence on what became of it.
 
         "PATH was deleted", "PATH was replaced by another file", "the folder of PATH is gone", and the like. Once it
         says so, it stays so, and every other method raises `BankGone`. It takes microseconds and waits for nobody.
         """
-        if not self._lost and self._db is not None:
-            self._lost = self._place.lost()
+        if not self._lost:
+            self._lost = next((reason for lost in self._watches if (reason := lost())), "")
         return self._lost
 
     # The whole file

@@ -7,13 +7,14 @@ descriptors touches few pages. The R*Tree holds 32-bit bounds that always contai
 """
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from gaussvae_ros.bank.journal import BUSY_MS, belongs, log_path
+from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log_path
 from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.errors import BankError
 
@@ -128,7 +129,7 @@ def open_file(path: Path, readonly: bool) -> Database:
     db, new = None, not readonly and not path.exists()
     try:
         if new:
-            for journal in _journals(path):  # of a file that is gone
+            for journal in journals(path):  # of a file that is gone
                 journal.unlink(missing_ok=True)
         elif not (readonly and may_be_written(path)):  # its writer has looked
             _check_journal(path)
@@ -156,7 +157,7 @@ def open_file(path: Path, readonly: bool) -> Database:
         if db is not None:
             db.close()
         if new:
-            for file in (path, *_journals(path)):
+            for file in (path, *journals(path)):
                 file.unlink(missing_ok=True)
         if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):  # the latter two: damage in the schema itself
             raise BankError(f"{path} cannot be opened: {_why(path, readonly, error)}") from error
@@ -165,31 +166,17 @@ def open_file(path: Path, readonly: bool) -> Database:
         raise
 
 
-def _journals(path: Path) -> list[Path]:
-    return [Path(f"{path}{ending}") for ending in ("-journal", "-wal", "-shm")]
-
-
 def _check_journal(path: Path):
     """Refuse a database that lies beside the journal of another one, or without its own and so empty."""
-
-    def ask(sql: str) -> int:
-        db = _connect_as(path, "immutable=1")  # the file as it lies, without its journal
-        try:
-            return db.execute(sql).fetchone()[0]
-        except sqlite3.Error:
-            return 0  # damage, of which opening it says more
-        finally:
-            db.close()
-
-    if not belongs(path, lambda: ask("PRAGMA user_version")):
+    if not belongs(path):
         raise BankError(
             f"{log_path(path)} is not the journal of {path}: one of them was replaced, or they were copied at different"
             f" times. Put back the one that belongs here, or move {log_path(path).name} away to open the file without"
         )
     if (
         not log_path(path).exists()
-        and ask("PRAGMA application_id") == APPLICATION_ID
-        and not ask("SELECT count(*) FROM sqlite_master")
+        and ask_alone(path, "PRAGMA application_id") == APPLICATION_ID
+        and not ask_alone(path, "SELECT count(*) FROM sqlite_master")
         and path.read_bytes()[18:20] == b"\2\2"  # has had a journal
     ):
         raise BankError(
@@ -199,6 +186,8 @@ def _check_journal(path: Path):
 
 
 def _why(path: Path, readonly: bool, error: Exception) -> str:
+    if "disk I/O" in str(error) and _is_full(path):
+        return "the disk is full"
     if "unable to open" not in str(error):
         return str(error)
     if not os.access(path, os.R_OK if readonly else os.W_OK) and path.exists():
@@ -211,28 +200,29 @@ def schema_version(db: Database) -> int:
     return len(migrations.applied(db))
 
 
+def _is_full(path: Path) -> bool:
+    return shutil.disk_usage(path.parent).free < 65536  # the log's index takes 32 KiB
+
+
 def _connect(path: Path, readonly: bool) -> Database:
     if not readonly:
-        return _connect_as(path, "mode=rwc")
-    db = _connect_as(path, "mode=ro")
+        return connect(path, "mode=rwc")
+    db = connect(path, "mode=ro")
     try:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         db.close()
-        # A WAL file needs a folder where its index can be made. On a medium that cannot be written nobody else writes
-        # either, and then SQLite may read the file as it lies, if no unmerged log belongs to it.
-        log = Path(f"{path}-wal")
+        # A WAL file needs a folder where its index can be made. On a medium that cannot be written, or is full, SQLite
+        # may read the file as it lies, if no unmerged log belongs to it and nobody writes.
+        log = log_path(path)
         unmerged = log.exists() and log.stat().st_size
-        if unmerged or os.access(path.parent, os.W_OK) or not isinstance(error, sqlite3.OperationalError):
+        writable = os.access(path.parent, os.W_OK) and not _is_full(path)
+        if unmerged or writable or may_be_written(path) or not isinstance(error, sqlite3.OperationalError):
             raise
-        db = _connect_as(path, "immutable=1")
+        for journal in journals(path) if os.access(path.parent, os.W_OK) else ():
+            journal.unlink(missing_ok=True)  # empty, made just now
+        db = connect(path, "immutable=1")
     return db
-
-
-def _connect_as(path: Path, mode: str) -> Database:
-    # Every use of the connection goes through the bank's lock, so that threads may share it.
-    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
-    return Database(connection, execute_plugins=False)
 
 
 def _start_file(db: Database):

@@ -2,12 +2,14 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.descriptors import read_descriptor
+from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
 from gaussvae_ros.bank.schema import TALLY, schema_version
 from gaussvae_ros.errors import BankError, RecordError
@@ -76,21 +78,49 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
         for (problem,) in db.execute("PRAGMA integrity_check").fetchall():
             if problem != "ok":
                 yield None, problem
+        # Rows of one frame from different moments, as in a copy that was made by other means while frames were added.
+        for table, row, _, _ in db.execute("PRAGMA foreign_key_check").fetchall():
+            yield None, f"row {row} of {table} belongs to nothing in the file"
+        if (problem := db.execute("SELECT rtreecheck('pose_index')").fetchone()[0]) != "ok":
+            yield None, problem
+        for (frame_id,) in db.execute("SELECT frame FROM poses EXCEPT SELECT frame FROM pose_index").fetchall():
+            yield frame_id, f"the pose of frame {frame_id} is not in the index"
     except (sqlite3.DatabaseError, UnicodeError) as error:
         yield None, str(error)
 
 
-def copy(db: Database, target: Path):
+def copy(db: Database, target: Path, progress: Callable[[int], None] | None = None):
     """See `MemoryBank.backup`."""
-    if target.exists():
-        raise BankError(f"{target} exists already: a backup overwrites nothing")
     partial = Path(f"{target}.partial")
+    for file in (target, *journals(target)):
+        if file.exists():
+            raise BankError(f"{file} exists already: a backup overwrites nothing")
+
+    stopped: list[BaseException] = []  # by Ctrl-C, or by what `progress` raised
+
+    def report() -> int:
+        try:
+            if progress is not None and partial.exists():
+                progress(partial.stat().st_size)
+            return 0
+        except BaseException as error:
+            stopped.append(error)
+            return 1
+
     try:
         partial.unlink(missing_ok=True)
+        db.conn.set_progress_handler(report, 10_000)
         db.execute("VACUUM INTO ?", [str(partial)])
+        with closing(sqlite3.connect(partial, isolation_level=None)) as made:
+            made.execute(f"PRAGMA user_version={first_number()}")  # no journal of the original's is one of the copy
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
-        partial.rename(target)
+        if report() == 0:
+            partial.rename(target)
     except (sqlite3.Error, OSError) as error:
+        if not stopped:
+            raise BankError(f"{target} could not be written: {error}") from error
+    finally:
         partial.unlink(missing_ok=True)
-        raise BankError(f"{target} could not be written: {error}") from error
+    if stopped:
+        raise stopped[0]

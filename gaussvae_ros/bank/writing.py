@@ -31,10 +31,19 @@ log = logging.getLogger(__name__)
 class Group:
     """The writes since the last commit. Call it with the bank's lock held; its timer takes that lock itself.
 
-    `lost()` says why the file must not be written any more, empty while it may. Ids begin at `first_id` at least.
+    `lost()` says why the file must not be written any more, empty while it may. Ids begin at `first_id` and `first_session` at
+    least.
     """
 
-    def __init__(self, db: Database, path: Path, lock: threading.RLock, lost: Callable[[], str], first_id: int = 1):
+    def __init__(
+        self,
+        db: Database,
+        path: Path,
+        lock: threading.RLock,
+        lost: Callable[[], str],
+        first_id: int = 1,
+        first_session: int = 1,
+    ):
         self._db = db
         self._path = path
         self._lock = lock
@@ -44,12 +53,13 @@ class Group:
         self._bytes = 0  # of what they store
         self._waiting: list[int] = []  # ids of the frames among them
         self._failed = False
+        self._said = False  # that it failed
         self._timer: threading.Timer | None = None
-        self.usurped = ""  # that another process writes the file now
+        self._usurped = ""
         if not db.execute("SELECT count(*) FROM sqlite_sequence WHERE name = 'frames'").fetchone()[0]:
             db.execute("INSERT INTO sqlite_sequence VALUES ('frames', 0)")
         self.next_id = max(_last_id(db, "frames") + 1, first_id)
-        self.next_session = _last_id(db, "sessions") + 1
+        self.next_session = max(_last_id(db, "sessions") + 1, first_session)
         self._reserved = 0
         self._commit([])
         self._journal.merge()  # a copy of the file alone is a memory from now on
@@ -58,6 +68,18 @@ class Group:
     def waiting(self) -> int:
         """Frames that are not committed yet."""
         return len(self._waiting)
+
+    def usurped(self) -> str:
+        """Empty unless another program has written the file, or put another one in its place; then a sentence."""
+        if not self._usurped and self._lock.acquire(blocking=False):
+            try:
+                if self._journal.is_overwritten():
+                    self._usurped = f"{self._path} was replaced by another file, which was copied over it"
+            except sqlite3.Error:
+                pass  # the next commit says why
+            finally:
+                self._lock.release()
+        return self._usurped
 
     def frames(self) -> list[Frame]:
         """The frames that are not committed yet, without a look at the disk."""
@@ -89,10 +111,8 @@ class Group:
             self._begin()
             for statement in statements:
                 self._db.execute(*statement)
-        except sqlite3.OperationalError as error:
-            if not self._failed:
-                log.error("%s", self._told(error))
-            self._undo()
+        except sqlite3.OperationalError:
+            self._undo()  # the commit says why
         except BaseException as error:
             self._undo()
             if isinstance(error, sqlite3.Error):
@@ -119,6 +139,7 @@ class Group:
             self._commit_all()
         except BaseException as error:
             self._undo()
+            self._said = True
             self._keep_time()
             self._refuse_lost()
             if isinstance(error, sqlite3.Error):
@@ -126,7 +147,7 @@ class Group:
             raise
         if self._failed:
             log.warning("%s is written again: everything that waited is stored", self._path)
-        self._failed = False
+        self._failed = self._said = False
         self._keep_time()
 
     def show_waiting(self):
@@ -144,6 +165,8 @@ class Group:
                 self.flush()
                 self._reserve(self.next_id)
                 self._journal.merge(shrink=True)  # while others read, SQLite would leave the log beside the file
+            else:
+                self.let_go(merge=False)
         except sqlite3.Error:
             pass  # a gap in the ids is no loss, nor is a log that stays
         finally:
@@ -155,9 +178,11 @@ class Group:
         try:
             if self._db.conn.in_transaction:
                 self._db.execute("ROLLBACK")
-            if merge:
+            if self._journal.overwritten:
+                self._journal.discard()
+            elif merge:
                 self._journal.merge(shrink=True)
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             pass  # its disk is away
 
     def stop(self):
@@ -184,7 +209,7 @@ class Group:
         if not self._db.conn.in_transaction:
             self._begin(writes)
         if not self._journal.count():
-            self.usurped = f"{self._path} was written by another process, since its lock file was deleted"
+            self._usurped = f"{self._path} was written by another process, since its lock file was deleted"
         if self.next_id + GROUP_WRITES > self._reserved:  # not with each commit, which would write a page more
             self._reserve(self.next_id + 2 * GROUP_WRITES)
         self._refuse_lost()  # within the transaction: nobody else can have written since
@@ -237,13 +262,13 @@ class Group:
         with self._lock:
             if self._timer is not threading.current_thread():
                 return
-            self._timer, failed_before = None, self._failed
+            self._timer, said_before = None, self._said
             try:
                 self.flush()
                 if self._journal.unmerged:
                     self._journal.merge()
             except BankError as error:
-                if not failed_before or isinstance(error, BankGone):
+                if not said_before or isinstance(error, BankGone):
                     log.error("%s", error)
             else:
                 self._keep_time()

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaussvae_ros.bench import bank, decode, fit, latent, record, replay, ros, start
+from gaussvae_ros.bench import bank, decode, fit, latent, record, replay, ros, soak, start
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
@@ -12,6 +12,7 @@ from gaussvae_ros.errors import GaussVaeError
 ON_FRAMES = {"fit": fit.run, "record": record.run, "latent": latent.run, "decode": decode.run}
 ON_FILES = {"bank": bank.run, "start": start.run, "replay": replay.run, "ros": ros.run}
 PARTS = (*ON_FRAMES, *ON_FILES)
+SHORTEST_SOAK = 0.5  # minutes
 
 
 def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[dict]:
@@ -44,3 +45,15 @@ def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[di
             with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
                 rows += ON_FILES[part](Path(folder))
     return rows
+
+
+def run_soak(minutes: float) -> list[dict]:
+    """The two nodes through mixed faults; rows as those of `run`.
+
+    Raises:
+        GaussVaeError: there is no ROS 2 here, or the time is too short for a fault of each kind.
+    """
+    if not SHORTEST_SOAK <= minutes < float("inf"):
+        raise GaussVaeError(f"a soak takes at least {SHORTEST_SOAK:g} minutes, not {minutes:g}")
+    with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
+        return soak.run(Path(folder), minutes)

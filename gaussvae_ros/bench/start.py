@@ -32,6 +32,6 @@ def run(folder: Path) -> list[dict]:
         if not rows:
             name = "start: import of gaussvae_ros.codec, beside that of its packages"
             rows.append(row(name, imported, "s", "at most 3", packages))
-        target = "at most 2" if tier == "splats" else None  # the model of the latent tier brings torch along
+        target = "at most 2"
         rows.append(row(f"start: first frame there and back, {tier}, beside the second", first, "s", target, second))
     return rows

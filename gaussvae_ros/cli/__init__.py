@@ -5,19 +5,24 @@ that `bank verify` finds, 2 for bad input, with one line on stderr.
 """
 
 import argparse
+import io
 import logging
 import os
 import sys
 from collections.abc import Callable
 
-from gaussvae_ros.cli import bank, train, verbs
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.record import TIERS
+from gaussvae_ros.threads import one_each
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    if argv is None and sys.argv[1:2] != ["train"]:  # a training shares out more than a frame
+        one_each()
     warnings = _Warnings()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are not UTF-8
     logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
         args = parser().parse_args(argv)
@@ -41,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and options."""
+    from gaussvae_ros.cli import bank, train, verbs  # which bring numpy
+
     top = _Parser(prog="gaussvae", description="A robot's visual memory: camera frames as 2D Gaussian splats.")
     all_verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
 
@@ -48,7 +55,6 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("image", metavar="IMAGE")
     verb.add_argument("-o", "--out", metavar="RECORD", required=True)
     _quality(verb)
-    verb.add_argument("--refine", type=int, default=0, metavar="N", help="steps through the decoder; latent tier only")
     _json(verb)
 
     verb = _verb(all_verbs, "decode", verbs.decode, "a record file to an image file")
@@ -59,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     verb = _verb(all_verbs, "replay", verbs.replay, "a bag through codec and bank, measured beside JPEG, WebP and AVIF")
     verb.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
     verb.add_argument("--topic", metavar="T", help="images to replay; needed when the bag has several image topics")
-    verb.add_argument("--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: TF, else the fullest one")
+    verb.add_argument("--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: which fits")
     verb.add_argument("--bank", metavar="FILE", help="memory file to add the frames to; default: a temporary one")
     verb.add_argument("--report", metavar="DIR", help="folder for report.html with pictures and plots")
     verb.add_argument("--compare", metavar="N", type=int, default=8, help="frames that the peers get too (default 8)")
@@ -80,7 +86,11 @@ def parser() -> argparse.ArgumentParser:
         "parts", metavar="PART", nargs="*", help="fit, record, latent, decode, bank, start, replay or ros; default: all"
     )
     verb.add_argument("--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these")
+    verb.add_argument("--soak", action="store_true", help="of ros: the nodes through mixed faults instead, for minutes")
+    verb.add_argument("--minutes", metavar="M", type=float, default=10.0, help="of --soak (default 10)")
     _json(verb)
+
+    _verb(all_verbs, "compile", verbs.compile_, "all machine code that the codec needs, kept for later processes")
 
     verb = _verb(all_verbs, "demo", verbs.demo, "a simulated drive, replayed, recalled and reported")
     verb.add_argument("--out", metavar="DIR", default="demo_out", help="folder for all files (default demo_out)")
@@ -151,20 +161,29 @@ def parser() -> argparse.ArgumentParser:
     verb.add_argument("-o", "--out", metavar="DIR", required=True)
     _conditions(verb)
     _json(verb)
+    verb = _bank_verb(bank_verbs, "backup", bank.backup, "a copy, also while the file is written")
+    verb.add_argument("-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist")
+    _json(verb)
     verb = _bank_verb(bank_verbs, "verify", bank.verify, "read every frame; exit code 1 if there is damage")
     _json(verb)
     return top
 
 
 class _Warnings(logging.Handler):
-    """Keeps what the package logs, such as damaged frames, for the end: an error that stops the verb says it all."""
+    """Keeps what the package logs, such as damaged frames, for the end: an error that stops the verb says it all.
+
+    That kernels are being compiled is said at once.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.texts.append(record.getMessage())
+        if record.name == "gaussvae_ros.kernel_cache":
+            _complain(record.getMessage())
+        else:
+            self.texts.append(record.getMessage())
 
 
 class _Parser(argparse.ArgumentParser):

@@ -73,6 +73,20 @@ def export(args: argparse.Namespace) -> None:
     show(args, {"frames": count, "folder": args.out}, f"{count} frames in {args.out}, listed in index.csv")
 
 
+def backup(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    with _bank(args) as bank:
+        size = bank.size()
+        with tqdm(total=size, unit="B", unit_scale=True, desc="backup", delay=1, disable=None) as bar:
+            bank.backup(args.out, lambda written: bar.update(min(written, size) - bar.n))
+    with MemoryBank(args.out, readonly=True) as copy:
+        frames, size = len(copy), copy.path.stat().st_size
+    show(
+        args, {"copy": args.out, "frames": frames, "bytes": size}, f"{args.out}: {frames} frames, {size / 1e6:.1f} MB"
+    )
+
+
 def verify(args: argparse.Namespace) -> int:
     with _bank(args) as bank:
         frames, damages = len(bank), bank.verify()

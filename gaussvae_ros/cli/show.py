@@ -21,16 +21,19 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         print("  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:]))]).rstrip())
 
 
+def warn(problems: Sequence[str]) -> None:
+    """Print on stderr what was skipped, dropped or guessed."""
+    for problem in problems:
+        print(f"gaussvae: {problem}", file=sys.stderr)
+
+
 def replayed(result: dict) -> None:
-    """Print what a replay found: problems on stderr, one line on the bag, the table."""
+    """Print what a replay found: one line on the bag, the table."""
     from gaussvae_ros.evaluation.recalls import COLUMNS, as_rows
 
-    for problem in result["problems"]:
-        print(f"gaussvae: {problem}", file=sys.stderr)
-    if result["skipped"] > len(result["problems"]):
-        print(f"gaussvae: {result['skipped']} frames were skipped, the first are listed", file=sys.stderr)
     where = f"poses from {result['poses']}" if result["poses"] else "no poses"
-    print(f"{result['topic']}: {result['frames']} frames, {result['span_s']:.1f} s, {where}")
+    skipped = f" and {result['skipped']} skipped" if result["skipped"] else ""
+    print(f"{result['topic']}: {result['frames']} frames{skipped}, {result['span_s']:.1f} s, {where}")
     table(COLUMNS, as_rows(result))
     if result["report"]:
         print(f"Report: {result['report']}")

@@ -14,7 +14,7 @@ def train_prior(args: argparse.Namespace) -> None:
 
     find_images(args.images)  # before the long work, as is the next line
     _check(args)
-    from gaussvae_ros.entropy.train import train_prior as run
+    from gaussvae_ros.training.splats_prior import train_prior as run
 
     card = run(args.images, args.out, args.seed, lambda files: tqdm(files, unit="image", desc="fit", disable=None))
     bits = card["bits_per_splat"]
@@ -24,7 +24,7 @@ def train_prior(args: argparse.Namespace) -> None:
 
 
 def train_prepare(args: argparse.Namespace) -> None:
-    from gaussvae_ros.vae.prepare import prepare as run
+    from gaussvae_ros.training.prepare import prepare as run
 
     manifest = run(args.sources, args.out, args.crops, args.every, args.size, args.seed, args.jobs)
     if not args.json:
@@ -36,10 +36,10 @@ def train_prepare(args: argparse.Namespace) -> None:
 
 
 def train_run(args: argparse.Namespace) -> None:
-    from gaussvae_ros.vae.config import load_config
+    from gaussvae_ros.training.config import load_config
 
     config = load_config(args.config)  # before torch loads
-    from gaussvae_ros.vae.training import train as run
+    from gaussvae_ros.training.loop import train as run
 
     result = run(config, args.data, args.out, args.resume)
     if result is None:  # a process of torchrun that does not write
@@ -56,12 +56,12 @@ def train_run(args: argparse.Namespace) -> None:
 def train_search(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from gaussvae_ros.vae.config import dump_config, load_config
+    from gaussvae_ros.training.config import dump_config, load_config
 
     config = load_config(args.config)
     if args.trials < 1:
         raise GaussVaeError(f"--trials must be at least 1, not {args.trials}")
-    from gaussvae_ros.vae.search import search as run
+    from gaussvae_ros.training.search import search as run
 
     study, bar = Path(args.config).stem, lambda trials: tqdm(trials, unit="trial", desc="search", disable=None)
     result = run(config, args.data, args.storage, study, args.trials, bar)
@@ -76,7 +76,7 @@ def train_latents(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     _check(args)
-    from gaussvae_ros.vae.train_prior import train_latents as run
+    from gaussvae_ros.training.latent_prior import train_latents as run
 
     card = run(args.data, args.model, args.out, args.seed, lambda c: tqdm(c, unit="chunk", desc="fit", disable=None))
     _show_bits(args, card["bits_per_splat"])

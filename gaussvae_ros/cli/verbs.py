@@ -1,4 +1,4 @@
-"""The verbs that run the codec: encode, decode, replay, evaluate, bench, demo."""
+"""The verbs that run the codec: encode, decode, replay, evaluate, bench, compile, demo."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gaussvae_ros.cli.show import replayed, show, table, write_picture
+from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS
 
@@ -20,7 +20,7 @@ def encode(args: argparse.Namespace) -> None:
 
     image, codec = read_image(args.image), FrameCodec()
     begun = time.perf_counter()
-    data = codec.encode(image, args.tier, args.quality, args.effort, args.refine)
+    data = codec.encode(image, args.tier, args.quality, args.effort)
     taken = 1e3 * (time.perf_counter() - begun)
     write_file(args.out, data)
     quality = min(psnr(image, codec.decode(data)), EQUAL)
@@ -74,7 +74,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _evaluate_models(args: argparse.Namespace) -> None:
-    from gaussvae_ros.evaluation.models import ERRORS, compare
+    from gaussvae_ros.training.comparison import ERRORS, compare
     from gaussvae_ros.evaluation.peers import CODECS
 
     result = compare(args.models, args.images, args.out)
@@ -91,15 +91,23 @@ def _evaluate_models(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    from gaussvae_ros.bench import run
+    from gaussvae_ros.bench import run, run_soak
 
-    rows = run(args.parts, args.images)
+    if args.soak and args.parts != ["ros"]:
+        raise GaussVaeError("--soak is of ros: gaussvae bench ros --soak")
+    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images)
     if args.json:
         return show(args, rows, "")
     table(
         ("", "value", "unit", "target", "reference"),
         [[r["name"], r["value"], r["unit"], r["target"], r["reference"]] for r in rows],
     )
+
+
+def compile_(args: argparse.Namespace) -> None:
+    from gaussvae_ros.compile import compile_kernels
+
+    compile_kernels()
 
 
 def demo(args: argparse.Namespace) -> None:
@@ -111,6 +119,7 @@ def demo(args: argparse.Namespace) -> None:
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:
+    warn(result["problems"])
     if args.json:
         show(args, result, "")
     else:

@@ -6,9 +6,9 @@ splats, not a sequence, which spares log2(n!) bits, and the cells come out in Z-
 """
 
 import numpy as np
-from numba import njit
 
 from gaussvae_ros.errors import RecordError
+from gaussvae_ros.kernels import kernel
 
 # Concentration of the beta-binomial law of such a split, by how many splats an even spread would put into the node:
 # small where fits cluster their splats, large where they space them evenly.
@@ -44,7 +44,7 @@ def code_cells(coder, size: tuple[int, int], n: int, cells: np.ndarray | None) -
     return np.repeat(nodes, counts)
 
 
-@njit(cache=True)
+@kernel()
 def _halves(nodes, level, width, height):
     """Of the nodes at a level, the share of the image's area that lies in their first half, and that area, in cells."""
     x, y = coordinates(nodes << level + 1)
@@ -92,7 +92,7 @@ def _split(coder, first, counts, share, expected):
     return out
 
 
-@njit(cache=True)
+@kernel()
 def beta_binomial(m: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
     """Unnormalised probabilities [nodes, max(m) + 1] of 0..m under the beta-binomial law with integer parameters.
 
@@ -106,7 +106,7 @@ def beta_binomial(m: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndar
     return p
 
 
-@njit(cache=True)
+@kernel()
 def coordinates(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Column and row of cells, from their Z-order codes."""
     x, y = np.zeros_like(codes), np.zeros_like(codes)

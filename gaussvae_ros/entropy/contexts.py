@@ -7,7 +7,8 @@ All arithmetic is + - * / and square root on float64 in a fixed order: the same 
 """
 
 import numpy as np
-from numba import njit
+
+from gaussvae_ros.kernels import inline, kernel
 
 PASSES = 5
 NEAR = 4  # neighbours that a prediction is drawn from
@@ -18,7 +19,7 @@ def rounds(n: int) -> list[np.ndarray]:
     return [np.arange(0, n, 16)] + [np.arange(step // 2, n, step) for step in (16, 8, 4, 2)]
 
 
-@njit(cache=True)
+@kernel()
 def neighbours(x, y):
     """Nearest splats of each, by cell: (known [n, NEAR], all [n, NEAR]), -1 where there are fewer.
 
@@ -42,12 +43,12 @@ def neighbours(x, y):
     return known, around
 
 
-@njit(inline="always")
+@inline
 def _square(v):
     return v * v
 
 
-@njit(inline="always")
+@inline
 def _pass(i):
     if i % 2:
         return 4
@@ -58,7 +59,7 @@ def _pass(i):
     return 1 if i % 16 else 0
 
 
-@njit(inline="always")
+@inline
 def _insert(distances, rows, d, j):
     k = NEAR - 1
     while k > 0 and distances[k - 1] > d:
@@ -67,7 +68,7 @@ def _insert(distances, rows, d, j):
     distances[k], rows[k] = d, j
 
 
-@njit(cache=True)
+@kernel()
 def spacing(x, y, around):
     """Mean distance [n], in cells, to the nearest splats."""
     out = np.zeros(len(x))
@@ -78,7 +79,7 @@ def spacing(x, y, around):
     return out
 
 
-@njit(cache=True)
+@kernel()
 def features(rows, values, extra, known, x, y):
     """What a value is predicted from, [rows, 3 + E]: 1, the neighbours' weighted mean and spread, and `extra` [n, E]."""
     out = np.zeros((len(rows), 3 + extra.shape[1]))
@@ -104,7 +105,7 @@ def features(rows, values, extra, known, x, y):
 
 
 # error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def student(features, centre, width, step, low, count):
     """Unnormalised probabilities [rows, count] of the indices low, low + 1, ...
 
@@ -126,7 +127,7 @@ def student(features, centre, width, step, low, count):
     return out
 
 
-@njit(cache=True)
+@kernel()
 def directions(rows, cosine, sine, strength, colour, known, around, x, y):
     """Two guesses [rows, 4] at a splat's axis, as double-angle vectors no longer than 1.
 
@@ -162,7 +163,7 @@ def directions(rows, cosine, sine, strength, colour, known, around, x, y):
 
 
 # error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def axial(guesses, counts, weights, cosine, sine, most):
     """Unnormalised probabilities [rows, most] of the angles k pi / count, k < count; the rest 0.
 

@@ -1,18 +1,34 @@
 """Pictures from files and folders, as the uint8 arrays that a codec takes."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
+from gaussvae_ros.encodings import SensorDepth
 from gaussvae_ros.errors import ImageError
+from gaussvae_ros.image_files import decode
 
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}  # looked for in folders
+log = logging.getLogger(__name__)
+
+SUFFIXES = {
+    ".bmp",
+    ".jpeg",
+    ".jpg",
+    ".pgm",
+    ".png",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".webp",
+}  # looked for in folders
 
 
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
-    """The files among `paths`, and the images in the folders among them (by suffix, not their subfolders), sorted.
+    """The files among `paths`, and the images in the folders among them, sorted.
+
+    In folders, images are found by their suffix; subfolders are not looked into.
 
     Raises:
         ImageError: a path does not exist, or there is no image at all.
@@ -31,21 +47,21 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """A picture as stored: uint8 [H, W] for grey files, [H, W, 3] RGB for all others, turned as its EXIF data says.
+    """A picture as stored, turned as its EXIF data says: uint8 [H, W] if grey, else [H, W, 3] RGB.
 
-    Transparency is dropped; 16-bit grey keeps its upper byte.
+    Transparency is dropped; of 16 bits, those that `SensorDepth` finds used keep their upper 8. A
+    JPEG that ends early is read as far as it goes, with a warning.
 
     Raises:
-        ImageError: the file is missing, not an image, damaged, or of an unknown pixel type.
+        ImageError: the file is missing, not an image, damaged, too large, or of no known pixels.
     """
     try:
-        with Image.open(path) as file:
-            picture = ImageOps.exif_transpose(file)
-            if picture.mode.startswith("I;16"):
-                return (np.asarray(picture) >> 8).astype(np.uint8)
-            if picture.mode in ("F", "I"):
-                raise ImageError(f"cannot read {path}: pixels of type {picture.mode}, expected 8 or 16 bits")
-            return np.array(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        what = str(error) if isinstance(error, OSError) and error.strerror else f"not an image, or damaged ({error})"
-        raise ImageError(f"cannot read {path}: {what}") from error
+        with open(path, "rb") as file:
+            samples, problem = decode(file)
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+    except ImageError as error:
+        raise ImageError(f"cannot read {path}: {error}") from error
+    if problem:
+        log.warning("%s: %s", path, problem)
+    return SensorDepth().to_8_bits(samples) if samples.dtype == np.uint16 else samples

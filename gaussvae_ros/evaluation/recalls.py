@@ -15,6 +15,7 @@ from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
+from gaussvae_ros.problems import Problems
 from gaussvae_ros.record import TIERS
 
 SHOWN = 8  # worst frames, and evenly spread ones, whose pictures are kept for the report
@@ -55,7 +56,7 @@ class Recalls:
         self.stamps = array("q")
         self.ids = array("q")
         self.numbers = {name: array("d") for name in ("time_s", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")}
-        self.problems: list[str] = []
+        self.problems = Problems()
         self.skipped = self.with_pose = 0
         self.span_s = 0.0  # of all sessions, one after the other
         self._begun: dict[int, tuple[float, int]] = {}  # session: (s within that span, ns its first stamp)
@@ -102,8 +103,11 @@ class Recalls:
     def skip(self, problem: str) -> None:
         """Count a frame that cannot be measured; the first few reasons are kept."""
         self.skipped += 1
-        if len(self.problems) < SHOWN:
-            self.problems.append(problem)
+        self.note(problem)
+
+    def note(self, problem: str) -> None:
+        """Keep what was lost of a frame, if it is one of the first few."""
+        self.problems.add("frames", problem)
 
     def figures(self) -> dict:
         """What `gaussvae_ros.replay.replay` returns about the frames, of which there is at least one."""
@@ -117,7 +121,8 @@ class Recalls:
         return {
             "frames": len(self.stamps),
             "skipped": self.skipped,
-            "problems": self.problems,
+            "problems": self.problems.texts(),
+            "problem_counts": dict(self.problems.counts),
             "with_pose": self.with_pose,
             "sessions": len(self._begun),
             "first_id": self.ids[0],
@@ -143,13 +148,14 @@ class Recalls:
         curves = {s: as_curve(averages[s, s]) for s in series}
         curves |= {c: as_curve([m for s in series for m in averages[s, c]]) for c in CODECS}
         frames = len({p.image for p in self.curve_points})
+        problems = self.problems.texts()
         lines = (("psnr", "PSNR (dB)"), ("bytes", "bytes"), ("encode_ms", "encode (ms)"), ("recall_ms", "recall (ms)"))
         return write_report(
             out_dir,
             f"Replay of {Path(result['bag']).name}",
             [Table("Frames", COLUMNS, as_rows(result)), Table("Replay", ("", ""), rows)]
             + [measure_table(averages, series, frames, measure) for measure in ("psnr", "ssim")][: 2 * frames]
-            + ([Table("Problems", ("",), [[p] for p in self.problems])] if self.problems else []),
+            + ([Table("Problems", ("",), [[text] for text in problems])] if problems else []),
             [Figure(f"PSNR at equal bytes, mean of {frames} frames", plots.rate_distortion(curves, "PSNR (dB)"))][
                 :frames
             ]

@@ -9,10 +9,10 @@ large, small and thin splats alike, none can leave the positive definite cone, a
 import math
 
 import numpy as np
-from numba import get_num_threads, njit, prange
 
+from gaussvae_ros.kernels import inline, parallel, prange, threads
 from gaussvae_ros.raster import BACKGROUND, EPS
-from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, lock, planes
+from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
 
 BETA1, BETA2 = np.float32(0.7), np.float32(0.86)  # short memories: a fit has few steps, and no noise to average out
 RATES = np.array([0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32)  # delta, M (dimensionless), colour
@@ -43,16 +43,13 @@ class Descent:
         """Take one step towards `target` per entry of `rates`; returns the mean squared error before the last."""
         canvas = planes((target.shape[1], target.shape[0]))
         steps = rates.astype(np.float32)[:, None] * (RATES if free is None else RATES * free.astype(np.float32))
-        with lock:
-            moments, workers = (self.first, self.second), get_num_threads()
-            error = _descend(
-                self.geometry, self.colour, *moments, target, canvas, steps, self.count, workers, keep_size
-            )
+        moments = self.first, self.second
+        error = _descend(self.geometry, self.colour, *moments, target, canvas, steps, self.count, threads(), keep_size)
         self.count += len(rates)
         return error
 
 
-@njit(parallel=True, fastmath={"contract"}, cache=True)
+@parallel(fastmath={"contract"})
 def _descend(geometry, colour, first, second, target, canvas, rates, count, workers, keep_size):
     """Steps with `rates` [steps, 8], after `count` others; returns the last mean squared error.
 
@@ -87,7 +84,7 @@ def _descend(geometry, colour, first, second, target, canvas, rates, count, work
     return errors.sum() / (height * width * 3)
 
 
-@njit(inline="always")
+@inline
 def _residual(canvas, target, r0, r1):
     """Turn sums (weight, r, g, b) of rows r0 to r1 into (s, g_r, g_g, g_b) of half the squared error; return that error."""
     width = target.shape[1]
@@ -109,7 +106,7 @@ def _residual(canvas, target, r0, r1):
     return total
 
 
-@njit(inline="always")
+@inline
 def _whiten(g, moments, grad):
     """Moments of one splat (see _simd.MOMENTS) into the gradient by delta, M and colour.
 
@@ -123,7 +120,7 @@ def _whiten(g, moments, grad):
     grad[5], grad[6], grad[7] = moments[5], moments[6], moments[7]
 
 
-@njit(inline="always")
+@inline
 def _move(g, c, step, width, height):
     """Move one splat by `step` = (delta, M, colour), M through the second order of its exponential.
 

@@ -4,11 +4,11 @@ import math
 
 import cv2
 import numpy as np
-from numba import njit, prange
 
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.kernels import parallel, prange
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
-from gaussvae_ros.raster.cpu import draw, lock, planes
+from gaussvae_ros.raster.cpu import draw, planes
 
 SIGMA = 0.1  # size of a new splat, relative to the mean distance between splats
 APART = 2  # sigmas between two new splats
@@ -27,9 +27,8 @@ def reseed(
     height, width = target.shape[:2]
     n = len(state.geometry)
     canvas, worth = planes((width, height)), np.empty(n)
-    with lock:
-        draw(state.geometry, state.colour, canvas, width)
-        _worth(state.geometry, state.colour, canvas, target, worth)
+    draw(state.geometry, state.colour, canvas, width)
+    _worth(state.geometry, state.colour, canvas, target, worth)
     weight = canvas[:, :1, :width] + np.float32(EPS)
     image = ((canvas[:, 1:, :width] + np.float32(EPS * BACKGROUND)) / weight).transpose(0, 2, 1)
     sigma = SIGMA * math.sqrt(height * width / n)
@@ -44,7 +43,7 @@ def reseed(
     state.first[moved] = state.second[moved] = 0
 
 
-@njit(parallel=True, fastmath={"contract"}, cache=True)
+@parallel(fastmath={"contract"})
 def _worth(geometry, colour, canvas, target, worth):
     """Squared error [N] that each splat alone spares the picture; `canvas` holds the sums (weight, r, g, b)."""
     height, width = target.shape[:2]

@@ -2,7 +2,8 @@
 
 import cv2
 import numpy as np
-from numba import njit
+
+from gaussvae_ros.kernels import kernel
 
 BLUR = 1.1  # px, scale at which structure is measured
 FLOOR = 0.2  # share of density that flat regions get, relative to the mean gradient
@@ -55,7 +56,7 @@ def place(density: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([points, np.stack([extra % density.shape[1], extra // density.shape[1]], 1)])
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _dither(density):
     """Pixels [M, 2] (x, y) where error diffusion of `density` [h, w], serpentine, puts a point."""
     height, width = density.shape

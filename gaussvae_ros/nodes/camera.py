@@ -4,15 +4,20 @@ import time
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gaussvae_ros.gates import Gate, Limits
+from gaussvae_ros.messages import ImageDecoder
+from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.diagnostics import CameraState
 from gaussvae_ros.nodes.image_topic import ImageTopic
 from gaussvae_ros.nodes.topics import KINDS, TYPES, topics_of, transport_of
 from gaussvae_ros.sessions import SLACK_NS, Clock
+
+QUIET_S = 60.0  # between two log lines on what images lack
 
 
 class Camera:
@@ -34,6 +39,7 @@ class Camera:
         self.kind = KINDS[transport]
         self.topic, self._info_topic = map(node.resolve_topic_name, topics_of(image, transport))
         self._images: ImageTopic | None = None
+        self._decoder = ImageDecoder(self.topic)
 
     def listen(
         self, reliability: str, depth: int, receive: Callable[["Camera", Image | CompressedImage], None]
@@ -66,6 +72,13 @@ class Camera:
         if behind_ns > SLACK_NS:
             self.behind_ns = behind_ns
         return behind_ns > SLACK_NS
+
+    def image(self, message: Image | CompressedImage) -> np.ndarray:
+        """The picture in a message, see `convert.image_from`; what is missing of it is logged."""
+        image = convert.image_from(message, self._decoder)
+        if lost := self._decoder.problem:
+            self._node.get_logger().warning(f"camera {self.name}: {lost}", throttle_duration_sec=QUIET_S)
+        return image
 
     def new_calibration(self) -> CameraInfo | None:
         """What the camera says of itself, if that has changed."""

@@ -11,8 +11,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from gaussvae_ros.bank import Frame
+from gaussvae_ros.encodings import picture
 from gaussvae_ros.errors import GaussVaeError, ImageError
-from gaussvae_ros.messages import ENCODINGS, image_from_message, picture, rows_of
+from gaussvae_ros.messages import ImageDecoder, rows_of, sample_layout
 from gaussvae_ros.msg import MemoryFrame
 
 JPEG_QUALITY = 90
@@ -21,31 +22,37 @@ _CHANGES = {"rgb8": None, "bgr8": cv2.COLOR_RGB2BGR, "mono8": cv2.COLOR_RGB2GRAY
 _SECONDS = 2**31  # Time's seconds go from -_SECONDS to _SECONDS - 1
 
 
-def image_from(message: Image | CompressedImage) -> np.ndarray:  # uint8 [H, W, 3] RGB or [H, W]
-    """The picture in a message, an array of its own. Raw images pass through cv_bridge.
+def image_from(message: Image | CompressedImage, decoder: ImageDecoder | None = None) -> np.ndarray:
+    """The picture in a message, uint8 [H, W, 3] RGB or [H, W], an array of its own.
+
+    Raw images pass through cv_bridge. `decoder` is that of the message's topic, which keeps the
+    brightness of 16-bit samples; None for a message alone.
 
     Raises:
         ImageError: unknown encoding, sizes that contradict each other, or data that ends early or does not decode.
         GaussVaeError: cv_bridge cannot be used, see `load_bridge`.
     """
+    decoder = decoder or ImageDecoder()
     if isinstance(message, CompressedImage):
-        return image_from_message(message)
-    plain, encoding = _plain(message), message.encoding
-    samples = load_bridge().imgmsg_to_cv2(plain, "passthrough")
-    return picture(samples.view(samples.dtype.newbyteorder(">")) if message.is_bigendian else samples, encoding)
+        return decoder.image(message)
+    decoder.check(message.encoding)
+    samples = load_bridge().imgmsg_to_cv2(_plain(message), "passthrough")
+    if message.is_bigendian:
+        samples = samples.view(samples.dtype.newbyteorder(">"))
+    return picture(samples, message.encoding, decoder.depth)
 
 
 def _plain(message: Image) -> Image:
     """The message as every cv_bridge can read it: no padding, which it takes for pixels where a row is not a multiple
     of the pixel's bytes, low byte first, which numpy 2 denies it to change, and no encoding newer than itself."""
-    rows, (channels, sample, _) = rows_of(message), ENCODINGS[message.encoding]
-    packed = rows.flags.c_contiguous and isinstance(message.data, array)
+    rows, (channels, sample) = rows_of(message), sample_layout(message.encoding)
+    whole = rows.flags.c_contiguous and len(rows) == message.height
     return Image(
-        height=message.height,
+        height=len(rows),
         width=message.width,
         encoding=f"{8 * sample}UC{channels}",
         step=rows.shape[1],
-        data=message.data if packed else array("B", rows.tobytes()),
+        data=message.data if whole and isinstance(message.data, array) else array("B", rows.tobytes()),
     )
 
 

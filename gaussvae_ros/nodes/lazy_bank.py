@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.errors import BankError
 
 
@@ -24,7 +25,7 @@ class LazyBank:
         """
         with self._lock:
             facts = self._look()
-            if self._bank is None or facts != self._facts:
+            if self._bank is None or facts != self._facts or self._bank.check_place():
                 self._bank = None  # not closed: another thread may be reading
                 self._bank, self._facts = MemoryBank(self.path, readonly=True), facts
             return self._bank
@@ -41,11 +42,12 @@ class LazyBank:
         try:
             path = self.path.resolve()
             facts = path.stat()
-            written = Path(f"{path}-lock").exists()
+            written = may_be_written(path)
         except (OSError, ValueError) as error:
             self._bank = None
             if isinstance(error, FileNotFoundError):
                 raise BankError(f"there is no memory at {self.path} yet") from None
-            raise BankError(f"the memory at {self.path} cannot be read: {error}") from None
+            reason = getattr(error, "strerror", None) or error
+            raise BankError(f"the memory at {self.path} cannot be read: {reason}") from None
         # A file that is copied over keeps its number and changes its time. So does one under its writer, at times.
         return (facts.st_dev, facts.st_ino, *(() if written else (facts.st_size, facts.st_mtime_ns)))

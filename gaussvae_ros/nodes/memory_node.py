@@ -10,6 +10,7 @@ import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
 
+from gaussvae_ros import kernels
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.codec import FrameCodec
@@ -56,6 +57,7 @@ class MemoryNode(ManagedNode):
 
     def load(self) -> None:
         check_names(self.settings.cameras)
+        kernels.use_threads(self.settings.threads)
         self._codec = FrameCodec(self.settings.device, self.settings.model)
         self._warm_up(self._codec)
 
@@ -145,7 +147,7 @@ class MemoryNode(ManagedNode):
             self._counters.count(camera.name, session, "paused")
             return
         try:
-            image = convert.image_from(message)
+            image = camera.image(message)
             descriptor = describe(image)
         except GaussVaeError as error:
             camera.refusal = str(error)

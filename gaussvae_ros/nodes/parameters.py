@@ -36,6 +36,7 @@ COMMON = (
     Parameter("bank", BANK, "path of the memory file; ~ is the home of who runs the node"),
     Parameter("device", "auto", "what fits batches of frames; single frames are for the CPU", choices=DEVICES),
     Parameter("model", "anchors", "name or path of the model of the latent tier"),
+    Parameter("threads", 1, "that encode and draw; more pay only where cores are idle", (1, 64)),
     Parameter("autostart", False, "whether the node configures and activates itself as it starts"),
 )
 MEMORY = (

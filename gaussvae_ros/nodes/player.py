@@ -1,21 +1,18 @@
 """`ros2 bag play` of what the memory hears from a bag: one camera's images and calibration, and TF.
 
-A rosbag1 file, which `ros2 bag play` cannot read, is converted for it.
+What `ros2 bag play` cannot read, such as a rosbag1 file or a damaged bag, is converted for it.
 """
 
 import shutil
 import signal
 import subprocess
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
-from rosbags.convert import ConverterError
-from rosbags.convert.converter import convert
-
 from gaussvae_ros.bags import IMAGE_TYPES, POSE_TYPES, TF_TYPES, Bag
+from gaussvae_ros.bags.playable import is_playable, write_playable
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.files import printable
 from gaussvae_ros.nodes.topics import topics_of
 
 DELAY_S = 2.0  # before the first message, for publishers and subscribers to find each other
@@ -29,7 +26,6 @@ LATCHED = "{topic}: {{reliability: reliable, durability: transient_local, histor
 class Part:
     """What is played of a bag."""
 
-    path: Path  # of the bag
     topic: str  # of the images, in the bag
     images: int
     transport: str  # what they are: raw or compressed
@@ -48,7 +44,6 @@ def part(bag: Bag, topic: str | None = None) -> Part:
     heard, info = topics_of(topic, transport)
     tf = [name for name in bag.topics(TF_TYPES) if name.strip("/") in ("tf", "tf_static")]
     return Part(
-        path=bag.path,
         topic=topic,
         images=bag.topics(IMAGE_TYPES)[topic],
         transport=transport,
@@ -63,14 +58,14 @@ def root(bag: Bag, topic: str) -> str:
     return "" if poses is None or poses.name in bag.topics(POSE_TYPES) else poses.reference
 
 
-def play(chosen: Part, rate: float, folder: Path) -> None:
+def play(bag: Bag, chosen: Part, rate: float, folder: Path) -> None:
     """Play to the end; `folder` is for what that needs on the disk.
 
     Raises:
         BagError: the bag cannot be converted, or `ros2 bag play` failed.
     """
     topics = [chosen.topic, *chosen.others]
-    path = _converted(chosen.path, topics, folder) if chosen.path.suffix == ".bag" else chosen.path
+    path = bag.path if is_playable(bag, topics) else _converted(bag, topics, folder)
     qos = folder / "qos.yaml"
     qos.write_text("".join(LATCHED.format(topic=name) for name in topics if name.endswith("tf_static")))
     command = ["ros2", "bag", "play", str(path), "--rate", str(rate), "--delay", str(DELAY_S), "--clock", str(CLOCK_HZ)]
@@ -97,12 +92,10 @@ def _run(command: list[str]) -> None:
         raise BagError(f"ros2 bag play ended with exit code {code}; its message above says why")
 
 
-def _converted(path: Path, topics: list[str], folder: Path) -> Path:
-    """These topics of a rosbag1 file as a rosbag2 folder."""
-    print(f"{path.name} is of ROS 1: converting what is played of it to {folder}", flush=True)
-    try:
-        with redirect_stdout(StringIO()):  # what rosbags says about message types
-            convert([path], folder / "bag", "mcap", 8, None, "", None, None, (), topics, (), ())
-    except ConverterError as error:
-        raise BagError(f"{path} cannot be converted for ros2 bag play: {error}") from error
+def _converted(bag: Bag, topics: list[str], folder: Path) -> Path:
+    """These topics of a bag as a rosbag2 folder."""
+    name = printable(bag.path.name)
+    print(f"{name} is nothing that ros2 bag play reads whole: converting what is played of it to {folder}", flush=True)
+    if lost := write_playable(bag, topics, folder / "bag"):
+        print(f"{lost:,} messages of {name} do not decode, and are not played", flush=True)
     return folder / "bag"

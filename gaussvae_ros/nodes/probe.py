@@ -25,7 +25,7 @@ from tf2_msgs.msg import TFMessage
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.msg import MemoryFrame
-from gaussvae_ros.nodes import convert
+from gaussvae_ros.nodes import convert, soak_probe
 from gaussvae_ros.nodes.client import MemoryClient
 from gaussvae_ros.nodes.counters import COUNTS
 from gaussvae_ros.srv import RecallFrame
@@ -169,6 +169,10 @@ def _until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
+PROBES = {probe.__name__: probe for probe in (active, camera, listen, ask)}
+PROBES |= {name: getattr(soak_probe, name) for name in ("faults", "clients", "witness", "recall")}
+
+
 def main() -> int:
     """Run one of the probes."""
     what, *arguments = sys.argv[1:]
@@ -177,7 +181,7 @@ def main() -> int:
     rclpy.init()
     node = rclpy.create_node(f"probe_{what}")
     try:
-        found = {"active": active, "camera": camera, "listen": listen, "ask": ask}[what](node, over, *arguments)
+        found = PROBES[what](node, over, *arguments)
     except GaussVaeError as error:
         print(f"{what}: {error}", file=sys.stderr)
         return 1

@@ -11,6 +11,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
+from gaussvae_ros import kernels
 from gaussvae_ros.bank.lock import lock_path, may_be_written
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
@@ -49,6 +50,7 @@ class RecallNode(ManagedNode):
         self._counting = threading.Lock()
 
     def load(self) -> None:
+        kernels.use_threads(self.settings.threads)
         self._codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
         warm_up(self._codec)
         convert.load_bridge()

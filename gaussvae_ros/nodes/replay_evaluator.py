@@ -20,11 +20,12 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.signals import SignalHandlerOptions
 
 from gaussvae_ros.bags import Bag
-from gaussvae_ros.cli.show import replayed
+from gaussvae_ros.cli.show import replayed, warn
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BagError, ConfigError, GaussVaeError, RecallError
 from gaussvae_ros.evaluation.rate_distortion import Setting
 from gaussvae_ros.evaluation.recalls import Recalls
+from gaussvae_ros.files import printable
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import player
 from gaussvae_ros.nodes.client import MemoryClient
@@ -106,7 +107,7 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         earlier = {session.id for session in client.describe().sessions}
         print(f"playing {chosen.images} images of {chosen.topic} at rate {rate:g}", flush=True)
         with tempfile.TemporaryDirectory(prefix=".play-", dir=report) as folder:
-            player.play(chosen, rate, Path(folder))
+            player.play(bag, chosen, rate, Path(folder))
         _end_at_once()
         time.sleep(SETTLE_S)
         nodes.change(MEMORY, "deactivate")  # when that is done, all that waited is stored
@@ -122,7 +123,7 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         nodes.change(MEMORY, "cleanup")
     figures = recalls.figures()
     poses = f"TF in {map_frame}" if figures["with_pose"] else None
-    result = {"bag": str(bag.path), "topic": chosen.topic, "tier": tier, "poses": poses, **figures}
+    result = {"bag": printable(bag.path), "topic": chosen.topic, "tier": tier, "poses": poses, **figures}
     result |= {"images": chosen.images, "rate": rate, **counts}
     facts = {
         "played at rate": rate,
@@ -186,8 +187,10 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
         )
     for frame in (frame for frames in waiting.values() for frame in frames):
         recalls.skip(f"frame {frame.id} at {stamp_ns(frame.header.stamp)} ns has the stamp of no image in the bag")
+    recalls.problems.include(bag.faults)
     if not recalls.ids:
-        raise BagError(f"no frame could be compared with an image of the bag: {recalls.problems[0]}")
+        why = next(iter(recalls.problems.texts()), "it is empty")
+        raise BagError(f"no frame could be compared with an image of the bag: {why}")
 
 
 def _check(chosen: player.Part, counts: dict[str, int]) -> None:
@@ -227,6 +230,7 @@ def main() -> int:
             args.report.mkdir(parents=True, exist_ok=True)
             result = evaluate(bag, chosen, args.rate, args.compare, args.report)
         (args.report / "replay.json").write_text(json.dumps(result, indent=1) + "\n")
+        warn(result["problems"])
         replayed(result)
     except (GaussVaeError, OSError) as error:
         print(f"replay_evaluator: {error}", file=sys.stderr)

@@ -21,7 +21,6 @@ NEEDED = {
     "rosbags": "rosbags",
     "safetensors": "safetensors",
     "sqlite-utils": "sqlite_utils",
-    "torch": "torch",
     "tqdm": "tqdm",
 }
 
@@ -32,6 +31,10 @@ def start(module: str) -> int | None:
     if complaint:
         print(f"{Path(sys.argv[0]).name}: {complaint}", file=sys.stderr)
         return 1
+    if module != "gaussvae_ros.cli":  # which decides by the verb
+        from gaussvae_ros.threads import one_each
+
+        one_each()
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load would be a page of traceback
     loaded = importlib.import_module(module)
     signal.signal(signal.SIGINT, before)

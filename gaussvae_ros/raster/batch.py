@@ -8,11 +8,11 @@ any bit of the result.
 import math
 
 import numpy as np
-from numba import get_num_threads, njit, prange
 
+from gaussvae_ros.kernels import inline, parallel, prange, threads
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster._simd import LANES, MOMENTS
-from gaussvae_ros.raster.cpu import BAND, GEOMETRY, draw_band, gather_splat, lock
+from gaussvae_ros.raster.cpu import BAND, GEOMETRY, draw_band, gather_splat
 
 LIMIT = 40.0  # largest |log size| that is drawn: squares of e^40 px still are numbers, and nothing visible is like that
 
@@ -24,8 +24,7 @@ def forward(
     """The pictures, and for `backward` the inverse of each pixel's sum of weights."""
     batch, (w, h) = len(params), size
     images, inverse = np.empty((batch, 3, h, w), np.float32), np.empty((batch, h, w), np.float32)
-    with lock:
-        _draw(params, images, inverse)
+    _draw(params, images, inverse)
     return images, inverse
 
 
@@ -38,12 +37,11 @@ def backward(
     """Gradient of that loss by the splats' parameters."""
     grad = np.empty(params.shape, np.float32)
     if grad.size:
-        with lock:
-            _differentiate(params, images, inverse, slope, -(-get_num_threads() // len(params)), grad)
+        _differentiate(params, images, inverse, slope, -(-threads() // len(params)), grad)
     return grad
 
 
-@njit(inline="always")
+@inline
 def _geometry(p, g):
     """As `cpu.split`, one splat."""
     c, s = math.cos(p[4]), math.sin(p[4])
@@ -57,7 +55,7 @@ def _geometry(p, g):
     g[3] = c * s * (v1 - v2) / yy
 
 
-@njit(inline="always")
+@inline
 def _chain(p, g, m, out):
     """As `cpu._chain`, one splat."""
     c, s = math.cos(p[4]), math.sin(p[4])
@@ -75,7 +73,7 @@ def _chain(p, g, m, out):
 
 
 # error_model: Python's own would test each divisor for zero, and loops with tests in them are not vectorised
-@njit(parallel=True, error_model="numpy", fastmath={"contract"}, cache=True)
+@parallel(error_model="numpy", fastmath={"contract"})
 def _draw(params, images, inverse):
     """A band of rows of one picture at a time: it stays in the cache until it is divided and written."""
     batch, height, width = inverse.shape
@@ -99,7 +97,7 @@ def _draw(params, images, inverse):
                     out[x] = (mixed[x] + np.float32(EPS * BACKGROUND)) * scale[x]
 
 
-@njit(parallel=True, error_model="numpy", fastmath={"contract"}, cache=True)
+@parallel(error_model="numpy", fastmath={"contract"})
 def _differentiate(params, images, inverse, slope, parts, grad):
     """One picture at a time; where threads outnumber pictures, `parts` of them take a share of its splats each."""
     batch, height, width = inverse.shape

@@ -4,19 +4,14 @@ The forward pass shares out bands of rows, the backward pass splats, so neither 
 depend on the number of threads.
 """
 
-import threading
-
 import numpy as np
-from numba import njit, prange
 
+from gaussvae_ros.kernels import inline, parallel, prange
 from gaussvae_ros.raster import BACKGROUND, CUT, EPS
 from gaussvae_ros.raster._simd import LANES, MOMENTS, add_splat, splat_moments
 
 BAND = 16  # rows of a picture that one thread takes at a time
 GEOMETRY = 5  # x, y (px), lxx (px), shear, lyy (px)
-
-# Kernels of two threads at once would share numba's pool, which its default layers do not all allow.
-lock = threading.Lock()
 
 
 def planes(size: tuple[int, int]) -> np.ndarray:
@@ -31,9 +26,8 @@ def forward(
     """Render splats; the meaning is that of `reference.rasterize`."""
     canvas = planes(size)
     image = np.empty((size[1], size[0], params.shape[1] - 5), np.float32)
-    with lock:
-        draw(*split(params), canvas, size[0])
-        _normalise(canvas, image)
+    draw(*split(params), canvas, size[0])
+    _normalise(canvas, image)
     return image
 
 
@@ -48,10 +42,9 @@ def backward(
     upstream = np.ascontiguousarray(np.broadcast_to(grad, (*grad.shape[:2], 3)), np.float32)
     if grad.shape[2] == 1:
         upstream = upstream / np.float32(3)  # the three equal channels that stand for one share its gradient
-    with lock:
-        draw(geometry, colour, canvas, size[0])
-        _to_gradient(canvas, upstream)
-        _gather(geometry, colour, canvas, size[0], moments)
+    draw(geometry, colour, canvas, size[0])
+    _to_gradient(canvas, upstream)
+    _gather(geometry, colour, canvas, size[0], moments)
     return _chain(params, geometry, moments)
 
 
@@ -91,19 +84,19 @@ def _chain(params: np.ndarray, geometry: np.ndarray, moments: np.ndarray) -> np.
     return out
 
 
-@njit(inline="always")
+@inline
 def first_row(g, low):
     """The first row, at least `low`, that the splat with geometry `g` can reach."""
     return max(low, int(max(g[1] - 0.5 - CUT * g[4], 0.0)))
 
 
-@njit(inline="always")
+@inline
 def end_row(g, high):
     """One past the last row, at most `high`, that the splat can reach."""
     return min(high, int(max(g[1] + 0.5 + CUT * g[4], 0.0)) + 1)
 
 
-@njit(inline="always")
+@inline
 def draw_band(geometry, colour, canvas, width, r0, r1, top=0):
     """Sum all splats into rows r0 to r1 of a canvas that begins with row `top` of the picture."""
     canvas[r0 - top : r1 - top] = 0
@@ -116,7 +109,7 @@ def draw_band(geometry, colour, canvas, width, r0, r1, top=0):
             add_splat(address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2])
 
 
-@njit(inline="always")
+@inline
 def gather_splat(g, c, canvas, width, out):
     """Moments [MOMENTS] of one splat over a canvas that holds (s, g_r, g_g, g_b)."""
     y0, y1 = first_row(g, 0), end_row(g, canvas.shape[0])
@@ -124,15 +117,15 @@ def gather_splat(g, c, canvas, width, out):
     splat_moments(address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2], to)
 
 
-@njit(parallel=True, cache=True)
+@parallel()
 def draw(geometry, colour, canvas, width):
-    """Sum splats into a canvas (weight, r, g, b). The caller holds `lock`."""
+    """Sum splats into a canvas (weight, r, g, b)."""
     height = canvas.shape[0]
     for band in prange((height + BAND - 1) // BAND):
         draw_band(geometry, colour, canvas, width, band * BAND, min(height, (band + 1) * BAND))
 
 
-@njit(parallel=True, fastmath={"contract"}, cache=True)
+@parallel(fastmath={"contract"})
 def _normalise(canvas, image):
     height, width, channels = image.shape
     for y in prange(height):
@@ -142,13 +135,13 @@ def _normalise(canvas, image):
                 image[y, x, k] = (canvas[y, 1 + k, x] + np.float32(EPS * BACKGROUND)) * scale
 
 
-@njit(parallel=True, cache=True)
+@parallel()
 def _gather(geometry, colour, canvas, width, moments):
     for i in prange(len(geometry)):
         gather_splat(geometry[i], colour[i], canvas, width, moments[i])
 
 
-@njit(parallel=True, fastmath={"contract"}, cache=True)
+@parallel(fastmath={"contract"})
 def _to_gradient(canvas, grad):
     """Turn sums (weight, r, g, b) into (s, g_r, g_g, g_b), g = grad / weight and s = g . colour, in place."""
     height, width = grad.shape[:2]

@@ -10,12 +10,12 @@ import operator
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit, prange
 
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.kernels import inline, parallel, prange
 from gaussvae_ros.raster import BACKGROUND, CUT, EPS
 from gaussvae_ros.raster._simd import LANES
-from gaussvae_ros.raster.cpu import BAND, draw_band, lock, split
+from gaussvae_ros.raster.cpu import BAND, draw_band, split
 from gaussvae_ros.splats import LOG_S2, Splats
 
 MAX_SIDE = 65535  # px
@@ -51,8 +51,7 @@ def render(
     if work > MAX_WORK:
         raise GaussVaeError(f"{len(splats)} splats that large take too long to draw at {width}x{height} px")
     image = np.empty((height, width, splats.channels), np.uint8)
-    with lock:
-        _paint(geometry[seen], colour[seen], fine_x, fine_y, image)
+    _paint(geometry[seen], colour[seen], fine_x, fine_y, image)
     return image if splats.channels == 3 else image[..., 0]
 
 
@@ -111,7 +110,7 @@ def _in_view(geometry: np.ndarray, width: int, height: int) -> tuple[np.ndarray,
 
 
 # error_model: Python's own would test each divisor for zero, and loops with tests in them are not vectorised
-@njit(parallel=True, error_model="numpy", fastmath={"contract"}, cache=True)
+@parallel(error_model="numpy", fastmath={"contract"})
 def _paint(geometry, colour, fine_x, fine_y, image):
     """Draw `image` uint8 [h, w, C] as means of fine_x * fine_y samples, which `geometry` is measured in.
 
@@ -134,7 +133,7 @@ def _paint(geometry, colour, fine_x, fine_y, image):
             _write_row(total, image[y])
 
 
-@njit(inline="always")
+@inline
 def _add_row(sums, total):
     """Add one drawn row of (weight, r, g, b) to `total` [C, across], as values cut to 0 to 255."""
     weight = sums[0]
@@ -145,7 +144,7 @@ def _add_row(sums, total):
             out[x] += min(max(value / (weight[x] + np.float32(EPS)), np.float32(0)), np.float32(255))
 
 
-@njit(inline="always")
+@inline
 def _average(total, fine, width, share):
     """Put `share` of the sum of each `fine` columns into the first `width` columns."""
     for k in range(len(total)):
@@ -156,7 +155,7 @@ def _average(total, fine, width, share):
             total[k, x] = value * share
 
 
-@njit(inline="always")
+@inline
 def _write_row(total, row):
     for k in range(len(total)):
         values = total[k]

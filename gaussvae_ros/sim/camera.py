@@ -10,7 +10,8 @@ from math import log2
 
 import cv2
 import numpy as np
-from numba import njit, prange
+
+from gaussvae_ros.kernels import inline, kernel, parallel, prange
 
 LEVELS = 7
 MAX_HITS = 48  # objects along one line; there are fewer in the world
@@ -95,7 +96,7 @@ class Sensor:
         return np.clip(image, 0, 255, out=image).astype(np.uint8)
 
 
-@njit(cache=True, parallel=True, fastmath=True)
+@parallel(fastmath=True)
 def _cast(cx, cy, cz, yaw, focal, solids, faces, texels, mips, density, light, ground, floor, ceiling, out):
     width, height = out.shape[:2]
     for col in prange(width):
@@ -173,7 +174,7 @@ def _cast(cx, cy, cz, yaw, focal, solids, faces, texels, mips, density, light, g
             out[col, row, 0], out[col, row, 1], out[col, row, 2] = shade * r, shade * g, shade * b
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@inline
 def _cross(solids, i, cx, cy, dx, dy):
     """Where a line of the plan enters and leaves a solid, through which side, at which fraction of its width."""
     if solids[i, 0] == CYLINDER:
@@ -196,7 +197,7 @@ def _cross(solids, i, cx, cy, dx, dy):
     return in_y, min(out_x, out_y), 2 if dy > 0 else 3, u if dy > 0 else 1 - u
 
 
-@njit(cache=True, fastmath=True, inline="always")
+@inline
 def _lit(light, ground, x, y):
     u = min(max((x - ground[0]) * LIGHT_SCALE - 0.5, 0.0), light.shape[1] - 1.001)
     v = min(max((y - ground[1]) * LIGHT_SCALE - 0.5, 0.0), light.shape[0] - 1.001)
@@ -207,7 +208,7 @@ def _lit(light, ground, x, y):
     return (1 - fy) * upper + fy * lower
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _sample(texels, mips, texture, u, v, lod):
     """RGB 0 to 255 and mask 0 to 1 of a texture at fractions u, v of its width and height."""
     lod = min(max(lod, 0.0), LEVELS - 1.001)

@@ -1,3 +1,1 @@
-"""Splats to a latent and back: models, their data, losses and training. Only this folder needs torch on a CPU."""
-
-import gaussvae_ros.raster  # noqa: F401  before torch: sets how long idle threads spin, which torch reads at import
+"""The model at run time: frames to latents and back, the learned prior, and model files. Needs no torch."""

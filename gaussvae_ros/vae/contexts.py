@@ -6,9 +6,9 @@ every machine. The probabilities are again + - * / on float64, from tables made 
 """
 
 import numpy as np
-from numba import njit
 
 from gaussvae_ros.entropy.contexts import NEAR, _pass
+from gaussvae_ros.kernels import inline, kernel
 
 KINDS = ("scale", "colour0", "colour1", "colour2", "aspect", "angle")  # in the order in which they are coded
 ANGLE = 5
@@ -27,7 +27,7 @@ FLOOR = 1e-6  # probability density that no index goes below
 ROOT = 1.0108892860517005  # 2^(1 / 64)
 
 
-@njit(cache=True)
+@kernel()
 def feature_count(kind: int) -> int:
     """How many features the network of a kind reads."""
     return BASE + 6 * NEAR + kind * (1 + 2 * NEAR) + (4 + 5 * NEAR if kind == ANGLE else 2 + NEAR)
@@ -44,7 +44,7 @@ def _powers() -> np.ndarray:  # [2 MOST + 1]: 2^(k / ONE) for k in -MOST..MOST
 POWERS = _powers()
 
 
-@njit(cache=True)
+@kernel()
 def base(x, y, spacing, wide, tall, precision):
     """Features [n, BASE] that ask no neighbour. The image is `wide` by `tall` cells."""
     n = len(x)
@@ -61,7 +61,7 @@ def base(x, y, spacing, wide, tall, precision):
     return out
 
 
-@njit(cache=True)
+@kernel()
 def features(kind, rows, values, base, spacing, known, around, x, y):
     """What is known of the splats `rows`: ([rows, feature_count(kind)], mean [rows] of the neighbours' values).
 
@@ -71,7 +71,8 @@ def features(kind, rows, values, base, spacing, known, around, x, y):
     for r in range(len(rows)):
         i = rows[r]
         row = out[r]
-        row[:BASE] = base[i]
+        for at in range(BASE):
+            row[at] = base[i, at]
         at = BASE
         room = max(spacing[i], 0.5)
         for near in (known, around):
@@ -98,7 +99,7 @@ def features(kind, rows, values, base, spacing, known, around, x, y):
     return out, middle
 
 
-@njit(inline="always")
+@inline
 def _values_around(i, kind, values, known, x, y, row, at):
     """The mean of the known neighbours' values, their spread, and the values beside the mean."""
     total, mean, spread = 0.0, 0.0, 0.0
@@ -121,7 +122,7 @@ def _values_around(i, kind, values, known, x, y, row, at):
     return mean
 
 
-@njit(inline="always")
+@inline
 def _axes_around(i, values, known, around, x, y, row, at):
     """The known neighbours' axes and their mean; the lines along which colour changes least, to each neighbour and in all."""
     total, a, b = 1e-9, 0.0, 0.0
@@ -156,7 +157,7 @@ def _axes_around(i, values, known, around, x, y, row, at):
     row[at + 2], row[at + 3] = a / total, b / total
 
 
-@njit(cache=True)
+@kernel()
 def rounded(features, mean, gain):
     """Features [rows, F] as integers, less `mean` [F] and times `gain` [F], squeezed to -8 ONE..8 ONE; int32."""
     out = np.empty(features.shape, np.int32)
@@ -167,7 +168,7 @@ def rounded(features, mean, gain):
     return out
 
 
-@njit(cache=True)
+@kernel()
 def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2):
     """Outputs int32 [rows, OUTPUTS], -MOST..MOST, of features [rows, F]: three layers of whole numbers.
 
@@ -178,7 +179,7 @@ def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2
     return layer(inner, weight2, bias2, -MOST).astype(np.int32)
 
 
-@njit(cache=True)
+@kernel()
 def layer(inputs, weights, bias, low):
     """Inputs [rows, F] times weights [F, H] plus bias [H], in units of 2^SHIFT, rounded, within low..MOST."""
     out = np.empty((inputs.shape[0], weights.shape[1]), weights.dtype)
@@ -196,7 +197,7 @@ def layer(inputs, weights, bias, low):
 
 
 # error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def bells(outputs, middle, unit, steps, low, count, powers):
     """Unnormalised probabilities [rows, count] of the indices low, low + 1, ... whose values are index * step.
 
@@ -221,7 +222,7 @@ def bells(outputs, middle, unit, steps, low, count, powers):
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel(error_model="numpy")
 def wheels(outputs, counts, cosine, sine, most, powers):
     """Unnormalised probabilities [rows, most] of the angles (k + 1 / 2) pi / count, k < count; the rest 0.
 

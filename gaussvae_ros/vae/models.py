@@ -1,103 +1,139 @@
-"""Models by name: built from a config, kept in one file each, found where the package or a workspace was installed.
+"""Model files: where they lie, what they hold, and which of them a record was made with. Needs no torch.
 
-A model file is safetensors: the state dict, and one metadata entry `model`, JSON with the architecture, its config, the
-card (what a person wants to know of it: data, training, scores, limits) and a digest of all of that and the weights.
-The same model gives the same bytes; a record names its model by the first bytes of the file's SHA-256.
+A model file is safetensors: its tensors, and one metadata entry `model`, JSON with the architecture, its config, the card
+(what a person wants to know of it: data, training, scores, limits) and a digest of all of that and the tensors.
+
+A record names its model by a hash over the tensors that decoding needs, the integers of the prior: what else is in the
+file, a changed word in the card or a network that only encodes, leaves stored memories readable. The first release hashed
+the whole file; its records are still found by that.
 """
 
 import hashlib
-import importlib
-import inspect
 import json
+import logging
 import os
 import site
 import sysconfig
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors import torch as safetensors
+import numpy as np
+from safetensors import SafetensorError
+from safetensors import numpy as safetensors
 
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.files import write_file
-from gaussvae_ros.vae.model import SplatModel
+from gaussvae_ros.vae.prior import Prior
 
-ARCHITECTURES = {  # name in a config -> where its class is
-    "anchors": "gaussvae_ros.vae.anchors.Anchors",
-    "conv1d": "gaussvae_ros.vae.conv1d.Conv1D",
-    "grid": "gaussvae_ros.vae.grid.Grid",
-    "resnet1d": "gaussvae_ros.vae.conv1d.ResNet1D",
-    "vector": "gaussvae_ros.vae.vector.Vector",
-}
 SUFFIX = ".safetensors"
 HASH_BYTES = 3  # of a model's hash in a record
+PRIOR = "prior."  # what the names of tensors that decoding needs begin with
+
+log = logging.getLogger(__name__)
 
 
-def build(config: dict) -> SplatModel:
-    """A new model from `architecture` and the settings that its class takes.
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What coding a record takes: `prior`, and the name and hash that say which."""
 
-    Raises:
-        ModelError: an unknown architecture, an unknown or missing setting, or a value that the class refuses.
+    name: str
+    hash: bytes  # [HASH_BYTES] as new records name it
+    names: frozenset[bytes]  # every hash that records may name it by
+    prior: Prior
+
+    def packed(self) -> bytes:
+        """A small model file of what decoding needs alone, such as a memory file carries."""
+        about = {"architecture": "prior", "config": {}, "card": {"name": self.name}}
+        about["also"] = sorted(name.hex() for name in self.names - {self.hash})
+        return serialised(about, {PRIOR + key: value for key, value in self.prior.tensors().items()})
+
+
+class Models:
+    """The models that records can be decoded with. Any thread may use it.
+
+    They lie in `model_folders()` and in `folders`, or come out of memory files (`add`).
     """
-    settings = dict(config)
-    name = settings.pop("architecture", None)
-    if name not in list(ARCHITECTURES):  # a list, so that no value of a config is unhashable
-        raise ModelError(f"model architecture {name!r} is unknown; there is {', '.join(ARCHITECTURES)}")
-    kind = _class(name)
-    takes = inspect.signature(kind).parameters
-    unknown = [key for key in settings if key not in takes]
-    if unknown:
-        raise ModelError(f"model {name} has no setting {unknown[0]!r}; it has {', '.join(takes)}")
-    missing = [key for key, p in takes.items() if p.default is p.empty and key not in settings]
-    if missing:
-        raise ModelError(f"model {name} needs a value for {', '.join(missing)}")
-    try:
-        return kind(**settings)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"model {name} cannot be built with {json.dumps(settings)}: {error}") from error
+
+    def __init__(self, folders: Iterable[str | Path] = ()) -> None:
+        self._folders = [Path(folder) for folder in folders]
+        self._known: dict[bytes, Model] = {}  # by every hash
+        self._seen: set[Path] = set()  # files that were looked into
+        self._lock = threading.Lock()
+
+    def load(self, name_or_path: str | Path) -> Model:
+        """A model by its name or path. Raises ModelError where there is none, or one that makes no records."""
+        path = find(name_or_path, self._folders)
+        with self._lock:
+            return self._take(path.stem, *read(path), path)
+
+    def add(self, data: bytes) -> Model:
+        """A model out of the bytes of a model file, such as a memory file carries. Raises ModelError on damage."""
+        about, tensors = parsed(data, "a model in the memory file")
+        with self._lock:
+            return self._take(about["card"].get("name", "unnamed"), about, tensors, None)
+
+    def get(self, hash_: bytes) -> Model:
+        """The model that a record names.
+
+        Raises:
+            ModelError: says which model is missing, and where it was looked for.
+        """
+        with self._lock:
+            if hash_ not in self._known:
+                self._look_around()
+            if hash_ in self._known:
+                return self._known[hash_]
+            have = ", ".join(sorted({f"{m.name} ({m.hash.hex()})" for m in self._known.values()})) or "none"
+        raise ModelError(
+            f"record was made with model {hash_.hex()}, which is not here; there is {have}. Looked in "
+            f"{', '.join(str(folder) for folder in self._places())}, and in the memory file"
+        )
+
+    def _places(self) -> list[Path]:
+        return [*self._folders, *dict.fromkeys(folder for folder in model_folders() if folder.is_dir())]
+
+    def _look_around(self) -> None:
+        for folder in self._places():
+            for path in sorted(folder.glob(f"*{SUFFIX}")):
+                if path not in self._seen:
+                    self._seen.add(path)
+                    try:
+                        self._take(path.stem, *read(path), path)
+                    except ModelError as error:  # one that makes no records, or is damaged, costs nobody else
+                        log.debug("%s", error)
+
+    def _take(self, name: str, about: dict, tensors: dict[str, np.ndarray], path: Path | None) -> Model:
+        held = {key.removeprefix(PRIOR): value for key, value in tensors.items() if key.startswith(PRIOR)}
+        if not held:
+            raise ModelError(f"{path or name} makes no records: it has no trained prior")
+        prior = Prior.from_tensors(held)
+        own = decoding_hash(prior)
+        names = {own, *(bytes.fromhex(text) for text in about.get("also", []))}
+        if path is not None:
+            names.add(hashlib.sha256(path.read_bytes()).digest()[:HASH_BYTES])
+        model = Model(name, own, frozenset(names), prior)
+        for each in names:
+            self._known.setdefault(each, model)
+        return self._known[own]
 
 
-def save(model: SplatModel, path: str | Path, card: dict) -> None:
-    """Write a model file, whole or not at all.
-
-    Raises:
-        OSError: as `files.write_file`.
-    """
-    weights = _weights(model)
-    about = {"architecture": architecture(model), "config": model.config, "card": card}
-    about["digest"] = _digest(about, weights)
-    write_file(path, safetensors.save(weights, {"model": json.dumps(about, sort_keys=True)}))
-
-
-def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> SplatModel:
-    """A model from its file, in evaluation mode.
-
-    Raises:
-        ModelError: no such model; or a file that is cut off, altered, or not a model of this version.
-    """
-    path = find(name_or_path)
-    about, weights = _read(path)
-    model = build({"architecture": about["architecture"], **about["config"]})
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: its weights are not those of a {about['architecture']} model here") from error
-    return model.eval().requires_grad_(False).to(device)
+def decoding_hash(prior: Prior) -> bytes:  # [HASH_BYTES]
+    """What records name a model by: the first bytes of the SHA-256 over name, shape and numbers of each tensor."""
+    total = hashlib.sha256()
+    for name, array in sorted(prior.tensors().items()):
+        total.update(f"{name} {list(array.shape)} ".encode() + array.astype("<i4").tobytes())
+    return total.digest()[:HASH_BYTES]
 
 
 def describe(name_or_path: str | Path) -> dict:
-    """The `architecture`, `config` and `card` of a model file. Raises ModelError as `load`."""
-    about, _ = _read(find(name_or_path))
+    """The `architecture`, `config` and `card` of a model file. Raises ModelError as `read`."""
+    about, _ = read(find(name_or_path))
     return {key: about[key] for key in ("architecture", "config", "card")}
 
 
-def model_hash(path: str | Path) -> bytes:  # [HASH_BYTES]
-    """What a record names a model file by. Raises OSError where it cannot be read."""
-    return hashlib.sha256(Path(path).read_bytes()).digest()[:HASH_BYTES]
-
-
-def find(name_or_path: str | Path) -> Path:
-    """The file of a model, given its path or its name in one of `model_folders`.
+def find(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
+    """The file of a model, given its path or its name in one of `folders` or `model_folders`.
 
     Raises:
         ModelError: there is none.
@@ -107,10 +143,11 @@ def find(name_or_path: str | Path) -> Path:
         if path.is_file():
             return path
         raise ModelError(f"{path}: there is no such model file")
-    for folder in model_folders():
+    places = [*folders, *model_folders()]
+    for folder in places:
         if (folder / f"{path}{SUFFIX}").is_file():
             return folder / f"{path}{SUFFIX}"
-    known = sorted({file.stem for folder in model_folders() for file in folder.glob(f"*{SUFFIX}")})
+    known = sorted({file.stem for folder in places for file in folder.glob(f"*{SUFFIX}")})
     raise ModelError(f"there is no model {str(path)!r}; there is {', '.join(known) or 'none installed'}")
 
 
@@ -122,46 +159,44 @@ def model_folders() -> list[Path]:
     return [root / "models", *(Path(p) / "share" / "gaussvae_ros" / "models" for p in prefixes)]
 
 
-def architecture(model: SplatModel) -> str:
-    """The name of a model's class in ARCHITECTURES (ModelError if it has none)."""
-    place = f"{type(model).__module__}.{type(model).__qualname__}"
-    for name, known in ARCHITECTURES.items():
-        if known == place:
-            return name
-    raise ModelError(f"{place} is not one of the architectures in gaussvae_ros/vae/models.py")
+def serialised(about: dict, tensors: dict[str, np.ndarray]) -> bytes:
+    """The bytes of a model file; the same model gives the same."""
+    about = {**about, "digest": _digest(about, tensors)}
+    return safetensors.save(tensors, {"model": json.dumps(about, sort_keys=True)})
 
 
-def _class(name: str) -> type[SplatModel]:
-    module, kind = ARCHITECTURES[name].rsplit(".", 1)
-    return getattr(importlib.import_module(module), kind)
+def read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """What a model file says of itself, and its tensors.
 
-
-def _weights(model: SplatModel) -> dict[str, torch.Tensor]:
-    """The state dict on the CPU, each tensor in memory of its own, as safetensors wants them."""
-    state = sorted(model.state_dict().items())
-    return {key: value.detach().cpu().clone(memory_format=torch.contiguous_format) for key, value in state}
-
-
-def _digest(about: dict, weights: dict[str, torch.Tensor]) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode() + safetensors.save(weights)).hexdigest()
-
-
-def _read(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
-    """What a model file says of itself, and its weights. Raises ModelError as `load`."""
+    Raises:
+        ModelError: a file that is cut off, altered, or not a model.
+    """
     try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get("model")
-            weights = {key: file.get_tensor(key) for key in sorted(file.keys())}
-    except (SafetensorError, OSError, ValueError) as error:
+        return parsed(path.read_bytes(), str(path))
+    except OSError as error:
         raise ModelError(f"{path}: cannot be read as a model: {error}") from error
+
+
+def parsed(data: bytes, name: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """As `read`, of the file's bytes; `name` is what an error calls them."""
+    try:
+        tensors = safetensors.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        text = header.get("__metadata__", {}).get("model")
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{name}: cannot be read as a model: {error}") from error
     if text is None:
-        raise ModelError(f"{path}: is a safetensors file, but not a model of gaussvae_ros")
+        raise ModelError(f"{name}: is a safetensors file, but not a model of gaussvae_ros")
     try:
         about = json.loads(text)
         digest = about.pop("digest")
-        intact = digest == _digest(about, weights)
+        intact = digest == _digest(about, tensors)
     except (ValueError, KeyError, TypeError, AttributeError):
         intact = False
     if not intact:
-        raise ModelError(f"{path}: the model file is damaged; copy or install it again")
-    return about, weights
+        raise ModelError(f"{name}: the model file is damaged; copy or install it again")
+    return about, tensors
+
+
+def _digest(about: dict, tensors: dict[str, np.ndarray]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode() + safetensors.save(tensors)).hexdigest()

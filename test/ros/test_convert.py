@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CameraInfo, Image
 
 from gaussvae_ros.bank import Frame, Pose
+from gaussvae_ros.encodings import ENCODINGS, PLANAR
 from gaussvae_ros.errors import GaussVaeError, ImageError
-from gaussvae_ros.messages import ENCODINGS, image_from_message
+from gaussvae_ros.messages import ImageDecoder, image_from_message
 from gaussvae_ros.nodes import convert
 
 W, H = 34, 22  # px
@@ -40,6 +41,23 @@ def test_every_encoding_through_cv_bridge_is_what_the_offline_reader_gives(encod
     image = convert.image_from(message)
     assert np.array_equal(image, image_from_message(message)) and image.dtype == np.uint8
     assert image.flags.writeable and not np.shares_memory(image, np.frombuffer(message.data, np.uint8))
+
+
+@pytest.mark.parametrize("encoding", PLANAR)
+@pytest.mark.parametrize("pad", [0, 2])
+def test_planar_encodings_too(encoding: str, pad: int) -> None:
+    size = (W + pad) * H * 3 if encoding == "nv24" else (W + pad) * H * 3 // 2
+    data = array("B", np.random.default_rng(0).integers(0, 256, size, np.uint8).tobytes())
+    message = Image(width=W, height=H, encoding=encoding, step=W + pad, data=data)
+    image = convert.image_from(message)
+    assert image.shape == (H, W, 3) and np.array_equal(image, image_from_message(message))
+
+
+def test_a_topic_keeps_the_brightness_of_its_deep_images() -> None:
+    decoder, bright, dark = ImageDecoder(), raw("mono16"), raw("mono16")
+    dark.data = array("B", (np.frombuffer(dark.data, "<u2") >> 4).tobytes())
+    first, second = convert.image_from(bright, decoder), convert.image_from(dark, decoder)
+    assert np.array_equal(second, first >> 4)
 
 
 def test_colours_come_out_right() -> None:
@@ -76,7 +94,7 @@ def test_broken_messages_are_refused_before_cv_bridge(change: dict, text: str) -
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.sampled_from([*sorted(ENCODINGS), "16SC3", "nonsense"]),
+    st.sampled_from([*sorted(ENCODINGS), *PLANAR, "16SC3", "nonsense"]),
     st.integers(0, 9),
     st.integers(0, 9),
     st.integers(0, 60),

@@ -18,15 +18,15 @@ from tqdm import tqdm
 
 from gaussvae_ros.errors import ModelError, TrainingError
 from gaussvae_ros.files import write_file
-from gaussvae_ros.vae import checkpoints as files
-from gaussvae_ros.vae import models
-from gaussvae_ros.vae.board import Board
-from gaussvae_ros.vae.config import Config, Training, dump_config
-from gaussvae_ros.vae.losses import Objective
-from gaussvae_ros.vae.model import Batch, SplatModel
-from gaussvae_ros.vae.processes import Team, ahead, caught_signals, equal_threads, join
-from gaussvae_ros.vae.shards import Shards
-from gaussvae_ros.vae.validation import Validation, as_float, validate
+from gaussvae_ros.training import checkpoints as files
+from gaussvae_ros.training import models
+from gaussvae_ros.training.board import Board
+from gaussvae_ros.training.config import Config, Training, dump_config
+from gaussvae_ros.training.losses import Objective
+from gaussvae_ros.training.model import Batch, SplatModel
+from gaussvae_ros.training.processes import Team, ahead, caught_signals, equal_threads, join
+from gaussvae_ros.training.shards import Shards
+from gaussvae_ros.training.validation import Validation, as_float, validate
 
 VALIDATION = 256  # samples that are measured, at most
 ADAPT = 1024  # samples that a new model takes its statistics from, at most

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.vae.parameters import to_features
+from gaussvae_ros.training.parameters import to_features
 
 
 def match(

@@ -13,19 +13,20 @@ import torch
 
 from gaussvae_ros.entropy import prior
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.entropy.train import bits_per_splat
+from gaussvae_ros.training.splats_prior import bits_per_splat
 from gaussvae_ros.errors import ModelError, TrainingError
 from gaussvae_ros.fit import descend
 from gaussvae_ros.quantise import best_precision, quantise
-from gaussvae_ros.vae import models
-from gaussvae_ros.vae.anchors import Anchors
-from gaussvae_ros.vae.checkpoints import MANIFEST, data_summary
+from gaussvae_ros.training import models
+from gaussvae_ros.training.anchors import Anchors
+from gaussvae_ros.training.checkpoints import MANIFEST, data_summary
 from gaussvae_ros.vae.contexts import KINDS
 from gaussvae_ros.vae.latent import COARSER, PLANS
-from gaussvae_ros.vae.prepare import start_workers
+from gaussvae_ros.training.prepare import start_workers
+from gaussvae_ros.vae.models import describe
 from gaussvae_ros.vae.prior import Prior
-from gaussvae_ros.vae.prior_networks import learn
-from gaussvae_ros.vae.shards import Shards
+from gaussvae_ros.training.prior_networks import learn
+from gaussvae_ros.training.shards import Shards
 
 CHUNK, CHUNKS = 32, 300  # pictures that a process takes at a time, and how many times: grids to learn from
 FEWEST, MOST = 5.5, 8.5  # log2 of the number of splats that pictures are fitted with
@@ -77,7 +78,7 @@ def train_latents(
         OSError: `out` cannot be written.
     """
     begun = time.perf_counter()
-    made, about = models.load(model), models.describe(model)
+    made, about = models.load(model), describe(model)
     if not isinstance(made, Anchors):
         raise ModelError(f"{model} makes no records: it is no anchors model")
     held_out = len(Shards(folder, "valid"))

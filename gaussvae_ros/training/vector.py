@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.parameters import FEATURES, Normaliser
+from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.training.parameters import FEATURES, Normaliser
 
 
 class Vector(SplatModel):

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from gaussvae_ros.bags import IMAGE_TYPES, STORAGE, Bag
+from gaussvae_ros.bags import IMAGE_TYPES, Bag, is_bag
 from gaussvae_ros.errors import DataError
 from gaussvae_ros.evaluation.images import SUFFIXES
 from gaussvae_ros.files import write_file, write_image
@@ -50,10 +50,10 @@ def find_source(given: str | Path) -> Source:
     if not path.exists():
         raise DataError(f"no such file or folder: {path}")
     if path.is_dir():
-        kind = "bag" if (path / "metadata.yaml").exists() else "folder"
+        marked = (path / "metadata.yaml").exists()
+        kind = "bag" if marked or (is_bag(path) and not _pictures(path)) else "folder"
     else:
-        suffix = path.suffix.lower()
-        kind = "bag" if suffix in STORAGE else "image" if suffix in SUFFIXES else "video"
+        kind = "bag" if is_bag(path) else "image" if path.suffix.lower() in SUFFIXES else "video"
     return Source(str(given), kind, licence_note(path))
 
 
@@ -74,7 +74,7 @@ def picture_files(source: Source, cache: Path, every: int | None) -> tuple[list[
     if source.kind == "image":
         return [path], []
     if source.kind == "folder":
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        files = _pictures(path)
         if not files:
             raise DataError(f"no images in {path} or below (of a stream, name the video or bag itself)")
         return files, []
@@ -83,6 +83,10 @@ def picture_files(source: Source, cache: Path, every: int | None) -> tuple[list[
         _unpack(source, folder, every)
     problems = folder / "problems.json"
     return sorted(folder.glob("*.png")), [tuple(p) for p in json.loads(problems.read_text())]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
 
 
 def licence_note(path: Path) -> str:
@@ -153,7 +157,10 @@ def _video(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]:
-    """(topic and stamp, uint8 [H, W, 3] or [H, W]) of all image topics but depth; for a broken image its fault."""
+    """(topic and stamp, uint8 [H, W, 3] or [H, W]) of all image topics but depth; for a broken image its fault.
+
+    At the end, what else of the bag was damaged or left out.
+    """
     with Bag(path) as bag:
         for topic in bag.topics(IMAGE_TYPES):
             if re.search("depth|disparity", topic):
@@ -164,6 +171,7 @@ def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]
                 if number % every == 0 if every else due:
                     kept_ns = image.stamp_ns
                     yield f"{topic} at {image.stamp_ns} ns", image.problem if image.pixels is None else image.pixels
+        yield from (("as it lies there", problem) for problem in bag.problems)
 
 
 def _sim(_: str, every: int | None) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""The model that ships: a variational autoencoder whose latent is a small set of splats, the anchors.
+"""Networks around the latent of the shipped model: a variational autoencoder whose latent is a small set of splats.
 
     encoder   N fitted splats in Morton order -> runs of them, merged by their moments, moved by a network -> M anchors
     latent    M x 8 numbers, known to the steps in which a record stores them (additive uniform noise in training)
@@ -12,9 +12,6 @@ does so in training, too.
 """
 
 import math
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -25,19 +22,15 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.fit import to_splats
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
-from gaussvae_ros.splats import COLOUR, Splats
-from gaussvae_ros.vae.frames import EDGE, MEMBER, NODE, describe, gather, merge, move, nearest, pool, relate
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
+from gaussvae_ros.training.frames import EDGE, MEMBER, NODE, describe, gather, merge, move, nearest, pool, relate
+from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.vae.prior import Prior
-from gaussvae_ros.vae.render import draw
 
 COUNTS = (64, 128, 256)  # anchors of the training batches
 NEIGHBOURS = 8
 DESCENT = 24  # steps on half of a training batch
 SETTLED = 12  # by how much finer the noise on those is: a record's rounding is made up for by further descent
 PARTS = {8: (4, 2), 4: (2, 2), 2: (2, 1)}  # an anchor's parts -> how many lie along its long axis, and abreast
-REFINE_RATE = 0.02  # of a splat's size, a step
-FIXED = 4096  # decoded numbers are multiples of 1 / FIXED, so that float noise of other machines does not show
 FINEST, COARSEST = 125, 137  # precisions of the latent in training
 
 
@@ -85,22 +78,6 @@ class Anchors(SplatModel):
         change = self.decoders[str(parts)](anchors, size)  # [B, M, parts * 8]
         return move(anchors.unsqueeze(2), change.unflatten(2, (parts, 8))).flatten(1, 2)
 
-    def decode(self, anchors: Splats) -> Splats:
-        """The splats that anchors stand for: in float64 the same everywhere, since float noise is far below 1 / FIXED."""
-        splats = torch.round(self._run(self.split, anchors) * FIXED) / FIXED
-        return Splats(splats[:, : anchors.params.shape[1]].float().numpy(), anchors.size).canonical()
-
-    def encode(self, splats: Splats, count: int) -> Splats:
-        """The anchors that the network alone gives for fitted splats."""
-        anchors = self._run(lambda s, size: self.anchors(s, size, count), splats.canonical())
-        return Splats(anchors[:, : splats.params.shape[1]].float().numpy(), splats.size)
-
-    def _run(self, what: Callable, splats: Splats) -> Tensor:  # [N, 8] of the network's dtype
-        p = splats.params
-        rgb = np.concatenate([p[:, :COLOUR], np.broadcast_to(p[:, COLOUR:], (len(p), 3))], 1)
-        with torch.inference_mode(), one_thread():
-            return what(torch.from_numpy(rgb).to(self.rate.net[0].weight.dtype).unsqueeze(0), splats.size)[0]
-
     def state_dict(self, *args, **kwargs) -> dict:
         """Weights, and the integers of the prior."""
         laws = {} if self.prior is None else self.prior.tensors()
@@ -111,21 +88,6 @@ class Anchors(SplatModel):
         laws = {key.removeprefix("prior."): state[key].numpy() for key in state if key.startswith("prior.")}
         self.prior = Prior.from_tensors(laws) if laws else None
         super().load_state_dict({key: v for key, v in state.items() if not key.startswith("prior.")}, strict)
-
-
-_alone = threading.Lock()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch with one thread: with a frame's few numbers, others wake up later than they help (5 ms against 2.5)."""
-    with _alone:  # the number of threads is the process's
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 def parts_of(count: int) -> int:
@@ -236,27 +198,6 @@ def descended(anchors: Tensor, size: tuple[int, int], pictures: Tensor, count: i
         state.rescale(size[0] / width, size[1] / height)
         out.append(to_splats(state, size, 3).params)
     return torch.from_numpy(np.stack(out)).to(anchors)
-
-
-def refined(model: Anchors, state: Descent, image: np.ndarray, count: int) -> Descent:
-    """Anchors after `count` steps of Adam towards `image` [h, w, 3] (0 to 1) through decoder and rasteriser.
-
-    `state` is in px of the image; the returned one too.
-    """
-    size = image.shape[1::-1]
-    dtype = model.rate.net[0].weight.dtype
-    start = torch.from_numpy(to_splats(state, size, 3).params).to(dtype).unsqueeze(0)
-    target = torch.from_numpy(image.transpose(2, 0, 1).copy()).unsqueeze(0)
-    change = torch.zeros_like(start, requires_grad=True)
-    optimizer = torch.optim.Adam([change], lr=REFINE_RATE)
-    for step in range(count):
-        optimizer.param_groups[0]["lr"] = REFINE_RATE * (1 - step / count)
-        drawn = draw(model.split(move(start, change), size), size, size)
-        optimizer.zero_grad()
-        ((drawn - target) ** 2).sum().backward()
-        optimizer.step()
-    with torch.no_grad():
-        return Descent(*split(move(start, change)[0].float().numpy()))
 
 
 def _pattern(parts: int) -> Tensor:  # [parts, 8]

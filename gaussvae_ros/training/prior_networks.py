@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import torch
-from numba import njit
 from torch import Tensor, nn
 
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
+from gaussvae_ros.kernels import inline, kernel
 from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import ANGLE, FLOOR, KINDS, MOST, NARROWEST, ONE, OUTPUTS, PARTS, SHIFT, UNITS
 from gaussvae_ros.vae.prior import GAIN, RANGES, code
@@ -82,7 +82,7 @@ def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # 
     return torch.log2(p.sum(1) / p.gather(1, indices[:, None])[:, 0])
 
 
-@njit(cache=True, fastmath=True, error_model="numpy")
+@kernel(fastmath=True, error_model="numpy")
 def _value_bits(outputs, unit, middle, steps, indices, low, count):
     """Bits [rows] and their slopes [rows, OUTPUTS]. The sum over all indices is S, the share of the one at hand P."""
     rows, one = len(outputs), np.float32(1)
@@ -121,7 +121,7 @@ def _value_bits(outputs, unit, middle, steps, indices, low, count):
     return bits, slopes
 
 
-@njit(inline="always")
+@inline
 def _derive(out, share, s, plain, squares, cubes, leaning):
     """A bell's mass and its derivatives by place (steps) and log width, from sums of 1 / q^2, 1 / q^3 and z / q^3."""
     out[0] = share / s * squares

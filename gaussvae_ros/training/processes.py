@@ -16,6 +16,7 @@ import numba
 import torch
 from torch import distributed
 
+from gaussvae_ros import kernels
 from gaussvae_ros.errors import TrainingError
 
 T = TypeVar("T")
@@ -69,19 +70,21 @@ def join() -> Iterator[Team]:
 
 @contextmanager
 def equal_threads() -> Iterator[None]:
-    """Torch and numba with the smaller of their numbers of threads.
+    """As many threads for kernels as torch has, at most one for each core that numba sees.
 
-    Where both use OpenMP, numba's first kernel gives its own number to torch, too, whose sums depend on it: a resumed
-    training would differ by when that was.
+    Where both use OpenMP, numba's first kernel gives its own number to torch, too, whose sums
+    depend on it: a resumed training would differ by when that was.
     """
-    torch_had, numba_had = torch.get_num_threads(), numba.get_num_threads()  # in this order: numba's call may change it
-    number = min(torch_had, numba_had)
-    numba.set_num_threads(number)
+    torch_had, kernels_had = torch.get_num_threads(), kernels.threads()
+    kernels.use_threads(torch_had)
+    number = kernels.threads()
+    if number > 1:
+        numba.get_num_threads()  # makes numba's threads, and so changes torch's number now
     torch.set_num_threads(number)
     try:
         yield
     finally:
-        numba.set_num_threads(numba_had)
+        kernels.use_threads(kernels_had)
         torch.set_num_threads(torch_had)
 
 

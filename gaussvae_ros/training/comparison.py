@@ -27,13 +27,14 @@ from gaussvae_ros.fit import fit
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae import models
-from gaussvae_ros.vae.anchors import Anchors
-from gaussvae_ros.vae.checkpoints import BEST
+from gaussvae_ros.training import models
+from gaussvae_ros.training.anchors import Anchors
+from gaussvae_ros.training.checkpoints import BEST
 from gaussvae_ros.vae.latent import LatentCodec
-from gaussvae_ros.vae.losses import kl_nats
-from gaussvae_ros.vae.matching import group_errors
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
+from gaussvae_ros.vae.models import find
+from gaussvae_ros.training.losses import kl_nats
+from gaussvae_ros.training.matching import group_errors
+from gaussvae_ros.training.model import Batch, Output, SplatModel
 
 SIZE = (640, 480)  # (w, h) px of a frame
 PICTURE = (160, 120)  # (w, h) px of the pictures in a batch
@@ -131,7 +132,7 @@ def framed(image: np.ndarray) -> np.ndarray:
 
 def _coders(name: str | Path) -> dict[str, Coder]:
     """The rows of a model file."""
-    path = models.find(name)
+    path = find(name)
     label = path.parent.name if path.name == BEST else path.stem
     model = models.load(path)
     coders = {label: _network(model)}

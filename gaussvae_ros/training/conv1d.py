@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.parameters import FEATURES, Normaliser
+from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.training.parameters import FEATURES, Normaliser
 
 KERNEL = 5  # splats
 LOG_VARIANCE = 10.0  # largest, either way: its exponential stays a number

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gaussvae_ros.errors import ConfigError, TrainingError
-from gaussvae_ros.vae.config import Config, config_of
-from gaussvae_ros.vae.training import DivergedError, train
+from gaussvae_ros.training.config import Config, config_of
+from gaussvae_ros.training.loop import DivergedError, train
 
 try:
     import optuna

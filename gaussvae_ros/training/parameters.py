@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.vae.model import Batch
+from gaussvae_ros.training.model import Batch
 
 FEATURES = 8
 GROUPS = {  # form -> group -> columns of the features

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gaussvae_ros.evaluation.metrics import psnr, ssim
-from gaussvae_ros.vae.losses import ACTIVE_BITS, ACTIVE_NATS, Objective, kl_nats
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.render import draw
+from gaussvae_ros.training.losses import ACTIVE_BITS, ACTIVE_NATS, Objective, kl_nats
+from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.training.render import draw
 
 SHOWN = 6  # samples whose pictures are kept
 BEST_PSNR = 100.0  # dB, also of pictures without any error

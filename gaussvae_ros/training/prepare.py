@@ -24,10 +24,11 @@ import numba
 import numpy as np
 from tqdm import tqdm
 
+from gaussvae_ros import kernels
 from gaussvae_ros.errors import DataError, ImageError
 from gaussvae_ros.evaluation.images import read_image
 from gaussvae_ros.files import write_file
-from gaussvae_ros.vae.crops import (
+from gaussvae_ros.training.crops import (
     BLOCK,
     ENLARGED,
     PARTS,
@@ -40,7 +41,7 @@ from gaussvae_ros.vae.crops import (
     plan,
     split,
 )
-from gaussvae_ros.vae.sources import Source, find_source, picture_files
+from gaussvae_ros.training.sources import Source, find_source, picture_files
 
 FORMAT = 1  # of shards and manifest
 SHARD = 256  # samples in a shard, the last of a part excepted
@@ -146,13 +147,13 @@ def _earlier(out: Path, asked: dict) -> dict | None:
 
 def start_workers(jobs: int | None) -> ProcessPoolExecutor:
     """Processes that each use one core: a fit per core is faster than a fit on all of them."""
-    context = multiprocessing.get_context("spawn")  # numba's threads do not survive a fork
-    return ProcessPoolExecutor(jobs or numba.get_num_threads(), context, _start_worker)
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    return ProcessPoolExecutor(jobs or numba.config.NUMBA_NUM_THREADS, context, _start_worker)
 
 
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says what to do then
-    numba.set_num_threads(1)
+    kernels.use_threads(1)
     cv2.setNumThreads(1)
     threading.Thread(target=_follow_parent, daemon=True).start()
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.functional import fold, interpolate, linear, pad, pixel_shuffle, pixel_unshuffle, relu, unfold
 
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.render import draw
+from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.training.render import draw
 
 CELLS = (8, 6)  # columns and rows
 CELL = 10  # px of a cell's side

@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from gaussvae_ros.errors import ConfigError, ModelError
-from gaussvae_ros.vae.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.parameters import Normaliser, to_features
-from gaussvae_ros.vae.render import draw
+from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.training.parameters import Normaliser, to_features
+from gaussvae_ros.training.render import draw
 
 ACTIVE_NATS = 0.01  # mean KL from which a latent dimension counts as used
 ACTIVE_BITS = 0.05  # the same under a learned prior

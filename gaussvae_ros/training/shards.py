@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numba import njit
 
 from gaussvae_ros.errors import DataError
+from gaussvae_ros.kernels import kernel
 from gaussvae_ros.splats import COLOUR, THETA, X, morton_order, wrap_angle
-from gaussvae_ros.vae.crops import PARTS
-from gaussvae_ros.vae.model import Batch
-from gaussvae_ros.vae.prepare import FORMAT, SHARD, sample_type, shard_path
+from gaussvae_ros.training.crops import PARTS
+from gaussvae_ros.training.model import Batch
+from gaussvae_ros.training.prepare import FORMAT, SHARD, sample_type, shard_path
 
 LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 GREY = 0.15  # share of augmented samples without colour: robots have mono cameras too
@@ -169,7 +169,7 @@ def _manifest(folder: Path) -> dict:
     return manifest
 
 
-@njit(cache=True, nogil=True, fastmath={"contract"})
+@kernel(fastmath={"contract"})
 def _average(pixels, flip, matrix, offset, out):
     """Area means of pixels [B, H, W, 3] uint8 into out [B, 3, h, w], 0 to 1, mirrored and recoloured."""
     count, height, width, _ = pixels.shape

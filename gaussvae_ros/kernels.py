@@ -1,0 +1,98 @@
+"""How this package's kernels are compiled by numba, and in how many threads they run.
+
+    @kernel(error_model="numpy")      a function of one thread
+    @parallel(fastmath={"contract"})  one whose `prange` loops threads may share
+    @inline                           a part of kernels
+
+kernel_cache.py keeps their machine code.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from functools import wraps
+
+# Read when the first of numba's parallel kernels runs and when torch is imported. By default idle threads spin for long
+# until the next kernel, and the one that has work, in another program or in the other library, waits for them: a fit of
+# 40 ms then took 300 to 600 beside other programs, and training's 15 ms in the rasteriser 60 beside torch's own threads.
+# Those that sleep at once wake too late on a quiet machine (47 ms a fit). A short spin has the best of both (37 ms).
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+
+import numba
+from numba import njit, prange
+
+from gaussvae_ros.kernel_cache import KernelCache
+
+__all__ = ["fork_safe_lock", "inline", "kernel", "parallel", "prange", "threads", "use_threads"]
+
+# Where the system has a TBB, numba would take that: a fit then takes three times as long beside other programs, each one
+# leaves 2 MB behind, and a process that drew in a thread of its own spins at its end instead of ending. The variable
+# alone would come too late where numba is imported already.
+numba.config.THREADING_LAYER_PRIORITY = os.environ.get("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue").split()
+
+inline = njit(inline="always")
+_count, _forked = int(os.environ.get("NUMBA_NUM_THREADS", 1)), False
+
+
+def kernel(**options) -> Callable:
+    """Compile a function on its first call, or take its machine code from where another process left it."""
+    return lambda function: _cached(function, "", nogil=True, **options)
+
+
+def parallel(**options) -> Callable:
+    """As `kernel`, in two ways with the same results: for several threads, and for one, which needs no pool of them."""
+
+    def decorate(function: Callable) -> Callable:
+        alone = _cached(function, "", nogil=True, **options)
+        shared = _cached(function, "-parallel", nogil=True, parallel=True, **options)
+
+        @wraps(function)
+        def call(*args):
+            count = threads()
+            if count == 1:
+                return alone(*args)
+            with _pool:
+                numba.set_num_threads(count)  # of calls from this thread
+                return shared(*args)
+
+        return call
+
+    return decorate
+
+
+def use_threads(count: int) -> None:
+    """Let `parallel` kernels run in so many threads, at most as many as there are cores.
+
+    At first it is NUMBA_NUM_THREADS, or else one: where others use the cores, two threads wait for each other so long
+    that an encode takes twice the time, and on idle cores it saves a quarter of its time for a sixth more work.
+    """
+    global _count
+    _count = count
+
+
+def threads() -> int:
+    """In how many threads `parallel` kernels run."""
+    return 1 if _forked else max(min(_count, numba.config.NUMBA_NUM_THREADS), 1)
+
+
+def fork_safe_lock() -> threading.Lock:
+    """A lock that no thread holds while the process is forked: its child finds it open."""
+    lock = threading.Lock()
+    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+    return lock
+
+
+def _cached(function: Callable, kind: str, **options) -> Callable:
+    made = njit(**options)(function)
+    made._cache = KernelCache(function, kind)  # as numba's cache=True does with its own
+    return made
+
+
+def _in_child() -> None:
+    """GNU's OpenMP, under numba's pool, ends a forked child that uses it."""
+    global _forked
+    _forked = True
+
+
+_pool = fork_safe_lock()  # kernels of two threads at once would share numba's pool, which not all its layers allow
+os.register_at_fork(after_in_child=_in_child)

@@ -1,0 +1,12 @@
+"""What is done once, elsewhere: data, losses, training, published baselines. Needs the extra `train`, with torch.
+
+Nothing that runs on a robot imports it.
+"""
+
+import gaussvae_ros.kernels  # noqa: F401  before torch: sets how long idle threads spin, which torch reads at import
+from gaussvae_ros.errors import TrainingError
+
+try:
+    import torch  # noqa: F401
+except ImportError as error:
+    raise TrainingError("training needs torch: pip install gaussvae_ros[train]") from error
