@@ -15,20 +15,18 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from builtin_interfaces.msg import Duration
 from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.utilities import get_default_context
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 
 from gaussvae_ros.bank.frame import checked_int
 from gaussvae_ros.errors import RecallError
-from gaussvae_ros.messages import image_from_message
 from gaussvae_ros.msg import MemoryFrame
-from gaussvae_ros.nodes import convert
+from gaussvae_ros.nodes import convert, requests
 from gaussvae_ros.srv import DescribeMemory, FindFrames, LabelFrame, RecallFrame, RecallFrames
 
 SERVICES = {
@@ -122,13 +120,13 @@ class MemoryClient:
             size: of the picture; None or (0, 0) is that of the frame or roi, one 0 follows in proportion.
             roi: the part to show; None is all of it.
         """
-        place = _place("id", id, stamp_ns, camera, tolerance_s)
-        request = RecallFrame.Request(encoding=self._encoding, **place, **_size(size))
+        place = requests.place("id", id, stamp_ns, camera, tolerance_s)
+        request = RecallFrame.Request(encoding=self._encoding, **place, **requests.size(size))
         if roi is not None:
             part = request.roi
-            part.x_offset, part.y_offset, part.width, part.height = (_whole("roi", v) for v in roi)
+            part.x_offset, part.y_offset, part.width, part.height = (requests.whole("roi", v) for v in roi)
         answer = self._ask(request)
-        picture = _array(answer.compressed if self._encoding == "jpeg" else answer.image)
+        picture = requests.array(answer.compressed if self._encoding == "jpeg" else answer.image)
         return Recalled(answer.frame, picture, answer.camera_info if answer.camera_info.width else None)
 
     def recall_window(
@@ -142,14 +140,14 @@ class MemoryClient:
         size: tuple[int, int] | None = (96, 96),  # (w, h) px
     ) -> list[Recalled]:
         """A frame, by its id or a stamp, and up to `radius` frames of its camera and session before and after it."""
-        place = _place("center", center, stamp_ns, camera, tolerance_s)
-        return self._many(RecallFrames.Request(radius=_whole("radius", radius), **place, **_size(size)))
+        place = requests.place("center", center, stamp_ns, camera, tolerance_s)
+        return self._many(RecallFrames.Request(radius=requests.whole("radius", radius), **place, **requests.size(size)))
 
     def recall_many(self, ids: list[int], size: tuple[int, int] | None = None) -> list[Recalled]:
         """The frames with these ids, in this order."""
         if not len(ids):
             return []
-        return self._many(RecallFrames.Request(ids=[checked_int("id", v) for v in ids], **_size(size)))
+        return self._many(RecallFrames.Request(ids=[checked_int("id", v) for v in ids], **requests.size(size)))
 
     def find(
         self,
@@ -188,7 +186,7 @@ class MemoryClient:
             label=label,
             radius=float(radius),
             yaw_tolerance=float(yaw_tolerance),
-            limit=_whole("limit", limit),
+            limit=requests.whole("limit", limit),
             by_distance=bool(by_distance),
         )
         request.near.header.frame_id = reference
@@ -218,7 +216,7 @@ class MemoryClient:
     def _many(self, request: RecallFrames.Request) -> list[Recalled]:
         request.encoding = self._encoding
         answer = self._ask(request)
-        pictures = map(_array, answer.compressed or answer.images)
+        pictures = map(requests.array, answer.compressed or answer.images)
         return [Recalled(frame, picture) for frame, picture in zip(answer.frames, pictures, strict=True)]
 
     def _ask(self, request: object) -> object:
@@ -277,38 +275,3 @@ class MemoryClient:
             self._executor.spin()
         except (ExternalShutdownException, ShutdownException):
             pass
-
-
-def _place(name: str, id: int | None, stamp_ns: int | None, camera: str, tolerance_s: float) -> dict:
-    """The fields of a request that say which frame, `name` being that of its id."""
-    if (id is None) == (stamp_ns is None):
-        raise RecallError(f"give {name} or stamp_ns, one of both")
-    if id is not None:
-        if (number := checked_int(name, id)) == 0:
-            raise RecallError("no frame has the id 0")
-        return {name: number, "camera": camera or ""}
-    tolerance = convert.to_time(round(tolerance_s * 1e9))
-    return {
-        "stamp": convert.to_time(stamp_ns),
-        "camera": camera or "",
-        "tolerance": Duration(sec=tolerance.sec, nanosec=tolerance.nanosec),
-    }
-
-
-def _size(size: tuple[int, int] | None) -> dict:
-    width, height = size or (0, 0)
-    return {"width": _whole("width", width), "height": _whole("height", height)}
-
-
-def _whole(name: str, value: int) -> int:
-    """`value` as an int from 0 to 2**32 - 1."""
-    if not 0 <= (number := checked_int(name, value)) < 2**32:
-        raise RecallError(f"{name} is a whole number from 0 to {2**32 - 1}, not {value}")
-    return number
-
-
-def _array(message: Image | CompressedImage) -> np.ndarray:  # uint8 [h, w, 3]
-    if isinstance(message, CompressedImage):
-        image = image_from_message(message)
-        return image if image.ndim == 3 else np.dstack([image] * 3)
-    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
