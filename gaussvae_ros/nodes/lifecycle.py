@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from gaussvae_ros.errors import ConfigError, GaussVaeError
 from gaussvae_ros.nodes import parameters
+from gaussvae_ros.nodes.command_line import begin
 from gaussvae_ros.nodes.faults import Faults
 from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
@@ -189,8 +190,8 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM, close it, end the process. Returns the exit code where there is no node."""
     # rclpy ends `spin` on both signals; Python's own handler would raise KeyboardInterrupt in the middle of a commit.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    rclpy.init(args=args)
     try:
+        begin(args)
         node = make()
     except GaussVaeError as error:
         print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)
