@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from gaussvae_ros.errors import ConfigError, GaussVaeError
 from gaussvae_ros.nodes import parameters
+from gaussvae_ros.nodes.command_line import begin
 from gaussvae_ros.nodes.faults import Faults
 from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
@@ -173,21 +174,24 @@ class _ToRosout(logging.Handler):
         self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        if record.levelno >= logging.ERROR:  # a line each: rclpy allows a line one severity
-            self._logger.error(text)
-        elif record.levelno >= logging.WARNING:
-            self._logger.warning(text)
-        else:
-            self._logger.info(text)
+        try:
+            text = self.format(record)
+            if record.levelno >= logging.ERROR:  # a line each: rclpy allows a line one severity
+                self._logger.error(text)
+            elif record.levelno >= logging.WARNING:
+                self._logger.warning(text)
+            else:
+                self._logger.info(text)
+        except Exception:  # a line that cannot be said must not cost what it is about
+            self.handleError(record)
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM, close it, end the process. Returns the exit code where there is no node."""
     # rclpy ends `spin` on both signals; Python's own handler would raise KeyboardInterrupt in the middle of a commit.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    rclpy.init(args=args)
     try:
+        begin(args)
         node = make()
     except GaussVaeError as error:
         print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)

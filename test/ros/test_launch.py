@@ -21,8 +21,8 @@ from gaussvae_ros.nodes.parameters import MEMORY, RECALL
 from gaussvae_ros.srv import DescribeMemory, RecallFrame
 
 BOTH = ("visual_memory", "visual_recall")
-RECALLS = {"bank", "device", "params_file", "namespace", "autostart", "use_sim_time"}
-DESIGNED = {*RECALLS, "image_topic", "image_transport", "camera", "map_frame"}
+RECALLS = {"bank", "device", "params_file", "namespace", "relative_tf", "autostart", "use_sim_time"}
+DESIGNED = {*RECALLS, "image_topic", "image_transport", "camera", "map_frame", "session", "quality"}
 PARAMETERS_FILE = Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml")
 
 
