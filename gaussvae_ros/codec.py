@@ -37,7 +37,7 @@ PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that 
 class FrameCodec:
     """Encodes and decodes frames. One may be shared by any number of threads.
 
-    Single frames and records are worked on by the CPU, all cores at once. A GPU fits the batches of `encode_many`:
+    Single frames and records are worked on by the CPU, in one thread (`kernels.use_threads` gives more). A GPU fits the batches of `encode_many`:
     "auto" looks for one then, "cuda" insists on it now, and "cpu" leaves it alone. `model` is the name or the path of
     the model file that the latent tier encodes with; records of any model decode that lies where the package was
     installed or in the folders `models`, or that `add_model` was given. They load on first use.
