@@ -4,6 +4,7 @@ damaged, storage that is packed, and MCAP of every kind."""
 import os
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_the_content_counts_not_the_name(kind, tmp_path):
     assert read(folder) == (list(range(6)), [])
 
 
-@pytest.mark.parametrize("name", ["run#3", "why?", "50%41", "a b", "a&mode=rwc", "üß", b"f\xfcr"])
+@pytest.mark.parametrize("name", ["run#3", "why?", "50%41", "a b", "a&mode=rwc", "üß", "two\nlines", b"f\xfcr"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_path_will_do(kind, name, tmp_path):
     path = frames(kind).write(tmp_path)
@@ -156,7 +157,7 @@ def test_any_path_will_do(kind, name, tmp_path):
     assert read(odd) == (list(range(6)), []) and sorted(os.listdir(tmp_path)) == before
     with pytest.raises(BagError) as caught:
         Bag(odd / "none")
-    str(caught.value).encode()
+    assert "\n" not in str(caught.value) and str(caught.value).encode()
 
 
 @pytest.mark.parametrize("storage_kind", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
@@ -198,6 +199,21 @@ def test_every_kind_of_mcap(options, chunking, compression, tmp_path):
     maker, path = frames(numbers=range(20)), tmp_path / "a.mcap"
     maker.write_mcap(path, use_chunking=chunking, chunk_size=3_000, compression=compression, **options)
     assert read(path) == (list(range(20)), [])
+
+
+def test_what_follows_the_end_of_a_file_is_said(tmp_path):
+    path = frames().write_mcap(tmp_path / "a.mcap")
+    path.write_bytes(path.read_bytes() + bytes(100))
+    assert read(path) == (list(range(6)), ["a.mcap: 100 bytes after its end are left out"])
+
+
+@pytest.mark.parametrize("length", [2**31, 2**62])
+@pytest.mark.parametrize("opcode", range(1, 16))
+def test_a_record_that_says_a_huge_length_costs_itself(opcode, length, tmp_path):
+    path = frames().write_mcap(tmp_path / "a.mcap", use_chunking=False)
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + struct.pack("<BQ", opcode, length) + data[8:])
+    assert read(path) == (list(range(6)), ["a.mcap: 9 bytes at byte 8 are damaged, and left out"])
 
 
 @pytest.mark.parametrize("chunking", [True, False])
@@ -345,18 +361,37 @@ def test_a_locked_db3_is_read(tmp_path):
 
 
 def test_damaged_pages_cost_what_they_hit(tmp_path):
-    path = storage(frames("db3", range(200)).write(tmp_path))
+    path = storage(frames("db3", range(300)).write(tmp_path))
     whole = path.read_bytes()
     with sqlite3.connect(path) as reader:
-        roots = {page for (page,) in reader.execute("SELECT rootpage FROM sqlite_master")}
+        roots = dict(reader.execute("SELECT name, rootpage FROM sqlite_master"))
     reader.close()
     rng = np.random.default_rng(0)
-    for page in set(range(20, len(whole) // 4096, 7)) - {root - 1 for root in roots}:
+    for page in {*range(20, len(whole) // 4096, 7), roots["messages"] - 1, roots["timestamp_idx"] - 1}:
         data = bytearray(whole)
         data[page * 4096 : (page + 1) * 4096] = rng.bytes(4096)
         path.write_bytes(data)
         found, said = read(path)
-        assert len(found) >= 180 and (said or len(found) >= 190)  # a picture's own bytes may be what was hit
+        assert len(found) >= 290 and (said or len(found) == 300), page
+
+
+@pytest.mark.parametrize("size", [(12, 16), (120, 160)])  # on leaf pages, and with chains of other pages
+def test_messages_are_found_where_no_page_leads_to_them(size, tmp_path):
+    maker = BagMaker("db3")
+    for i in range(40):
+        maker.image("/cam", START + i * STEP, np.random.default_rng(i).integers(0, 255, (*size, 3), np.uint8))
+    path = storage(maker.write(tmp_path))
+    with Bag(path) as bag:
+        before = [(i.stamp_ns, i.pixels.tobytes()) for i in bag.images("/cam")]
+    with sqlite3.connect(path) as reader:
+        [(root,)] = reader.execute("SELECT rootpage FROM sqlite_master WHERE name = 'messages'")
+    reader.close()
+    data = bytearray(path.read_bytes())
+    data[(root - 1) * 4096 : root * 4096] = bytes(4096)
+    path.write_bytes(data)
+    with Bag(path) as bag:
+        assert [(i.stamp_ns, i.pixels.tobytes()) for i in bag.images("/cam")] == before
+        assert "pages are damaged or missing; messages from 0 on are left out, but for 40" in bag.problems[0]
 
 
 def test_a_db3_that_was_cut_short_is_read_up_to_there(tmp_path):
@@ -451,3 +486,30 @@ def test_times_and_types_are_settled():
     for name in ("sensor_msgs/Image", "sensor_msgs/msg/Image", "sensor_msgs::msg::Image", "sensor_msgs::msg::dds_::Image_"):
         assert type_name(name) == "sensor_msgs/msg/Image"
     assert type_name("") == "" and type_name("x") == "x"
+
+
+def test_a_bag_of_more_files_than_a_process_may_open(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for i in range(150):
+        frames(numbers=range(i, i + 1)).write_mcap(folder / f"run_{i}.mcap", use_chunking=False)
+    code = f"""
+import resource
+from gaussvae_ros.bags import Bag
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+with Bag({str(folder)!r}) as bag:
+    print(len(list(bag.images("/cam"))), len(list(bag.images("/cam"))), bag.problems)
+"""
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "150 150 []\n"
+
+
+def test_a_folder_of_bags_and_a_bag_without_its_files_say_so(tmp_path):
+    for name in ("first", "second"):
+        frames().write(tmp_path / "all", name)
+    with pytest.raises(BagError, match="all is not a bag: it holds 2, name one: first, second"):
+        Bag(tmp_path / "all")
+    storage(tmp_path / "all" / "first").unlink()
+    with pytest.raises(BagError, match=r"metadata.yaml names first.mcap, and no such file is there"):
+        Bag(tmp_path / "all" / "first")

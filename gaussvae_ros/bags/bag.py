@@ -188,9 +188,10 @@ class Bag:
             for recorded_ns, connection, data in self._storages[place].messages(chosen):
                 yield recorded_ns, (place, connection), data
         except (OSError, BagError) as error:
-            self._say(
-                f"{self._names[place]} cannot be read further: {getattr(error, 'strerror', None) or error}"
-            )
+            why = getattr(error, "strerror", None) or error
+            self._say(f"{self._names[place]} cannot be read further: {why}")
+        finally:
+            self._storages[place].rest()
 
     def _open(self) -> None:
         """Open every file; those that cannot be read count as problems as long as another can."""
@@ -202,6 +203,7 @@ class Bag:
             except BagError as error:
                 failed.append(error)
                 continue
+            storage.rest()
             self._storages.append(storage)
             self._names.append(printable(path.name))
         if not self._storages:

@@ -19,6 +19,9 @@ STORAGE = (".mcap", ".db3", ".bag")
 PACKED = (".zstd", ".zst")  # may follow one of STORAGE
 UNENDED = ".active"  # follows .bag while rosbag record writes it
 KINDS = {mcap.MAGIC: ".mcap", db3.MAGIC: ".db3", rosbag1.MAGIC: ".bag", ZSTD_MAGIC: PACKED[0]}
+# most of a metadata.yaml, which decides nothing, and takes a parser seconds
+QOS = re.compile(r"^( *)offered_qos_profiles:.*\n(?:\1(?: +|- ).*\n)*", re.MULTILINE)
+LISTED = 8  # files, of many, that an error names
 LONGEST = 32 << 20  # bytes of a metadata.yaml that is read
 
 
@@ -78,17 +81,29 @@ def find_files(path: Path, say: Say) -> tuple[list[Path], Hint]:
     files = _without_drafts(files, promised, say)
     files = _without_doubles(files, promised, say)
     if not files:
-        raise BagError(
-            f"{printable(path)} is not a bag: no file inside ends in {', '.join(STORAGE)}"
-        )
+        raise BagError(f"{printable(path)} is not a bag: {_why_none(path, hint)}")
     if hint is None and len({_series(file) for file in files}) > 1:
-        names = ", ".join(printable(file.name) for file in files[:8])
-        raise BagError(
-            f"{printable(path)} holds {len(files)} recordings, name one: {names}{' ...' * (len(files) > 8)}"
-        )
+        names = _listed(sorted(file.name for file in files))
+        raise BagError(f"{printable(path)} holds {len(files)} recordings, name one: {names}")
     if hint:
         _compare(hint, files, promised, say)
     return sorted(files, key=_order), hint or Hint()
+
+
+def _why_none(folder: Path, hint: Hint | None) -> str:
+    """Why a folder holds no bag."""
+    if hint and hint.files:
+        return f"{METADATA} names {_listed(hint.files)}, and no such file is there"
+    if bags := [
+        inside.name for inside in sorted(folder.iterdir()) if inside.is_dir() and is_bag(inside)
+    ]:
+        return f"it holds {len(bags)}, name one: {_listed(bags)}"
+    return f"no file inside ends in {', '.join(STORAGE)}"
+
+
+def _listed(names: list[str]) -> str:
+    more = " ..." if len(names) > LISTED else ""
+    return ", ".join(printable(name) for name in names[:LISTED]) + more
 
 
 def _is_named(path: Path) -> bool:
@@ -174,7 +189,8 @@ def _read_hint(path: Path, say: Say) -> Hint | None:
     try:
         if path.stat().st_size > LONGEST:
             raise ValueError("too long")
-        about = YAML(typ="safe", pure=True).load(path.read_bytes().decode(errors="replace"))
+        text = QOS.sub("", path.read_bytes().decode(errors="replace"))
+        about = YAML(typ="safe", pure=True).load(text)
         about = about["rosbag2_bagfile_information"]
         hint.files = [
             name

@@ -27,8 +27,9 @@ _OF_A_CHILD = 2  # so many of them say of which frame they are the pose
 # Where a robot is to go, what it sees, where somebody clicked
 _NO_ROBOT = re.compile(
     r"goal|click|initial_?pose|target|way_?point|set_?point|desired|detect|aruco|april|fiducial"
-    r"|marker|grasp|obstacle|landmark"
-    r"|(^|[/_])(cmd|command|tag|object|person|people|dock|plan|poi|mouse)s?([/_]|$)",
+    r"|marker|grasp|obstacle|landmark|gripper|end_?effector|look_?ahead|carrot"
+    r"|(^|[/_])(cmd|command|tag|object|person|people|dock|plan|path|poi|mouse|ee|tcp|tool|hand)s?"
+    r"([/_]|$)",
     re.IGNORECASE,
 )
 _WORLD = re.compile(

@@ -36,7 +36,11 @@ class Storage(Protocol):
     def messages(self, chosen: Collection[Connection]) -> Iterator[Message]:
         """The messages of some connections by record time, as far as MEMORY allows."""
 
-    def close(self) -> None: ...
+    def rest(self) -> None:
+        """Let go of the open file until messages are asked for again: a bag may have many files."""
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ class Journal:
     """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all of it is known."""
 
     def __init__(self, db: Database, path: Path):
-        self._db, self._path, self._log = db, path, log_path(path)
+        self._db, self._path, self._name, self._log = db, path, str(path), log_path(path)
         self._number: int | None = None  # the database's, as this connection last committed it
         self._next = self._version = 0
         self._seen: tuple[int, int] | None = None  # size and time of the database after the last merge
@@ -48,7 +48,10 @@ class Journal:
         """A transaction is in the log."""
         self._counted = self.unmerged = True
         self._number, self._version = self._next, self._data_version()
-        if _size(self._log) > LARGEST:
+        size = _size(self._log)
+        if size > _free(self._path.parent) // 2:
+            self.merge(shrink=True)  # the last space of a disk is for frames
+        elif size > LARGEST:
             self.merge()
 
     def merge(self, shrink: bool = False):
@@ -86,7 +89,7 @@ class Journal:
 
     def _look(self) -> tuple[int, int] | None:
         try:
-            facts = os.stat(self._path)
+            facts = os.stat(self._name)
         except OSError:
             return None
         return facts.st_size, facts.st_mtime_ns
@@ -183,3 +186,11 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def _free(folder: Path) -> int:
+    try:
+        facts = os.statvfs(folder)
+    except OSError:
+        return 0
+    return facts.f_bavail * facts.f_frsize

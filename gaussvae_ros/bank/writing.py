@@ -106,7 +106,6 @@ class Group:
             except BankError as error:
                 if len(self._writes) >= GROUP_WRITES or self._bytes >= GROUP_BYTES:
                     raise BankError(f"{error}; no more can wait in memory, so this is refused") from error
-        self._refuse_lost()
         try:
             self._begin()
             for statement in statements:

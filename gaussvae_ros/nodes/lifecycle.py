@@ -174,13 +174,16 @@ class _ToRosout(logging.Handler):
         self._logger = node.get_logger()
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = self.format(record)
-        if record.levelno >= logging.ERROR:  # a line each: rclpy allows a line one severity
-            self._logger.error(text)
-        elif record.levelno >= logging.WARNING:
-            self._logger.warning(text)
-        else:
-            self._logger.info(text)
+        try:
+            text = self.format(record)
+            if record.levelno >= logging.ERROR:  # a line each: rclpy allows a line one severity
+                self._logger.error(text)
+            elif record.levelno >= logging.WARNING:
+                self._logger.warning(text)
+            else:
+                self._logger.info(text)
+        except Exception:  # a line that cannot be said must not cost what it is about
+            self.handleError(record)
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
