@@ -177,7 +177,7 @@ class Group:
         try:
             if self._db.conn.in_transaction:
                 self._db.execute("ROLLBACK")
-            if self._journal.overwritten:
+            if self._journal.is_overwritten():
                 self._journal.discard()
             elif merge:
                 self._journal.merge(shrink=True)
