@@ -115,6 +115,7 @@ class Group:
         except BaseException as error:
             self._undo()
             if isinstance(error, sqlite3.Error):
+                self._refuse_lost()  # pages of two files are mixed where one was copied over the other
                 raise BankError(f"{self._path} could not take the write: {error}{self.still_waiting()}") from error
             raise
         self._writes.append(statements)
