@@ -3,6 +3,7 @@
 import time
 
 import pytest
+import rclpy
 from conftest import START
 from diagnostic_msgs.msg import DiagnosticStatus
 from graph import header, image_message, jpeg_message, until
@@ -87,6 +88,20 @@ def test_camera_info_tells_of_images_that_are_lost(ros, frames):
     until(lambda: memory.status("camera")[0] == WARN, says=ros.logs)
     assert "1 images arrived and 12 camera_infos, so images are lost on the way" in memory.status("camera")[1]
     until(lambda: "its camera_info comes, so images are lost" in memory.status("camera")[1], says=ros.logs)
+
+
+def test_camera_info_of_another_node_tells_nothing_of_images(ros, frames):
+    """A node that thins images out publishes them beside the camera's own camera_info."""
+    memory = Memory(ros)
+    other = rclpy.create_node("driver", context=ros.context)
+    infos = other.create_publisher(CameraInfo, "camera_info", 10)
+    until(infos.get_subscription_count)
+    for i in range(12):
+        infos.publish(CameraInfo(header=header(START + i * STEP), width=160, height=120))
+    memory.show(frames[0], START)
+    time.sleep(2.2)
+    assert memory.status("camera")[1] == "remembering"
+    other.destroy_node()
 
 
 def test_a_topic_that_ends_in_compressed_is_taken_as_it_is(ros, frames):
