@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 SLACK_NS = 50_000_000  # a stamp so little before the newest is in order: drivers jitter
 LATE_NS = 3_000_000_000  # a stamp further back than this is no late image: a clock was set back
 IN_A_ROW = 3  # stamps that go on behind the newest: then a smaller step back was one of the clock, too
-STEPS = 2  # times its last one that a clock's next step is expected to be at most
+STEPS = 2  # times its last one that a clock's next step is expected to be at most, and that of another one is shorter
+DOUBTFUL = 10  # times as many, once a clock that was taken to be set back was seen to go on soon after
 CLOCKS = 3  # a camera that are told apart
 
 
@@ -28,6 +29,9 @@ class _Camera:
     clocks: list[Clock]  # the one that its last image had first
     behind: list[int] = field(default_factory=list)  # ns, the stamps in a row that stayed behind
     mixed: bool = False  # whether its clocks alternate
+    in_a_row: int = IN_A_ROW
+    ahead: int = 0  # ns, where the clock was that `in_a_row` stamps took the place of
+    watched: int = 0  # images since, of which none was there yet
 
 
 class Sessions:
@@ -52,6 +56,10 @@ class Sessions:
     def clock_of(self, camera: str, stamp_ns: int) -> Clock:
         """The clock of an image that came just now. A camera's images of one clock give the same object."""
         seen = self._cameras.get(camera)
+        if seen is not None and seen.watched:
+            seen.watched -= 1
+            if stamp_ns > seen.ahead:
+                seen.in_a_row, seen.watched = DOUBTFUL * IN_A_ROW, 0
         if seen is None:
             seen = self._cameras[camera] = _Camera([])
             clock = self._turn(seen, self._begun(stamp_ns))
@@ -79,9 +87,10 @@ class Sessions:
             if seen.behind and not 0 < stamp_ns - seen.behind[-1] <= LATE_NS:
                 seen.behind.clear()
             seen.behind.append(stamp_ns)
-            lasts = len(seen.behind) >= IN_A_ROW
+            lasts = len(seen.behind) >= seen.in_a_row
+            if lasts:
+                seen.mixed, seen.ahead, seen.watched = False, clock.last, DOUBTFUL
             if lasts or (step < -LATE_NS and not seen.mixed):
-                seen.mixed = seen.mixed and not lasts
                 self.newest += 1
                 self._border, self._reached = (clock.last + stamp_ns) // 2, stamp_ns
                 return self._turn(seen, self._begun(stamp_ns))
@@ -109,5 +118,5 @@ def _other(seen: _Camera, stamp_ns: int) -> Clock | None:
     step = stamp_ns - clock.last
     if 0 <= step <= STEPS * (clock.last - clock.before):
         return None
-    fitting = [other for other in others if 0 < stamp_ns - other.last < abs(step)]
+    fitting = [other for other in others if 0 < STEPS * (stamp_ns - other.last) < abs(step)]
     return min(fitting, key=lambda other: stamp_ns - other.last, default=None)

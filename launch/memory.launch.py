@@ -3,7 +3,7 @@
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
-from gaussvae_ros.nodes.bringup import arguments, lifecycle_node, listed, value
+from gaussvae_ros.nodes.bringup import arguments, check_topic, lifecycle_node, listed, number, value
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -12,7 +12,8 @@ def generate_launch_description() -> LaunchDescription:
 
 def nodes(context: LaunchContext) -> list[Action]:
     both = {name: value(context, name) for name in ("bank", "device")}
-    memory = {name: value(context, name) for name in ("image_transport", "map_frame")}
+    memory = {name: value(context, name) for name in ("image_transport", "map_frame", "session")}
+    memory["quality"] = number(context, "quality")
     cameras, topics = listed(context, "camera"), listed(context, "image_topic")
     return [
         *lifecycle_node(
@@ -24,11 +25,15 @@ def nodes(context: LaunchContext) -> list[Action]:
 
 def remappings(cameras: list[str], topics: list[str]) -> list[tuple[str, str]]:
     """From the topics that the node names to those that were asked for."""
+    names = ["image"] if len(cameras) < 2 else [f"{camera}/image" for camera in cameras]
+    for name in names:
+        check_topic(f"camera {','.join(cameras)}: the images' topic", name)
     if not topics:
         return []
     if len(topics) != max(len(cameras), 1):
         raise RuntimeError(
             f"image_topic names {len(topics)} topics and camera {len(cameras)} cameras: one each, please"
         )
-    names = ["image"] if len(topics) == 1 else [f"{camera}/image" for camera in cameras]
+    for topic in topics:
+        check_topic("image_topic", topic)
     return list(zip(names, topics))

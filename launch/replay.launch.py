@@ -9,7 +9,7 @@ from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
-from gaussvae_ros.nodes.bringup import arguments, lifecycle_node, value
+from gaussvae_ros.nodes.bringup import arguments, lifecycle_node, number, value
 from launch import Action, LaunchContext, LaunchDescription
 
 EVALUATOR = str(Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", "replay_evaluator"))
@@ -27,7 +27,7 @@ ARGUMENTS = {
 SHARED = ("device", "params_file")
 CHOICES = {"tier": ["", "latent", "splats"]}
 # What the other launch files leave to the user: the evaluator brings the nodes up, and the bag has the time.
-FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true"}
+FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true", "relative_tf": "false"}
 EVERY = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0, "queue_size": 100}  # frame is wanted, also late
 
 
@@ -53,7 +53,7 @@ def replay(context: LaunchContext) -> list[Action]:
         "map_frame": given["map_frame"] or plan["map_frame"],
         "session": bag.name,
         "tier": given["tier"],
-        "quality": _number("quality", given["quality"]),
+        "quality": number(context, "quality"),
     }
     remappings = [("image", plan["heard"])]
     processes = [
@@ -63,13 +63,6 @@ def replay(context: LaunchContext) -> list[Action]:
     ]
     ended = [RegisterEventHandler(OnProcessExit(target_action=process, on_exit=_ended)) for process in processes]
     return [*ended, *processes]
-
-
-def _number(name: str, text: str) -> float | str:
-    try:
-        return float(text) if text else ""
-    except ValueError:
-        raise RuntimeError(f"{name} is a number, not {text!r}") from None
 
 
 def _planned(command: list[str]) -> dict:

@@ -7,7 +7,7 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes.counters import Counters
-from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
+from gaussvae_ros.nodes.recorder import LIVE, PendingFrame, Recorder
 
 T = 1_700_000_000_000_000_000  # ns
 
@@ -105,15 +105,24 @@ def test_each_lap_is_a_session_with_its_tally(bank, codec):
     assert first["name"].count(":") == 2, "named by the time"
 
 
-def test_laps_that_are_over_cost_no_memory(bank, codec):
+def test_sessions_that_are_over_cost_no_memory(bank, codec):
     it = Setup(bank, codec)
-    for session in range(6):
+    for session in range(LIVE + 4):
         it.counters.count("camera", session, "received")
         it.recorder.work(pending(session, session=session))
-    assert it.counters.sessions() == [4, 5]
+    assert it.counters.sessions() == list(range(3, LIVE + 4))
     it.recorder.tally()
     it.recorder.commit()
-    assert [s["received"] for s in bank.info()["sessions"]] == [1] * 6, "tallies of sessions that are over were lost"
+    tallies = [s["received"] for s in bank.info()["sessions"]]
+    assert tallies == [1] * (LIVE + 4), "tallies of sessions that are over were lost"
+
+
+def test_clocks_that_alternate_go_back_to_their_sessions(bank, codec):
+    it = Setup(bank, codec)
+    for i in range(12):
+        it.recorder.work(pending(i, session=(0, 5, 9)[i % 3]))
+    it.recorder.commit()
+    assert [bank.get(i).session for i in range(1, 13)] == [1, 2, 3] * 4
 
 
 def test_calibrations_go_with_every_session(bank, codec):

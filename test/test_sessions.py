@@ -35,6 +35,7 @@ def test_a_clock_that_goes_on_is_one_session():
 
 def test_a_jump_forward_is_none():
     assert of_one([0, 1, 1000, 1001]) == [0] * 4
+    assert of_one([1000, 1001, 0, 1, 10**9, 10**9 + 1]) == [0, 0, 1, 1, 1, 1]
 
 
 def test_a_clock_set_back_by_more_than_the_limit_is_a_new_session_at_once():

@@ -83,9 +83,10 @@ def matching(
     camera: str | None = None,
     session: int | None = None,
     label: str | None = None,
+    nearest_first: bool = False,
 ) -> Iterator[int]:
-    """Ids of the frames that meet every condition given, by stamp; see `MemoryBank.find`."""
-    conditions, values = ["1"], []
+    """Ids of the frames that meet every condition given, by stamp or by distance; see `MemoryBank.find`."""
+    conditions, values, order = ["1"], [], "f.stamp_ns, f.id"
 
     def require(condition: str, *numbers):
         conditions.append(condition)
@@ -107,6 +108,8 @@ def matching(
         raise BankError("yaw and yaw_tolerance go together: give both or none")
     if yaw is not None and near is None:
         raise BankError("yaw is the heading at near: give near and radius too")
+    if nearest_first and near is None:
+        raise BankError("the nearest first are those nearest to near: give near and radius too")
 
     # CROSS JOIN keeps the order written here: SQLite cannot tell how many frames a box of the R*Tree holds.
     tables = ["frames f"]
@@ -123,14 +126,16 @@ def matching(
         else:
             tables.append("poses p ON p.frame = f.id")
         square = radius * radius  # a power would refuse to become infinite
-        require(
-            "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?) <= ?", x, x, y, y, z, z, square
-        )
+        away = "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?)"
+        require(f"{away} <= ?", x, x, y, y, z, z, square)
         if reference is not None:
             require("p.reference = ?", name_from_outside("reference", reference))
         if yaw is not None:
             require(*_heading(yaw, yaw_tolerance))
-    sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {' AND '.join(conditions)} ORDER BY f.stamp_ns, f.id"
+        if nearest_first:
+            order = f"{away}, {order}"
+            values += (x, x, y, y, z, z)
+    sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {' AND '.join(conditions)} ORDER BY {order}"
     with closing(db.execute(sql, values)) as rows:
         for (frame_id,) in rows:
             yield frame_id
@@ -168,6 +173,12 @@ def around(db: Database, frame: Frame, sign: int) -> Iterator[int]:
     with closing(db.execute(sql, [frame.session, frame.camera, frame.stamp_ns, frame.id])) as rows:
         for (frame_id,) in rows:
             yield frame_id
+
+
+def references(db: Database) -> list[str]:
+    """The coordinate frames that poses are in, by name."""
+    with closing(db.execute("SELECT DISTINCT reference FROM poses ORDER BY reference")) as rows:
+        return [name for (name,) in rows if isinstance(name, str)]
 
 
 def latest(db: Database, camera: str | None) -> Iterator[int]:

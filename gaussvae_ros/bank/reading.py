@@ -77,6 +77,7 @@ class Reader:
         camera: str | None = None,
         session: int | None = None,
         label: str | None = None,
+        nearest_first: bool = False,
         limit: int | None = None,
     ) -> list[Frame]:
         """The frames that meet every condition given, by stamp, at most `limit` of them; damaged ones are skipped.
@@ -88,6 +89,7 @@ class Reader:
             reference: only poses in this coordinate frame, such as "map"; without it, poses in any.
             yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the heading `yaw`,
                 which is 0 along x and counts towards y.
+            nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
             _check_limit(limit)
@@ -104,9 +106,15 @@ class Reader:
                 camera=camera,
                 session=session,
                 label=label,
+                nearest_first=nearest_first,
             )
             with closing(ids):  # an open cursor would hold a reader at an old state of the file
                 return list(islice(self._readable(ids), limit))
+
+    def references(self) -> list[str]:
+        """The coordinate frames that poses are in, such as ["map"]."""
+        with self._use():
+            return queries.references(self._db)
 
     def find_like(self, descriptor: bytes, *, limit: int = 10, **conditions: object) -> list[tuple[Frame, float]]:
         """The frames whose descriptor is most like this one, best first, with their likeness, 0 to 1.
@@ -242,6 +250,8 @@ class Reader:
                     self._group.show_waiting()
                 yield
             except (sqlite3.Error, UnicodeError) as error:
+                if reason := self.check_place():
+                    raise BankGone(reason) from error
                 raise BankError(f"{self.path}: {error}") from error
 
     def _check_frame(self, frame_id: int):

@@ -93,18 +93,18 @@ class Process:
                 raise self._failed()
             time.sleep(0.02)
 
-    def wait(self) -> str:
+    def wait(self, patience: float = PATIENCE) -> str:
         """Wait for its end, and return the last line that it printed."""
         try:
-            if self.popen.wait(PATIENCE) == 0:
+            if self.popen.wait(patience) == 0:
                 return Path(self._said).read_text().splitlines()[-1]
         except subprocess.TimeoutExpired:
             pass
         raise self._failed()
 
-    def result(self) -> object:
+    def result(self, patience: float = PATIENCE) -> object:
         """Wait for its end, and return the JSON that it printed."""
-        return json.loads(self.wait())
+        return json.loads(self.wait(patience))
 
     def stop(self) -> object:
         """Tell it that it is time, and return what it printed."""
@@ -161,4 +161,5 @@ def load(pids: Iterable[int], seconds: float) -> float:
 
 
 def resident_mb(pid: int) -> float:
+    """Memory that a process takes, MB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

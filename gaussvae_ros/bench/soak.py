@@ -61,7 +61,7 @@ def run(folder: Path, minutes: float) -> list[dict]:
                 lost = recalled.result(120 + count)
             ended = soak.ended()
     return [
-        row("soak: images sent, and odd ones among them", sent, "images", None, odd),
+        row("soak: images sent, beside odd ones", sent, "images", None, odd),
         row("soak: disk full, file deleted, memory_node killed", sum(soak.faults.values()), "times"),
         row("soak: processes lost", ended, "processes", "none"),
         row("soak: starts of memory_node, beside those after kills", soak.starts, "starts", "all", soak.faults["kill"]),
@@ -69,6 +69,7 @@ def run(folder: Path, minutes: float) -> list[dict]:
         row("soak: frames announced, beside those of files not deleted", said["frames"], "frames", None, count),
         row("soak: announced frames lost", len(lost), "frames", "none"),
         row("soak: exceptions inside the nodes", said["internal errors"], "errors", "none"),
+        row("soak: statuses that say ERROR", said["errors"], "statuses"),
         row(
             "soak: questions of 8 clients answered, beside refused", went["answered"], "answers", None, went["refused"]
         ),

@@ -13,6 +13,7 @@ from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemorySession
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.lazy_bank import LazyBank
+from gaussvae_ros.nodes.nearness import Nearness
 from gaussvae_ros.raster.view import MAX_PIXELS
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
 
@@ -24,10 +25,10 @@ ANYWHERE = 4e9  # m, more than between any two poses that a memory holds
 
 
 class Answers:
-    """One method a service. Each fills in the response or raises GaussVaeError with the sentence that refuses."""
+    """One method a service, for any thread. Each fills in the response or raises GaussVaeError with why it does not."""
 
-    def __init__(self, bank: LazyBank, codec: FrameCodec) -> None:
-        self._bank, self._codec = bank, codec
+    def __init__(self, bank: LazyBank, codec: FrameCodec, nearness: Nearness) -> None:
+        self._bank, self._codec, self._nearness = bank, codec, nearness
         self.tolerance = 0.0  # s, where a request says none
 
     def recall_frame(self, request: RecallFrame.Request, response: RecallFrame.Response) -> None:
@@ -81,10 +82,12 @@ class Answers:
     def find_frames(self, request: FindFrames.Request, response: FindFrames.Response) -> None:
         limit = request.limit or FOUND
         _at_most_frames(limit)
-        bank, conditions = self._bank.get(), _conditions(request)
-        like = self._like(bank, request)
+        bank = self._bank.get()
+        conditions, like = self._conditions(bank, request), self._like(bank, request)
+        if like is not None and request.by_distance:
+            raise GaussVaeError("frames are sorted by distance or by likeness, not by both")
         if like is None:
-            frames = bank.find(limit=limit, **conditions)
+            frames = bank.find(limit=limit, nearest_first=request.by_distance, **conditions)
         else:
             found = bank.find_like(like, limit=limit, **conditions)
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
@@ -114,6 +117,8 @@ class Answers:
     def _nearest(self, bank: MemoryBank, request: RecallFrame.Request | RecallFrames.Request) -> Frame:
         """The frame nearest to the stamp that is asked for."""
         stamp, camera = convert.stamp_ns(request.stamp), request.camera or None
+        if not stamp and not camera:
+            raise GaussVaeError("which frame? give an id, or a stamp, and the camera where there are several")
         tolerance = convert.stamp_ns(request.tolerance)
         if tolerance < 0:
             raise GaussVaeError(f"tolerance is at least 0 s, not {tolerance / 1e9:g} s")
@@ -150,6 +155,24 @@ class Answers:
         _at_most_frames(2 * request.radius + 1)
         return request.center or self._nearest(bank, request).id
 
+    def _conditions(self, bank: MemoryBank, request: FindFrames.Request) -> dict:
+        """What `MemoryBank.find` is to hold the frames against."""
+        conditions = {
+            "after": convert.stamp_ns(request.after),
+            "before": convert.stamp_ns(request.before),
+            "camera": request.camera,
+            "session": request.session,
+            "label": request.label,
+        }
+        if request.radius or request.yaw_tolerance or request.by_distance:
+            place, reference = self._nearness.place(request.near, bank.references())
+            conditions["near"], conditions["radius"] = tuple(place[:3].tolist()), request.radius or ANYWHERE
+            conditions["reference"] = reference
+        if request.yaw_tolerance:
+            conditions["yaw"] = _heading(Pose(*place.tolist()))
+            conditions["yaw_tolerance"] = request.yaw_tolerance
+        return {name: value for name, value in conditions.items() if value or name in ("near", "yaw")}
+
     def _like(self, bank: MemoryBank, request: FindFrames.Request) -> bytes | None:
         """The descriptor of what the frames are to be like, None where nothing is given."""
         given = [bool(request.like_id), request.like_image.width > 0, len(request.like_compressed.data) > 0]
@@ -167,26 +190,6 @@ class Answers:
         else:
             image = convert.image_from(request.like_image if given[1] else request.like_compressed)
         return describe(image).tobytes()
-
-
-def _conditions(request: FindFrames.Request) -> dict:
-    """What `MemoryBank.find` is to hold the frames against."""
-    conditions = {
-        "after": convert.stamp_ns(request.after),
-        "before": convert.stamp_ns(request.before),
-        "camera": request.camera,
-        "session": request.session,
-        "label": request.label,
-    }
-    if request.radius or request.yaw_tolerance:
-        at = request.near.pose.position
-        conditions["near"], conditions["radius"] = (at.x, at.y, at.z), request.radius or ANYWHERE
-        conditions["reference"] = request.near.header.frame_id.strip("/")
-    if request.yaw_tolerance:
-        turned = request.near.pose.orientation
-        conditions["yaw"] = _heading(Pose(at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w))
-        conditions["yaw_tolerance"] = request.yaw_tolerance
-    return {name: value for name, value in conditions.items() if value or name in ("near", "yaw")}
 
 
 def _heading(pose: Pose) -> float:

@@ -16,28 +16,36 @@ from launch.events.process import ProcessExited, ShutdownProcess
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.parameter_descriptions import ParameterValue
+from rclpy.exceptions import InvalidNamespaceException, InvalidTopicNameException
+from rclpy.validate_namespace import validate_namespace
+from rclpy.validate_topic_name import validate_topic_name
 
 PARAMETERS_FILE = str(Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml"))
 # An empty argument leaves a parameter to params_file.
 ARGUMENTS = {
     "image_topic": "Image topic; several with commas between, one a camera. Empty: image, or CAMERA/image of several",
-    "image_transport": "What the image topics carry: raw or compressed. Empty: as params_file says",
+    "image_transport": "What the image topics carry: raw or compressed; those that end in /compressed are."
+    " Empty: as params_file says",
     "camera": "Name of the camera in the memory; several with commas between. Empty: as params_file says",
     "bank": "Path of the memory file. Empty: as params_file says",
     "device": "What fits batches of frames: auto, cpu or cuda. Empty: as params_file says",
     "map_frame": "Coordinate frame of the poses, looked up in TF. Empty: as params_file says",
+    "session": "Name of the recording. Empty: as params_file says",
+    "quality": "Of the pictures, 0 to 100. Empty: as params_file says",
     "params_file": "YAML file with the nodes' parameters; an argument that is given here counts more",
     "namespace": "Namespace of the nodes, their topics and services",
+    "relative_tf": "Listen to tf and tf_static in the namespace instead of /tf and /tf_static, as nav2 does: true or"
+    " false",
     "autostart": "Configure and activate the nodes; false leaves that to nav2's lifecycle manager, or to you",
     "use_sim_time": "Take the time from /clock: true or false. Empty: as params_file says",
 }
-DEFAULTS = {"params_file": PARAMETERS_FILE, "autostart": "true"}
+DEFAULTS = {"params_file": PARAMETERS_FILE, "autostart": "true", "relative_tf": "false"}
 CHOICES = {
     "image_transport": ["", "raw", "compressed"],
     "device": ["", "auto", "cpu", "cuda"],
-    "autostart": ["true", "false"],
-    "use_sim_time": ["", "true", "false"],
 }
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
+RELATIVE_TF = (("/tf", "tf"), ("/tf_static", "tf_static"))
 RESPAWN_S = 2.0  # after the end of a process that died
 CRASHED = 70  # exit code of a node after an error inside, see lifecycle.py
 ASKED = (-signal.SIGINT, -signal.SIGTERM)  # exit codes of a process that was told to end before it had begun
@@ -63,6 +71,41 @@ def listed(context: LaunchContext, name: str) -> list[str]:
     return [part.strip() for part in value(context, name).split(",") if part.strip()]
 
 
+def truth(context: LaunchContext, name: str) -> bool:
+    """Of a launch argument that is true or false, however it is written.
+
+    Raises:
+        RuntimeError: it is neither.
+    """
+    text = value(context, name)
+    if text.lower() not in TRUTH:
+        raise RuntimeError(f"{name} is true or false, not {text!r}")
+    return TRUTH[text.lower()]
+
+
+def number(context: LaunchContext, name: str) -> float | str:
+    """Of a launch argument that is a number; "" if it is empty.
+
+    Raises:
+        RuntimeError: it is none.
+    """
+    text = value(context, name)
+    try:
+        return float(text) if text else ""
+    except ValueError:
+        raise RuntimeError(f"{name} is a number, not {text!r}") from None
+
+
+def check_topic(what: str, name: str) -> None:
+    """Raises RuntimeError if ROS has no topic of this name, absolute or relative."""
+    if "//" in name:
+        raise RuntimeError(f"{what} {name!r} is no name of a topic: it must not hold two slashes in a row")
+    try:
+        validate_topic_name(name)
+    except InvalidTopicNameException as error:
+        raise RuntimeError(f"{what} {name!r} is no name of a topic: {_said(error)}") from None
+
+
 def lifecycle_node(
     context: LaunchContext,
     executable: str,
@@ -77,23 +120,28 @@ def lifecycle_node(
     started again.
 
     Raises:
-        RuntimeError: there is no such params_file.
+        RuntimeError: there is no such params_file, or ROS has no such namespace.
     """
+    namespace = value(context, "namespace")
+    try:
+        validate_namespace(f"/{namespace.strip('/')}")
+    except InvalidNamespaceException as error:
+        raise RuntimeError(f"namespace {namespace!r} is none: {_said(error)}") from None
     file = Path(value(context, "params_file")).expanduser()
     if not file.is_file():  # launch_ros would warn, and start the node without
         raise RuntimeError(f"params_file {file}: there is no such file")
     given = {key: _as_it_is(item) for key, item in parameters.items() if item not in ("", [])}
     if value(context, "use_sim_time"):
-        given["use_sim_time"] = value(context, "use_sim_time") == "true"
+        given["use_sim_time"] = truth(context, "use_sim_time")
     # The node does it itself: whoever sent transitions could reach another node of this name.
-    given["autostart"] = value(context, "autostart") == "true"
+    given["autostart"] = truth(context, "autostart")
     node = LifecycleNode(
         package="gaussvae_ros",
         executable=executable,
         name=name,
-        namespace=value(context, "namespace"),
+        namespace=namespace,
         parameters=[file, given],
-        remappings=list(remappings),
+        remappings=[*remappings, *(RELATIVE_TF if truth(context, "relative_tf") else ())],
         output="screen",
         respawn=respawn,
         respawn_delay=RESPAWN_S,
@@ -115,3 +163,8 @@ def lifecycle_node(
 def _as_it_is(item: str | float | list[str]) -> ParameterValue:
     """A string stays one: launch would take a camera named 1 for a number."""
     return ParameterValue(item, value_type=list[str] if isinstance(item, list) else type(item))
+
+
+def _said(error: Exception) -> str:
+    """What an exception of rclpy says, in one line."""
+    return " ".join(str(error).split())

@@ -1,63 +1,77 @@
-"""One camera of the memory node: its topics, and what was last heard on them."""
+"""One camera of the memory node: its topics, what came on them, and what became of it."""
 
 import time
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from gaussvae_ros.bank.frame import checked_text
-from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.gates import Gate, Limits
 from gaussvae_ros.messages import ImageDecoder
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.diagnostics import CameraState
-from gaussvae_ros.nodes.polled import Polled
+from gaussvae_ros.nodes.image_topic import ImageTopic
+from gaussvae_ros.nodes.topics import KINDS, TYPES, topics_of, transport_of
+from gaussvae_ros.sessions import SLACK_NS, Clock
 
-DEPTH = 5  # images that wait while another one is looked at, so that a burst is not lost uncounted
 QUIET_S = 60.0  # between two log lines on what images lack
-COMPRESSED = "/compressed"
-KINDS = {"raw": Image, "compressed": CompressedImage}
-TYPES = {kind: f"sensor_msgs/msg/{kind.__name__}" for kind in KINDS.values()}
 
 
 class Camera:
     """Listens to `image` if it is alone, else to `<name>/image`, and to the camera_info beside it."""
 
     def __init__(self, node: Node, name: str, alone: bool, transport: str, limits: Limits) -> None:
-        self.name, self.session, self.gate = name, 0, Gate(limits)
+        self.name, self.limits = name, limits
         self.last_ns = 0  # stamp of the last image
-        self.heard = 0.0  # s of the monotonic clock, the last image or the begin of listening
+        self.behind_ns = 0  # how far the last stamp that was behind another one was so
+        self.last_s = 0.0  # s of the monotonic clock, the last image or the begin of listening
         self.calibration: CameraInfo | None = None
         self.unstamped = False  # whether an image without stamp was warned of
-        self.kind = KINDS[transport]
-        self._node, self._subscription, self._info = node, None, None
+        self.refusal = ""  # why the last image that could not be decoded could not
+        self.no_pose = ""  # why the last frame without a pose has none
+        self._gates: WeakKeyDictionary[Clock, Gate] = WeakKeyDictionary()
+        self._node = node
         image = node.resolve_topic_name("image" if alone else f"{name}/image")
-        self.topic, self._info_topic = topics_of(image, transport)
+        transport = transport_of(image, transport)
+        self.kind = KINDS[transport]
+        self.topic, self._info_topic = map(node.resolve_topic_name, topics_of(image, transport))
+        self._images: ImageTopic | None = None
         self._decoder = ImageDecoder(self.topic)
 
-    def listen(self, hear: Callable[["Camera", Image | CompressedImage], None]) -> None:
-        """Subscribe; `hear(camera, message)` gets the images."""
-        self.heard = time.monotonic()
-        quality = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._subscription = self._node.create_subscription(
-            self.kind, self.topic, lambda message: hear(self, message), quality
+    def listen(
+        self, reliability: str, depth: int, receive: Callable[["Camera", Image | CompressedImage], None]
+    ) -> None:
+        """Subscribe; `receive(camera, message)` gets the images."""
+        self.last_s = time.monotonic()
+        self._images = ImageTopic(
+            self._node,
+            self.kind,
+            (self.topic, self._info_topic),
+            (reliability, depth),
+            lambda message: receive(self, message),
         )
-        # It comes with every image and says the same each time.
-        only_last = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-        self._info = Polled(self._node, CameraInfo, self._info_topic, only_last)
 
     def quiet(self) -> None:
         """Unsubscribe."""
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-            self._info.close()
-            self._subscription = self._info = None
+        if self._images is not None:
+            self._images.close()
+            self._images = None
+
+    def gate(self, clock: Clock) -> Gate:
+        """What admits the images of one clock."""
+        gate = self._gates.setdefault(clock, Gate())
+        gate.limits = self.limits
+        return gate
+
+    def out_of_order(self, stamp_ns: int) -> bool:
+        """Whether a stamp is behind that of the image before, which is noted."""
+        behind_ns, self.last_ns = self.last_ns - stamp_ns, stamp_ns
+        if behind_ns > SLACK_NS:
+            self.behind_ns = behind_ns
+        return behind_ns > SLACK_NS
 
     def image(self, message: Image | CompressedImage) -> np.ndarray:
         """The picture in a message, see `convert.image_from`; what is missing of it is logged."""
@@ -68,17 +82,24 @@ class Camera:
 
     def new_calibration(self) -> CameraInfo | None:
         """What the camera says of itself, if that has changed."""
-        for info in self._info.take() if self._info is not None else ():
-            info.header.stamp, known = CameraInfo().header.stamp, self.calibration
-            if info != known:
-                self.calibration = info
-                return info
-        return None
+        info = None if self._images is None else self._images.last_info()
+        if info is None:
+            return None
+        info.header.stamp = CameraInfo().header.stamp
+        if info == self.calibration:
+            return None
+        self.calibration = info
+        return info
 
     def state(self, counters: Counters, paused: bool) -> CameraState:
-        """What diagnostics tell of it."""
-        types = [info.topic_type for info in self._node.get_publishers_info_by_topic(self.topic)]
-        ours = TYPES[self.kind]
+        """What diagnostics tell of it; the subscription becomes what its publishers offer now."""
+        if self._images is not None:
+            self._images.adapt()
+        ours, infos = TYPES[self.kind], self._node.get_publishers_info_by_topic(self.topic)
+        publishers = sorted(_node_name(info) for info in infos if info.topic_type == ours)
+        beside = map(_node_name, self._node.get_publishers_info_by_topic(self._info_topic))
+        # Who publishes both does so for every image; who thins images out or repeats a calibration publishes one.
+        telling = self._images is not None and set(publishers) == set(beside)
         return CameraState(
             name=self.name,
             topic=self.topic,
@@ -86,29 +107,17 @@ class Camera:
             counts=counters.of_camera(self.name),
             encode_s=counters.median(self.name, "encode"),
             latency_s=counters.median(self.name, "latency"),
-            silence_s=None if self._subscription is None else time.monotonic() - self.heard,
+            silence_s=None if self._images is None else time.monotonic() - self.last_s,
             paused=paused,
-            publishers=types.count(ours),
-            others=sorted({kind for kind in types if kind != ours}),
+            publishers=publishers,
+            others=sorted({info.topic_type for info in infos} - {ours}),
+            behind_s=self.behind_ns / 1e9,
+            announced=self._images.announced if telling else 0,
+            reliability="" if self._images is None else self._images.reliability,
+            refusal=self.refusal,
+            no_pose=self.no_pose,
         )
 
 
-def topics_of(image: str, transport: str) -> tuple[str, str]:
-    """Those of the images and of the camera_info beside them, as image_transport derives them from an image topic."""
-    base = image.removesuffix(COMPRESSED)
-    return base + COMPRESSED if transport == "compressed" else base, f"{base.rpartition('/')[0]}/camera_info"
-
-
-def check_names(names: list[str]) -> None:
-    """Raise ConfigError unless there can be cameras of these names."""
-    if not names or len(set(names)) < len(names):
-        raise ConfigError(f"cameras needs one name or several different ones, not {list(names)}")
-    for name in names:
-        try:
-            checked_text("the name of a camera", name)
-            if len(names) > 1:
-                validate_topic_name(f"{name}/image")
-        except InvalidTopicNameException as error:
-            raise ConfigError(
-                f"camera {name!r} cannot be part of a topic's name: {' '.join(str(error).split())}"
-            ) from error
+def _node_name(info) -> str:
+    return f"{info.node_namespace.rstrip('/')}/{info.node_name}"

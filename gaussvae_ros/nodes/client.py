@@ -8,24 +8,25 @@
 """
 
 import atexit
+import logging
 import math
 import threading
 import time
 from dataclasses import dataclass
 
 import numpy as np
-from builtin_interfaces.msg import Duration
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, ShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.utilities import get_default_context
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo
 
 from gaussvae_ros.bank.frame import checked_int
 from gaussvae_ros.errors import RecallError
-from gaussvae_ros.messages import image_from_message
 from gaussvae_ros.msg import MemoryFrame
-from gaussvae_ros.nodes import convert
+from gaussvae_ros.nodes import convert, requests
 from gaussvae_ros.srv import DescribeMemory, FindFrames, LabelFrame, RecallFrame, RecallFrames
 
 SERVICES = {
@@ -36,6 +37,10 @@ SERVICES = {
     LabelFrame: "visual_memory/label_frame",
 }
 LOOK_S = 0.1  # how often a call that waits looks whether ROS has ended
+FIND_S = 0.02  # how often it looks for a service that is not there yet
+AGAIN_S = 1.0  # after which a request is sent again, then after twice as long: a node that has just been found may lose one
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Recalled:
 class MemoryClient:
     """Calls the services of both nodes, from any thread and also inside callbacks: its node and executor are its own.
 
-    Every method waits at most `timeout_s` for the service to be there and as long again for the answer.
+    Every method waits at most `timeout_s` for the service to be there and as long again for the answer. What a node
+    says beside an answer, such as which frames of a window are damaged, goes to the log of `logging`.
 
     Raises:
         RecallError: from every method, with the node's sentence, or because no answer came.
@@ -114,13 +120,13 @@ class MemoryClient:
             size: of the picture; None or (0, 0) is that of the frame or roi, one 0 follows in proportion.
             roi: the part to show; None is all of it.
         """
-        place = _place("id", id, stamp_ns, camera, tolerance_s)
-        request = RecallFrame.Request(encoding=self._encoding, **place, **_size(size))
+        place = requests.place("id", id, stamp_ns, camera, tolerance_s)
+        request = RecallFrame.Request(encoding=self._encoding, **place, **requests.size(size))
         if roi is not None:
             part = request.roi
-            part.x_offset, part.y_offset, part.width, part.height = (_whole("roi", v) for v in roi)
+            part.x_offset, part.y_offset, part.width, part.height = (requests.whole("roi", v) for v in roi)
         answer = self._ask(request)
-        picture = _array(answer.compressed if self._encoding == "jpeg" else answer.image)
+        picture = requests.array(answer.compressed if self._encoding == "jpeg" else answer.image)
         return Recalled(answer.frame, picture, answer.camera_info if answer.camera_info.width else None)
 
     def recall_window(
@@ -134,14 +140,14 @@ class MemoryClient:
         size: tuple[int, int] | None = (96, 96),  # (w, h) px
     ) -> list[Recalled]:
         """A frame, by its id or a stamp, and up to `radius` frames of its camera and session before and after it."""
-        place = _place("center", center, stamp_ns, camera, tolerance_s)
-        return self._many(RecallFrames.Request(radius=_whole("radius", radius), **place, **_size(size)))
+        place = requests.place("center", center, stamp_ns, camera, tolerance_s)
+        return self._many(RecallFrames.Request(radius=requests.whole("radius", radius), **place, **requests.size(size)))
 
     def recall_many(self, ids: list[int], size: tuple[int, int] | None = None) -> list[Recalled]:
         """The frames with these ids, in this order."""
         if not len(ids):
             return []
-        return self._many(RecallFrames.Request(ids=[checked_int("id", v) for v in ids], **_size(size)))
+        return self._many(RecallFrames.Request(ids=[checked_int("id", v) for v in ids], **requests.size(size)))
 
     def find(
         self,
@@ -158,14 +164,16 @@ class MemoryClient:
         reference: str = "",
         like: int | np.ndarray | None = None,  # uint8 [H, W, 3] RGB or [H, W]
         limit: int = 100,
+        by_distance: bool = False,
     ) -> list[tuple[MemoryFrame, float | None]]:
         """The frames that meet every condition given, by stamp, or with `like` the most like ones first.
 
         Args:
             near, radius: taken at most `radius` from there.
             yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts towards y.
-            reference: the coordinate frame of `near` and `yaw`; empty is any.
+            reference: the coordinate frame of `near` and `yaw`, that of the poses or one that TF knows; empty is any.
             like: a frame's id, or a picture.
+            by_distance: those nearest to `near` first, of which `limit` keeps as many.
 
         Returns:
             Each frame with its likeness, 0 to 1, or None where none was asked for.
@@ -178,7 +186,8 @@ class MemoryClient:
             label=label,
             radius=float(radius),
             yaw_tolerance=float(yaw_tolerance),
-            limit=_whole("limit", limit),
+            limit=requests.whole("limit", limit),
+            by_distance=bool(by_distance),
         )
         request.near.header.frame_id = reference
         place = request.near.pose.position
@@ -207,70 +216,62 @@ class MemoryClient:
     def _many(self, request: RecallFrames.Request) -> list[Recalled]:
         request.encoding = self._encoding
         answer = self._ask(request)
-        pictures = map(_array, answer.compressed or answer.images)
+        pictures = map(requests.array, answer.compressed or answer.images)
         return [Recalled(frame, picture) for frame, picture in zip(answer.frames, pictures, strict=True)]
 
     def _ask(self, request: object) -> object:
         """The answer to a request, if it is one of success."""
         client = next(client for kind, client in self._clients.items() if isinstance(request, kind.Request))
-        if not self._context.ok():
+        try:
+            answer = self._answer(client, request)
+        except (rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle):
+            if self._context.ok() and not self._closed:
+                raise
+            answer = None  # ROS was shut down, such as by Ctrl-C, or this client was closed meanwhile
+        if answer is None:
             raise RecallError("the memory client is closed")
-        if not client.wait_for_service(self._timeout_s):
-            node = client.service_name.rsplit("/", 1)[0]
-            raise RecallError(
-                f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured"
-            )
-        future, done = client.call_async(request), threading.Event()
-        future.add_done_callback(lambda _: done.set())
-        deadline = time.monotonic() + self._timeout_s
-        while not done.wait(min(LOOK_S, max(deadline - time.monotonic(), 0))):
-            if not self._context.ok():
-                raise RecallError("the memory client is closed")
-            if time.monotonic() >= deadline:
-                client.remove_pending_request(future)
-                raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
-        answer = future.result()
         if not answer.success:
             raise RecallError(answer.message)
+        if answer.message:
+            log.warning("%s", answer.message)
         return answer
+
+    def _answer(self, client: Client, request: object) -> object | None:
+        """What comes in time; None where ROS ends before. A request that gets no answer is sent again."""
+        deadline = time.monotonic() + self._timeout_s
+        while not client.service_is_ready():
+            if not self._context.ok():
+                return None
+            if time.monotonic() >= deadline:
+                node = client.service_name.rsplit("/", 1)[0]
+                raise RecallError(
+                    f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured"
+                )
+            time.sleep(FIND_S)
+        # "The frame stored last" may be another one by the time a request is sent again.
+        once = isinstance(request, LabelFrame.Request) and not request.id
+        futures, done, now = [], threading.Event(), time.monotonic()
+        deadline, again, wait = now + self._timeout_s, now, AGAIN_S
+        try:
+            while True:
+                now = time.monotonic()
+                if not self._context.ok():
+                    return None
+                if now >= deadline:
+                    raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
+                if now >= again:
+                    futures.append(client.call_async(request))
+                    futures[-1].add_done_callback(lambda _: done.set())
+                    again, wait = math.inf if once else now + wait, 2 * wait
+                if done.wait(min(LOOK_S, deadline - now)):
+                    break
+            return next(future.result() for future in futures if future.done())
+        finally:
+            for future in futures:
+                client.remove_pending_request(future)
 
     def _spin(self) -> None:
         try:
             self._executor.spin()
         except (ExternalShutdownException, ShutdownException):
             pass
-
-
-def _place(name: str, id: int | None, stamp_ns: int | None, camera: str, tolerance_s: float) -> dict:
-    """The fields of a request that say which frame, `name` being that of its id."""
-    if (id is None) == (stamp_ns is None):
-        raise RecallError(f"give {name} or stamp_ns, one of both")
-    if id is not None:
-        if (number := checked_int(name, id)) == 0:
-            raise RecallError("no frame has the id 0")
-        return {name: number, "camera": camera or ""}
-    tolerance = convert.to_time(round(tolerance_s * 1e9))
-    return {
-        "stamp": convert.to_time(stamp_ns),
-        "camera": camera or "",
-        "tolerance": Duration(sec=tolerance.sec, nanosec=tolerance.nanosec),
-    }
-
-
-def _size(size: tuple[int, int] | None) -> dict:
-    width, height = size or (0, 0)
-    return {"width": _whole("width", width), "height": _whole("height", height)}
-
-
-def _whole(name: str, value: int) -> int:
-    """`value` as an int from 0 to 2**32 - 1."""
-    if not 0 <= (number := checked_int(name, value)) < 2**32:
-        raise RecallError(f"{name} is a whole number from 0 to {2**32 - 1}, not {value}")
-    return number
-
-
-def _array(message: Image | CompressedImage) -> np.ndarray:  # uint8 [h, w, 3]
-    if isinstance(message, CompressedImage):
-        image = image_from_message(message)
-        return image if image.ndim == 3 else np.dstack([image] * 3)
-    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)

@@ -8,7 +8,7 @@ RECENT = 100  # times that a median is of
 
 # received = bad + paused + gated + let through; let through = dropped + failed + stored + on their way
 ENDS = ("bad", "paused", "gated", "dropped", "failed", "stored")
-COUNTS = ("received", "bad", "paused", "gated", "dropped", "failed", "stored", "with_pose", "poses_missing")
+COUNTS = ("received", "out_of_order", *ENDS, "with_pose", "poses_missing")
 
 
 class Counters:

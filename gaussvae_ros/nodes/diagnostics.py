@@ -9,11 +9,14 @@ from pathlib import Path
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from gaussvae_ros.nodes.counters import COUNTS
+from gaussvae_ros.sessions import LATE_NS
 
 WINDOW = 10  # statuses, one a second, that rates and warnings look back on
 GROWTH = 600  # statuses that the bank's growth is measured over
 SETTLED = 30  # of them at least
 WARN_HOURS, ERROR_HOURS = 24.0, 1.0  # of disk left
+FEW = 3  # images in WINDOW, of which fewer may be chance
+ARRIVING = 0.8  # of the images at least, else they are lost
 ALIEN_S = 3600.0  # stamps this far from the node's clock are of another one
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -32,8 +35,13 @@ class CameraState:
     silence_s: float | None  # since its last image, or since the node was activated; None: not active
     paused: bool
     others: list[str]  # types other than ours that are published on the topic
-    publishers: int
+    publishers: list[str]  # nodes that publish ours
     type_name: str  # ours
+    behind_s: float = 0.0  # how far the last image out of order was behind the one before it
+    announced: int = 0  # camera_infos that came since the node was activated
+    reliability: str = ""  # of the subscription; empty: not active
+    refusal: str = ""  # why the last image that could not be decoded could not
+    no_pose: str = ""  # why the last frame without a pose has none
 
 
 @dataclass
@@ -54,21 +62,23 @@ class History:
     """What earlier statuses said. Made where counting begins."""
 
     begun: float = field(default_factory=time.monotonic)  # s
-    cameras: dict[str, deque] = field(default_factory=dict)  # name: (s, counts)
+    cameras: dict[str, deque] = field(default_factory=dict)  # name: (s, counts, camera_infos)
     growth: deque = field(default_factory=lambda: deque(maxlen=GROWTH))  # (s, bytes)
 
 
 def camera_status(node: str, state: CameraState, history: History, image_timeout: float) -> DiagnosticStatus:
     """One camera's; `history` takes note of it."""
-    none = (history.begun, dict.fromkeys(COUNTS, 0))
+    none = (history.begun, dict.fromkeys(COUNTS, 0), 0)
     past = history.cameras.setdefault(state.name, deque([none], maxlen=WINDOW + 1))
-    past.append((time.monotonic(), state.counts))
-    (begun, before), (now, _) = past[0], past[-1]
+    past.append((time.monotonic(), state.counts, state.announced))
+    (begun, before, told), (now, _, _) = past[0], past[-1]
     recent = {what: state.counts[what] - before[what] for what in COUNTS}
-    level, message = _judge_camera(state, recent, image_timeout)
+    level, message = _judge_camera(state, recent, max(state.announced - told, 0), image_timeout)
     seconds = now - begun
     values = {
         "topic": state.topic,
+        "reliability": state.reliability,
+        "publishers": ", ".join(state.publishers),
         **{what.replace("_", " "): state.counts[what] for what in COUNTS},
         "received Hz": f"{recent['received'] / seconds:.1f}",
         "stored Hz": f"{recent['stored'] / seconds:.1f}",
@@ -96,35 +106,58 @@ def memory_status(node: str, state: MemoryState, history: History) -> Diagnostic
     return status(f"{node}: memory", str(state.path), level, message, values)
 
 
-def _judge_camera(state: CameraState, recent: dict[str, int], image_timeout: float) -> Verdict:
+def _judge_camera(state: CameraState, recent: dict[str, int], announced: int, image_timeout: float) -> Verdict:
     if state.silence_s is None:
         return OK, "not active"
     if state.silence_s > image_timeout:
-        return WARN, f"no image on {state.topic} for {state.silence_s:.0f} s: {_why_silent(state)}"
+        return WARN, f"no image on {state.topic} for {state.silence_s:.0f} s: {_why_silent(state, announced)}"
     if recent["received"] and recent["bad"] == recent["received"]:
-        return ERROR, f"no image on {state.topic} can be decoded: see the log for the reason"
+        return ERROR, f"no image on {state.topic} can be decoded: {state.refusal}"
     if recent["failed"]:
         return WARN, f"{recent['failed']} frames could not be stored: see the log for the reason"
+    if _clocks_differ(state, recent["out_of_order"]):
+        return WARN, (
+            f"the stamps on {state.topic} jump to and fro by {state.behind_s:.1f} s, published by"
+            f" {' and '.join(state.publishers)}: give each publisher a topic of its own, or all one clock"
+        )
+    if announced >= FEW and recent["received"] < ARRIVING * announced:
+        return WARN, (
+            f"{recent['received']} images arrived and {announced} camera_infos, so images are lost on the way:"
+            f" {_remedy(state)}"
+        )
     if recent["dropped"]:
         return WARN, (
             f"{recent['dropped']} frames dropped, because encoding one takes {_milliseconds(state.encode_s)} ms:"
             " lower quality, or raise min_interval"
         )
     if recent["bad"]:
-        return WARN, f"{recent['bad']} images could not be decoded: see the log for the reason"
+        return WARN, f"{recent['bad']} images could not be decoded: {state.refusal}"
     if recent["poses_missing"]:
-        return WARN, f"{recent['poses_missing']} frames without a pose: is TF published up to the camera's frame_id?"
+        return WARN, f"{recent['poses_missing']} frames without a pose: {state.no_pose}"
     return OK, "paused" if state.paused else "remembering"
 
 
-def _why_silent(state: CameraState) -> str:
+def _clocks_differ(state: CameraState, out_of_order: int) -> bool:
+    """Whether the images out of order are more than late ones."""
+    return out_of_order >= FEW and (len(state.publishers) > 1 or state.behind_s > LATE_NS / 1e9)
+
+
+def _why_silent(state: CameraState, announced: int) -> str:
     if state.others:
         wants = "compressed" if "sensor_msgs/msg/CompressedImage" in state.others else "raw"
         hint = f"set image_transport to {wants}" if "Image" in state.others[0] else "remap image to a camera's topic"
         return f"{', '.join(state.others)} is published there and not {state.type_name}: {hint}"
     if not state.publishers:
         return "nobody publishes it; start the camera, or remap image"
+    if announced:
+        return f"its camera_info comes, so images are lost on the way: {_remedy(state)}"
     return "its publisher is silent, or its images are lost on the way: see the DDS settings in docs/ros.md"
+
+
+def _remedy(state: CameraState) -> str:
+    if state.reliability == "reliable":
+        return "let DDS buffer more, see docs/ros.md, or publish compressed images"
+    return "let its publisher and image_reliability be reliable, or DDS buffer more, see docs/ros.md"
 
 
 def _judge_memory(state: MemoryState, hours: float | None) -> Verdict:

@@ -1,5 +1,6 @@
 """A memory file that another process writes, replaces, or has yet to make."""
 
+import threading
 from pathlib import Path
 
 from gaussvae_ros.bank import MemoryBank
@@ -8,10 +9,11 @@ from gaussvae_ros.errors import BankError
 
 
 class LazyBank:
-    """Opens the file when it is asked for, and again when another one lies in its place. For one thread."""
+    """Opens the file when it is asked for, and again when another one lies in its place. Any thread may ask."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
+        self._lock = threading.RLock()
         self._bank: MemoryBank | None = None
         self._facts: tuple[int, ...] = ()  # of the file that is open
 
@@ -21,17 +23,19 @@ class LazyBank:
         Raises:
             BankError: there is none yet, or it cannot be read.
         """
-        facts = self._look()
-        if self._bank is None or facts != self._facts or self._bank.check_place():
-            self.close()
-            self._bank, self._facts = MemoryBank(self.path, readonly=True), facts
-        return self._bank
+        with self._lock:
+            facts = self._look()
+            if self._bank is None or facts != self._facts or self._bank.check_place():
+                self._bank = None  # not closed: another thread may be reading
+                self._bank, self._facts = MemoryBank(self.path, readonly=True), facts
+            return self._bank
 
     def close(self) -> None:
         """Let go of the file, which the next `get` opens again."""
-        if self._bank is not None:
-            self._bank.close()
-            self._bank = None
+        with self._lock:
+            if self._bank is not None:
+                self._bank.close()
+                self._bank = None
 
     def _look(self) -> tuple[int, ...]:
         """What tells the file from another in its place."""
@@ -40,7 +44,7 @@ class LazyBank:
             facts = path.stat()
             written = may_be_written(path)
         except (OSError, ValueError) as error:
-            self.close()
+            self._bank = None
             if isinstance(error, FileNotFoundError):
                 raise BankError(f"there is no memory at {self.path} yet") from None
             reason = getattr(error, "strerror", None) or error

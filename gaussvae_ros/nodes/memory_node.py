@@ -15,11 +15,12 @@ from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import ConfigError, GaussVaeError
-from gaussvae_ros.gates import Gate, Limits
+from gaussvae_ros.gates import Limits
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
-from gaussvae_ros.nodes.camera import TYPES, Camera, check_names
+from gaussvae_ros.nodes.camera import Camera
+from gaussvae_ros.nodes.command_line import wants_help
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.late_poses import LatePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
@@ -27,14 +28,17 @@ from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import BANK, MEMORY
 from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
+from gaussvae_ros.nodes.topics import TYPES, check_names
 from gaussvae_ros.nodes.transforms import Transforms
 from gaussvae_ros.nodes.worker import Worker
+from gaussvae_ros.sessions import Clock as Stamps
 from gaussvae_ros.sessions import Sessions
 
 CALIBRATION_S = 1.0  # between two looks at camera_info
 RETRY_S = 0.1  # between two looks at TF for late poses
 DRAIN_S = 10.0  # for what still waits when images are not listened to any more
 LAST_DRAIN_S = 0.6  # when the process ends, which is to take less than a second
+QUEUE_BYTES = 256 * 2**20  # of a camera's images that wait for the encoder
 THROTTLE_S = 5.0  # between two log lines on bad images
 
 log = logging.getLogger(__name__)
@@ -101,7 +105,7 @@ class MemoryNode(ManagedNode):
         if self.settings.map_frame:
             self._transforms = Transforms(self, self.settings.map_frame)
         for camera in self._cameras:
-            camera.listen(self._hear)
+            camera.listen(self.settings.image_reliability, self.settings.image_depth, self._receive)
             self.get_logger().info(f"camera {camera.name}: listening to {camera.topic} ({TYPES[camera.kind]})")
 
     def deactivate(self) -> None:
@@ -130,14 +134,15 @@ class MemoryNode(ManagedNode):
         self._worker.size, self._worker.period = self.settings.queue_size, self.settings.commit_period
         self._recorder.encoding = self._encoding()
         for camera in self._cameras:
-            camera.gate.limits = self._limits()
+            camera.limits = self._limits()
 
     # Images
 
-    def _hear(self, camera: Camera, message: Image | CompressedImage) -> None:
-        camera.heard = time.monotonic()
+    def _receive(self, camera: Camera, message: Image | CompressedImage) -> None:
+        camera.last_s = time.monotonic()
         stamp_ns = convert.stamp_ns(message.header.stamp) or self._arrival(camera)
-        session = self._session(camera, stamp_ns)
+        clock = self._clock_of(camera, stamp_ns)
+        session = clock.session
         self._counters.count(camera.name, session, "received")
         if self._control.paused:
             self._counters.count(camera.name, session, "paused")
@@ -146,18 +151,19 @@ class MemoryNode(ManagedNode):
             image = camera.image(message)
             descriptor = describe(image)
         except GaussVaeError as error:
+            camera.refusal = str(error)
             self._counters.count(camera.name, session, "bad")
             self.get_logger().warning(f"camera {camera.name}: {error}", throttle_duration_sec=THROTTLE_S)
             return
         frame_id = message.header.frame_id.strip("/")
-        if not camera.gate.admits(stamp_ns, descriptor, self._newest_pose(frame_id)):
+        if not camera.gate(clock).admits(stamp_ns, descriptor, self._newest_pose(frame_id)):
             self._counters.count(camera.name, session, "gated")
             return
         frame = PendingFrame(camera.name, session, stamp_ns, image, descriptor.tobytes(), frame_id)
         if self._transforms is not None:
             frame.pose = self._pose(frame)
             frame.settled = frame.pose is not None
-        self._worker.put(camera.name, frame)
+        self._worker.put(camera.name, frame, max(QUEUE_BYTES // image.nbytes, 1))
         if not frame.settled:
             self._late.add(frame, time.monotonic())
             if self._retry.is_canceled():  # a timer that is reset with every image never fires
@@ -169,22 +175,19 @@ class MemoryNode(ManagedNode):
             log.warning("camera %s: its images have no stamp; the time of their arrival is taken", camera.name)
         return self.get_clock().now().nanoseconds
 
-    def _session(self, camera: Camera, stamp_ns: int) -> int:
-        """Which session an image belongs to; what depends on earlier images begins anew with each."""
-        newest, session = self._sessions.newest, self._sessions.number_of(camera.name, stamp_ns)
-        if session > newest:
-            back = (camera.last_ns - stamp_ns) / 1e9
-            self.get_logger().info(
-                f"camera {camera.name}: the clock was set back by {back:.3f} s: a new session begins"
-            )
+    def _clock_of(self, camera: Camera, stamp_ns: int) -> Stamps:
+        """Which clock, and so which session, an image belongs to; TF of before a new session is forgotten."""
+        newest, last_ns = self._sessions.newest, camera.last_ns
+        clock, is_behind = self._sessions.clock_of(camera.name, stamp_ns), camera.out_of_order(stamp_ns)
+        if clock.session > newest:
+            self.get_logger().info(f"camera {camera.name}: its clock was set back: a new session begins")
             if self._transforms is not None:
                 self._transforms.take()
                 self._late.give_up()
-                self._transforms.set_back(camera.last_ns, stamp_ns)
-        if session != camera.session:
-            camera.session, camera.gate = session, Gate(self._limits())
-        camera.last_ns = stamp_ns
-        return session
+                self._transforms.set_back(last_ns, stamp_ns)
+        elif is_behind:
+            self._counters.count(camera.name, clock.session, "out_of_order")
+        return clock
 
     def _dropped(self, frame: PendingFrame) -> None:
         frame.image = None
@@ -202,6 +205,12 @@ class MemoryNode(ManagedNode):
         return self._transforms.at(frame.frame_id, frame.stamp_ns)
 
     def _settle(self, frame: PendingFrame, pose: Pose | None) -> None:
+        if pose is None:
+            why = self._transforms.why_not(frame.frame_id, frame.stamp_ns)
+            next(camera for camera in self._cameras if camera.name == frame.camera).no_pose = why
+            self.get_logger().warning(
+                f"camera {frame.camera}: a frame stays without pose: {why}", throttle_duration_sec=THROTTLE_S
+            )
         self._worker.call(partial(self._recorder.settle, frame, pose))
 
     def _retry_poses(self) -> None:
@@ -272,4 +281,4 @@ def _path(bank: str) -> Path:
 
 def main() -> int:
     """Run the node until it is told to end."""
-    return run(MemoryNode)
+    return 0 if wants_help(__doc__, MEMORY) else run(MemoryNode)

@@ -1,5 +1,6 @@
 """The parameters of both nodes: a table each, which declares them and fills docs/ros.md's."""
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -16,11 +17,12 @@ from gaussvae_ros.record import TIERS
 
 BANK = "~/.ros/gaussvae/memory.db"
 TRANSPORTS = ("raw", "compressed")
+RELIABILITIES = ("auto", "reliable", "best_effort")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One row. Its type is that of `default`."""
+    """One row. Its type is that of `default`; one of float takes whole numbers, too."""
 
     name: str
     default: bool | int | float | str | list[str]
@@ -41,6 +43,13 @@ MEMORY = (
     *COMMON,
     Parameter("cameras", ["camera"], "names of the cameras; one listens to image, several to <name>/image each"),
     Parameter("image_transport", "raw", "what the cameras publish", choices=TRANSPORTS),
+    Parameter(
+        "image_reliability",
+        "auto",
+        "what is asked of DDS for images; auto: reliable where every publisher offers it",
+        choices=RELIABILITIES,
+    ),
+    Parameter("image_depth", 5, "images of a camera that DDS keeps until they are looked at", (1, 100)),
     Parameter("map_frame", "map", "coordinate frame of the poses, looked up in TF; empty: no poses"),
     Parameter("session", "", "name of the recording; empty: the local time at which it began"),
     Parameter(
@@ -119,15 +128,21 @@ def declare(node: Node, table: tuple[Parameter, ...], is_configured) -> None:
 
 def values(node: Node, table: tuple[Parameter, ...]) -> SimpleNamespace:
     """What a node's parameters are now, by name."""
-    return SimpleNamespace(**{row.name: node.get_parameter(row.name).value for row in table})
+    found = {row.name: node.get_parameter(row.name).value for row in table}
+    floats = {row.name: float(found[row.name]) for row in table if isinstance(row.default, float)}
+    return SimpleNamespace(**{**found, **floats})
 
 
 def _problem(row: Parameter, value: object, configured: bool) -> str:
-    """Why a parameter cannot take a value, empty if it can. Types and ranges are rclpy's to check."""
+    """Why a parameter cannot take a value, empty if it can. rclpy checks the types and ranges of all but floats."""
     if configured and not row.live:
         return f"{row.name} can only be changed while the node is unconfigured: deactivate and clean it up first"
     if row.choices and value not in row.choices:
         return f"{row.name} is one of {', '.join(row.choices)}, not {value!r}"
+    if isinstance(row.default, float):
+        low, high = row.range or (-math.inf, math.inf)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            return f"{row.name} is a number from {low:g} to {high:g}, not {value!r}"
     return ""
 
 
@@ -141,4 +156,6 @@ def _descriptor(row: Parameter) -> ParameterDescriptor:
             descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
         else:
             descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    # rclpy would refuse 75 for 75.0, as people write it.
+    descriptor.dynamic_typing = isinstance(row.default, float)
     return descriptor

@@ -13,7 +13,7 @@ from gaussvae_ros.bags import IMAGE_TYPES, POSE_TYPES, TF_TYPES, Bag
 from gaussvae_ros.bags.playable import is_playable, write_playable
 from gaussvae_ros.errors import BagError
 from gaussvae_ros.files import printable
-from gaussvae_ros.nodes.camera import topics_of
+from gaussvae_ros.nodes.topics import topics_of
 
 DELAY_S = 2.0  # before the first message, for publishers and subscribers to find each other
 CLOCK_HZ = 100

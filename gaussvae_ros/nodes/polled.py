@@ -12,8 +12,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 
-class _Never(CallbackGroup):
-    """Keeps its subscriptions out of every executor's wait set."""
+class Never(CallbackGroup):
+    """Keeps its subscriptions and services out of every executor's wait set."""
 
     def can_execute(self, entity: object) -> bool:
         return False
@@ -30,7 +30,12 @@ class Polled:
 
     def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile) -> None:
         self._node = node
-        self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=_Never())
+        self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=Never())
+
+    @property
+    def topic(self) -> str:
+        """Its name, with namespace and remapping."""
+        return self._subscription.topic_name
 
     def take(self) -> Iterator:
         """The messages that came since the last call, oldest first."""

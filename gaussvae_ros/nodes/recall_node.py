@@ -1,7 +1,9 @@
 """`visual_recall`: gives remembered frames back, from a memory that another node writes or from a finished one."""
 
+import threading
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from statistics import median
 
@@ -15,9 +17,12 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes import convert, diagnostics
 from gaussvae_ros.nodes.answers import Answers
+from gaussvae_ros.nodes.command_line import wants_help
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
+from gaussvae_ros.nodes.nearness import Nearness
 from gaussvae_ros.nodes.parameters import RECALL
+from gaussvae_ros.nodes.pooled_service import PooledService
 from gaussvae_ros.record import TIERS
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
 
@@ -29,17 +34,20 @@ SERVICES = {
 }
 REMEMBERED = 16_000_000  # bytes of splats that stay in memory: windows of a robot that drives on overlap
 DIAGNOSTICS_S = 1.0
+THREADS = 4  # that answer; one decodes at a time where the kernels hold Python, and the others wait their turn
 TIMED = 100  # requests that the median is of
 
 
 class RecallNode(ManagedNode):
-    """Offers its services once it is configured, and answers while it is active, one request at a time."""
+    """Offers its services once it is configured, and answers while it is active, several requests at a time."""
 
     def __init__(self) -> None:
         super().__init__("visual_recall", RECALL)
         self._bank: LazyBank | None = None
         self._active = False
-        self._offered, self._publisher, self._timer = [], None, None
+        self._offered: list[PooledService] = []
+        self._publisher = self._timer = self._pool = self._nearness = None
+        self._counting = threading.Lock()
 
     def load(self) -> None:
         kernels.use_threads(self.settings.threads)
@@ -49,11 +57,13 @@ class RecallNode(ManagedNode):
 
     def configure(self) -> None:
         self._bank = LazyBank(self.settings.bank)
-        self._answers = Answers(self._bank, self._codec)
+        self._nearness = Nearness(self)
+        self._answers = Answers(self._bank, self._codec, self._nearness)
+        self._pool = ThreadPoolExecutor(THREADS, "recall")
         self._served = self._refused = 0
         self._took: deque[float] = deque(maxlen=TIMED)  # ms
         for name, kind in SERVICES.items():
-            self._offered.append(self.create_service(kind, f"~/{name}", partial(self._answer, name)))
+            self._offered.append(PooledService(self, kind, f"~/{name}", partial(self._answer, name), self._pool))
         self._publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulation that stands still is no reason to be silent
         self._timer = self.create_timer(DIAGNOSTICS_S, self._report, clock=steady)
@@ -68,14 +78,18 @@ class RecallNode(ManagedNode):
     def close(self) -> None:
         self._active = False
         while self._offered:
-            self.destroy_service(self._offered.pop())
+            self._offered.pop().close()
+        if self._pool is not None:  # after a signal nobody waits for an answer that takes seconds
+            self._pool.shutdown(wait=self.context.ok(), cancel_futures=True)
+        if self._nearness is not None:
+            self._nearness.close()
         if self._timer is not None:
             self.destroy_timer(self._timer)
         if self._publisher is not None:
             self.destroy_publisher(self._publisher)
         if self._bank is not None:
             self._bank.close()
-        self._bank = self._publisher = self._timer = None
+        self._bank = self._publisher = self._timer = self._pool = self._nearness = None
 
     def adjust(self) -> None:
         if self._bank is not None:
@@ -94,9 +108,10 @@ class RecallNode(ManagedNode):
         except Exception as error:  # counts as a request, too
             self.faults.note(f"the service {name}", error)
             response.success, response.message = False, f"{name} failed: {type(error).__name__}: {error}"
-        self._served += response.success
-        self._refused += not response.success
-        self._took.append(1e3 * (time.perf_counter() - begun))
+        with self._counting:
+            self._served += response.success
+            self._refused += not response.success
+            self._took.append(1e3 * (time.perf_counter() - begun))
         return response
 
     def _report(self) -> None:
@@ -110,11 +125,13 @@ class RecallNode(ManagedNode):
             level, message = diagnostics.WARN, str(error)
         if fault := self.faults.sentence():
             level, message = diagnostics.ERROR, fault
+        with self._counting:
+            took = list(self._took)
         facts = {
             "bank": self._bank.path,
             "requests served": self._served,
             "requests refused": self._refused,
-            "median time of a request (ms)": f"{median(self._took):.1f}" if self._took else "",
+            "median time of a request (ms)": f"{median(took):.1f}" if took else "",
             "internal errors": self.faults.count,
         }
         name = self.get_fully_qualified_name().strip("/")
@@ -132,4 +149,4 @@ def warm_up(codec: FrameCodec) -> None:
 
 def main() -> int:
     """Run the node until it is told to end."""
-    return run(RecallNode)
+    return 0 if wants_help(__doc__, RECALL) else run(RecallNode)

@@ -19,6 +19,7 @@ from gaussvae_ros.nodes.counters import Counters
 
 WAITING, WAITING_BYTES = 2000, 32 * 2**20  # frames, and bytes of their records, that may wait for the memory
 LOST_S = 10.0  # that a file which was gone is trouble, once the next one is open
+LIVE = 16  # sessions, used last, whose counts are kept: clocks that alternate go back to theirs
 
 log = logging.getLogger(__name__)
 
@@ -213,9 +214,11 @@ class Recorder:
                 self._count_pose(frame)
 
     def _session(self, frame: PendingFrame) -> int:
-        if frame.session not in self._ids:
+        if frame.session in self._ids:
+            self._ids[frame.session] = self._ids.pop(frame.session)  # the one used last is the last
+        else:
             self._tally()
-            for session in [session for session in self._ids if session < frame.session - 1]:  # over for good
+            for session in list(self._ids)[:-LIVE]:
                 self._counters.forget(session)
                 self._tallies.pop(session, None)
                 del self._ids[session]
@@ -236,7 +239,7 @@ class Recorder:
             del self._poses[0]
 
     def _calibrate(self) -> None:
-        for session in list(self._ids.values())[-1:]:
+        for session in sorted(self._ids.values())[-1:]:
             for camera, calibration in self._calibrations.items():
                 self._bank.set_calibration(camera, calibration, session=session)
 

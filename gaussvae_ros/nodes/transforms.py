@@ -1,4 +1,4 @@
-"""The cameras' poses out of TF, never waiting for it."""
+"""Poses out of TF, never waiting for it."""
 
 import numpy as np
 from geometry_msgs.msg import TransformStamped
@@ -15,7 +15,8 @@ from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.polled import Polled
 from gaussvae_ros.poses import BODY_IN_OPTICAL, JUMP_NS, compose
 
-KEPT = Duration(seconds=10.0)  # as in tf2
+KEPT_S = 10.0  # as in tf2
+SHOWN = 20  # names of frames in a sentence
 WAITING = 1000  # messages between two looks at TF
 SOURCE = "gaussvae_ros"
 
@@ -28,7 +29,8 @@ class Transforms:
 
     def __init__(self, node: Node, reference: str) -> None:
         self.reference = reference.strip("/")
-        self._buffer = BufferCore(KEPT)
+        self._buffer = BufferCore(Duration(seconds=KEPT_S))
+        self._frames: set[str] = set()  # all that were named
         self._newest: dict[str, int] = {}  # ns, the stamp of each child frame's last transform
         self._moving = Polled(node, TFMessage, "/tf", QoSProfile(depth=WAITING))
         # What never moves is published once, so nothing may be lost.
@@ -66,6 +68,43 @@ class Transforms:
         """Where a camera was when TF last knew."""
         return self._look_up(frame_id, Time())
 
+    def why_not(self, frame_id: str, stamp_ns: int) -> str:
+        """Why `at` returns None, in a sentence that names what is missing and what there is."""
+        if not frame_id:
+            return "the images have no frame_id"
+        named = {"map_frame": self.reference, "the images' frame_id": frame_id}
+        if unknown := self.unknown(named):
+            return unknown
+        newest = self._buffer.get_latest_common_time(self.reference, frame_id).nanoseconds
+        behind = (stamp_ns - newest) / 1e9
+        if behind > 0:
+            return f"TF from {self.reference} to {frame_id} is {behind:.3f} s behind the images"
+        return f"TF from {self.reference} to {frame_id} is {-behind:.3f} s ahead of the images, and does not reach back"
+
+    def unknown(self, frames: dict[str, str]) -> str:
+        """Why nothing leads from one of two frames to the other, in a sentence that calls them so; empty if it does."""
+        known = sorted(self._frames)
+        if not known:
+            return f"nothing came on {self._moving.topic} and {self._fixed.topic}"
+        for what, frame in frames.items():
+            if frame not in known:
+                there = ", ".join(known[:SHOWN] + ["..."] * (len(known) > SHOWN))
+                return f"{what} {frame} is not in TF, which has {there}"
+        try:
+            self._buffer.get_latest_common_time(*frames.values())
+        except TransformException:
+            return f"TF has {' and '.join(frames.values())}, but nothing connects them"
+        return ""
+
+    def between(self, reference: str, frame_id: str, time: Time) -> np.ndarray | None:  # float64 [7]
+        """The pose of a frame in another, with its own axes; Time() is when TF last knew."""
+        try:
+            found = self._buffer.lookup_transform_core(reference, frame_id, time).transform
+        except TransformException:
+            return None
+        at, turned = found.translation, found.rotation
+        return np.array([at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w])
+
     def set_back(self, from_ns: int, to_ns: int) -> None:
         """The images' clock was set back: forget TF from before it, unless TF's own was set back already."""
         if max(self._newest.values(), default=to_ns) > (from_ns + to_ns) // 2:
@@ -78,16 +117,12 @@ class Transforms:
     def _put(self, transform: TransformStamped, put) -> None:
         try:
             put(transform, SOURCE)
+            self._frames |= {transform.header.frame_id.strip("/"), transform.child_frame_id.strip("/")}
         except TransformException:  # no frame names, or numbers that are not finite
             pass
 
     def _look_up(self, frame_id: str, time: Time) -> np.ndarray | None:
         if time.nanoseconds < 0 or not (frame_id and self.reference):
             return None
-        try:
-            found = self._buffer.lookup_transform_core(self.reference, frame_id, time).transform
-        except TransformException:
-            return None
-        at, turned = found.translation, found.rotation
-        pose = np.array([at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w])
-        return compose(pose, BODY_IN_OPTICAL) if "optical" in frame_id else pose
+        pose = self.between(self.reference, frame_id, time)
+        return compose(pose, BODY_IN_OPTICAL) if pose is not None and "optical" in frame_id else pose

@@ -14,12 +14,15 @@ import rclpy
 from graph import Process, Ros
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.client import MemoryClient, RecallError
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.nodes import convert
+from gaussvae_ros.record import Record, pack, unpack
+from gaussvae_ros.srv import RecallFrame
 
 START = 1_700_000_000_000_000_000  # ns, stamp of frame 1
 CODEC = FrameCodec(device="cpu")
@@ -97,6 +100,8 @@ def test_pictures_may_travel_as_jpeg(recall_node: Process, memory: Path) -> None
         ({"near": (1.0, 0.0, 0.0), "radius": 0.3, "reference": "map"}, [4, 5, 6]),
         ({"near": (1.0, 0.0, 0.0), "radius": 0.3, "yaw": 0.2, "yaw_tolerance": 0.3}, [4, 5, 6]),
         ({"near": (1.0, 0.0, 0.0), "radius": 0.3, "yaw": 1.0, "yaw_tolerance": 0.3}, []),
+        ({"near": (1.1, 0.0, 0.0), "radius": 0.38, "reference": "map", "by_distance": True}, [5, 6, 4]),
+        ({"near": (1.1, 0.0, 0.0), "by_distance": True, "limit": 2}, [5, 6]),
         ({"label": "dock"}, [13]),
         ({"camera": "rear", "session": 1}, [13]),
         ({"session": 2}, []),
@@ -196,6 +201,23 @@ def test_inside_callbacks(client: MemoryClient, shared_ros: Ros) -> None:
     assert client.recall(5).frame.id == 5
 
 
+def test_what_a_node_says_beside_an_answer_is_logged(
+    ros: Ros, finished_bank: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = ros.folder / "memory.db"
+    shutil.copy(finished_bank, path)
+    with MemoryBank(path) as bank:
+        foreign = unpack(bank.get(5).data)
+        data = pack(Record(foreign.tier, foreign.size, b"\xff\xfe\xfd" + foreign.payload[3:]))
+        bank.add(data, stamp_ns=START + 450_000_000, camera="camera", session=1)
+    ros.run("recall_node", "--ros-args", "-p", f"bank:={path}")
+    assert ros.transition("visual_recall", "configure") and ros.transition("visual_recall", "activate")
+    with MemoryClient(timeout_s=20.0) as client:
+        assert [r.frame.id for r in client.recall_window(5, radius=1)] == [4, 5]
+    [record] = caplog.records
+    assert record.levelname == "WARNING" and "frame 13" in record.getMessage()
+
+
 def test_a_node_that_hangs_and_comes_back(recall_node: Process, memory: Path) -> None:
     with MemoryClient(namespace="/robot1", timeout_s=1.0) as client:
         assert client.recall(5, size=(8, 8)).frame.id == 5
@@ -208,6 +230,39 @@ def test_a_node_that_hangs_and_comes_back(recall_node: Process, memory: Path) ->
         finally:
             recall_node.send(signal.SIGCONT)
         assert client.recall(7, size=(8, 8)).frame.id == 7  # not the late answer
+
+
+def test_a_request_that_is_lost_is_sent_again(recall_node: Process, shared_ros: Ros) -> None:
+    """A node that answers only what it is asked a second time."""
+    asked, context = [], shared_ros.context
+
+    def answer(request: RecallFrame.Request, response: RecallFrame.Response) -> RecallFrame.Response:
+        asked.append(request.id)
+        if len(asked) == 1:
+            raise TimeoutError  # rclpy sends nothing then
+        response.success, response.image = True, convert.to_image(np.zeros((2, 3, 3), np.uint8), "rgb8", Header())
+        return response
+
+    forgetful = rclpy.create_node("visual_recall", namespace="forgetful", context=context)
+    forgetful.create_service(RecallFrame, "visual_recall/recall_frame", answer)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(forgetful)
+
+    def spin() -> None:
+        while len(asked) < 2:
+            try:
+                executor.spin_once(timeout_sec=0.1)
+            except TimeoutError:
+                pass
+
+    thread = threading.Thread(target=spin, daemon=True)
+    thread.start()
+    with MemoryClient(namespace="forgetful", timeout_s=10.0) as client:
+        assert client.recall(5).image.shape == (2, 3, 3)
+    thread.join(10)
+    executor.shutdown()
+    forgetful.destroy_node()
+    assert asked == [5, 5]
 
 
 def test_nobody_there_and_closed(shared_ros: Ros) -> None:

@@ -97,8 +97,8 @@ def test_poses_that_are_waited_for_are_asked_for_a_last_time_at_the_end(ros, fra
 def test_after_the_clock_was_set_back_poses_are_those_of_the_new_lap(ros, frames, first):
     memory = Memory(ros, map_frame="map", pose_timeout=5.0)
     mount(ros)
-    drive(ros, [0.0, 1.0, 2.0, 3.0])
-    memory.show(frames[0], START + 5 * S // 2)
+    drive(ros, [0.0, 1.0, 2.0, 3.0], at=10)
+    memory.show(frames[0], START + 10 * S + 5 * S // 2)
     if first == "tf":
         ros.transform("map", "base", START, (100, 0, 0), TURNED)
         time.sleep(0.2)
@@ -133,8 +133,11 @@ def test_diagnostics_say_what_is_wrong_with_a_silent_topic(ros, frames):
         lambda: "image_transport to compressed" in memory.status("camera")[1], says=lambda: str(memory.diagnostics[-1])
     )
     ros.node.destroy_publisher(other)
-    memory.show(frames[0], START)
-    until(lambda: memory.status("camera")[1] == "remembering")
+    for i in range(20):  # so that a status falls into the half second after an image
+        memory.show(frames[0], START + i * S // 10)
+        if memory.status("camera")[1] == "remembering":
+            break
+    assert memory.status("camera")[1] == "remembering"
     until(lambda: "its publisher is silent" in memory.status("camera")[1])
     assert ros.transition(NODE, "deactivate")
     until(lambda: memory.status("camera")[1] == "not active")
