@@ -472,10 +472,11 @@ def test_poses_of_several_bodies_on_one_topic(tmp_path: Path) -> None:
     assert source.problems == [f"left out: {COUNT} samples of /odom, of other frames than odom"]
 
 
-def test_a_transform_topic_of_a_motion_capture(tmp_path: Path) -> None:
-    maker = images(BagMaker("mcap")).tf("robot", "cam", START, MOUNT, topic="/tf_static")
+@pytest.mark.parametrize("body", ["robot", "vicon/robot/robot"])
+def test_a_transform_topic_of_a_motion_capture(body: str, tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap")).tf(body, "cam", START, MOUNT, topic="/tf_static")
     for i in range(COUNT):
-        maker.transform("/vicon/robot/robot", stamp(i), place(0.5 * i))
+        maker.transform("/vicon/robot/robot", stamp(i), place(0.5 * i), child=body)
     poses, source = found(maker, tmp_path)
     assert poses == line(0.2) and source.reference == "world"
 

@@ -3,6 +3,7 @@
 import random
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -87,8 +88,8 @@ def test_a_replaced_file_is_noticed_and_takes_no_damage(path, tmp_path, lock):
         assert [frame.data for frame in bank] == [record(i) for i in range(100, 140)] and bank.verify() == []
 
 
-@pytest.mark.parametrize("merged", [True, False])
-def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_path, merged):
+@pytest.mark.parametrize("merged, removed", [(True, ()), (False, ()), (False, ("-wal",)), (False, ("-wal", "-shm"))])
+def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_path, merged, removed):
     with MemoryBank(tmp_path / "other.db") as other:
         add(other, range(100, 140))
     with MemoryBank(path) as bank:
@@ -99,6 +100,7 @@ def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_pat
         add(bank, range(50, 53))
         shutil.copyfile(tmp_path / "other.db", path)
         assert bank.check_place() == f"{path} was replaced by another file, which was copied over it"
+        remove(path, *removed)
         with pytest.raises(BankGone, match="was replaced by another file"):
             bank.flush()
         assert path.read_bytes() == (tmp_path / "other.db").read_bytes()
@@ -111,6 +113,19 @@ def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_pat
             bank.close()
     with MemoryBank(path) as bank:
         assert [frame.stamp_ns for frame in bank] == list(range(100, 140)) and bank.verify() == []
+
+
+def test_a_journal_is_not_merged_by_time_into_what_was_copied_over_its_file(path, tmp_path):
+    with MemoryBank(tmp_path / "other.db") as other:
+        add(other, range(100, 140))
+    bank = MemoryBank(path)
+    add(bank, range(50))
+    bank.flush()
+    shutil.copyfile(tmp_path / "other.db", path)
+    time.sleep(1.2)  # a merge is due
+    assert "was replaced" in bank.check_place()
+    bank.close()
+    assert path.read_bytes() == (tmp_path / "other.db").read_bytes()
 
 
 def test_an_older_copy_that_is_put_back_under_the_writer_is_noticed(path, tmp_path):

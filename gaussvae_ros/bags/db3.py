@@ -102,7 +102,7 @@ class Db3File:
             self._say(f"{lost:,} messages lie on damaged pages, and are left out")
 
     def _find(self, path: Path) -> str:
-        """What SQLite is to open: the file as it is, or a copy with its journal, for that changes it."""
+        """What SQLite is to open: the file, or a copy if a journal is to be applied to it."""
         beside = [Path(f"{path}{ending}") for ending in JOURNALS if _is_hot(path, ending)]
         if beside:
             self._copy = tempfile.TemporaryDirectory(prefix="gaussvae_", ignore_cleanup_errors=True)
@@ -142,7 +142,7 @@ class Db3File:
         return found
 
     def _rows(self) -> Iterator[tuple[int, int, int]]:
-        """(row, topic, record time ns or 0) of all messages that can be read, by row, rescued ones last."""
+        """(row, topic, record time ns or 0) of all messages, by row, rescued ones last."""
         last, gaps = -1, []
         while True:
             try:

@@ -1,7 +1,8 @@
-"""Rows of the table of messages from the pages of a .db3 file, where those that lead to them are damaged.
+"""Messages from the pages of a .db3 file, where the pages that lead to them are damaged.
 
-The layout is that of https://www.sqlite.org/fileformat2.html: a leaf page of a table holds cells, each with the length
-of its payload, its row number, and the payload, of which what is too long goes on in a chain of other pages.
+The layout is that of https://www.sqlite.org/fileformat2.html: a leaf page of a table holds cells,
+each with the length of its payload, its row number, and the payload. What is too long for the page
+goes on in a chain of others.
 """
 
 import struct

@@ -35,7 +35,7 @@ class Hint:
 
 
 def kind_of(path: Path) -> str:
-    """What a file is, as one of STORAGE or PACKED: by its first bytes, else by its name; empty if neither says.
+    """What a file is, of STORAGE or PACKED, by its first bytes, else by its name, or "".
 
     Raises:
         OSError: it cannot be read.
@@ -48,7 +48,7 @@ def kind_of(path: Path) -> str:
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path is named or marked as a bag: a file, or a folder that holds metadata.yaml or files of a bag."""
+    """Whether a file is named as one of a bag, or a folder holds metadata.yaml or such files."""
     return (path / METADATA).is_file() or bool(_inside(path)) if path.is_dir() else _is_named(path)
 
 
@@ -69,10 +69,8 @@ def find_files(path: Path, say: Say) -> tuple[list[Path], Hint]:
         if not path.is_file():
             raise BagError(f"{printable(path)} is neither a file nor a folder")
         if not kind_of(path):
-            names = ", ".join(STORAGE)
-            raise BagError(
-                f"{printable(path)} is not a bag: expected a rosbag2 folder or a file ending in {names}"
-            )
+            wanted = f"expected a rosbag2 folder or a file ending in {', '.join(STORAGE)}"
+            raise BagError(f"{printable(path)} is not a bag: {wanted}")
         return [path], Hint()
     hint = _read_hint(path / METADATA, say)
     files = _inside(path)
@@ -118,7 +116,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _promised(folder: Path, name: str) -> Path | None:
-    """The file that metadata.yaml means, which older ones name together with its folder; None if it is not there."""
+    """The file that metadata.yaml means, in older ones with its folder; None if it is not there."""
     for file in (folder / name, folder / Path(name).name):
         with suppress(OSError, ValueError):  # no name that a file can have
             if file.is_file() and (
@@ -144,9 +142,8 @@ def _without_doubles(files: list[Path], promised: list[Path], say: Say) -> list[
     for file in sorted(files, key=lambda f: (f not in promised, f.suffix in PACKED, f.name)):
         stem = _stem(file)
         if stem in kept:
-            say(
-                f"{printable(file.name)} is left out: the same recording as {printable(kept[stem].name)}"
-            )
+            same = f"the same recording as {printable(kept[stem].name)}"
+            say(f"{printable(file.name)} is left out: {same}")
         else:
             kept[stem] = file
     return list(kept.values())

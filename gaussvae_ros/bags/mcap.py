@@ -54,7 +54,7 @@ class McapFile:
                 self._by_walking(len(MAGIC) if begins else 0)
                 if not begins and not self._contents.blocks:
                     raise BagError(
-                        "it does not begin as an MCAP file does, and has no message that can be read"
+                        "it begins as no MCAP file does, and has no message that can be read"
                     )
         except BaseException:
             self._file.close()

@@ -1,4 +1,4 @@
-"""Where the messages of an MCAP file lie, and of which channels: by its summary, or record by record."""
+"""Where the messages of an MCAP file lie: by its summary, or record by record."""
 
 import zlib
 from collections import Counter
@@ -56,7 +56,7 @@ class Contents:
         return any(opcode == Opcode.CHANNEL for opcode, _ in self._guessed)
 
     def learn(self, opcode: int, content: bytes, guess: bool = False) -> None:
-        """Take a channel or schema from its record, which counts less if it is of a damaged chunk."""
+        """Take a channel or schema from its record; from a damaged chunk it counts less."""
         for kind, record, known in (
             (Schema, Opcode.SCHEMA, self.schemas),
             (Channel, Opcode.CHANNEL, self.channels),
@@ -169,7 +169,7 @@ class Contents:
         return end == self._file.size
 
     def _is_false(self, position: int, opcode: int, length: int) -> bool:
-        """Whether the length of a chunk or message leads to no other record, and a shorter one does."""
+        """Whether the length of a chunk or message leads to no record, and a shorter one does."""
         after = position + HEAD.size + length
         if opcode == Opcode.CHUNK:
             return not self._file.is_chunk(position, length)

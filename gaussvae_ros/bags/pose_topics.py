@@ -33,8 +33,8 @@ _NO_ROBOT = re.compile(
     re.IGNORECASE,
 )
 _WORLD = re.compile(
-    r"(^|[/_.-])(map|odom|world|earth|global|origin|utm|ned|enu|init|vicon|mocap|optitrack|fixed)"
-    r"([/_.-]|$)",
+    r"(^|[_.-])(map|odom|world|earth|global|origin|utm|ned|enu|init|vicon|mocap|optitrack|fixed)"
+    r"([_.-]|$)",
     re.IGNORECASE,
 )
 _BODY = re.compile(r"base|body|chassis|footprint|link|vehicle|robot|torso|imu|mount", re.I)
@@ -78,7 +78,7 @@ def says_no_robot(topic: str) -> bool:
 
 def is_world(frame: str) -> bool:
     """Whether a frame stands still, by its name."""
-    return bool(_WORLD.search(frame))
+    return bool(_WORLD.search(frame.rpartition("/")[2]))
 
 
 def is_body(frame: str) -> bool:

@@ -38,7 +38,7 @@ class RawFile:
         return data
 
     def search(self, pattern: re.Pattern[bytes], position: int, reach: int) -> Iterator[int]:
-        """Where a pattern that spans at most `reach` bytes matches, from `position` on; matches may overlap."""
+        """Where a pattern of at most `reach` bytes matches from `position` on, overlaps too."""
         while position < self.size:
             window = self.read(position, PIECE + reach)
             for found in pattern.finditer(window):

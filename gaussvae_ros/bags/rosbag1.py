@@ -1,4 +1,4 @@
-"""Files of ROS 1 (.bag), whole or not: by their index where there is a true one, else record after record."""
+"""Files of ROS 1 (.bag), whole or not: by their index if it is true, else record by record."""
 
 import re
 import struct
@@ -102,7 +102,8 @@ class Rosbag1File:
             raise BagError(f"{self._name} is empty")
         if old := OLDER.match(begin):
             version = old[1].decode()
-            raise BagError(f"{self._name} is of version {version}: rosbag fix in ROS 1 makes it 2.0")
+            remedy = "rosbag fix in ROS 1 makes it 2.0"
+            raise BagError(f"{self._name} is of version {version}: {remedy}")
         head = self._record(len(VERSION)) if begin == VERSION else None
         if head and head.fields.get(b"encryptor"):
             raise BagError(f"{self._name} is encrypted")
@@ -110,11 +111,11 @@ class Rosbag1File:
             self._by_walking(head.end if head and head.kind == BAG else len(begin))
             if begin != VERSION and not self._chunks:
                 raise BagError(
-                    "it does not begin as a rosbag1 file does, and holds no message that can be read"
+                    "it begins as no rosbag1 file does, and has no message that can be read"
                 )
 
     def _by_index(self, head: Record) -> bool:
-        """Take connections, counts and chunks from the index at the end; whether it is there, whole and true."""
+        """Take all from the index at the end; whether it is there, whole and true."""
         position, infos = head.number(b"index_pos"), []
         if not len(VERSION) < position <= self._file.size:
             return False

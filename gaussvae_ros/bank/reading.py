@@ -250,6 +250,8 @@ class Reader:
                     self._group.show_waiting()
                 yield
             except (sqlite3.Error, UnicodeError) as error:
+                if reason := self.check_place():
+                    raise BankGone(reason) from error
                 raise BankError(f"{self.path}: {error}") from error
 
     def _check_frame(self, frame_id: int):

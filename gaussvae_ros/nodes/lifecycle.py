@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable
 
 import rclpy
@@ -24,8 +25,7 @@ from gaussvae_ros.nodes.faults import Faults
 from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
 WAKE_S = 0.2
-WAIT_S, LONGEST_WAIT_S = 0.1, 10.0  # after an error of the executor itself, doubled with each that follows at once
-CALM_S = 10.0  # without such an error: the next is a first one again
+WAIT_S, LONGEST_WAIT_S = 0.1, 10.0  # after an error of the executor itself, doubled while it does nothing else
 WRONG, CRASHED = (
     2,
     70,
@@ -53,7 +53,7 @@ class ManagedNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._changed)
         # rclpy lets a request for a transition that is not possible now end the process.
         self._request_change = self._service_change_state.callback
-        self._service_change_state.callback = self.faults.guarded("a transition", self._change, _refusal)
+        self._service_change_state.callback = self.faults.guarded("a transition", self._change, refusal)
         self.presence = Presence(self)
         self.create_timer(FOUND_S, self._look_for_another, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -93,7 +93,7 @@ class ManagedNode(LifecycleNode):
         return super().create_timer(period, guarded, *arguments, **more)
 
     def create_service(self, kind: type, name: str, callback: Callable, *arguments: object, **more: object):
-        guarded = self.faults.guarded(f"the service {name}", callback, _refusal)
+        guarded = self.faults.guarded(f"the service {name}", callback, refusal)
         return super().create_service(kind, name, guarded, *arguments, **more)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -207,11 +207,9 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     log.propagate = False
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until something else wakes it.
-    node.create_timer(WAKE_S, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     if node.settings.autostart:
         node.faults.guarded("the start", node.bring_up)()
-    if not _spin(executor, node.faults):
+    if not _spin(executor, node):
         node.exit_code = CRASHED
     for end in (node.close, node.destroy_node, rclpy.try_shutdown):
         node.faults.guarded("the end", end)()
@@ -224,11 +222,13 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     os._exit(code)
 
 
-def _spin(executor: SingleThreadedExecutor, faults: Faults) -> bool:
-    """Spin until a signal comes; False if the executor itself fails again and again."""
+def _spin(executor: SingleThreadedExecutor, node: ManagedNode) -> bool:
+    """Spin until a signal comes; False if the executor does nothing any more but fail."""
+    beats = deque(maxlen=1)
+    # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until something else wakes it.
+    node.create_timer(WAKE_S, lambda: beats.append(True), clock=Clock(clock_type=ClockType.STEADY_TIME))
     wait = WAIT_S
     while rclpy.ok() and wait <= LONGEST_WAIT_S:
-        begun = time.monotonic()
         try:
             executor.spin()
         except ExternalShutdownException:
@@ -236,13 +236,14 @@ def _spin(executor: SingleThreadedExecutor, faults: Faults) -> bool:
         except Exception as error:
             if not rclpy.ok():  # of what a callback, or the executor itself, makes after the signal
                 break
-            faults.note("the executor", error)
-            wait = WAIT_S if time.monotonic() - begun > CALM_S else 2 * wait
+            node.faults.note("the executor", error)
             time.sleep(wait)
+            wait = WAIT_S if beats else 2 * wait
+            beats.clear()
     return wait <= LONGEST_WAIT_S
 
 
-def _refusal(error: Exception, _: object, response: object) -> object:
+def refusal(error: Exception, _: object, response: object) -> object:
     """What a service answers whose callback failed."""
     answer = type(response)()
     if hasattr(answer, "success"):

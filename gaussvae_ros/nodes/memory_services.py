@@ -1,18 +1,16 @@
 """The services of the memory node beside its images: pause and resume, names for frames, and a copy of the memory."""
 
-import threading
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from rclpy.exceptions import InvalidHandle
-from rclpy.service import Service
 from std_srvs.srv import Trigger
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes import convert
-from gaussvae_ros.nodes.lifecycle import ManagedNode
+from gaussvae_ros.nodes.lifecycle import ManagedNode, refusal
+from gaussvae_ros.nodes.pooled_service import PooledService
 from gaussvae_ros.srv import BackupMemory, LabelFrame
 
 
@@ -26,13 +24,17 @@ class MemoryServices:
             node.create_service(Trigger, "~/pause", partial(self._pause, True)),
             node.create_service(Trigger, "~/resume", partial(self._pause, False)),
             node.create_service(LabelFrame, "~/label_frame", self._label),
-            self._offer_backup(),
         ]
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="backup")  # images are stored meanwhile
+        guarded = node.faults.guarded("the service ~/backup", self._backup, refusal)
+        self._copying = PooledService(node, BackupMemory, "~/backup", guarded, self._pool)
 
     def close(self) -> None:
         """Take them back."""
         while self._offered:
             self._node.destroy_service(self._offered.pop())
+        self._copying.close()
+        self._pool.shutdown(wait=False)
 
     def _pause(self, paused: bool, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self.paused = paused
@@ -54,27 +56,7 @@ class MemoryServices:
             response.success, response.message = False, str(error)
         return response
 
-    def _offer_backup(self) -> Service:
-        """A copy takes long, so a thread makes it and answers.
-
-        The executor answers what the callback returns; it would also take a coroutine, but asks one that waits again
-        and again, without a pause.
-        """
-        service = self._node.create_service(BackupMemory, "~/backup", lambda request, _: request)
-        answer = service.send_response
-
-        def work(request: BackupMemory.Request, header: object) -> None:
-            response = self._node.faults.guarded("a backup", self._backup, _failed)(request)
-            with suppress(InvalidHandle):  # cleaned up meanwhile
-                answer(response, header)
-
-        service.send_response = lambda *call: threading.Thread(
-            target=work, args=call, name="backup", daemon=True
-        ).start()
-        return service
-
-    def _backup(self, request: BackupMemory.Request) -> BackupMemory.Response:
-        response = BackupMemory.Response()
+    def _backup(self, request: BackupMemory.Request, response: BackupMemory.Response) -> BackupMemory.Response:
         try:
             path = Path(request.path).expanduser()
             if not path.is_absolute():
@@ -84,7 +66,3 @@ class MemoryServices:
         except (BankError, OSError, ValueError, RuntimeError) as error:
             response.message = str(error)
         return response
-
-
-def _failed(error: Exception, _: BackupMemory.Request) -> BackupMemory.Response:
-    return BackupMemory.Response(message=f"internal error: {type(error).__name__}: {error}; see the node's log")

@@ -153,7 +153,7 @@ def test_interfaces_are_linked():
 def test_calls(graph, name, kind, request_text):
     made = get_service(kind)
     request = made.Request()
-    set_message_fields(request, yaml.safe_load(request_text or "{}"))
+    set_message_fields(request, yaml.safe_load(request_text.replace("/data/", f"{graph.folder}/") or "{}"))
     fields = {field: getattr(request, field) for field in request.get_fields_and_field_types()}
     reply = graph.call(made, name, **fields)
     assert reply.success, reply.message

@@ -187,7 +187,7 @@ def test_an_exception_in_a_callback_ends_nothing(ros):
         ros.publish("broken", String(data="x"))
     answer = ros.call(Trigger, "failing/ask")
     assert not answer.success and "AttributeError" in answer.message
-    time.sleep(1)
+    time.sleep(4)  # a guard condition that fails ten times a second all the while
     ros.publish("sound", String(data="on"))
     until(lambda: echo, says=ros.logs)
     assert process.popen.poll() is None
