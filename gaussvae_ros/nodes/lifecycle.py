@@ -26,10 +26,8 @@ from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
 WAKE_S = 0.2
 WAIT_S, LONGEST_WAIT_S = 0.1, 10.0  # after an error of the executor itself, doubled while it does nothing else
-WRONG, CRASHED = (
-    2,
-    70,
-)  # exit codes: wrong parameters or names; an error inside, after which a new process may do better
+# Exit codes: wrong parameters or names; an error inside, after which a new process may do better.
+WRONG, CRASHED = 2, 70
 
 
 class ManagedNode(LifecycleNode):
