@@ -3,6 +3,8 @@
     python3 $(ros2 pkg prefix --share gaussvae_ros)/examples/follow_route.py --ros-args \\
         -p goal:=dock -r image:=/camera/image_raw
 
+Images come from that topic or, as in the bag of `make demo`, as JPEG from <topic>/compressed.
+
 The route is the recording that the labelled frame belongs to. `subgoal` is what the camera saw there `ahead` frames
 farther along, small, as controllers by image goal take it; it ends with the goal itself.
 """
@@ -13,7 +15,7 @@ from cv_bridge import CvBridge
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros.client import MemoryClient, RecallError
 from gaussvae_ros.likeness import describe, likeness
@@ -31,11 +33,13 @@ class FollowRoute(Node):
         self.memory = MemoryClient(self.get_namespace(), timeout_s=1.0)
         self.bridge, self.seen = CvBridge(), None
         self.goal, self.here = None, None  # frames of the memory
-        self.create_subscription(Image, "image", self.see, qos_profile_sensor_data)
+        topic = self.resolve_topic_name("image").removesuffix("/compressed")
+        for kind, name in ((Image, topic), (CompressedImage, f"{topic}/compressed")):
+            self.create_subscription(kind, name, self.see, qos_profile_sensor_data)
         self.publisher = self.create_publisher(Image, "subgoal", 1)
         self.create_timer(0.25, self.step)
 
-    def see(self, message: Image) -> None:
+    def see(self, message: Image | CompressedImage) -> None:
         self.seen = message  # only the newest counts
 
     def step(self) -> None:
@@ -43,12 +47,17 @@ class FollowRoute(Node):
             return
         message, self.seen = self.seen, None
         try:
-            subgoal = self.next_picture(self.bridge.imgmsg_to_cv2(message, "rgb8"))
+            subgoal = self.next_picture(self.pixels(message))
         except RecallError as error:  # the node's sentence: no memory yet, not active, ...
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
             return
         if subgoal is not None:
             self.publisher.publish(self.bridge.cv2_to_imgmsg(subgoal, "rgb8", message.header))
+
+    def pixels(self, message: Image | CompressedImage) -> np.ndarray:  # uint8 [h, w, 3]
+        if isinstance(message, CompressedImage):
+            return self.bridge.compressed_imgmsg_to_cv2(message, "rgb8")
+        return self.bridge.imgmsg_to_cv2(message, "rgb8")
 
     def next_picture(self, image: np.ndarray) -> np.ndarray | None:  # uint8 [h, w, 3] both
         """What to steer for; None where the robot does not know its place."""

@@ -21,8 +21,9 @@ FORMATS = {
 
 
 def printable(path: str | Path) -> str:
-    """A path as text that can be printed and stored; bytes of a name that are not UTF-8 become question marks."""
-    return os.fsencode(path).decode(errors="replace")
+    """A path as one line of text that can be printed and stored; whatever is no character becomes a mark."""
+    text = os.fsencode(path).decode(errors="replace")
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def write_file(path: str | Path, data: bytes) -> None:

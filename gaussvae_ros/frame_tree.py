@@ -85,13 +85,12 @@ class FrameTree:
             frames.append(parents[0])
         return frames
 
-    def moves(self) -> bool:
-        """Whether anything between the camera and the root changes by more than noise."""
-        return any(link.track.moves() for link in self._on_chain())
-
-    def stamped(self) -> bool:
-        """Whether anything between the camera and the root is known at some stamps only."""
-        return any(len(link.track) and not link.ways() for link in self._on_chain())
+    def moves(self, above: str | None = None) -> bool:
+        """Whether anything from the camera, or a frame above it, to the root really changes."""
+        links = self._on_chain()
+        if above is not None:
+            links = links[self.chain().index(above) :]
+        return any(link.track.moves() for link in links)
 
     def tracks(self, top: str, held: bool) -> list[Track]:
         """Those between the camera and a frame of `chain()` that say when the pose is known."""

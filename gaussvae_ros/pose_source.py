@@ -7,6 +7,7 @@ import numpy as np
 from gaussvae_ros.frame_tree import FrameTree, counted
 from gaussvae_ros.poses import BODY_IN_OPTICAL, IDENTITY, Track, compose
 
+DOUBLED = 0.2  # of the samples; as many wild ones are another robot's
 CLOCKS_NS = 1_000_000_000  # so far apart two clocks are worth a word
 
 
@@ -36,6 +37,9 @@ class PoseSource:
         self._optical = "optical" in tree.leaf and self._top != tree.leaf
         self._held = track is not None or tree.moves()
         self._asked, self._leads, self._found = array("q"), array("q"), 0
+        if any(t.wild() > DOUBLED * t.received() and t.received() >= 10 for t in self._tracks()):
+            why = f"{name} leaps to and fro, as if two robots shared it"
+            self._said, self.name = [*self._said, f"no image has a pose: {why}"], ""
 
     def at(self, stamp_ns: int, recorded_ns: int) -> np.ndarray | None:
         """The pose [7] at a stamp of a message recorded at `recorded_ns`, or None."""
@@ -63,10 +67,14 @@ class PoseSource:
         pose = compose(root, mount)
         return compose(pose, BODY_IN_OPTICAL) if self._optical else pose
 
+    def _tracks(self) -> list[Track]:
+        """Those that say when a pose is known."""
+        own = [] if self._track is None else [self._track]
+        return own + self._tree.tracks(self._top, self._held)
+
     def _clocks(self) -> list[str]:
         """Whether the images' stamps and those of the poses are of one clock."""
-        tracks = [] if self._track is None else [self._track]
-        tracks += self._tree.tracks(self._top, self._held)
+        tracks = self._tracks()
         spans = [track.span_ns() for track in tracks if len(track)]
         if not spans:
             return []

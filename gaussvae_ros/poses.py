@@ -194,8 +194,10 @@ def _wild(stamps: np.ndarray, poses: np.ndarray) -> np.ndarray:  # bool [N]
         return moved, angles(poses[b, 3:], poses[a, 3:]), (stamps[b] - stamps[a]) / 1e9
 
     every = np.arange(len(stamps))
-    moved, turned, _ = steps(every[:-1], every[1:])
-    far, round_ = (max(LEAP_M, USUAL * np.median(moved)), max(LEAP_RAD, USUAL * np.median(turned)))
+    # Of two robots on one topic each second sample is near, and the steps between are not usual.
+    usual = [[np.median(x) for x in steps(every[:-n], every[n:])[:2]] for n in (1, 2)]
+    moved, turned = np.min(usual, axis=0)
+    far, round_ = max(LEAP_M, USUAL * moved), max(LEAP_RAD, USUAL * turned)
 
     def leap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         moved, turned, seconds = steps(a, b)

@@ -1,4 +1,4 @@
-"""What was skipped, dropped or guessed on the way: counted by kind, and the first few sentences of each."""
+"""What was skipped, dropped or guessed: counted by kind, with a few sentences of each."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ SHOWN = 8  # sentences of each kind that are kept
 
 
 class Problems:
-    """Sentences on what went wrong, each once. Memory does not grow with those that are not shown."""
+    """Sentences on what went wrong, each once; memory hardly grows with those not shown."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()  # by kind

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from gaussvae_ros.bags import IMAGE_TYPES, Bag, BagImage
 from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
@@ -28,7 +29,7 @@ def replay(
     compare: int = 8,
     report_dir: str | Path | None = None,
 ) -> dict:
-    """Store every image of one topic of a bag, and measure what comes back. Memory does not grow with the images.
+    """Store every image of one topic of a bag, and measure what comes back. Memory grows by 64 bytes an image.
 
     Frames are stored under the camera name `topic` and their header stamps, in a session of the bag's name; where
     the clock was set back, another session begins. An image that does not decode costs that frame only.
@@ -55,6 +56,7 @@ def replay(
         topic = bag.image_topic(topic)
         poses = bag.poses(bag.frame_id(topic), pose_topic, topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
+        warm_up(codec, tier, effort)
         recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
         recalls.problems.include(bag.faults)
         sessions, session_ids, name = Sessions(), {}, _session_name(path)

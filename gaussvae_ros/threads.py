@@ -2,7 +2,7 @@
 
 import os
 
-# Of OpenMP (torch), OpenBLAS (numpy), MKL (torch) and OpenCV; each is read when its library is first imported.
+# Of OpenMP, OpenBLAS (numpy), MKL (torch) and OpenCV, each read when its library is first imported.
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
 
 

@@ -110,9 +110,12 @@ def test_a_camera_fixed_in_the_world_has_its_pose(tmp_path: Path) -> None:
     assert found(maker, tmp_path)[0] == [(7, 0)] * COUNT
 
 
-def test_a_head_that_turns_on_a_robot_that_drives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tf_stands", [False, True])
+def test_a_head_that_turns_on_a_robot_that_drives(tf_stands: bool, tmp_path: Path) -> None:
     maker = images(BagMaker("mcap"))
     for i in range(COUNT):
+        if tf_stands:
+            maker.tf("odom", "base_link", stamp(i), place(0))
         a = 0.1 * i
         maker.odometry("/odom", stamp(i), place(i))
         maker.tf("base_link", "head", stamp(i), (1.0, 0.0, 0.0, 0.0, 0.0, np.sin(a), np.cos(a)))
@@ -345,6 +348,20 @@ def test_odometry_of_two_robots_is_a_question(tmp_path: Path) -> None:
             bag.poses("cam", None, "/cam")
 
 
+@pytest.mark.parametrize("where", ["/tf", "/odom"])
+def test_two_robots_on_one_topic_are_noticed(where: str, tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"), frame="base_link")
+    for i in range(COUNT):
+        for n, y in enumerate((0, 30)):
+            if where == "/tf":
+                maker.tf("odom", "base_link", stamp(i + 0.4 * n), place(i, y))
+            else:
+                maker.odometry("/odom", stamp(i + 0.4 * n), place(i, y))
+    poses, source = found(maker, tmp_path)
+    assert poses == NOWHERE and source.name == ""
+    assert f"{where} leaps to and fro, as if two robots shared it" in source.problems[0]
+
+
 @pytest.mark.parametrize("missing", ["/tf", "/odom"])
 def test_another_robots_poses_are_not_taken(missing: str, tmp_path: Path) -> None:
     maker = robots(BagMaker("mcap"))
@@ -398,6 +415,7 @@ def test_a_camera_that_knows_its_own_motion(tmp_path: Path) -> None:
         "/tag_detections/pose",
         "/robot/target_pose",
         "/cmd/pose",
+        "/ee_pose",
     ],
 )
 def test_goals_and_detections_are_no_poses_unless_named(topic: str, tmp_path: Path) -> None:
@@ -454,10 +472,11 @@ def test_poses_of_several_bodies_on_one_topic(tmp_path: Path) -> None:
     assert source.problems == [f"left out: {COUNT} samples of /odom, of other frames than odom"]
 
 
-def test_a_transform_topic_of_a_motion_capture(tmp_path: Path) -> None:
-    maker = images(BagMaker("mcap")).tf("robot", "cam", START, MOUNT, topic="/tf_static")
+@pytest.mark.parametrize("body", ["robot", "vicon/robot/robot"])
+def test_a_transform_topic_of_a_motion_capture(body: str, tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap")).tf(body, "cam", START, MOUNT, topic="/tf_static")
     for i in range(COUNT):
-        maker.transform("/vicon/robot/robot", stamp(i), place(0.5 * i))
+        maker.transform("/vicon/robot/robot", stamp(i), place(0.5 * i), child=body)
     poses, source = found(maker, tmp_path)
     assert poses == line(0.2) and source.reference == "world"
 

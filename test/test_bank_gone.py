@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,6 @@ import pytest
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BankError, BankGone
 from gaussvae_ros.record import Record, pack
-
-REPO = Path(__file__).parents[1]
-
 
 def record(number: int = 0) -> bytes:
     return pack(Record("latent", (640, 480), random.Random(number).randbytes(500)))
@@ -89,8 +88,8 @@ def test_a_replaced_file_is_noticed_and_takes_no_damage(path, tmp_path, lock):
         assert [frame.data for frame in bank] == [record(i) for i in range(100, 140)] and bank.verify() == []
 
 
-@pytest.mark.parametrize("merged", [True, False])
-def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_path, merged):
+@pytest.mark.parametrize("merged, removed", [(True, ()), (False, ()), (False, ("-wal",)), (False, ("-wal", "-shm"))])
+def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_path, merged, removed):
     with MemoryBank(tmp_path / "other.db") as other:
         add(other, range(100, 140))
     with MemoryBank(path) as bank:
@@ -101,6 +100,7 @@ def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_pat
         add(bank, range(50, 53))
         shutil.copyfile(tmp_path / "other.db", path)
         assert bank.check_place() == f"{path} was replaced by another file, which was copied over it"
+        remove(path, *removed)
         with pytest.raises(BankGone, match="was replaced by another file"):
             bank.flush()
         assert path.read_bytes() == (tmp_path / "other.db").read_bytes()
@@ -108,11 +108,24 @@ def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_pat
         add(bank, [frame.stamp_ns for frame in kept])
         assert [frame.stamp_ns for frame in bank] == [*range(50, 53), *range(100, 140)] and bank.verify() == []
         shutil.copyfile(tmp_path / "other.db", path)
-        add_refused = pytest.raises(BankGone, match="was replaced by another file")
-        with add_refused:
-            add(bank, [7])
+        add(bank, [7])
+        with pytest.raises(BankGone, match="was replaced by another file, .*lost, because the bank is closed"):
+            bank.close()
     with MemoryBank(path) as bank:
         assert [frame.stamp_ns for frame in bank] == list(range(100, 140)) and bank.verify() == []
+
+
+def test_a_journal_is_not_merged_by_time_into_what_was_copied_over_its_file(path, tmp_path):
+    with MemoryBank(tmp_path / "other.db") as other:
+        add(other, range(100, 140))
+    bank = MemoryBank(path)
+    add(bank, range(50))
+    bank.flush()
+    shutil.copyfile(tmp_path / "other.db", path)
+    time.sleep(1.2)  # a merge is due
+    assert "was replaced" in bank.check_place()
+    bank.close()
+    assert path.read_bytes() == (tmp_path / "other.db").read_bytes()
 
 
 def test_an_older_copy_that_is_put_back_under_the_writer_is_noticed(path, tmp_path):
@@ -283,3 +296,67 @@ def test_a_reader_does_not_serve_a_file_that_is_gone(path, tmp_path):
         for call in (lambda: len(reader), lambda: reader.get(1), reader.info, reader.verify, lambda: list(reader)):
             with pytest.raises(BankGone, match="was deleted"):
                 call()
+
+
+@pytest.fixture
+def stick(tmp_path):
+    """Mounts a new, empty disk at one folder each time it is called; the one before is taken away, though in use."""
+    folder, mounted = tmp_path / "stick", []
+    folder.mkdir()
+
+    def plug() -> Path:
+        pull()
+        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"no right to mount a disk: {done.stderr.strip()}")
+        mounted.append(folder)
+        return folder / "tour.db"
+
+    def pull():
+        while mounted:
+            subprocess.run(["umount", "-l", mounted.pop()], check=True)
+
+    plug.pull = pull
+    yield plug
+    pull()
+
+
+def test_a_stick_that_goes_away_and_another_that_comes(stick):
+    path = stick()
+    bank = MemoryBank(path)
+    add(bank, range(3))
+    bank.flush()
+    add(bank, range(3, 5))
+    inode = path.stat().st_ino
+    stick.pull()
+    assert bank.check_place() == f"{path} was deleted"
+    with pytest.raises(BankGone):
+        bank.flush()
+    stick()
+    other = MemoryBank(path)  # such as a node that was started again
+    assert path.stat().st_ino == inode, "this test is about disks whose files have the same inode"
+    add(other, range(10, 12))
+    other.flush()
+    names_before = names(path.parent)
+    with pytest.raises(BankGone, match="frames 4 to 5; lost"):
+        bank.close()
+    assert names(path.parent) == names_before == ["tour.db", "tour.db-lock", "tour.db-shm", "tour.db-wal"]
+    with MemoryBank(path, readonly=True) as reader:
+        assert len(reader) == 2
+    other.close()
+    assert names(path.parent) == ["tour.db"]
+
+
+def test_a_bank_goes_on_with_the_stick_that_comes(stick):
+    path = stick()
+    with MemoryBank(path) as bank:
+        add(bank, range(3))
+        stick.pull()
+        assert bank.check_place() == f"{path} was deleted"
+        stick()
+        kept = bank.reopen()
+        add(bank, [frame.stamp_ns for frame in kept])
+        bank.flush()
+        assert len(bank) == 3
+    with MemoryBank(path, readonly=True) as reader:
+        assert len(reader) == 3 and reader.verify() == []

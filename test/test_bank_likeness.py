@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank.schema import PAGE_SIZE
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.likeness import likeness
 from gaussvae_ros.record import Record, pack
@@ -214,8 +215,8 @@ def test_a_lost_page_of_descriptors_costs_those_on_it(tmp_path, caplog):
         for i in range(400):
             bank.add(record(i), stamp_ns=i, descriptor=descriptor(i))
     contents = bytearray(path.read_bytes())
-    page = contents.index(descriptor(200)) // 8192
-    contents[page * 8192 : (page + 1) * 8192] = random.Random(1).randbytes(8192)
+    page = contents.index(descriptor(200)) // PAGE_SIZE
+    contents[page * PAGE_SIZE : (page + 1) * PAGE_SIZE] = random.Random(1).randbytes(PAGE_SIZE)
     path.write_bytes(contents)
     with MemoryBank(path) as bank:
         assert len(list(bank)) == 400

@@ -258,7 +258,7 @@ def test_no_permission_is_one_line(image, tmp_path, capsys):
     assert code == 2 and err.count("\n") == 1 and "Permission denied" in err
 
 
-def test_demo(tmp_path, capsys, monkeypatch):
+def test_demo(compiled, tmp_path, capsys, monkeypatch):
     for module in ("evaluation.recalls", "evaluation.evaluate", "evaluation.rate_distortion"):
         monkeypatch.setattr(f"gaussvae_ros.{module}.CODECS", ("jpeg",))  # AVIF takes a minute
     for _ in range(2):  # a second demo replaces the first
@@ -274,7 +274,7 @@ def test_demo(tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.skipif(not (ROOT / "gaussvae_ros" / "codec.py").exists(), reason="the codec is not there yet")
-def test_the_real_codec_in_a_process_of_its_own(tmp_path, image):
+def test_the_real_codec_in_a_process_of_its_own(compiled, tmp_path, image):
     """Encode, decode, replay, recall: what a user types, nothing replaced."""
 
     def gaussvae(*argv: object) -> dict:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import tracemalloc
 import types
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from gaussvae_ros.errors import GaussVaeError, ImageError, RecordError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import fit
 from gaussvae_ros.record import Record, pack, unpack
+from gaussvae_ros.remembered import OBJECTS
 
 ROOT = Path(__file__).parents[1]
 CODEC = FrameCodec(device="cpu")
@@ -316,11 +318,30 @@ def _python(code: str) -> str:
 
 
 def test_remembered_records_are_not_read_again(record, monkeypatch):
-    codec, read = FrameCodec("cpu", remember=1), []
+    other = encode(frame(), quality=10)
+    need = CODEC._read(unpack(record)).params.nbytes + len(record) + 2 * OBJECTS
+    codec, read = FrameCodec("cpu", remember=need), []
     original = stream.read
     monkeypatch.setattr(stream, "read", lambda *args: read.append(1) or original(*args))
     pictures = [codec.decode(record, size=(8, 8 + n)) for n in range(3)]
     assert len(read) == 1 and (pictures[2] == CODEC.decode(record, size=(8, 10))).all()
-    codec.decode(encode(frame(), quality=10))
+    codec.decode(other)
     codec.decode(record)
     assert len(read) == 4  # the other record took its place; CODEC, which remembers none, read it once
+
+
+def test_what_is_remembered_takes_no_more_memory_than_was_said():
+    """All that it holds, keys and Python's objects too, for small records and for large ones."""
+    x, y = np.meshgrid(np.arange(160), np.arange(120))
+    images = [np.uint8((x * k + y * (7 - k)) % 256) for k in range(1, 7)]
+    records = [encode(image, quality=q) for image in images for q in (0, 5, 30, 60)]
+    limit = 150_000
+    codec = FrameCodec("cpu", remember=limit)
+    codec.decode(records[0])
+    tracemalloc.start()
+    for record in records:
+        codec.decode(record, size=(8, 8))
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert limit / 2 < codec._remembered.bytes <= limit
+    assert limit / 2 < held <= 1.05 * limit

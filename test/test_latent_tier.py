@@ -240,18 +240,13 @@ def test_a_record_of_a_model_that_is_missing_says_which_and_where_it_was_looked_
 
 
 def test_records_of_every_model_at_hand_decode(record, other, tmp_path):
-    """Beside the one that encodes: shipped ones, those in a folder, and those that a memory file carries."""
+    """Beside the one that encodes: those that ship, and those in a folder."""
     maker = FrameCodec(device="cpu", model=other)
     data = maker.encode(frame(), "latent")
     expected = maker.decode(data)
     assert np.array_equal(maker.decode(record), CODEC.decode(record)), "a shipped model is found by its hash"
     beside = FrameCodec(device="cpu", models=[other.parent])
     assert beside.encode(frame()) == record and np.array_equal(beside.decode(data), expected)
-    carried = FrameCodec(device="cpu")
-    carried.add_model(maker.model.packed())
-    assert carried.encode(frame()) == record and np.array_equal(carried.decode(data), expected)
-    with pytest.raises(ModelError, match="damaged|cannot be read"):
-        carried.add_model(maker.model.packed()[:-1])
 
 
 def test_a_changed_card_leaves_records_readable(record, other, tmp_path):
@@ -336,7 +331,7 @@ def test_altered_payloads_with_a_right_checksum_give_a_picture_or_an_error(recor
     try:
         image = CODEC.decode(pack(Record("latent", size, bytes(payload))), (80, 60))
         assert image.shape[:2] == (60, 80) and image.dtype == np.uint8
-    except RecordError as error:
+    except (RecordError, ModelError) as error:
         assert str(error) and "\n" not in str(error)
     assert time.perf_counter() - begun < 5
 

@@ -1,6 +1,7 @@
 """A bag through codec and bank: what is stored, what is measured, what a broken frame or bag costs."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import BagError, BankError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.evaluation.recalls import SHOWN, as_rows
+from gaussvae_ros.problems import Problems
 from gaussvae_ros.replay import replay
 
 BAGS = Path(__file__).parents[2] / "shared" / "data" / "bags"
@@ -145,6 +147,7 @@ MEMORY = """
 import resource, sys
 from standin import JpegCodec
 from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.problems import Problems
 from gaussvae_ros.replay import replay
 with MemoryBank(sys.argv[2]) as bank:
     replay(sys.argv[1], JpegCodec(), bank, compare=0)
@@ -173,3 +176,40 @@ def test_memory_does_not_grow_with_the_bag(tmp_path):
 def test_the_shared_bags(name, tmp_path, bank):
     result = replay(BAGS / name, JpegCodec(), bank, compare=0)
     assert result["frames"] == len(bank) > 0 and result["problems"] == []
+
+
+def test_what_is_skipped_is_counted_by_kind_and_the_first_are_named(tmp_path, bank):
+    maker = drive(frames=4)
+    for i in range(4, 24):
+        maker.jpeg("/cam", START + i * STEP, b"\xff\xd8 broken")
+    path = maker.write(tmp_path)
+    (path / "metadata.yaml").write_text("nothing")
+    result = replay(path, JpegCodec(), bank, compare=0, report_dir=tmp_path / "report")
+    assert (result["frames"], result["skipped"]) == (4, 20)
+    assert result["problem_counts"] == {"bag": 1, "frames": 20}
+    first, *frames, more = result["problems"]
+    assert first.startswith("metadata.yaml is empty or damaged") and "12 more" in more
+    assert [text.split()[1] for text in frames] == [str(i) for i in range(4, 4 + SHOWN)]
+    page = Path(result["report"]).read_text()
+    assert "Problems" in page and "12 more" in page
+
+
+def test_the_session_has_the_name_of_the_bag_however_it_is_given(tmp_path, bank, monkeypatch):
+    path = drive().write(tmp_path, os.fsdecode(b"f\xfcr"))
+    monkeypatch.chdir(path)
+    for given in (".", path, f"{path}/"):
+        result = replay(given, JpegCodec(), bank, compare=0)
+        json.dumps(result, ensure_ascii=False).encode()
+    assert [s["name"] for s in bank.info()["sessions"]] == ["f\ufffdr"] * 3
+
+
+def test_problems_are_counted_once_and_bounded():
+    problems, others = Problems(), Problems()
+    for i in range(1_000):
+        others.add("bag", f"chunk {i % 500}\n is damaged")
+    problems.add("frames", "one")
+    problems.include(others)
+    problems.include(others)
+    assert problems.counts == {"bag": 500, "frames": 1}
+    assert problems.texts()[0] == "one" and len(problems.texts()) == 1 + SHOWN + 1
+    assert problems.texts()[-1] == f"and {500 - SHOWN} more like these (bag)"

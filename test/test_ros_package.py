@@ -4,7 +4,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from test_packaging import DECLARED, PACKAGE, PACKAGE_OF, ROOT, ROS, imported
+from test_packaging import DECLARED, PACKAGE, PACKAGE_OF, ROOT, ROS, imported, name
 
 MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
 SETUP = (ROOT / "setup.py").read_text()
@@ -54,7 +54,7 @@ def test_the_executables_ask_for_every_package_that_pip_would_bring():
     from gaussvae_ros.nodes.start import NEEDED
 
     assert NEEDED.keys() == DECLARED
-    assert all(PACKAGE_OF.get(module, module).replace("_", "-") == package for package, module in NEEDED.items())
+    assert all(name(PACKAGE_OF.get(module, module)) == package for package, module in NEEDED.items())
 
 
 def test_build_files_of_colcon_stay_out_of_git():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
+from ruamel.yaml import YAML
 
 from gaussvae_ros.bags import Bag
 from gaussvae_ros.errors import GaussVaeError
@@ -45,6 +46,12 @@ def test_the_same_seed_gives_the_same_bag_and_replaces_it(bag_path, tmp_path):
     with Bag(bag_path) as a, Bag(again) as b:
         assert all(np.array_equal(p.pixels, q.pixels) for p, q in zip(a.images(IMAGE), b.images(IMAGE)))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bag"]
+
+
+def test_the_file_in_the_bag_has_the_bags_name(bag_path):
+    assert sorted(p.name for p in bag_path.iterdir()) == ["bag.mcap", "metadata.yaml"]
+    about = YAML(typ="safe", pure=True).load((bag_path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert about["relative_file_paths"] == ["bag.mcap"] == [file["path"] for file in about["files"]]
 
 
 def test_fixed_transforms_are_played_for_whoever_comes_late(bag_path):

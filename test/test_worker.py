@@ -72,6 +72,19 @@ def test_a_full_queue_drops_its_oldest(make):
     assert log.done == ["held", 3, 4]
 
 
+def test_a_job_may_ask_for_a_shorter_queue_but_for_no_longer_one(make):
+    log = make(size=3)
+    log.hold()
+    for i in range(4):
+        log.worker.put("a", i, 9)
+    assert log.dropped == [0]
+    log.worker.put("a", 4, 1)
+    assert log.dropped == [0, 1, 2, 3]
+    log.gate.set()
+    assert log.worker.drain(PATIENCE)
+    assert log.done == ["held", 4]
+
+
 def test_a_lane_in_a_hurry_takes_nothing_from_the_others(make):
     log = make(size=1)
     log.hold()

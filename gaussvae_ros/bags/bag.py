@@ -1,4 +1,4 @@
-"""A bag as a stream of stamped images, and the camera's poses beside it: rosbag1, rosbag2 db3 and MCAP, without ROS."""
+"""A bag as a stream of stamped images, and the camera's poses beside it, without ROS."""
 
 import tempfile
 from collections.abc import Collection, Iterator
@@ -33,7 +33,7 @@ LISTED = 8  # topics, of many, that an error names
 
 @dataclass(frozen=True)
 class BagImage:
-    """One image message: the picture, and one line on what is missing of it or why there is none."""
+    """One image message: the picture, and one line on what it lacks or why there is none."""
 
     stamp_ns: int  # of the header; the record time where the header's is zero
     recorded_ns: int
@@ -45,8 +45,8 @@ class BagImage:
 class Bag:
     """An open bag; a context manager.
 
-    Only the messages that are asked for are decoded, so a broken or unknown type elsewhere in the bag costs nothing.
-    What is damaged, missing or left out is in `problems`, more of it when messages have been read.
+    Only the messages that are asked for are decoded, so a broken or unknown type elsewhere costs
+    nothing. What is damaged, missing or left out is in `problems`, in full when all has been read.
 
     Raises:
         BagError: no such bag, a format that is none of the three, or nothing in it can be read.
@@ -66,9 +66,8 @@ class Bag:
         self._report_unread()
         for topic, found in self.topics(KNOWN).items():
             if found < hint.counts.get(topic, 0):
-                self._say(
-                    f"metadata.yaml promises {hint.counts[topic]:,} messages on {topic}, {found:,} are there"
-                )
+                promised = f"metadata.yaml promises {hint.counts[topic]:,} messages on {topic}"
+                self._say(f"{promised}, {found:,} are there")
 
     def __enter__(self) -> "Bag":
         return self
@@ -88,7 +87,7 @@ class Bag:
         return self.faults.texts()
 
     def topics(self, types: tuple[str, ...]) -> dict[str, int]:
-        """Topics of the given message types that hold messages: name to message count, sorted by name."""
+        """Topics of some types that hold messages: name to message count, sorted by name."""
         counts: dict[str, int] = {}
         for c in sorted(self._connections(), key=lambda c: c.topic):
             if c.type in types and c.count and self._decoder.reads(c.encoding):
@@ -99,7 +98,7 @@ class Bag:
         """The topic to replay: `topic`, checked, or the only one that there is.
 
         Raises:
-            BagError: no such topic, no images, or several image topics to choose from; the text lists them.
+            BagError: no such topic, no images, or several topics to choose from, which it lists.
         """
         found, path = self.topics(IMAGE_TYPES), printable(self.path)
         listed = ", ".join(f"{name} ({count})" for name, count in found.items())
@@ -133,7 +132,7 @@ class Bag:
                 yield BagImage(stamp_ns, recorded_ns, frame_id, None, str(error))
 
     def frame_id(self, topic: str) -> str:
-        """The coordinate frame of a topic's images, from the first one that decodes; "" if none does."""
+        """The coordinate frame of a topic's images, by the first that decodes, or ""."""
         return next(
             (
                 m.header.frame_id
@@ -143,14 +142,12 @@ class Bag:
             "",
         )
 
-    def poses(
-        self, frame_id: str, topic: str | None = None, image_topic: str = ""
-    ) -> PoseSource:
+    def poses(self, frame_id: str, topic: str | None = None, image_topic: str = "") -> PoseSource:
         """The poses of the camera whose images carry `frame_id`, see `choose_poses`."""
         return choose_poses(self, frame_id, topic, image_topic)
 
     def messages(self, topics: Collection[str]) -> Iterator[tuple[str, int, object]]:
-        """(topic, record time ns, message) of some topics; an exception in place of a message that does not decode."""
+        """(topic, record time ns, message) of some topics; an error where one does not decode."""
         for recorded_ns, connection, data in self.raw_messages(topics):
             try:
                 message = self._decoder.decode(connection, data)
@@ -161,7 +158,7 @@ class Bag:
     def raw_messages(
         self, topics: Collection[str], types: tuple[str, ...] = KNOWN
     ) -> Iterator[Message]:
-        """(record time ns, connection, bytes) of some topics and types, by record time, each once."""
+        """(record time ns, connection, bytes) of topics and types, by record time, each once."""
         parts, doubles = [], 0
         for place, storage in enumerate(self._storages):
             chosen = {
@@ -188,9 +185,10 @@ class Bag:
             for recorded_ns, connection, data in self._storages[place].messages(chosen):
                 yield recorded_ns, (place, connection), data
         except (OSError, BagError) as error:
-            self._say(
-                f"{self._names[place]} cannot be read further: {getattr(error, 'strerror', None) or error}"
-            )
+            why = getattr(error, "strerror", None) or error
+            self._say(f"{self._names[place]} cannot be read further: {why}")
+        finally:
+            self._storages[place].rest()
 
     def _open(self) -> None:
         """Open every file; those that cannot be read count as problems as long as another can."""
@@ -202,6 +200,7 @@ class Bag:
             except BagError as error:
                 failed.append(error)
                 continue
+            storage.rest()
             self._storages.append(storage)
             self._names.append(printable(path.name))
         if not self._storages:
@@ -230,9 +229,8 @@ class Bag:
         for c in self._connections():
             if c.type in KNOWN and c.count and not self._decoder.reads(c.encoding):
                 encoding = c.encoding[:20] or "unnamed"
-                self._say(
-                    f"{c.topic}: {c.count:,} messages of {c.type} in the encoding {encoding} are not read"
-                )
+                what = f"{c.count:,} messages of {c.type} in the encoding {encoding}"
+                self._say(f"{c.topic}: {what} are not read")
 
     def _connections(self) -> list[Connection]:
         return [connection for storage in self._storages for connection in storage.connections]

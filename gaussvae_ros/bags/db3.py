@@ -7,18 +7,21 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 
+from gaussvae_ros.bags.db3_pages import Cell, Pages
+from gaussvae_ros.bags.raw import RawFile
 from gaussvae_ros.bags.storage import CDR, LATEST_NS, Connection, Message, Say, settled, type_name
 from gaussvae_ros.errors import BagError
 
 MAGIC = b"SQLite format 3\x00"
-JOURNALS = ("-wal", "-journal")  # what a recorder that was killed leaves beside its file
+# what a recorder that was killed leaves beside its file, and how that begins if it is to be applied
+JOURNALS = {"-wal": b"\x37\x7f\x06", "-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"}
 ROWS = "SELECT rowid, topic_id, timestamp FROM messages WHERE rowid > ? ORDER BY rowid"
+LAST_ROW = 1 << 63
 FARTHEST = 1 << 40  # rows: how far to look for one that can be read
 
 
@@ -33,22 +36,27 @@ class Db3File:
     def __init__(self, path: Path, say: Say) -> None:
         self._name, self._say = path.name, say
         self._copy: tempfile.TemporaryDirectory | None = None
+        self._open: sqlite3.Connection | None = None
+        self._pages: Pages | None = None  # where others that lead to them are damaged
+        self._rescued: dict[int, Cell] = {}  # messages on them by row
         try:
-            self._database = self._open(Path(os.path.realpath(path)))
+            self._address = self._find(Path(os.path.realpath(path)))
             self._connections = self._topics()
             counts: Counter[int] = Counter()
-            times = array("q", [0])
+            self.start_ns = 0
             for _, topic, time in self._rows():
                 counts[topic] += 1
-                if time and (times[0] == 0 or time < times[0]):
-                    times[0] = time
+                if time and not 0 < self.start_ns <= time:
+                    self.start_ns = time
         except sqlite3.Error as error:
             self.close()
             raise BagError(str(error)) from None
+        except UnicodeDecodeError:  # of the names of tables and columns
+            self.close()
+            raise BagError("the names in it are no text") from None
         except BaseException:
             self.close()
             raise
-        self.start_ns = times[0]
         for topic in counts.keys() - self._connections.keys():
             say(f"{counts[topic]:,} messages belong to no topic, and are left out")
         self._connections = {
@@ -57,9 +65,15 @@ class Db3File:
         }
         self.connections = list(self._connections.values())
 
+    def rest(self) -> None:
+        if self._open:
+            self._open.close()
+            self._open = None
+        if self._pages:
+            self._pages.close()
+
     def close(self) -> None:
-        with suppress(AttributeError):  # it did not open
-            self._database.close()
+        self.rest()
         if self._copy:
             self._copy.cleanup()
 
@@ -77,38 +91,43 @@ class Db3File:
         lost = 0
         for i in np.argsort(whole, kind="stable"):
             try:
-                [(data,)] = self._database.execute(
-                    "SELECT data FROM messages WHERE rowid = ?", (ids[i],)
-                )
+                [(data,)] = self._query("SELECT data FROM messages WHERE rowid = ?", (ids[i],))
             except (sqlite3.Error, ValueError):
+                data = self._rescue(ids[i])
+            if data is None:
                 lost += 1
                 continue
             yield int(whole[i]), wanted[topics[i]], data if isinstance(data, bytes) else b""
         if lost:
             self._say(f"{lost:,} messages lie on damaged pages, and are left out")
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        if not path.stat().st_size:
-            raise BagError(f"{self._name} is empty")
-        beside = [Path(f"{path}{ending}") for ending in JOURNALS]
-        beside = [file for file in beside if file.is_file() and file.stat().st_size]
+    def _find(self, path: Path) -> str:
+        """What SQLite is to open: the file, or a copy if a journal is to be applied to it."""
+        beside = [Path(f"{path}{ending}") for ending in JOURNALS if _is_hot(path, ending)]
         if beside:
             self._copy = tempfile.TemporaryDirectory(prefix="gaussvae_", ignore_cleanup_errors=True)
             for file in (path, *beside):
                 shutil.copyfile(file, Path(self._copy.name, "bag" + str(file)[len(str(path)) :]))
             path = Path(self._copy.name, "bag")
+        elif not path.stat().st_size:
+            raise BagError(f"{self._name} is empty")
+        if any(file.name.endswith("-journal") for file in beside):
+            self._say("its recorder was ended in the middle of a write, which is left out")
+        self._path = path
         how = "mode=rw" if beside else "mode=ro&immutable=1"
-        database = sqlite3.connect(
-            f"file://{quote(os.fsencode(path))}?{how}", uri=True, isolation_level=None
-        )
-        database.text_factory = lambda data: data.decode(errors="replace")
-        # SQLite then takes a file that was cut short as far as it goes
-        database.execute("PRAGMA writable_schema = ON")
-        return database
+        return f"file://{quote(os.fsencode(path))}?{how}"
+
+    def _query(self, text: str, values: tuple = ()) -> sqlite3.Cursor:
+        if self._open is None:
+            self._open = sqlite3.connect(self._address, uri=True, isolation_level=None)
+            self._open.text_factory = lambda data: data.decode(errors="replace")
+            # SQLite then takes a file that was cut short as far as it goes
+            self._open.execute("PRAGMA writable_schema = ON")
+        return self._open.execute(text, values)
 
     def _topics(self) -> dict[int, tuple[str, str, str]]:
         """Name, type and encoding of every topic by its number."""
-        cursor = self._database.execute("SELECT * FROM topics")
+        cursor = self._query("SELECT * FROM topics")
         names = [column[0] for column in cursor.description]
         found = {}
         try:
@@ -123,30 +142,46 @@ class Db3File:
         return found
 
     def _rows(self) -> Iterator[tuple[int, int, int]]:
-        """(row, topic, record time ns or 0) of all messages that can be read, by row."""
-        last, lost = -1, 0
+        """(row, topic, record time ns or 0) of all messages, by row, rescued ones last."""
+        last, gaps = -1, []
         while True:
             try:
-                for row, topic, time in self._database.execute(ROWS, (last,)):
+                for row, topic, time in self._query(ROWS, (last,)):
                     if (
                         not isinstance(row, int) or row <= last
                     ):  # damaged pages may lead in a circle
                         raise sqlite3.DatabaseError("rows out of order")
                     last = row
                     if isinstance(topic, int):
-                        usable = isinstance(time, int) and 0 < time < LATEST_NS
-                        yield row, topic, time if usable else 0
+                        yield row, topic, _usable(time)
                 break
             except sqlite3.Error as error:
                 if "no such" in str(error):
                     raise
-                if (after := self._next(last)) is None:
-                    damaged = "pages are damaged or missing, and left out"
-                    self._say(f"from message {last + 1:,} on its {damaged}")
+                after = self._next(last)
+                gaps.append(range(last + 1, LAST_ROW if after is None else after + 1))
+                if after is None:
                     break
-                lost, last = lost + after - last, after
-        if lost:
-            self._say(f"up to {lost:,} messages lie on damaged pages, and are left out")
+                last = after
+        if not gaps:
+            return
+        if self._pages is None:
+            self._pages = Pages(RawFile(self._path))
+            cells = (cell for cell in self._pages.cells() if any(cell.row in gap for gap in gaps))
+            self._rescued = {cell.row: cell for cell in cells if self._pages.data(cell) is not None}
+        for cell in self._rescued.values():
+            yield cell.row, cell.topic, _usable(cell.time_ns)
+        lost = sum(len(gap) for gap in gaps if gap.stop < LAST_ROW)
+        lost -= sum(row < last for row in self._rescued)
+        ends = [f"messages from {gap.start:,} on" for gap in gaps if gap.stop == LAST_ROW]
+        what = " and ".join([*([f"up to {lost:,} messages"] if lost > 0 else []), *ends])
+        rescued = f", but for {len(self._rescued):,}" if self._rescued and ends else ""
+        left = f"{what} are left out{rescued}" if what else "what they lead to is read all the same"
+        self._say(f"pages are damaged or missing; {left}")
+
+    def _rescue(self, row: int) -> bytes | None:
+        """The data of a message that SQLite does not reach, if they are there."""
+        return self._pages.data(self._rescued[row]) if row in self._rescued else None
 
     def _next(self, row: int) -> int | None:
         """The last row of the damage after a row: those above it can be read; None if none can."""
@@ -163,7 +198,21 @@ class Db3File:
 
     def _reads_above(self, row: int) -> bool:
         try:
-            found = self._database.execute(f"{ROWS} LIMIT 1", (row,)).fetchone()
+            found = self._query(f"{ROWS} LIMIT 1", (row,)).fetchone()
             return found is not None and isinstance(found[0], int) and found[0] > row
         except sqlite3.Error:
             return False
+
+
+def _usable(time: object) -> int:
+    """A record time in ns, 0 if it is none."""
+    return time if isinstance(time, int) and 0 < time < LATEST_NS else 0
+
+
+def _is_hot(path: Path, ending: str) -> bool:
+    """Whether a journal beside a file waits to be applied."""
+    try:
+        with open(f"{path}{ending}", "rb") as file:
+            return file.read(len(JOURNALS[ending])) == JOURNALS[ending]
+    except FileNotFoundError:
+        return False

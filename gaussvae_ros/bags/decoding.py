@@ -1,4 +1,4 @@
-"""Messages from their bytes, by the types that every ROS has: what a file says of its types may be wrong or missing."""
+"""Messages from their bytes, by the types that every ROS has, not by what a file says of them."""
 
 from functools import cache
 

@@ -19,6 +19,9 @@ STORAGE = (".mcap", ".db3", ".bag")
 PACKED = (".zstd", ".zst")  # may follow one of STORAGE
 UNENDED = ".active"  # follows .bag while rosbag record writes it
 KINDS = {mcap.MAGIC: ".mcap", db3.MAGIC: ".db3", rosbag1.MAGIC: ".bag", ZSTD_MAGIC: PACKED[0]}
+# most of a metadata.yaml, which decides nothing, and takes a parser seconds
+QOS = re.compile(r"^( *)offered_qos_profiles:.*\n(?:\1(?: +|- ).*\n)*", re.MULTILINE)
+LISTED = 8  # files, of many, that an error names
 LONGEST = 32 << 20  # bytes of a metadata.yaml that is read
 
 
@@ -32,7 +35,7 @@ class Hint:
 
 
 def kind_of(path: Path) -> str:
-    """What a file is, as one of STORAGE or PACKED: by its first bytes, else by its name; empty if neither says.
+    """What a file is, of STORAGE or PACKED, by its first bytes, else by its name, or "".
 
     Raises:
         OSError: it cannot be read.
@@ -45,7 +48,7 @@ def kind_of(path: Path) -> str:
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path is named or marked as a bag: a file, or a folder that holds metadata.yaml or files of a bag."""
+    """Whether a file is named as one of a bag, or a folder holds metadata.yaml or such files."""
     return (path / METADATA).is_file() or bool(_inside(path)) if path.is_dir() else _is_named(path)
 
 
@@ -66,10 +69,8 @@ def find_files(path: Path, say: Say) -> tuple[list[Path], Hint]:
         if not path.is_file():
             raise BagError(f"{printable(path)} is neither a file nor a folder")
         if not kind_of(path):
-            names = ", ".join(STORAGE)
-            raise BagError(
-                f"{printable(path)} is not a bag: expected a rosbag2 folder or a file ending in {names}"
-            )
+            wanted = f"expected a rosbag2 folder or a file ending in {', '.join(STORAGE)}"
+            raise BagError(f"{printable(path)} is not a bag: {wanted}")
         return [path], Hint()
     hint = _read_hint(path / METADATA, say)
     files = _inside(path)
@@ -78,17 +79,29 @@ def find_files(path: Path, say: Say) -> tuple[list[Path], Hint]:
     files = _without_drafts(files, promised, say)
     files = _without_doubles(files, promised, say)
     if not files:
-        raise BagError(
-            f"{printable(path)} is not a bag: no file inside ends in {', '.join(STORAGE)}"
-        )
+        raise BagError(f"{printable(path)} is not a bag: {_why_none(path, hint)}")
     if hint is None and len({_series(file) for file in files}) > 1:
-        names = ", ".join(printable(file.name) for file in files[:8])
-        raise BagError(
-            f"{printable(path)} holds {len(files)} recordings, name one: {names}{' ...' * (len(files) > 8)}"
-        )
+        names = _listed(sorted(file.name for file in files))
+        raise BagError(f"{printable(path)} holds {len(files)} recordings, name one: {names}")
     if hint:
         _compare(hint, files, promised, say)
     return sorted(files, key=_order), hint or Hint()
+
+
+def _why_none(folder: Path, hint: Hint | None) -> str:
+    """Why a folder holds no bag."""
+    if hint and hint.files:
+        return f"{METADATA} names {_listed(hint.files)}, and no such file is there"
+    if bags := [
+        inside.name for inside in sorted(folder.iterdir()) if inside.is_dir() and is_bag(inside)
+    ]:
+        return f"it holds {len(bags)}, name one: {_listed(bags)}"
+    return f"no file inside ends in {', '.join(STORAGE)}"
+
+
+def _listed(names: list[str]) -> str:
+    more = " ..." if len(names) > LISTED else ""
+    return ", ".join(printable(name) for name in names[:LISTED]) + more
 
 
 def _is_named(path: Path) -> bool:
@@ -103,7 +116,7 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _promised(folder: Path, name: str) -> Path | None:
-    """The file that metadata.yaml means, which older ones name together with its folder; None if it is not there."""
+    """The file that metadata.yaml means, in older ones with its folder; None if it is not there."""
     for file in (folder / name, folder / Path(name).name):
         with suppress(OSError, ValueError):  # no name that a file can have
             if file.is_file() and (
@@ -129,9 +142,8 @@ def _without_doubles(files: list[Path], promised: list[Path], say: Say) -> list[
     for file in sorted(files, key=lambda f: (f not in promised, f.suffix in PACKED, f.name)):
         stem = _stem(file)
         if stem in kept:
-            say(
-                f"{printable(file.name)} is left out: the same recording as {printable(kept[stem].name)}"
-            )
+            same = f"the same recording as {printable(kept[stem].name)}"
+            say(f"{printable(file.name)} is left out: {same}")
         else:
             kept[stem] = file
     return list(kept.values())
@@ -174,7 +186,8 @@ def _read_hint(path: Path, say: Say) -> Hint | None:
     try:
         if path.stat().st_size > LONGEST:
             raise ValueError("too long")
-        about = YAML(typ="safe", pure=True).load(path.read_bytes().decode(errors="replace"))
+        text = QOS.sub("", path.read_bytes().decode(errors="replace"))
+        about = YAML(typ="safe", pure=True).load(text)
         about = about["rosbag2_bagfile_information"]
         hint.files = [
             name

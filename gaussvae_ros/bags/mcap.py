@@ -17,6 +17,7 @@ from gaussvae_ros.bags.mcap_records import (
     records_in,
     unpack_chunk,
 )
+from gaussvae_ros.bags.raw import LARGEST
 from gaussvae_ros.bags.storage import (
     CDR,
     ROS1,
@@ -53,7 +54,7 @@ class McapFile:
                 self._by_walking(len(MAGIC) if begins else 0)
                 if not begins and not self._contents.blocks:
                     raise BagError(
-                        "it does not begin as an MCAP file does, and has no message that can be read"
+                        "it begins as no MCAP file does, and has no message that can be read"
                     )
         except BaseException:
             self._file.close()
@@ -63,8 +64,11 @@ class McapFile:
         self.connections = list(self._connections.values())
         self.start_ns = min((block.start_ns for block in self._contents.blocks), default=0)
 
-    def close(self) -> None:
+    def rest(self) -> None:
         self._file.close()
+
+    def close(self) -> None:
+        self.rest()
 
     def messages(self, chosen: Collection[Connection]) -> Iterator[Message]:
         wanted = {number: c for number, c in self._connections.items() if c in chosen}
@@ -101,8 +105,11 @@ class McapFile:
         """(channel, record time ns or 0, data) of a block's messages; none if it is damaged."""
         data, fault = b"", ""
         try:
-            data = self._file.read(block.position, block.length)
-            if block.is_chunk:
+            if block.length > LARGEST:
+                fault = f"larger than {LARGEST >> 30} GB"
+            else:
+                data = self._file.read(block.position, block.length)
+            if block.is_chunk and data:
                 data, fault = unpack_chunk(data)
         except OSError as error:
             fault = error.strerror

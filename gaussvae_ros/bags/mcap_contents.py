@@ -1,4 +1,4 @@
-"""Where the messages of an MCAP file lie, and of which channels: by its summary, or record by record."""
+"""Where the messages of an MCAP file lie: by its summary, or record by record."""
 
 import zlib
 from collections import Counter
@@ -21,6 +21,7 @@ from gaussvae_ros.bags.mcap_records import (
 from gaussvae_ros.bags.storage import LATEST_NS, MEMORY, Say, size_text
 
 LONGEST = MEMORY  # bytes of a summary
+PRIVATE = 0x80  # opcodes from here on are for whoever wants them
 RUN = 4 << 20  # bytes of messages outside chunks that are read at a time
 
 
@@ -46,6 +47,7 @@ class Contents:
         self.statistics: Statistics | None = None
         self.counts: Counter[int] = Counter()  # messages by channel
         self.blocks: list[Block] = []
+        self._walked = 0  # messages outside chunks
         self._guessed: set[tuple[int, int]] = set()  # opcode and id of what damaged chunks say
 
     @property
@@ -54,7 +56,7 @@ class Contents:
         return any(opcode == Opcode.CHANNEL for opcode, _ in self._guessed)
 
     def learn(self, opcode: int, content: bytes, guess: bool = False) -> None:
-        """Take a channel or schema from its record, which counts less if it is of a damaged chunk."""
+        """Take a channel or schema from its record; from a damaged chunk it counts less."""
         for kind, record, known in (
             (Schema, Opcode.SCHEMA, self.schemas),
             (Channel, Opcode.CHANNEL, self.channels),
@@ -104,6 +106,9 @@ class Contents:
             )
             position = start + length + index.message_index_length
         self.walk(position, begin)
+        if not indexes and self._walked < self.statistics.message_count:
+            promised = f"its summary promises {self.statistics.message_count:,} messages"
+            self._say(f"{promised}, {self._walked:,} can be read")
         return True
 
     def _says_all(self, indexes: list[ChunkIndex]) -> bool:
@@ -142,6 +147,8 @@ class Contents:
                     f"{size_text(after - position)} at byte {position:,} are damaged, and left out"
                 )
             elif opcode == Opcode.FOOTER:
+                if (more := self._file.size - after - len(MAGIC)) > 0:
+                    self._say(f"{size_text(more)} after its end are left out")
                 return False
             elif opcode == Opcode.CHUNK:
                 self.blocks.append(Block(position, after - position, True, size=length))
@@ -153,13 +160,16 @@ class Contents:
                 time = record_time(*record[2:])
                 run.start_ns = min(run.start_ns or time, time or run.start_ns)
                 run.size = run.length = after - run.position
+                self._walked += 1
             elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.STATISTICS):
                 self.learn(opcode, self._file.read(position + HEAD.size, length))
+            elif Opcode.DATA_END < opcode < PRIVATE:
+                self._say(f"a record at byte {position:,} is of an unknown kind, and left out")
             position = after
         return end == self._file.size
 
     def _is_false(self, position: int, opcode: int, length: int) -> bool:
-        """Whether the length of a chunk or message leads to no other record, and a shorter one does."""
+        """Whether the length of a chunk or message leads to no record, and a shorter one does."""
         after = position + HEAD.size + length
         if opcode == Opcode.CHUNK:
             return not self._file.is_chunk(position, length)

@@ -1,4 +1,4 @@
-"""The records of MCAP files, one by one, where nothing that they say of themselves needs to be true."""
+"""The records of MCAP files, where nothing that they say of themselves needs to be true."""
 
 import re
 import struct
@@ -27,7 +27,7 @@ LEAST = {
     Opcode.MESSAGE: 22,
 }
 LEAST |= {Opcode.CHUNK: 40, Opcode.MESSAGE_INDEX: 6, Opcode.DATA_END: 4}
-# anything that may begin a record of less than 1 TB; a look at its length and at the next record decides
+# anything that may begin a record of less than 1 TB; its length and the next record decide
 RECORD = re.compile(rb"(?=[\x01-\x0f].{5}\x00\x00\x00)", re.DOTALL)
 
 
@@ -57,7 +57,7 @@ class McapBytes(RawFile):
         )
 
     def is_record(self, position: int, channels: Collection[int], ahead: int = 2) -> bool:
-        """Whether a record, and others after it, can be at a place; its messages are of some channels, if known."""
+        """Whether a record, and others after it, can be at a place; of some channels, if known."""
         if position == self.size or self.read(position, len(MAGIC)) == MAGIC:
             return True
         head = self.head(position)
@@ -73,7 +73,7 @@ class McapBytes(RawFile):
         return not ahead or self.is_record(position + HEAD.size + length, channels, ahead - 1)
 
     def next_record(self, position: int, channels: Collection[int]) -> int:
-        """The first place from `position` on where a record can be; the size of the file if there is none."""
+        """The first place from `position` on where a record can be; the end if there is none."""
         places = self.search(RECORD, position, HEAD.size)
         return next((place for place in places if self.is_record(place, channels)), self.size)
 
@@ -91,7 +91,7 @@ def records_in(data: bytes) -> Iterator[tuple[int, memoryview]]:
 
 
 def unpack_chunk(data: bytes) -> tuple[bytes, str]:
-    """The records in a chunk, as far as they go, and what is damaged; being cut short is no damage."""
+    """The records in a chunk, as far as they go, and what is damaged; a cut is no damage."""
     _, length = HEAD.unpack_from(data)
     cut = length > len(data) - HEAD.size
     try:

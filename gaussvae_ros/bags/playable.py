@@ -20,7 +20,7 @@ VERSION = 8  # of metadata.yaml, Jazzy's
 
 
 def is_playable(bag: Bag, topics: Collection[str]) -> bool:
-    """Whether a reader that asks for as much as `ros2 bag play` finds all messages of some topics."""
+    """Whether a reader as strict as `ros2 bag play` finds all messages of some topics."""
     try:
         with redirect_stdout(StringIO()), Reader(bag.path) as reader:
             chosen = [c for c in reader.connections if c.topic in topics]

@@ -27,13 +27,14 @@ _OF_A_CHILD = 2  # so many of them say of which frame they are the pose
 # Where a robot is to go, what it sees, where somebody clicked
 _NO_ROBOT = re.compile(
     r"goal|click|initial_?pose|target|way_?point|set_?point|desired|detect|aruco|april|fiducial"
-    r"|marker|grasp|obstacle|landmark"
-    r"|(^|[/_])(cmd|command|tag|object|person|people|dock|plan|poi|mouse)s?([/_]|$)",
+    r"|marker|grasp|obstacle|landmark|gripper|end_?effector|look_?ahead|carrot"
+    r"|(^|[/_])(cmd|command|tag|object|person|people|dock|plan|path|poi|mouse|ee|tcp|tool|hand)s?"
+    r"([/_]|$)",
     re.IGNORECASE,
 )
 _WORLD = re.compile(
-    r"(^|[/_.-])(map|odom|world|earth|global|origin|utm|ned|enu|init|vicon|mocap|optitrack|fixed)"
-    r"([/_.-]|$)",
+    r"(^|[_.-])(map|odom|world|earth|global|origin|utm|ned|enu|init|vicon|mocap|optitrack|fixed)"
+    r"([_.-]|$)",
     re.IGNORECASE,
 )
 _BODY = re.compile(r"base|body|chassis|footprint|link|vehicle|robot|torso|imu|mount", re.I)
@@ -77,7 +78,7 @@ def says_no_robot(topic: str) -> bool:
 
 def is_world(frame: str) -> bool:
     """Whether a frame stands still, by its name."""
-    return bool(_WORLD.search(frame))
+    return bool(_WORLD.search(frame.rpartition("/")[2]))
 
 
 def is_body(frame: str) -> bool:

@@ -18,6 +18,7 @@ from gaussvae_ros.bags.pose_topics import (
     says_no_robot,
 )
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.files import printable
 from gaussvae_ros.frame_tree import FrameTree, counted
 from gaussvae_ros.messages import stamp_of
 from gaussvae_ros.pose_source import PoseSource
@@ -48,7 +49,8 @@ def choose_poses(
         return chooser.choose()
     if topic not in chooser.tf and topic not in chooser.poses:
         listed = ", ".join([*chooser.tf, *chooser.poses]) or "none"
-        raise BagError(f"{bag.path} has no poses on {topic}; pose topics: {listed}")
+        path = printable(bag.path)
+        raise BagError(f"{path} has no poses on {topic}; pose topics: {listed}")
     return chooser.take(topic)
 
 
@@ -72,10 +74,14 @@ class _Chooser:
         tree, topics = self._tree(self.image_topic)
         chain = tree.chain()
         by_tf = tree.moves() and is_world(chain[-1])
-        if by_tf and self._covered(tree, image_times(self.bag, self.image_topic, LOOK)):
+        # Not a head that turns on a robot of which TF does not know that it drives
+        body = next((f for f in reversed(chain) if not is_world(f)), None)
+        drives = by_tf and tree.moves(body)
+        if drives and self._covered(tree, image_times(self.bag, self.image_topic, LOOK)):
             return self._of_tf(tree, topics)
         found, why = self._candidates(chain)
-        images = image_times(self.bag, self.image_topic) if found else []
+        doubt = by_tf or len(found) > 1 or any(not one.child for one in found)
+        images = image_times(self.bag, self.image_topic) if found and doubt else []
         fit = best(found, images, self.image_topic, chain)
         if not fit and not by_tf and (mixed := self._mixed(topics)):
             return mixed
@@ -188,7 +194,7 @@ class _Chooser:
         """Whether TF tells more of the camera than the best pose topic."""
         chain = tree.chain()
         if is_world(chain[-1]) and len(chain) > 1:
-            if tree.moves():
+            if tree.moves(one.child if one.child in chain else None):
                 return self._covered(tree, images) >= ENOUGH * one.covered
             return not one.track.moves()  # a robot that stands still
         return tree.moves() and one.child not in chain and not is_body(chain[-1])
@@ -227,7 +233,8 @@ class _Chooser:
 
     def _nothing(self, why: str, tree: FrameTree) -> PoseSource:
         if why:
-            self.problems.append(f"no image has a pose: {why}; --pose-topic takes what it names")
+            how = "; --pose-topic takes what it names" if self.poses else ""
+            self.problems.append(f"no image has a pose: {why}{how}")
         return PoseSource("", tree, problems=self.problems)
 
 

@@ -15,10 +15,10 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class RawFile:
-    """A file opened for reading; no read moves anything, and none ends beyond the file."""
+    """A file for reading; no read moves anything, and none ends beyond the file."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115, closed by close()
+        self._path, self._file = path, open(path, "rb", buffering=0)  # noqa: SIM115, see close()
         self.size = os.fstat(self._file.fileno()).st_size
 
     def read(self, position: int, count: int) -> bytes:
@@ -28,6 +28,8 @@ class RawFile:
             OSError: the medium does not give them.
         """
         count = max(min(count, self.size - position), 0)
+        if self._file.closed:
+            self._file = open(self._path, "rb", buffering=0)  # noqa: SIM115
         data = os.pread(self._file.fileno(), count, position)
         while len(data) < count and (
             more := os.pread(self._file.fileno(), count - len(data), position + len(data))
@@ -36,7 +38,7 @@ class RawFile:
         return data
 
     def search(self, pattern: re.Pattern[bytes], position: int, reach: int) -> Iterator[int]:
-        """Where a pattern that spans at most `reach` bytes matches, from `position` on; matches may overlap."""
+        """Where a pattern of at most `reach` bytes matches from `position` on, overlaps too."""
         while position < self.size:
             window = self.read(position, PIECE + reach)
             for found in pattern.finditer(window):
@@ -45,6 +47,7 @@ class RawFile:
             position += PIECE
 
     def close(self) -> None:
+        """Let go of the file; the next read opens it again."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""Files of ROS 1 (.bag), whole or not: by their index where there is a true one, else record after record."""
+"""Files of ROS 1 (.bag), whole or not: by their index if it is true, else record by record."""
 
 import re
 import struct
@@ -25,6 +25,7 @@ from gaussvae_ros.errors import BagError
 
 MAGIC = b"#ROSBAG V"
 VERSION = b"#ROSBAG V2.0\n"
+OLDER = re.compile(rb"#ROSBAG V([01]\.\d)\n")
 DATA, BAG, CHUNK, CHUNK_INFO, CONNECTION = 2, 3, 5, 6, 7  # kinds of records
 HEADER = 1 << 20  # bytes of a record's header, at most
 FIELD = rb".{4}(?:op=\x05|compression=\w+|size=.{4})"
@@ -82,8 +83,11 @@ class Rosbag1File:
         self.connections = list(self._connections.values())
         self.start_ns = min((chunk.start_ns for chunk in self._chunks), default=0)
 
-    def close(self) -> None:
+    def rest(self) -> None:
         self._file.close()
+
+    def close(self) -> None:
+        self.rest()
 
     def messages(self, chosen: Collection[Connection]) -> Iterator[Message]:
         wanted = {number: c for number, c in self._connections.items() if c in chosen}
@@ -96,11 +100,10 @@ class Rosbag1File:
         begin = self._file.read(0, len(VERSION))
         if not begin:
             raise BagError(f"{self._name} is empty")
-        if begin.startswith(MAGIC) and begin != VERSION:
-            version = begin[len(MAGIC) :].decode(errors="replace").strip()
-            raise BagError(
-                f"{self._name} is of version {version}: rosbag fix in ROS 1 makes it 2.0"
-            )
+        if old := OLDER.match(begin):
+            version = old[1].decode()
+            remedy = "rosbag fix in ROS 1 makes it 2.0"
+            raise BagError(f"{self._name} is of version {version}: {remedy}")
         head = self._record(len(VERSION)) if begin == VERSION else None
         if head and head.fields.get(b"encryptor"):
             raise BagError(f"{self._name} is encrypted")
@@ -108,11 +111,11 @@ class Rosbag1File:
             self._by_walking(head.end if head and head.kind == BAG else len(begin))
             if begin != VERSION and not self._chunks:
                 raise BagError(
-                    "it does not begin as a rosbag1 file does, and holds no message that can be read"
+                    "it begins as no rosbag1 file does, and has no message that can be read"
                 )
 
     def _by_index(self, head: Record) -> bool:
-        """Take connections, counts and chunks from the index at the end; whether it is there, whole and true."""
+        """Take all from the index at the end; whether it is there, whole and true."""
         position, infos = head.number(b"index_pos"), []
         if not len(VERSION) < position <= self._file.size:
             return False

@@ -1,4 +1,4 @@
-"""What bag files of every kind give: connections, and their messages in the order of their record times."""
+"""What bag files of every kind give: connections, and their messages by record time."""
 
 import heapq
 import re
@@ -36,7 +36,11 @@ class Storage(Protocol):
     def messages(self, chosen: Collection[Connection]) -> Iterator[Message]:
         """The messages of some connections by record time, as far as MEMORY allows."""
 
-    def close(self) -> None: ...
+    def rest(self) -> None:
+        """Let go of the open file until messages are asked for again: a bag may have many files."""
+
+    def close(self) -> None:
+        """Let go of everything."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def in_order(parts: Collection[Part], limit: int = MEMORY) -> Iterator[Message]:
 
 
 def settled(times: Iterable[int]) -> list[int]:
-    """Record times, ns, in the order of a file; one that is none becomes that of the message before it."""
+    """Record times, ns, in the order of a file; what is none becomes the time before it."""
     times = list(times)
     last = next((t for t in times if 0 < t < LATEST_NS), 0)
     for i, t in enumerate(times):

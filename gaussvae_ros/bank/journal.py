@@ -23,10 +23,11 @@ class Journal:
     """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all of it is known."""
 
     def __init__(self, db: Database, path: Path):
-        self._db, self._path, self._log = db, path, log_path(path)
+        self._db, self._path, self._name, self._log = db, path, str(path), log_path(path)
         self._number: int | None = None  # the database's, as this connection last committed it
         self._next = self._version = 0
-        self._seen: tuple[int, int] | None = None  # size and time of the database after the last merge
+        self._seen: tuple[int, ...] | None = None  # the database after the last merge: device, inode, size, time
+        self._log_id: tuple[int, ...] = ()  # device and inode of the log
         self.overwritten = False  # by another program
         self._counted = False  # whether this log has its number
         self.unmerged = True
@@ -48,11 +49,17 @@ class Journal:
         """A transaction is in the log."""
         self._counted = self.unmerged = True
         self._number, self._version = self._next, self._data_version()
-        if _size(self._log) > LARGEST:
+        device, inode, size, _ = _look(str(self._log)) or (0, 0, 0, 0)
+        self._log_id = self._log_id or (device, inode)
+        if size > _free(self._path.parent) // 2:
+            self.merge(shrink=True)  # the last space of a disk is for frames
+        elif size > LARGEST:
             self.merge()
 
     def merge(self, shrink: bool = False):
         """Copy the log into the file, as far as readers allow; `shrink` gives the log's space back, too."""
+        if self.is_overwritten():
+            return
         try:
             if shrink:
                 self._db.execute(f"PRAGMA busy_timeout={WAIT_MS}")
@@ -63,13 +70,14 @@ class Journal:
         except sqlite3.Error:
             pass  # the disk is full, or a reader is slow: what is in the log is as safe
         finally:
-            self._seen = self._look()
+            self._seen = _look(self._name)
             if shrink:
                 self._db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
 
     def is_overwritten(self) -> bool:
-        """Whether another program has copied another file over the database. Not while a merge is going on."""
-        if self._seen is not None and (seen := self._look()) not in (None, self._seen):
+        """Whether another program has copied another file over the database; not to be asked during a merge."""
+        seen = _look(self._name)
+        if self._seen and seen and seen[:2] == self._seen[:2] and seen != self._seen:  # the same file, written
             self._seen = seen
             other = lone_number(self._path) not in (self._number, self._number - 1)
             self.overwritten = other and self._version == self._data_version()  # not through SQLite
@@ -77,19 +85,17 @@ class Journal:
 
     def discard(self):
         """Empty the log, which SQLite would merge into the other file when the connection closes."""
-        if self._log.exists():
-            os.truncate(self._log, 0)
+        for name in os.listdir("/proc/self/fd"):  # SQLite's own descriptor: the log may not be at its path any more
+            try:
+                facts = os.fstat(int(name))
+                if (facts.st_dev, facts.st_ino) == self._log_id:
+                    os.ftruncate(int(name), 0)
+            except OSError:
+                continue  # another thread's, closed meanwhile
 
     def _data_version(self) -> int:
         """Changes when another connection commits."""
         return self._db.execute("PRAGMA data_version").fetchone()[0]
-
-    def _look(self) -> tuple[int, int] | None:
-        try:
-            facts = os.stat(self._path)
-        except OSError:
-            return None
-        return facts.st_size, facts.st_mtime_ns
 
 
 def connect(path: Path, mode: str) -> Database:
@@ -178,8 +184,18 @@ def _checksum(data: bytes, sums: tuple[int, int], order: str) -> tuple[int, int]
     return first, second
 
 
-def _size(path: Path) -> int:
+def _look(name: str) -> tuple[int, ...] | None:
+    """Device, inode, size and time of a file, None where there is none."""
     try:
-        return path.stat().st_size
+        facts = os.stat(name)
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _free(folder: Path) -> int:
+    try:
+        facts = os.statvfs(folder)
     except OSError:
         return 0
+    return facts.f_bavail * facts.f_frsize

@@ -22,7 +22,7 @@ class WriterLock:
     """
 
     def __init__(self, path: Path):
-        self._database, self._path = path, lock_path(path)
+        self._database, self._path = path, str(lock_path(path))
         self._changing = threading.Lock()
         self._file = self._take()
 
@@ -47,7 +47,7 @@ class WriterLock:
         """Let others write; the lock file of another process stays."""
         with self._changing:
             if self.held():
-                self._path.unlink(missing_ok=True)
+                os.unlink(self._path)
             fcntl.flock(self._file, fcntl.LOCK_UN)  # also for children that were forked with this descriptor
             os.close(self._file)
             self._file = None
@@ -89,7 +89,7 @@ def may_be_written(path: Path) -> bool:
     return host != socket.gethostname() or _lives(pid)
 
 
-def _is_open(path: Path, file: int) -> bool:
+def _is_open(path: str, file: int) -> bool:
     try:
         return os.path.samestat(os.stat(path), os.fstat(file))
     except OSError:

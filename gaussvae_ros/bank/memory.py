@@ -37,7 +37,6 @@ class MemoryBank(Reader):
         self.readonly = readonly
         self._begin_anew()
         self._first_ids = 1, 1  # of those that are given to frames and sessions
-        self._place = Place(self.path)
         self._writer_lock = None if readonly else WriterLock(self.path)
         try:
             self._open()

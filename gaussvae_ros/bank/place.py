@@ -15,7 +15,7 @@ class Place:
     """The files that were opened at a path, told from others by device and inode."""
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self._name = path, str(path)
         self._files: dict[str, tuple[int, int]] = {}
         self._before = self._find("")
         self._frozen: tuple[int, int] | None = None
@@ -30,6 +30,14 @@ class Place:
         self._frozen = self._time() if len(self._files) == 1 else None  # it is read as it lies, without a journal
         if "" not in self._files or self._before not in (None, self._files[""]):
             raise BankError(f"{self.path} was moved or replaced while it was being opened: try again")
+
+    def moved(self) -> bool:
+        """Whether `lost` has something to say of the database, by one look."""
+        try:
+            frozen = self._frozen and self._frozen != self._time()
+            return bool(frozen or (self._files and self._find("") != self._files[""]))
+        except OSError:
+            return True
 
     def lost(self) -> str:
         """Empty while the open files lie at the path, else one sentence on what became of them."""
@@ -66,7 +74,7 @@ class Place:
 
     def _find(self, ending: str) -> tuple[int, int] | None:
         try:
-            facts = os.stat(f"{self.path}{ending}")
+            facts = os.stat(self._name + ending)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return facts.st_dev, facts.st_ino

@@ -11,6 +11,7 @@ from pathlib import Path
 from gaussvae_ros.bank import queries, upkeep, writing
 from gaussvae_ros.bank.descriptors import Descriptors, read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
+from gaussvae_ros.bank.place import Place
 from gaussvae_ros.bank.schema import open_file
 from gaussvae_ros.errors import BankError, BankGone
 
@@ -25,6 +26,7 @@ class Reader:
         self._lock = threading.RLock()
         self._db = None
         self._group: writing.Group | None = None  # what a writer has not committed yet
+        self._place = Place(path)
         self._watches: list[Callable[[], str]] = []  # each says why the open file is not to be used any more
         self._lost = ""  # what one of them said
         self._kept: list[Frame] = []  # what was not committed in a file that is gone
@@ -239,7 +241,7 @@ class Reader:
     @contextmanager
     def _use(self):
         with self._lock:
-            if reason := self.check_place():
+            if (self._lost or self._place.moved()) and (reason := self.check_place()):
                 raise BankGone(reason + (self._group.still_waiting() if self._group else ""))
             if self._db is None:
                 raise BankError(f"{self.path} is closed")
@@ -248,6 +250,8 @@ class Reader:
                     self._group.show_waiting()
                 yield
             except (sqlite3.Error, UnicodeError) as error:
+                if reason := self.check_place():
+                    raise BankGone(reason) from error
                 raise BankError(f"{self.path}: {error}") from error
 
     def _check_frame(self, frame_id: int):

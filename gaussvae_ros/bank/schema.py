@@ -21,7 +21,7 @@ from gaussvae_ros.errors import BankError
 APPLICATION_ID = 0x47535642  # "GSVB", in every memory file's header: any other SQLite file is refused
 # Measured, records of 500 bytes with pose and descriptor, one frame a commit: pages of 2048 write 30 KB a frame to log
 # and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94 and take 0.86.
-PAGE_SIZE = 4096
+PAGE_SIZE = 2048
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
 
 migrations = Migrations("gaussvae_ros.bank")

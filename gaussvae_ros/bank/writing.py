@@ -106,7 +106,6 @@ class Group:
             except BankError as error:
                 if len(self._writes) >= GROUP_WRITES or self._bytes >= GROUP_BYTES:
                     raise BankError(f"{error}; no more can wait in memory, so this is refused") from error
-        self._refuse_lost()
         try:
             self._begin()
             for statement in statements:
@@ -116,6 +115,7 @@ class Group:
         except BaseException as error:
             self._undo()
             if isinstance(error, sqlite3.Error):
+                self._refuse_lost()  # pages of two files are mixed where one was copied over the other
                 raise BankError(f"{self._path} could not take the write: {error}{self.still_waiting()}") from error
             raise
         self._writes.append(statements)
@@ -178,7 +178,7 @@ class Group:
         try:
             if self._db.conn.in_transaction:
                 self._db.execute("ROLLBACK")
-            if self._journal.overwritten:
+            if self._journal.is_overwritten():
                 self._journal.discard()
             elif merge:
                 self._journal.merge(shrink=True)

@@ -13,12 +13,14 @@ from gaussvae_ros.record import TIERS
 
 def encode(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.compile import warm_up
     from gaussvae_ros.evaluation.images import read_image
     from gaussvae_ros.evaluation.metrics import psnr
     from gaussvae_ros.evaluation.rate_distortion import EQUAL
     from gaussvae_ros.files import write_file
 
     image, codec = read_image(args.image), FrameCodec()
+    warm_up(codec, args.tier)
     begun = time.perf_counter()
     data = codec.encode(image, args.tier, args.quality, args.effort)
     taken = 1e3 * (time.perf_counter() - begun)

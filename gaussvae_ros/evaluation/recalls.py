@@ -39,7 +39,7 @@ def as_rows(result: dict) -> list[list]:
 
 
 class Recalls:
-    """One replay's numbers, one of each a frame, and its few pictures. Memory does not grow with the images."""
+    """One replay's numbers, 64 bytes a frame, and its few pictures."""
 
     def __init__(
         self,

@@ -95,8 +95,11 @@ class Camera:
         """What diagnostics tell of it; the subscription becomes what its publishers offer now."""
         if self._images is not None:
             self._images.adapt()
-        infos = self._node.get_publishers_info_by_topic(self.topic)
-        ours = TYPES[self.kind]
+        ours, infos = TYPES[self.kind], self._node.get_publishers_info_by_topic(self.topic)
+        publishers = sorted(_node_name(info) for info in infos if info.topic_type == ours)
+        beside = map(_node_name, self._node.get_publishers_info_by_topic(self._info_topic))
+        # Who publishes both does so for every image; who thins images out or repeats a calibration publishes one.
+        telling = self._images is not None and set(publishers) == set(beside)
         return CameraState(
             name=self.name,
             topic=self.topic,
@@ -106,10 +109,10 @@ class Camera:
             latency_s=counters.median(self.name, "latency"),
             silence_s=None if self._images is None else time.monotonic() - self.last_s,
             paused=paused,
-            publishers=sorted(_node_name(info) for info in infos if info.topic_type == ours),
+            publishers=publishers,
             others=sorted({info.topic_type for info in infos} - {ours}),
             behind_s=self.behind_ns / 1e9,
-            announced=0 if self._images is None else self._images.announced,
+            announced=self._images.announced if telling else 0,
             reliability="" if self._images is None else self._images.reliability,
             refusal=self.refusal,
             no_pose=self.no_pose,

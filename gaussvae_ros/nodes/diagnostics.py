@@ -117,8 +117,8 @@ def _judge_camera(state: CameraState, recent: dict[str, int], announced: int, im
         return WARN, f"{recent['failed']} frames could not be stored: see the log for the reason"
     if _clocks_differ(state, recent["out_of_order"]):
         return WARN, (
-            f"the stamps on {state.topic} jump to and fro by {state.behind_s:.1f} s: {' and '.join(state.publishers)}"
-            f" publish it; {'give each a topic, or both one clock' if len(state.publishers) > 1 else 'check its clock'}"
+            f"the stamps on {state.topic} jump to and fro by {state.behind_s:.1f} s, published by"
+            f" {' and '.join(state.publishers)}: give each publisher a topic of its own, or all one clock"
         )
     if announced >= FEW and recent["received"] < ARRIVING * announced:
         return WARN, (

@@ -18,6 +18,7 @@ from gaussvae_ros.nodes.polled import Polled
 from gaussvae_ros.nodes.topics import TYPES
 
 INFOS = 200  # camera_infos between two looks at them, one a second
+DEPTH_BYTES = 64 * 2**20  # of images that DDS keeps; with larger ones it keeps fewer than image_depth
 TWICE = 100  # images that two subscriptions may bring, before one of them goes
 OTHERS = QoSOverridingOptions([QoSPolicyKind.HISTORY, QoSPolicyKind.DURABILITY])  # of qos_overrides; the rest is here
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
@@ -27,7 +28,7 @@ class ImageTopic:
     """Subscribes to images and to the camera_info beside them.
 
     `image_reliability` and `image_depth` hold unless the parameters qos_overrides.<topic>.subscription.reliability and
-    .depth say otherwise. `announced` counts the camera_infos that came.
+    .depth say otherwise, and no more than DEPTH_BYTES of images wait. `announced` counts the camera_infos that came.
 
     Raises:
         ConfigError: the overrides are not what they should be.
@@ -42,6 +43,7 @@ class ImageTopic:
         receive: Callable[[Image | CompressedImage], None],
     ) -> None:
         self.announced = 0
+        self._bytes = 1  # of the largest image
         self._subscriptions: list[Subscription | None] = []  # all that ever were; the last that brought an image serves
         self._serving = 0
         self._twice: deque[tuple[int, Time]] = deque(maxlen=TWICE)  # what the next subscription may bring again
@@ -63,9 +65,10 @@ class ImageTopic:
         return self._reliability.name.lower()
 
     def adapt(self) -> None:
-        """Look at what the publishers offer now."""
-        if (reliability := self._offered()) != self._reliability:
-            self._reliability = reliability
+        """Subscribe anew if the publishers offer something else now, or if images are too large for the depth."""
+        reliability, depth = self._offered(), min(self._depth, max(DEPTH_BYTES // self._bytes, 1))
+        if (reliability, depth) != (self._reliability, self._depth):
+            self._reliability, self._depth = reliability, depth
             self._subscribe()
 
     def last_info(self) -> CameraInfo | None:
@@ -100,7 +103,7 @@ class ImageTopic:
         if number > self._serving:
             self._serving = number
             self._unsubscribe(number)
-        stamp = message.header.stamp
+        stamp, self._bytes = message.header.stamp, max(self._bytes, len(message.data))
         if number == self._serving and (number - 1, stamp) in self._twice:
             self._twice.remove((number - 1, stamp))
             return

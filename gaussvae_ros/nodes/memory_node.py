@@ -38,6 +38,7 @@ CALIBRATION_S = 1.0  # between two looks at camera_info
 RETRY_S = 0.1  # between two looks at TF for late poses
 DRAIN_S = 10.0  # for what still waits when images are not listened to any more
 LAST_DRAIN_S = 0.6  # when the process ends, which is to take less than a second
+QUEUE_BYTES = 256 * 2**20  # of a camera's images that wait for the encoder
 THROTTLE_S = 5.0  # between two log lines on bad images
 
 log = logging.getLogger(__name__)
@@ -162,7 +163,7 @@ class MemoryNode(ManagedNode):
         if self._transforms is not None:
             frame.pose = self._pose(frame)
             frame.settled = frame.pose is not None
-        self._worker.put(camera.name, frame)
+        self._worker.put(camera.name, frame, max(QUEUE_BYTES // image.nbytes, 1))
         if not frame.settled:
             self._late.add(frame, time.monotonic())
             if self._retry.is_canceled():  # a timer that is reset with every image never fires

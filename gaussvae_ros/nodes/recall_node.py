@@ -32,7 +32,7 @@ SERVICES = {
     "find_frames": FindFrames,
     "describe_memory": DescribeMemory,
 }
-REMEMBERED = 1000  # records whose splats stay in memory, 16 MB: windows of a robot that drives on overlap
+REMEMBERED = 16_000_000  # bytes of splats that stay in memory: windows of a robot that drives on overlap
 DIAGNOSTICS_S = 1.0
 THREADS = 4  # that answer; one decodes at a time where the kernels hold Python, and the others wait their turn
 TIMED = 100  # requests that the median is of

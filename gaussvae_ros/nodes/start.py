@@ -13,15 +13,19 @@ from pathlib import Path
 # What setup.py names, by the module that it is imported as.
 NEEDED = {
     "constriction": "constriction",
+    "lz4": "lz4",
     "matplotlib": "matplotlib",
+    "mcap": "mcap",
     "numba": "numba",
     "numpy": "numpy",
     "opencv-python-headless": "cv2",
     "pillow": "PIL",
     "rosbags": "rosbags",
+    "ruamel-yaml": "ruamel",
     "safetensors": "safetensors",
     "sqlite-utils": "sqlite_utils",
     "tqdm": "tqdm",
+    "zstandard": "zstandard",
 }
 
 

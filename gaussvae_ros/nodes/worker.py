@@ -49,11 +49,12 @@ class Worker(Generic[T]):
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
-    def put(self, lane: str, job: T) -> None:
-        """Queue a job."""
+    def put(self, lane: str, job: T, most: int | None = None) -> None:
+        """Queue a job; `most` is a size of the lane's queue that holds if it is less than `size`."""
+        size = self.size if most is None else min(self.size, most)
         with self._changed:
             places = [i for i, (other, _) in enumerate(self._jobs) if other == lane]
-            late = [self._jobs[i][1] for i in places[: max(len(places) + 1 - self.size, 0)]]
+            late = [self._jobs[i][1] for i in places[: max(len(places) + 1 - size, 0)]]
             for i in reversed(places[: len(late)]):
                 del self._jobs[i]
             self._jobs.append((lane, job))

@@ -1,4 +1,4 @@
-"""The CPU rasteriser: forward and backward of reference.py in numba, over all cores.
+"""The CPU rasteriser: forward and backward of reference.py in numba, by one thread or several.
 
 The forward pass shares out bands of rows, the backward pass splats, so neither needs atomics and the result does not
 depend on the number of threads.

@@ -56,10 +56,12 @@ def write_drive(path: str | Path, seconds: float = 30.0, seed: int = 0, progress
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with Writer(draft, version=8, storage_plugin=StoragePlugin.MCAP) as bag:
+        draft.mkdir()
+        # Of the bag's own name already: its file is called after the folder, and metadata.yaml names the file.
+        with Writer(draft / path.name, version=8, storage_plugin=StoragePlugin.MCAP) as bag:
             _Recorder(bag).record(seconds, seed, progress)
         shutil.rmtree(path, ignore_errors=True)
-        draft.rename(path)
+        (draft / path.name).rename(path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return path

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors import numpy as safetensors
 
 from gaussvae_ros.errors import ModelError
@@ -38,21 +38,14 @@ class Model:
     """What coding a record takes: `prior`, and the name and hash that say which."""
 
     name: str
-    hash: bytes  # [HASH_BYTES] as new records name it
-    names: frozenset[bytes]  # every hash that records may name it by
+    hash: bytes  # [HASH_BYTES]
     prior: Prior
-
-    def packed(self) -> bytes:
-        """A small model file of what decoding needs alone, such as a memory file carries."""
-        about = {"architecture": "prior", "config": {}, "card": {"name": self.name}}
-        about["also"] = sorted(name.hex() for name in self.names - {self.hash})
-        return serialised(about, {PRIOR + key: value for key, value in self.prior.tensors().items()})
 
 
 class Models:
     """The models that records can be decoded with. Any thread may use it.
 
-    They lie in `model_folders()` and in `folders`, or come out of memory files (`add`).
+    They lie in `model_folders()` and in `folders`.
     """
 
     def __init__(self, folders: Iterable[str | Path] = ()) -> None:
@@ -65,13 +58,7 @@ class Models:
         """A model by its name or path. Raises ModelError where there is none, or one that makes no records."""
         path = find(name_or_path, self._folders)
         with self._lock:
-            return self._take(path.stem, *read(path), path)
-
-    def add(self, data: bytes) -> Model:
-        """A model out of the bytes of a model file, such as a memory file carries. Raises ModelError on damage."""
-        about, tensors = parsed(data, "a model in the memory file")
-        with self._lock:
-            return self._take(about["card"].get("name", "unnamed"), about, tensors, None)
+            return self._take(path)
 
     def get(self, hash_: bytes) -> Model:
         """The model that a record names.
@@ -87,7 +74,7 @@ class Models:
             have = ", ".join(sorted({f"{m.name} ({m.hash.hex()})" for m in self._known.values()})) or "none"
         raise ModelError(
             f"record was made with model {hash_.hex()}, which is not here; there is {have}. Looked in "
-            f"{', '.join(str(folder) for folder in self._places())}, and in the memory file"
+            f"{', '.join(str(folder) for folder in self._places())}"
         )
 
     def _places(self) -> list[Path]:
@@ -99,23 +86,20 @@ class Models:
                 if path not in self._seen:
                     self._seen.add(path)
                     try:
-                        self._take(path.stem, *read(path), path)
+                        self._take(path)
                     except ModelError as error:  # one that makes no records, or is damaged, costs nobody else
                         log.debug("%s", error)
 
-    def _take(self, name: str, about: dict, tensors: dict[str, np.ndarray], path: Path | None) -> Model:
+    def _take(self, path: Path) -> Model:
+        _, tensors = read(path)
         held = {key.removeprefix(PRIOR): value for key, value in tensors.items() if key.startswith(PRIOR)}
         if not held:
-            raise ModelError(f"{path or name} makes no records: it has no trained prior")
+            raise ModelError(f"{path} makes no records: it has no trained prior")
         prior = Prior.from_tensors(held)
-        own = decoding_hash(prior)
-        names = {own, *(bytes.fromhex(text) for text in about.get("also", []))}
-        if path is not None:
-            names.add(hashlib.sha256(path.read_bytes()).digest()[:HASH_BYTES])
-        model = Model(name, own, frozenset(names), prior)
-        for each in names:
-            self._known.setdefault(each, model)
-        return self._known[own]
+        model = Model(path.stem, decoding_hash(prior), prior)
+        for name in (model.hash, hashlib.sha256(path.read_bytes()).digest()[:HASH_BYTES]):
+            self._known.setdefault(name, model)
+        return model
 
 
 def decoding_hash(prior: Prior) -> bytes:  # [HASH_BYTES]
@@ -172,21 +156,13 @@ def read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
         ModelError: a file that is cut off, altered, or not a model.
     """
     try:
-        return parsed(path.read_bytes(), str(path))
-    except OSError as error:
+        with safe_open(path, "np") as file:
+            text = (file.metadata() or {}).get("model")
+            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
+    except (SafetensorError, OSError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read as a model: {error}") from error
-
-
-def parsed(data: bytes, name: str) -> tuple[dict, dict[str, np.ndarray]]:
-    """As `read`, of the file's bytes; `name` is what an error calls them."""
-    try:
-        tensors = safetensors.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        text = header.get("__metadata__", {}).get("model")
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{name}: cannot be read as a model: {error}") from error
     if text is None:
-        raise ModelError(f"{name}: is a safetensors file, but not a model of gaussvae_ros")
+        raise ModelError(f"{path}: is a safetensors file, but not a model of gaussvae_ros")
     try:
         about = json.loads(text)
         digest = about.pop("digest")
@@ -194,7 +170,7 @@ def parsed(data: bytes, name: str) -> tuple[dict, dict[str, np.ndarray]]:
     except (ValueError, KeyError, TypeError, AttributeError):
         intact = False
     if not intact:
-        raise ModelError(f"{name}: the model file is damaged; copy or install it again")
+        raise ModelError(f"{path}: the model file is damaged; copy or install it again")
     return about, tensors
 
 

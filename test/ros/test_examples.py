@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from ament_index_python import get_package_share_directory
-from graph import Ros, image_message, until
+from graph import Ros, image_message, jpeg_message, until
 from sensor_msgs.msg import Image
 
 from gaussvae_ros.bank import MemoryBank
@@ -58,4 +58,25 @@ def test_follow_route(ros: Ros, finished_bank: Path, frames: list[np.ndarray]) -
         ros.publish("/front/image", image_message(frames[2], 7))
         time.sleep(0.02)
     assert 6 <= len(heard) - before <= 9  # 4 Hz
+    assert follower.stop() == 0 and "Traceback" not in follower.log
+
+
+def test_follow_route_takes_jpeg_images_as_the_demo_has_them(ros: Ros, finished_bank: Path, frames: list[np.ndarray]) -> None:
+    path = ros.folder / "memory.db"
+    shutil.copy(finished_bank, path)
+    with MemoryBank(path) as bank:
+        bank.set_label(GOAL, "dock")
+    example = Path(get_package_share_directory("gaussvae_ros"), "examples", "follow_route.py")
+    ros.run("recall_node", "--ros-args", "-p", f"bank:={path}")
+    assert ros.transition("visual_recall", "configure") and ros.transition("visual_recall", "activate")
+    follower = ros.start(sys.executable, str(example), "--ros-args", "-r", "image:=/camera/image_raw")
+    heard = ros.listen(Image, "subgoal")
+
+    def answer() -> bool:
+        ros.publish("/camera/image_raw/compressed", jpeg_message(frames[1], 10**9))
+        time.sleep(0.1)
+        return bool(heard)
+
+    until(answer, says=ros.logs)
+    assert (heard[0].width, heard[0].height, heard[0].encoding) == (96, 96, "rgb8")
     assert follower.stop() == 0 and "Traceback" not in follower.log

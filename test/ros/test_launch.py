@@ -139,6 +139,29 @@ def test_use_sim_time(ros):
     assert [ros.parameter(node, "use_sim_time") for node in BOTH] == [True, True]
 
 
+def test_arguments_as_people_write_them(ros):
+    written = ["relative_tf:=True", "autostart:=False", "use_sim_time:=TRUE", "session:=tour", "quality:=75"]
+    ros.launch("memory.launch.py", f"bank:={ros.folder}/m.db", "namespace:=/robot1/", "camera:=a-b", *written)
+    memory, recall = "/robot1/visual_memory", "/robot1/visual_recall"
+    given = {"session": "tour", "quality": 75.0, "use_sim_time": True, "cameras": ["a-b"]}
+    assert {name: ros.parameter(memory, name) for name in given} == given
+    for node in (memory, recall):
+        assert ros.state(node) == "unconfigured"
+        assert ros.transition(node, "configure") and ros.transition(node, "activate"), ros.logs()
+        until(lambda node=node: hears(ros, node, "/robot1/tf") and hears(ros, node, "/robot1/tf_static"))
+        assert not hears(ros, node, "/tf")
+
+
+def test_whole_numbers_where_others_could_be(ros):
+    file = ros.folder / "mine.yaml"
+    YAML().dump({"/**": {"ros__parameters": {"quality": 75, "min_distance": 1, "tolerance": 2, "bank": "m.db"}}}, file)
+    ros.launch("memory.launch.py", f"params_file:={file}", "autostart:=false")
+    assert [ros.parameter("visual_memory", name) for name in ("quality", "min_distance")] == [75, 1]
+    assert ros.parameter("visual_recall", "tolerance") == 2
+    assert "successful" in ros.ros2("param", "set", "--no-daemon", "--spin-time", "3", "/visual_memory", "quality", "20")
+    assert ros.transition("visual_memory", "configure") and ros.parameter("visual_memory", "quality") == 20
+
+
 def test_without_autostart_the_nodes_wait(ros, finished_bank):
     bank = shutil.copy(finished_bank, ros.folder / "m.db")
     launched = ros.launch("memory.launch.py", f"bank:={bank}", "autostart:=false")
@@ -201,6 +224,12 @@ def test_a_node_that_does_not_configure_says_so_and_can_again(ros):
         (["image_topic:=/a,/b"], "image_topic names 2 topics and camera 0 cameras"),
         (["image_topic:=/a", "camera:=x,y"], "image_topic names 1 topics and camera 2 cameras"),
         (["image_transport:=theora"], '"theora" is not valid'),
+        (["image_topic:=/cam//image"], "image_topic '/cam//image' is no name of a topic: it must not hold two slashes"),
+        (["image_topic:=/cam-1/image"], "image_topic '/cam-1/image' is no name of a topic"),
+        (["camera:=a-b,c"], "camera a-b,c: the images' topic 'a-b/image' is no name of a topic"),
+        (["namespace:=robot-1"], "namespace 'robot-1' is none"),
+        (["autostart:=perhaps"], "autostart is true or false, not 'perhaps'"),
+        (["quality:=high"], "quality is a number, not 'high'"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

@@ -91,15 +91,16 @@ def test_compressed_images(ros, frames):
     memory = Memory(ros, image_transport="compressed")
     jpeg = jpeg_message(frames[0], START)
     memory.show(jpeg, 0, topic="image/compressed")
-    cut = jpeg_message(frames[1], START + 1)
-    cut.data = cut.data[: len(cut.data) // 2]
-    rubbish = CompressedImage(header=header(START + 2), format="jpeg", data=array("B", b"rubbish"))
-    for message in (cut, rubbish):
+    half, torn = jpeg_message(frames[1], START + 1), jpeg_message(frames[1], START + 2)
+    half.data, torn.data = half.data[: len(half.data) // 2], torn.data[:300]
+    rubbish = CompressedImage(header=header(START + 3), format="jpeg", data=array("B", b"rubbish"))
+    for message in (torn, rubbish):
         ros.publish("image/compressed", message)
     memory.until_counted(bad=2)
-    memory.show(jpeg_message(frames[2], START + 3), 0, topic="image/compressed")
+    memory.show(half, 0, topic="image/compressed")  # is read as far as it goes
+    memory.show(jpeg_message(frames[2], START + 4), 0, topic="image/compressed")
     with memory.stop() as bank:
-        assert [frame.stamp_ns for frame in bank] == [START, START + 3]
+        assert [frame.stamp_ns for frame in bank] == [START, START + 1, START + 4]
         assert next(iter(bank)).data == FrameCodec(device="cpu").encode(image_from_message(jpeg))
 
 

@@ -48,7 +48,7 @@ def test_two_publishers_with_clocks_of_their_own_are_named_and_make_two_sessions
         memory.until_counted(received=2 * (i + 1))
     until(lambda: memory.status("camera")[0] == WARN, says=ros.logs)
     said = memory.status("camera")[1]
-    assert "/robot/late_camera and /test publish it" in said and "by 10.0 s" in said, said
+    assert "published by /robot/late_camera and /test:" in said and "by 10.0 s" in said, said
     other.destroy_node()
     with memory.stop() as bank:
         assert sum(s["frames"] for s in bank.info()["sessions"]) == 24
