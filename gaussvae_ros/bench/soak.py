@@ -95,11 +95,11 @@ class _Soak:
         self._deleted = 0.0  # s, when the file was deleted last
 
     def run(self, seconds: float) -> None:
-        """One fault after the other, with time between them to recover."""
+        """One fault after the other, each once at least, with time between them to recover."""
         gap = min(FAULT_S, seconds / (len(self.faults) + 1))
         end, ways = time.monotonic() + seconds, cycle(self.faults)
         with tqdm(total=round(seconds), desc="soak", disable=None) as bar:
-            while (begun := time.monotonic()) < end - gap:
+            while (begun := time.monotonic()) < end - gap or not all(self.faults.values()):
                 self._watch(gap)
                 what = next(ways)
                 getattr(self, f"_{what}")(gap)
