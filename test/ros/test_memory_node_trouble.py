@@ -153,7 +153,7 @@ def test_a_second_node_of_the_name_ends_and_says_why(memory, frames):
 
 
 FAILING = """
-import sys
+import sys, threading
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
@@ -171,6 +171,7 @@ class Failing(ManagedNode):
 
     def tick(self):
         self.guard.trigger()
+        threading.Thread(target=lambda: [][0], name="side").start()
         raise RuntimeError("ticked")
 
 sys.exit(run(Failing))
@@ -178,7 +179,7 @@ sys.exit(run(Failing))
 
 
 def test_an_exception_in_a_callback_ends_nothing(ros):
-    """Of a subscription, a timer, a service, and of the executor itself."""
+    """Of a subscription, a timer, a service, a thread, and of the executor itself."""
     script = ros.folder / "failing.py"
     script.write_text(FAILING)
     process = ros.start(sys.executable, str(script))
@@ -191,7 +192,7 @@ def test_an_exception_in_a_callback_ends_nothing(ros):
     ros.publish("sound", String(data="on"))
     until(lambda: echo, says=ros.logs)
     assert process.popen.poll() is None
-    for what in ("ZeroDivisionError", "RuntimeError: ticked", "AttributeError", "KeyError"):
+    for what in ("ZeroDivisionError", "RuntimeError: ticked", "AttributeError", "KeyError", "IndexError"):
         assert process.log.count(f"\n{what}") == 1, process.log  # once, with its traceback
     assert process.stop() == 0
 
