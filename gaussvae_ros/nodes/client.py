@@ -12,6 +12,7 @@ import logging
 import math
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,7 +100,12 @@ class MemoryClient:
             self._closed = True
             atexit.unregister(self.close)
             self._context.try_shutdown()  # which ends the thread; only then may go what it uses
-            self._thread.join(self._timeout_s)
+            deadline = time.monotonic() + self._timeout_s
+            while self._thread.is_alive() and time.monotonic() < deadline:
+                # A signal wakes the executor just before its context ends: it may sleep on.
+                with suppress(rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle):
+                    self._executor.wake()
+                self._thread.join(LOOK_S)
             self._executor.shutdown()
             self._node.destroy_node()
 

@@ -81,6 +81,27 @@ def test_a_frame_without_tf_is_kept_without_pose_and_counted(ros, frames):
         assert bank.info()["sessions"][0]["poses_missing"] == 2
 
 
+@pytest.mark.parametrize(
+    "map_frame, frame_id, says",
+    [
+        ("map", "camera", "map_frame map is not in TF, which has base, camera, island, odom, sea"),
+        ("odom", "lens", "the images' frame_id lens is not in TF, which has base, camera, island, odom, sea"),
+        ("odom", "", "the images have no frame_id"),
+        ("island", "camera", "TF has island and camera, but nothing connects them"),
+        ("odom", "camera", "TF from odom to camera is 9.000 s behind the images"),
+    ],
+)
+def test_diagnostics_say_why_there_is_no_pose(ros, frames, map_frame, frame_id, says):
+    memory = Memory(ros, map_frame=map_frame, pose_timeout=0.1)
+    mount(ros)
+    ros.static_transform("sea", "island")
+    drive(ros, [0.0, 1.0], parent="odom")
+    memory.show(frames[0], START + 10 * S, frame_id=frame_id)
+    memory.until_counted(poses_missing=1)
+    assert memory.status("camera")[1] == f"1 frames without a pose: {says}"
+    assert f"a frame stays without pose: {says}" in memory.process.log
+
+
 def test_poses_that_are_waited_for_are_asked_for_a_last_time_at_the_end(ros, frames):
     memory = Memory(ros, map_frame="map", pose_timeout=60.0)
     mount(ros)
