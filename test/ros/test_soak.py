@@ -10,7 +10,7 @@ from gaussvae_ros.bench import soak
 def test_each_fault_once(monkeypatch, tmp_path):
     marker = f"GAUSSVAE_TEST={uuid.uuid4()}"
     monkeypatch.setenv(*marker.split("="))
-    for name, value in {"FAULT_S": 4.0, "FULL_S": 3.0, "CLIENTS": 3}.items():
+    for name, value in {"FAULT_S": 4.0, "FULL_S": 3.0, "CLIENTS": 3, "FRAMES": 12}.items():
         monkeypatch.setattr(soak, name, value)
     rows = {row["name"].removeprefix("soak: "): row for row in soak.run(tmp_path, 0.2)}
     value = {name: row["value"] for name, row in rows.items()}
