@@ -1,4 +1,4 @@
-"""The recorder of the memory node while its file is gone or its disk is full: what it has encoded waits."""
+"""The recorder while its file is gone or its disk is full: what it has encoded waits."""
 
 import os
 
@@ -49,7 +49,12 @@ def test_a_deleted_file_is_followed_by_a_new_one_with_all_that_waited(bank, code
     assert {frame.frame_id for frame in frames} == {"lens"}
     assert frames[0].id > 2, "an id that was told of is another frame's now"
     [session] = info["sessions"]
-    assert (session["name"], session["received"], session["frames"], session["dropped"]) == ("drive", 2, 2, 0)
+    assert (session["name"], session["received"], session["frames"], session["dropped"]) == (
+        "drive",
+        2,
+        2,
+        0,
+    )
     assert bank.calibration(session["id"], "camera") == {"k": 1}
     assert it.counts() == {"received": 4, "stored": 4, "poses_missing": 4}
     assert len(it.stored) == 4
@@ -94,7 +99,9 @@ def test_frames_wait_for_a_folder_that_comes_back(tmp_path, codec, caplog):
         assert not store(it, late)
         it.recorder.settle(late, Pose(1, 2, 3))
         assert it.recorder.waiting == 4 and "gone" in it.recorder.refusal
-        assert sum(record.levelname == "ERROR" for record in caplog.records) == 1, "each try says it again"
+        assert sum(record.levelname == "ERROR" for record in caplog.records) == 1, (
+            "each try says it again"
+        )
         away.rename(folder)
         assert it.recorder.commit() and it.recorder.waiting == 0
         frames, _ = read(folder / "memory.db")
@@ -104,7 +111,9 @@ def test_frames_wait_for_a_folder_that_comes_back(tmp_path, codec, caplog):
 
 
 def test_frames_wait_while_nothing_is_mounted_where_the_disk_was(bank, codec, monkeypatch):
-    monkeypatch.setattr(module, "_mount_of", lambda path: path.parent)  # so it looks as after the stick was pulled
+    monkeypatch.setattr(
+        module, "_mount_of", lambda path: path.parent
+    )  # so it looks as after the stick was pulled
     it = Setup(bank, codec)
     delete(bank.path)
     assert not store(it, pending(0))
@@ -131,7 +140,9 @@ def test_a_full_disk_delays_frames_and_their_poses(bank, codec, caplog):
     it = Setup(bank, codec)
     assert store(it, pending(0))
     pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
-    bank._db.execute(f"PRAGMA max_page_count={pages}")  # "database or disk is full", as SQLite says it for both
+    bank._db.execute(
+        f"PRAGMA max_page_count={pages}"
+    )  # "database or disk is full", as SQLite says it for both
     number, late = 0, []
     while not it.recorder.refusal or number < 40:
         number += 1
@@ -177,7 +188,13 @@ def test_frames_of_any_kind_are_let_through(bank, codec):
     """Names as other programs choose them, stamps as clocks go wrong."""
     it = Setup(bank, codec)
     for number, (stamp, name) in enumerate(
-        [(-(2**31) * 10**9, ""), (2**31 * 10**9 - 1, "a\tb"), (0, "\u00a0"), (-1, "x" * 5000), (5, "\ud800")]
+        [
+            (-(2**31) * 10**9, ""),
+            (2**31 * 10**9 - 1, "a\tb"),
+            (0, "\u00a0"),
+            (-1, "x" * 5000),
+            (5, "\ud800"),
+        ]
     ):
         frame = pending(number)
         frame.stamp_ns, frame.frame_id = stamp, name

@@ -12,7 +12,9 @@ from gaussvae_ros.errors import GaussVaeError
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     monkeypatch.setattr(soak.os, "getsid", lambda pid: 1)
-    return soak._Soak(None, tmp_path / "announced.jsonl", {"memory_node": 7, "recall_node": 8}, False)
+    return soak._Soak(
+        None, tmp_path / "announced.jsonl", {"memory_node": 7, "recall_node": 8}, False
+    )
 
 
 def test_frames_of_a_deleted_file_need_not_come_back(made):
@@ -52,7 +54,11 @@ def test_a_soak_has_a_length(minutes):
 
 
 def test_only_ros_is_soaked(capsys):
-    for arguments in (["bench", "--soak"], ["bench", "fit", "--soak"], ["bench", "ros", "fit", "--soak"]):
+    for arguments in (
+        ["bench", "--soak"],
+        ["bench", "fit", "--soak"],
+        ["bench", "ros", "fit", "--soak"],
+    ):
         with pytest.raises(SystemExit) as end:
             raise SystemExit(cli.main(arguments))
         assert end.value.code == 2 and "gaussvae bench ros --soak" in capsys.readouterr().err

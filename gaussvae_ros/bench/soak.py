@@ -1,4 +1,7 @@
-"""The two nodes through mixed faults for minutes: no process is lost, no frame that was announced, and memory is flat."""
+"""The two nodes through mixed faults for minutes.
+
+No process is lost, no frame that was announced, and memory is flat.
+"""
 
 import json
 import os
@@ -38,7 +41,11 @@ def run(folder: Path, minutes: float) -> list[dict]:
     """
     if problem := why_not():
         raise GaussVaeError(f"bench ros: {problem}")
-    frames, poses, announced = folder / "frames.npy", folder / "poses.npy", folder / "announced.jsonl"
+    frames, poses, announced = (
+        folder / "frames.npy",
+        folder / "poses.npy",
+        folder / "announced.jsonl",
+    )
     np.save(frames, drive_frames(FRAMES))
     np.save(poses, drive_poses(FRAMES))
     graph = Graph(folder)
@@ -59,20 +66,44 @@ def run(folder: Path, minutes: float) -> list[dict]:
             ended = soak.ended()
     return [
         row("soak: images sent, beside odd ones", sent, "images", None, odd),
-        row("soak: disk full, file deleted, memory_node killed", sum(soak.faults.values()), "times"),
+        row(
+            "soak: disk full, file deleted, memory_node killed", sum(soak.faults.values()), "times"
+        ),
         row("soak: processes lost", ended, "processes", "none"),
-        row("soak: starts of memory_node, beside those after kills", soak.starts, "starts", "all", soak.faults["kill"]),
+        row(
+            "soak: starts of memory_node, beside those after kills",
+            soak.starts,
+            "starts",
+            "all",
+            soak.faults["kill"],
+        ),
         row("soak: longest time without a frame after a fault", round(soak.longest, 1), "s"),
-        row("soak: frames announced, beside those recalled", said["frames"], "frames", None, soak.checked),
+        row(
+            "soak: frames announced, beside those recalled",
+            said["frames"],
+            "frames",
+            None,
+            soak.checked,
+        ),
         row("soak: announced frames lost", soak.lost, "frames", "none"),
         row("soak: exceptions inside the nodes", said["internal errors"], "errors", "none"),
         row("soak: statuses that say ERROR", said["errors"], "statuses"),
         row(
-            "soak: questions of 8 clients answered, beside refused", went["answered"], "answers", None, went["refused"]
+            "soak: questions of 8 clients answered, beside refused",
+            went["answered"],
+            "answers",
+            None,
+            went["refused"],
         ),
         row("soak: questions of 8 clients unanswered", went["unanswered"], "questions", "none"),
         *(
-            row(f"soak: growth of {node}, beside its size", round(grown), "MB", "at most 20", round(size))
+            row(
+                f"soak: growth of {node}, beside its size",
+                round(grown),
+                "MB",
+                "at most 20",
+                round(size),
+            )
             for node, (grown, size) in soak.growth().items()
         ),
     ]
@@ -116,7 +147,9 @@ class _Soak:
 
     def kept(self) -> list[list]:
         """What `witness` wrote of frames that came after the last file was deleted."""
-        lines = self._announced.read_text().split("\n")[:-1]  # what follows the last of them is not whole
+        lines = self._announced.read_text().split("\n")[
+            :-1
+        ]  # what follows the last of them is not whole
         return [line for line in map(json.loads, lines) if line[2] > self._deleted + MARGIN_S]
 
     def ended(self) -> int:

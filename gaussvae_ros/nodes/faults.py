@@ -27,7 +27,8 @@ class Faults:
         self._last: tuple[float, tuple, str] | None = None  # (s, kind, sentence)
 
     def note(self, where: str, error: Exception) -> None:
-        """Count an exception. The log gets the first of its kind with the traceback, and a line a minute after that."""
+        """Count an exception. The log gets the first of its kind with the traceback, and then a line
+        a minute at most."""
         if not self._matters():
             return
         what = " ".join(f"{type(error).__name__}: {error}".split())
@@ -41,7 +42,9 @@ class Faults:
                 return
             self._said[kind] = now
         if said is None:
-            log.error("internal error in %s; the node goes on. Please report this:", where, exc_info=error)
+            log.error(
+                "internal error in %s; the node goes on. Please report this:", where, exc_info=error
+            )
         else:
             log.error("internal error in %s again: %s; %d times", where, what, times)
 
@@ -53,8 +56,13 @@ class Faults:
             _, kind, what = self._last
             return f"{what}; {self._times[kind]} times; the log has the traceback; please report it"
 
-    def guarded(self, where: str, callback: Callable, otherwise: Callable | None = None) -> Callable:
-        """`callback`, whose exceptions are noted; then it returns what `otherwise(error, *arguments)` does, or None."""
+    def guarded(
+        self, where: str, callback: Callable, otherwise: Callable | None = None
+    ) -> Callable:
+        """`callback`, whose exceptions are noted.
+
+        Then it returns what `otherwise(error, *arguments)` does, or None.
+        """
 
         @wraps(callback)
         def call(*arguments: object) -> object:

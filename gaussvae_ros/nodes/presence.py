@@ -1,4 +1,4 @@
-"""Which process a node runs in, so that a second node of the same name finds out before it does harm.
+"""Which process a node runs in, so that a second node of its name finds out before it does harm.
 
 ROS lets two nodes have one name, and then both answer each other's services.
 """
@@ -17,7 +17,7 @@ from gaussvae_ros.nodes.polled import Polled
 
 TOPIC = "~/process"
 FOUND_S = 1.0  # after which a node has learned of the others on the graph
-# Kept for nodes that come later, by its publisher: of a process that was killed, nothing arrives any more.
+# Its publisher keeps it for nodes that come later: of a process that was killed, nothing arrives.
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -31,7 +31,7 @@ class Process:
 
 
 class Presence:
-    """Tells others of this node's process, and knows an older one that runs a node of the same name."""
+    """Tells others of this node's process, and knows an older one that runs a node of its name."""
 
     def __init__(self, node: Node) -> None:
         self._node, self._begun = node, time.monotonic()
@@ -42,7 +42,7 @@ class Presence:
         self._publisher.publish(String(data=json.dumps(asdict(self._mine))))
 
     def conflict(self) -> str:
-        """A sentence on the older node of this name; empty while none is known. Waits until it would be."""
+        """A sentence on the older node of this name, empty if there is none; waits until it is known."""
         time.sleep(max(self._begun + FOUND_S - time.monotonic(), 0.0))
         return self.known_conflict()
 
@@ -58,8 +58,9 @@ class Presence:
             return ""
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._older.since_ns / 1e9))
         return (
-            f"a node {self._node.get_fully_qualified_name()} runs already: process {self._older.process} on"
-            f" {self._older.host}, since {since}. End that one, or start this one in another namespace"
+            f"a node {self._node.get_fully_qualified_name()} runs already: process"
+            f" {self._older.process} on {self._older.host}, since {since}."
+            " End that one, or start this one in another namespace"
         )
 
 

@@ -1,5 +1,7 @@
-"""Encodes frames and stores them; what the memory does not take yet waits. All of it is called by the worker's thread,
-but for `waiting`, `lost` and `refusal`, and for `close`, once that thread has ended or been given up.
+"""Encodes frames and stores them; what the memory does not take yet waits.
+
+All of it is called by the worker's thread, but for `waiting`, `lost` and `refusal`, and for `close`,
+once that thread has ended or been given up.
 """
 
 import logging
@@ -17,7 +19,10 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.nodes.counters import Counters
 
-WAITING, WAITING_BYTES = 2000, 32 * 2**20  # frames, and bytes of their records, that may wait for the memory
+WAITING, WAITING_BYTES = (
+    2000,
+    32 * 2**20,
+)  # frames, and bytes of their records, that may wait for the memory
 LOST_S = 10.0  # that a file which was gone is trouble, once the next one is open
 LIVE = 16  # sessions, used last, whose counts are kept: clocks that alternate go back to theirs
 
@@ -45,9 +50,10 @@ class PendingFrame:
 class Recorder:
     """One recording. `name` is that of its sessions, empty for the time at which each begins.
 
-    `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of the stamps.
-    `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any time. `refusal` is why the bank
-    takes nothing now, empty if it does. `behind`: `tally` would tell the bank of stored frames.
+    `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of
+    the stamps. `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any
+    time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would tell
+    the bank of stored frames.
     """
 
     def __init__(
@@ -65,8 +71,13 @@ class Recorder:
         self._bank, self._codec, self._counters, self._name = bank, codec, counters, name
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._mount = _mount_of(bank.path)
-        self._file, self._lost = 0, (0.0, "")  # number of the file, and when and why the last one was gone
-        self._waiting: list[PendingFrame] = []  # for the bank, or for the commit if they have an id, oldest first
+        self._file, self._lost = (
+            0,
+            (0.0, ""),
+        )  # number of the file, and when and why the last one was gone
+        self._waiting: list[
+            PendingFrame
+        ] = []  # for the bank, or for the commit if they have an id, oldest first
         self._ids: dict[int, int] = {}  # session: its id in the bank
         self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
         self._calibrations: dict[str, dict] = {}
@@ -85,7 +96,7 @@ class Recorder:
         return lost if time.monotonic() - since < LOST_S else ""
 
     def work(self, frame: PendingFrame) -> None:
-        """Encode a frame and add it to the bank, or let it wait; a frame that cannot be is counted."""
+        """Encode a frame and add it to the bank, or let it wait; one that cannot be is counted."""
         begun = time.perf_counter()
         try:
             frame.data = self._codec.encode(frame.image, **self.encoding)
@@ -95,8 +106,14 @@ class Recorder:
         finally:
             frame.image = None
         self._counters.took(frame.camera, "encode", time.perf_counter() - begun)
-        if self.waiting >= WAITING or sum(len(other.data) for other in self._waiting) >= WAITING_BYTES:
-            self._fail(frame, f"{self.waiting} frames wait for {self._bank.path}, and no more can: one is lost")
+        if (
+            self.waiting >= WAITING
+            or sum(len(other.data) for other in self._waiting) >= WAITING_BYTES
+        ):
+            self._fail(
+                frame,
+                f"{self.waiting} frames wait for {self._bank.path}, and no more can: one is lost",
+            )
             return
         self._waiting.append(frame)
         self._attempt(self._add)
@@ -104,7 +121,9 @@ class Recorder:
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
         frame.settled, frame.pose, self.behind = True, pose, True
-        if frame.id is None or frame.file != self._file:  # not there yet, or never, or with a file that is gone
+        if (
+            frame.id is None or frame.file != self._file
+        ):  # not there yet, or never, or with a file that is gone
             return
         self._count_pose(frame)
         if pose is not None:
@@ -143,7 +162,9 @@ class Recorder:
         """Close the bank; the log tells what is lost with it."""
         never = sum(frame.id is None for frame in self._waiting)
         if never:
-            log.error("%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal)
+            log.error(
+                "%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal
+            )
         try:
             self._bank.close()
         except BankError as error:
@@ -254,7 +275,9 @@ class Recorder:
     def _count_pose(self, frame: PendingFrame) -> None:
         if self._wants_poses and not frame.counted:
             frame.counted = True
-            self._counters.count(frame.camera, frame.session, "poses_missing" if frame.pose is None else "with_pose")
+            self._counters.count(
+                frame.camera, frame.session, "poses_missing" if frame.pose is None else "with_pose"
+            )
 
     def _fail(self, frame: PendingFrame, why: str) -> None:
         frame.data = b""
@@ -263,11 +286,16 @@ class Recorder:
 
 
 def _is_of_the_disk(error: GaussVaeError) -> bool:
-    """Whether a refusal comes from the disk or the file, so that other frames would be refused as well."""
-    return isinstance(error, BankGone) or isinstance(error.__cause__, (sqlite3.Error, OSError, BankError))
+    """Whether a refusal comes from the disk or the file: other frames would be refused as well."""
+    return isinstance(error, BankGone) or isinstance(
+        error.__cause__, (sqlite3.Error, OSError, BankError)
+    )
 
 
 def _mount_of(path: Path) -> Path | None:
-    """Where the disk of a file is mounted, None for the system's own: a stick may go, and leaves an empty folder."""
+    """Where the disk of a file is mounted, None for the system's own.
+
+    A stick that is pulled out leaves an empty folder.
+    """
     mount = next((folder for folder in path.parents if os.path.ismount(folder)), None)
     return mount if mount != Path(path.anchor) else None

@@ -1,4 +1,4 @@
-"""What `gaussvae bench ros --soak` sends into the graph and hears of it, beside probe.py's: faults, clients, a witness."""
+"""The other side of the graph for `gaussvae bench ros --soak`: faults, clients, and a witness."""
 
 import json
 import math
@@ -29,7 +29,7 @@ SMALL = (32, 24)  # px, of pictures that are only looked at for being there
 
 
 def faults(node: Node, over: threading.Event) -> int:
-    """Publish what broken drivers and clocks send, until it is over; returns how many images that were."""
+    """Publish what broken drivers and clocks send; returns how many images that were."""
     image = node.create_publisher(Image, "image", 10)
     info = node.create_publisher(CameraInfo, "camera_info", 10)
     tf = node.create_publisher(TFMessage, "/tf", 10)
@@ -37,8 +37,12 @@ def faults(node: Node, over: threading.Event) -> int:
     count = 0
     while not over.wait(FAULT_S):
         image.publish(_odd_image(count))
-        info.publish(CameraInfo(width=count, height=480, k=[math.nan] * 9, d=[math.inf] * (count % 9)))
-        broken = TransformStamped(header=convert.header(-(10**9) * count, "map"), child_frame_id="camera" * (count % 2))
+        info.publish(
+            CameraInfo(width=count, height=480, k=[math.nan] * 9, d=[math.inf] * (count % 9))
+        )
+        broken = TransformStamped(
+            header=convert.header(-(10**9) * count, "map"), child_frame_id="camera" * (count % 2)
+        )
         broken.transform.rotation.w = math.nan
         tf.publish(TFMessage(transforms=[broken, TransformStamped()]))
         count += 1
@@ -46,11 +50,23 @@ def faults(node: Node, over: threading.Event) -> int:
 
 
 def _odd_image(number: int) -> Image:
-    """One of several kinds: with a wrong encoding, size or length, or of a clock that is far off."""
+    """One of several kinds: of a wrong encoding, size or length, or of a clock that is far off."""
     now, kind = time.time_ns(), number % 10
-    stamps = {5: -100 * 10**9, 6: (2**31 - 1) * 10**9, 7: now - 1000 * 10**9, 8: 1, 9: now + 3600 * 10**9}
+    stamps = {
+        5: -100 * 10**9,
+        6: (2**31 - 1) * 10**9,
+        7: now - 1000 * 10**9,
+        8: 1,
+        9: now + 3600 * 10**9,
+    }
     data = array("B", random.Random(number).randbytes(64 * 48 * 3))
-    message = Image(header=convert.header(stamps.get(kind, now), "camera"), width=64, height=48, step=192, data=data)
+    message = Image(
+        header=convert.header(stamps.get(kind, now), "camera"),
+        width=64,
+        height=48,
+        step=192,
+        data=data,
+    )
     message.encoding = "teal8" if kind == 0 else "rgb8"
     if kind == 1:
         message.data = data[:100]
@@ -65,9 +81,11 @@ def _odd_image(number: int) -> Image:
 
 
 def clients(node: Node, over: threading.Event, count: str) -> dict[str, int]:
-    """So many clients that ask for frames just announced, for windows and by time; how their questions went."""
+    """So many clients that ask for frames just announced; returns how their questions went."""
     newest, went, lock = [1], {"answered": 0, "refused": 0, "unanswered": 0}, threading.Lock()
-    node.create_subscription(MemoryFrame, "visual_memory/frames", lambda frame: newest.append(frame.id), LISTENED)
+    node.create_subscription(
+        MemoryFrame, "visual_memory/frames", lambda frame: newest.append(frame.id), LISTENED
+    )
 
     def ask(number: int) -> None:
         rng = random.Random(number)
@@ -84,7 +102,11 @@ def clients(node: Node, over: threading.Event, count: str) -> dict[str, int]:
                     rng.choice(questions)()
                     what = "answered"
                 except RecallError as error:
-                    what = "unanswered" if str(error).startswith("no ") and " in 10 s" in str(error) else "refused"
+                    what = (
+                        "unanswered"
+                        if str(error).startswith("no ") and " in 10 s" in str(error)
+                        else "refused"
+                    )
                 with lock:
                     went[what] += 1
 
@@ -101,18 +123,27 @@ def clients(node: Node, over: threading.Event, count: str) -> dict[str, int]:
 
 
 def witness(node: Node, over: threading.Event, file: str) -> dict:
-    """Write down each frame that is announced, as a line of JSON: id, stamp (ns), and when (s); what diagnostics said."""
+    """Write down each frame that is announced, as a line of JSON: id, stamp (ns), and when (s).
+
+    Returns counts of those, and of what the diagnostics said.
+    """
     said = {"frames": 0, "internal errors": 0, "errors": 0}
     with open(file, "w", encoding="utf-8") as out:
 
         def frame(message: MemoryFrame) -> None:
-            print(json.dumps([message.id, convert.stamp_ns(message.header.stamp), time.time()]), file=out, flush=True)
+            print(
+                json.dumps([message.id, convert.stamp_ns(message.header.stamp), time.time()]),
+                file=out,
+                flush=True,
+            )
             said["frames"] += 1
 
         def diagnostics(message: DiagnosticArray) -> None:
             for status in message.status:
                 values = {pair.key: pair.value for pair in status.values}
-                said["internal errors"] = max(said["internal errors"], int(values.get("internal errors", 0)))
+                said["internal errors"] = max(
+                    said["internal errors"], int(values.get("internal errors", 0))
+                )
                 said["errors"] += status.level == DiagnosticStatus.ERROR
 
         node.create_subscription(MemoryFrame, "visual_memory/frames", frame, LISTENED)
@@ -124,7 +155,7 @@ def witness(node: Node, over: threading.Event, file: str) -> dict:
 
 
 def recall(node: Node, over: threading.Event, file: str) -> list[int]:
-    """Of the frames in a file as `witness` writes it, the ids of those that do not come back, with the same stamp."""
+    """The ids of frames in a file as `witness` writes it that do not come back with their stamps."""
     print("ready", flush=True)
     lost = []
     with MemoryClient(timeout_s=PATIENCE_S) as memory, open(file, encoding="utf-8") as lines:

@@ -1,4 +1,4 @@
-"""visual_memory through what real robots do to it: odd messages, files that go, disks that are full, nodes of its name."""
+"""visual_memory and what robots do to it: odd messages, lost files, full disks, nodes of its name."""
 
 import math
 import os
@@ -40,7 +40,7 @@ def counts(memory: Memory) -> dict[str, int]:
 
 
 def test_odd_messages_cost_at_most_themselves(memory, frames):
-    """Clocks, names, numbers and transforms as broken drivers send them; each good image after them is stored."""
+    """Clocks, names, numbers and transforms as broken drivers send them; good images are stored."""
     ros = memory.ros
     ros.transform("map", "camera", START)
     memory.show(frames[0], START)
@@ -48,8 +48,14 @@ def test_odd_messages_cost_at_most_themselves(memory, frames):
     names = ["", "a\tb", "\u00a0", "/", "x" * 3000, "camera/", "\u202e", "optical"]
     odd = [image_message(frames[1], stamp) for stamp in stamps]
     odd += [image_message(frames[1], START + 10 + i, frame_id=name) for i, name in enumerate(names)]
-    ros.publish("camera_info", CameraInfo(header=header(START), width=160, height=120, k=[math.nan] * 9, d=[math.inf]))
-    ros.publish("camera_info", CameraInfo(header=header(-(10**12)), d=[0.0] * 5000, distortion_model="\ud7ff"))
+    ros.publish(
+        "camera_info",
+        CameraInfo(header=header(START), width=160, height=120, k=[math.nan] * 9, d=[math.inf]),
+    )
+    ros.publish(
+        "camera_info",
+        CameraInfo(header=header(-(10**12)), d=[0.0] * 5000, distortion_model="\ud7ff"),
+    )
     nothing = TransformStamped()
     broken = TransformStamped(header=header(-5 * 10**9, "map"), child_frame_id="camera")
     broken.transform.rotation.w = broken.transform.translation.x = math.nan
@@ -75,9 +81,16 @@ def test_odd_clocks_and_parameters_end_nothing(memory, frames):
         ros.publish("/clock", Clock(clock=Time(sec=seconds)))
         time.sleep(0.05)
     memory.show(frames[3], 0)  # it has no stamp, and gets one of that clock
-    assert "internal error in a message of /clock" in memory.process.log  # rclpy knows no time before 1970
+    assert (
+        "internal error in a message of /clock" in memory.process.log
+    )  # rclpy knows no time before 1970
     assert ros.set_parameter(NODE, "use_sim_time", False) == ""
-    for name, value in (("use_sim_time", "perhaps"), ("quality", math.inf), ("commit_period", math.nan), ("tier", "")):
+    for name, value in (
+        ("use_sim_time", "perhaps"),
+        ("quality", math.inf),
+        ("commit_period", math.nan),
+        ("tier", ""),
+    ):
         assert ros.set_parameter(NODE, name, value)
     memory.show(frames[4], START + 2 * 10**12)
     assert ros.state(NODE) == "active"
@@ -111,7 +124,12 @@ def test_a_backup_while_the_node_writes(memory, frames):
     reply = ros.call(BackupMemory, f"{NODE}/backup", path=str(copy))
     assert reply.success and (reply.path, reply.bytes) == (str(copy), copy.stat().st_size), reply
     memory.show(frames[1], START + 5 * 10**12)
-    for path, says in ((copy, "exists"), ("copy.db", "absolute"), ("", "absolute"), ("/nowhere/at/all.db", "folder")):
+    for path, says in (
+        (copy, "exists"),
+        ("copy.db", "absolute"),
+        ("", "absolute"),
+        ("/nowhere/at/all.db", "folder"),
+    ):
         reply = ros.call(BackupMemory, f"{NODE}/backup", path=str(path))
         assert not reply.success and says in reply.message and reply.bytes == 0
     for wrong in ("~nobody_at_all/x", str(ros.folder)):
@@ -131,23 +149,31 @@ def test_deactivating_has_an_end(memory, frames):
     assert ros.transition(NODE, "deactivate")
     took = time.monotonic() - begun
     assert took < 14, f"{took:.1f} s"
-    assert "frames that waited for it are dropped" in memory.process.log, f"{took:.1f} s\n{memory.process.log}"
+    assert "frames that waited for it are dropped" in memory.process.log, (
+        f"{took:.1f} s\n{memory.process.log}"
+    )
     memory.until_counted(received=before["received"] + 60)
     after = counts(memory)
-    assert sum(after[what] - before[what] for what in ("dropped", "stored")) >= 59  # one may be at hand still
+    assert (
+        sum(after[what] - before[what] for what in ("dropped", "stored")) >= 59
+    )  # one may be at hand still
     assert ros.transition(NODE, "activate")
 
 
 def test_a_second_node_of_the_name_ends_and_says_why(memory, frames):
     ros = memory.ros
-    other = ros.run("memory_node", "--ros-args", "-p", f"bank:={ros.folder}/other.db", "-p", "autostart:=true")
+    other = ros.run(
+        "memory_node", "--ros-args", "-p", f"bank:={ros.folder}/other.db", "-p", "autostart:=true"
+    )
     assert other.wait(20) == 2, other.log
     pid = memory.process.popen.pid
     assert f"/visual_memory runs already: process {pid} on {os.uname().nodename}" in other.log
     assert "Traceback" not in other.log and not (ros.folder / "other.db").exists()
     assert "transition" not in memory.process.log and ros.state(NODE) == "active"
     memory.process.send(signal.SIGKILL)  # after which the graph knows its node for a while
-    again = ros.run("memory_node", "--ros-args", "-p", f"bank:={memory.path}", "-p", "autostart:=true")
+    again = ros.run(
+        "memory_node", "--ros-args", "-p", f"bank:={memory.path}", "-p", "autostart:=true"
+    )
     again.until_says("listening")
 
 
@@ -191,7 +217,13 @@ def test_an_exception_in_a_callback_ends_nothing(ros):
     ros.publish("sound", String(data="on"))
     until(lambda: echo, says=ros.logs)
     assert process.popen.poll() is None
-    for what in ("ZeroDivisionError", "RuntimeError: ticked", "AttributeError", "KeyError", "IndexError"):
+    for what in (
+        "ZeroDivisionError",
+        "RuntimeError: ticked",
+        "AttributeError",
+        "KeyError",
+        "IndexError",
+    ):
         assert process.log.count(f"\n{what}") == 1, process.log  # once, with its traceback
     assert process.stop() == 0
 
@@ -205,7 +237,10 @@ def test_a_folder_that_goes_and_comes_back(ros, frames):
     for i in range(1, 6):
         ros.publish("image", image_message(frames[i], START + i * 10**8))
         time.sleep(0.2)
-    until(lambda: level(memory) == 2 and memory.status("memory")[2]["frames_waiting"] == "5", says=ros.logs)
+    until(
+        lambda: level(memory) == 2 and memory.status("memory")[2]["frames_waiting"] == "5",
+        says=ros.logs,
+    )
     assert ros.state(NODE) == "active" and "gone" in memory.status("memory")[1]
     away.rename(folder)
     until(lambda: len(memory.frames) == 6, says=ros.logs)
@@ -224,10 +259,14 @@ def test_a_full_disk_delays_frames(ros, frames, tmp_path):
     if os.system(f"mount -t tmpfs -o size=2m none {disk} 2>/dev/null"):
         pytest.skip("nothing can be mounted here")
     try:
-        assert os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0  # until nothing more fits
+        assert (
+            os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0
+        )  # until nothing more fits
         memory = Memory(ros, bank=str(disk / "memory.db"), queue_size=100, active=False)
         assert not ros.transition(NODE, "configure")
-        assert "full" in memory.process.log and "Traceback" not in memory.process.log, memory.process.log
+        assert "full" in memory.process.log and "Traceback" not in memory.process.log, (
+            memory.process.log
+        )
         fill.unlink()
         assert ros.transition(NODE, "configure") and ros.transition(NODE, "activate")
         memory.show(frames[0], START)
