@@ -1,4 +1,4 @@
-"""Kernels compiled and the model loaded before somebody waits for it, or measures how long something takes."""
+"""Kernels compiled, and the model loaded, before somebody waits for that or measures something."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ def warm_up(codec, tier: str, effort: str = "fast") -> None:
 
 
 def compile_kernels() -> None:
-    """Compile all that the codec and the simulation take; what was compiled before stays as it is."""
+    """Compile all that codec and simulation take; what was compiled before stays as it is."""
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.sim import building, camera
 

@@ -26,6 +26,11 @@ def printable(path: str | Path) -> str:
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
+def name_of(path: str | Path) -> str:
+    """The name of a file or folder as `printable`, also where the path is ".", and "/" has one."""
+    return printable(Path(os.path.abspath(path)).name) or "/"
+
+
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 

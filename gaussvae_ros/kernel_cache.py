@@ -1,8 +1,9 @@
-"""Machine code of the kernels, kept in files: found by the sources it was made from, so that it is never out of date.
+"""Machine code of the kernels, kept in files that are named by the sources it was made from.
 
-numba's own cache will not do: it looks at the file of the kernel alone, although code and constants of other files go
-into it; a kernel cannot even be imported where it finds no folder to write to; and a folder that can be read but not
-written, as of a system's package or in a container, is of no use to it.
+numba's own cache will not do: it looks at the file of the kernel alone, although code and
+constants of other files go into it; a kernel cannot even be imported where it finds no folder to
+write to; and a folder that can be read but not written, as of a system's package or in a
+container, is of no use to it.
 
 Each process reads from all of `folders()` and writes to the first that it can.
 """
@@ -28,8 +29,10 @@ from numba.core.serialize import dumps
 from gaussvae_ros.files import write_file
 
 PACKAGE = Path(__file__).parent
-MADE_BY = f"{sys.implementation.cache_tag}-numba-{numba.__version__}-llvmlite-{llvmlite.__version__}"
-IMPORTS = re.compile(r"^\s*(?:from (gaussvae_ros[\w.]*) import (\([^)]*\)|.*)|import (gaussvae_ros[\w.]*))", re.M)
+PYTHON = sys.implementation.cache_tag
+MADE_BY = f"{PYTHON}-numba-{numba.__version__}-llvmlite-{llvmlite.__version__}"
+OURS = r"(gaussvae_ros[\w.]*)"
+IMPORTS = re.compile(rf"^\s*(?:from {OURS} import (\([^)]*\)|.*)|import {OURS})", re.M)
 DIGEST = 32  # bytes of SHA-256 before the machine code in a file
 
 log = logging.getLogger(__name__)
@@ -37,7 +40,7 @@ _said = False  # that something is being compiled
 
 
 def folders() -> list[Path]:
-    """Where machine code may be: in NUMBA_CACHE_DIR, or else beside the package and in the user's cache."""
+    """Where it may be: in NUMBA_CACHE_DIR, or else beside the package and in the user's cache."""
     if named := os.environ.get("NUMBA_CACHE_DIR"):
         return [Path(named) / "gaussvae_ros" / MADE_BY]
     users = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
@@ -47,12 +50,12 @@ def folders() -> list[Path]:
 
 @lru_cache(None)
 def sources_of(module: str) -> frozenset[Path]:
-    """The files of this package, of which code may be in the kernels of a module (`gaussvae_ros.fit.adam`, say)."""
+    """The files of this package that may go into the kernels of a module: all that it imports."""
     found, todo = set(), _with_parents(module)
     while todo:
         path = PACKAGE.joinpath(*todo.pop().split(".")[1:])
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        if path in found or not path.is_file():  # not a file: a function's name, or a package that is not this one
+        if path in found or not path.is_file():  # it is a function's name, say
             continue
         found.add(path)
         for base, names, other in IMPORTS.findall(path.read_text("utf-8")):
@@ -70,7 +73,8 @@ def _with_parents(module: str) -> list[str]:
 def _hash(module: str) -> str:
     made = hashlib.sha256()
     for path in sorted(sources_of(module)):
-        made.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+        made.update(str(path.relative_to(PACKAGE)).encode() + b"\0")
+        made.update(hashlib.sha256(path.read_bytes()).digest())
     return made.hexdigest()[:16]
 
 
@@ -117,7 +121,7 @@ class KernelCache(NullCache):
 
 
 def _forget_older(folder: Path) -> None:
-    """Remove what was made of older sources. Other folders are shared with other copies of this package."""
+    """Remove what was made of older sources, where no other copy of this package keeps its own."""
     if PACKAGE in folder.parents:
         for older in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
             if older != folder:

@@ -12,10 +12,11 @@ import threading
 from collections.abc import Callable
 from functools import wraps
 
-# Read when the first of numba's parallel kernels runs and when torch is imported. By default idle threads spin for long
-# until the next kernel, and the one that has work, in another program or in the other library, waits for them: a fit of
-# 40 ms then took 300 to 600 beside other programs, and training's 15 ms in the rasteriser 60 beside torch's own threads.
-# Those that sleep at once wake too late on a quiet machine (47 ms a fit). A short spin has the best of both (37 ms).
+# Read when the first of numba's parallel kernels runs and when torch is imported. By default idle
+# threads spin for long until the next kernel, and the one that has work, in another program or in
+# the other library, waits for them: a fit of 40 ms then took 300 to 600 beside other programs, and
+# training's 15 ms in the rasteriser 60 beside torch's own threads. Those that sleep at once wake
+# too late on a quiet machine (47 ms a fit). A short spin has the best of both (37 ms).
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import numba
@@ -23,24 +24,28 @@ from numba import njit, prange
 
 from gaussvae_ros.kernel_cache import KernelCache
 
-__all__ = ["fork_safe_lock", "inline", "kernel", "parallel", "prange", "threads", "use_threads"]
+__all__ = ["inline", "kernel", "parallel", "prange", "threads", "use_threads"]
 
-# Where the system has a TBB, numba would take that: a fit then takes three times as long beside other programs, each one
-# leaves 2 MB behind, and a process that drew in a thread of its own spins at its end instead of ending. The variable
-# alone would come too late where numba is imported already.
-numba.config.THREADING_LAYER_PRIORITY = os.environ.get("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue").split()
+# Where the system has a TBB, numba would take that: a fit then takes three times as long beside
+# other programs, each one leaves 2 MB behind, and a process that drew in a thread of its own spins
+# at its end instead of ending. The variable alone would come too late where numba is imported
+# already.
+_layers = os.environ.get("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
+numba.config.THREADING_LAYER_PRIORITY = _layers.split()
 
 inline = njit(inline="always")
-_count, _forked = int(os.environ.get("NUMBA_NUM_THREADS", 1)), False
+_count = numba.config.NUMBA_NUM_THREADS if os.environ.get("NUMBA_NUM_THREADS") else 1
+_forked = False
+_pool = threading.Lock()  # numba's threads serve one kernel at a time: not all its layers allow two
 
 
 def kernel(**options) -> Callable:
-    """Compile a function on its first call, or take its machine code from where another process left it."""
+    """Compile a function on its first call, or take its machine code from its place."""
     return lambda function: _cached(function, "", nogil=True, **options)
 
 
 def parallel(**options) -> Callable:
-    """As `kernel`, in two ways with the same results: for several threads, and for one, which needs no pool of them."""
+    """As `kernel`, in two ways with the same results: for one thread, and for several."""
 
     def decorate(function: Callable) -> Callable:
         alone = _cached(function, "", nogil=True, **options)
@@ -49,7 +54,7 @@ def parallel(**options) -> Callable:
         @wraps(function)
         def call(*args):
             count = threads()
-            if count == 1:
+            if count == 1:  # in no need of numba's threads, which then never start
                 return alone(*args)
             with _pool:
                 numba.set_num_threads(count)  # of calls from this thread
@@ -63,8 +68,9 @@ def parallel(**options) -> Callable:
 def use_threads(count: int) -> None:
     """Let `parallel` kernels run in so many threads, at most as many as there are cores.
 
-    At first it is NUMBA_NUM_THREADS, or else one: where others use the cores, two threads wait for each other so long
-    that an encode takes twice the time, and on idle cores it saves a quarter of its time for a sixth more work.
+    At first it is NUMBA_NUM_THREADS, or else one: where others use the cores, two threads wait for
+    each other so long that an encode takes twice the time, and on idle cores they save a quarter
+    of it for a fifth more work.
     """
     global _count
     _count = count
@@ -75,13 +81,6 @@ def threads() -> int:
     return 1 if _forked else max(min(_count, numba.config.NUMBA_NUM_THREADS), 1)
 
 
-def fork_safe_lock() -> threading.Lock:
-    """A lock that no thread holds while the process is forked: its child finds it open."""
-    lock = threading.Lock()
-    os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
-    return lock
-
-
 def _cached(function: Callable, kind: str, **options) -> Callable:
     made = njit(**options)(function)
     made._cache = KernelCache(function, kind)  # as numba's cache=True does with its own
@@ -89,10 +88,10 @@ def _cached(function: Callable, kind: str, **options) -> Callable:
 
 
 def _in_child() -> None:
-    """GNU's OpenMP, under numba's pool, ends a forked child that uses it."""
+    """GNU's OpenMP, under numba's threads, ends a forked child that uses it."""
     global _forked
     _forked = True
+    _pool.release()
 
 
-_pool = fork_safe_lock()  # kernels of two threads at once would share numba's pool, which not all its layers allow
-os.register_at_fork(after_in_child=_in_child)
+os.register_at_fork(before=_pool.acquire, after_in_parent=_pool.release, after_in_child=_in_child)

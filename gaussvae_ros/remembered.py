@@ -10,7 +10,7 @@ OBJECTS = 1000  # bytes that Python's objects around one value take, at most
 
 
 class Remembered(Generic[T]):
-    """Values by key, least recently used first; the first ones go when all take more than `limit` bytes.
+    """Values by key; those used least recently go when all take more than `limit` bytes.
 
     May be used from any number of threads.
     """
@@ -25,7 +25,7 @@ class Remembered(Generic[T]):
         return self._bytes
 
     def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """The value of a key, which `make()` gives where it is not remembered; `size(value)` is its size in bytes."""
+        """The value of a key, which `make()` gives where it is not remembered; `size` in bytes."""
         with self._lock:
             if key in self._held:
                 self._held.move_to_end(key)

@@ -1,6 +1,5 @@
 """A bag through codec and bank, measured: every image is encoded, stored, recalled and compared with its original."""
 
-import os
 import time
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
-from gaussvae_ros.files import printable
+from gaussvae_ros.files import name_of, printable
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.sessions import Sessions
 
@@ -59,7 +58,7 @@ def replay(
         warm_up(codec, tier, effort)
         recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
         recalls.problems.include(bag.faults)
-        sessions, session_ids, name = Sessions(), {}, _session_name(path)
+        sessions, session_ids, name = Sessions(), {}, name_of(path)
         images = tqdm(bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
         try:
             for number, image in enumerate(images):
@@ -86,11 +85,6 @@ def replay(
     result = {"bag": printable(path), "topic": topic, "tier": tier, "poses": poses.name or None, **recalls.figures()}
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))
     return {**result, "report": report}
-
-
-def _session_name(path: str | Path) -> str:
-    """What the sessions of a bag are called: the name of its file or folder, also where that is "."."""
-    return printable(Path(os.path.abspath(path)).name) or "bag"
 
 
 def _remember(

@@ -121,6 +121,26 @@ def test_replay(tmp_path, capsys):
         assert len(kept) == 6
 
 
+def test_replay_warns_of_a_bag_that_is_not_whole(tmp_path, capsys, monkeypatch):
+    maker = BagMaker("mcap")
+    for i in range(6):
+        maker.image("/cam", START + i * STEP, np.full((192, 192, 3), 30 * i, np.uint8))
+    folder = tmp_path / os.fsdecode(b"f\xfcr #1")
+    folder.mkdir()
+    path = maker.write_mcap(folder / "run_0.mcap", use_chunking=False)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    monkeypatch.chdir(folder)
+    code, out, err = run(capsys, "replay", ".", "--bank", folder / "m.db", "--compare", 0, "--json")
+    result = json.loads(out)
+    assert code == 0 and result["frames"] == 3 and result["problem_counts"] == {"bag": 1}
+    assert err == f"gaussvae: {result['problems'][0]}\n" and "run_0.mcap: it breaks off after" in err
+    json.dumps(result, ensure_ascii=False).encode()
+    code, out, err = run(capsys, "replay", ".", "--compare", 0, "--report", folder / "report")
+    assert code == 0 and "/cam: 3 frames, 0.2 s" in out and "breaks off" in err
+    page = (folder / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Replay of f\ufffdr #1" in page and "breaks off" in page
+
+
 def test_bank_info_and_list(memory, capsys):
     assert json.loads(run(capsys, "bank", "info", memory, "--json")[1])["frames"] == 4
     assert "frames: 4" in run(capsys, "bank", "info", memory)[1]

@@ -201,6 +201,20 @@ def test_a_video_is_thinned(tmp_path):
     assert levels == {None: [0, 5, 10, 15, 20, 25], 7: [0, 7, 14, 21, 28]}
 
 
+def test_what_a_bag_lacks_is_listed_and_a_folder_of_its_files_is_one(tmp_path):
+    maker = BagMaker("mcap")
+    for i in range(3):
+        maker.image("/cam", START + i * 10**9, picture(i))
+    path = maker.write(tmp_path)
+    (path / "metadata.yaml").write_text("damaged")
+    source = find_source(path)
+    files, problems = picture_files(source, tmp_path / "frames", 1)
+    assert source.kind == "bag" and len(files) == 3
+    assert [(name, "is empty or damaged" in why) for name, why in problems] == [(f"{path}: as it lies there", True)]
+    (path / "metadata.yaml").unlink()
+    assert find_source(path).kind == "bag"
+
+
 @pytest.mark.parametrize("kind", ["bag", "mcap"])
 def test_a_bag_is_thinned_and_its_faults_are_counted(tmp_path, kind):
     maker = BagMaker(kind)

@@ -216,7 +216,12 @@ class Bag:
                     prefix="gaussvae_", ignore_cleanup_errors=True
                 )
             inside = Path(self._folder.name, path.stem)
-            whole, path = unpack_file(path, inside), inside
+            try:
+                whole, path = unpack_file(path, inside), inside
+            except OSError as error:
+                raise BagError(
+                    f"{inside.parent} takes no unpacked file: {error.strerror}"
+                ) from None
             kind = kind_of(path)
         if kind not in OPENERS:
             raise BagError("it holds none of the formats of bags")

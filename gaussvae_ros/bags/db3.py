@@ -106,9 +106,14 @@ class Db3File:
         beside = [Path(f"{path}{ending}") for ending in JOURNALS if _is_hot(path, ending)]
         if beside:
             self._copy = tempfile.TemporaryDirectory(prefix="gaussvae_", ignore_cleanup_errors=True)
-            for file in (path, *beside):
-                shutil.copyfile(file, Path(self._copy.name, "bag" + str(file)[len(str(path)) :]))
-            path = Path(self._copy.name, "bag")
+            copy = Path(self._copy.name, "bag")
+            try:
+                for file in (path, *beside):
+                    shutil.copyfile(file, f"{copy}{str(file)[len(str(path)) :]}")
+            except OSError as error:
+                what = "its journal, left by a recorder that was killed, is applied to a copy"
+                raise BagError(f"{what}, and {copy.parent} takes none: {error.strerror}") from None
+            path = copy
         elif not path.stat().st_size:
             raise BagError(f"{self._name} is empty")
         if any(file.name.endswith("-journal") for file in beside):

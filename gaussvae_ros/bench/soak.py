@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gaussvae_ros.bench.frames import drive_frames, drive_poses
-from gaussvae_ros.bench.graph import NODES, Graph, nodes_of, resident_mb
+from gaussvae_ros.bench.graph import NODES, PATIENCE, Graph, nodes_of, resident_mb
 from gaussvae_ros.bench.ros import why_not
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
@@ -27,7 +27,7 @@ FULL_S = 10.0  # that the disk is full
 DISK = 64 * 2**20  # bytes
 BACK_S = 60.0  # in which frames are to come again after a fault
 SETTLE_S = 3.0  # what waits is stored, and announced
-MARGIN_S = 0.5  # announcements on their way when a file is deleted
+MARGIN_S = 0.5  # that announcements may be on their way when a file is deleted
 
 
 def run(folder: Path, minutes: float) -> list[dict]:
@@ -55,10 +55,7 @@ def run(folder: Path, minutes: float) -> list[dict]:
                 went, odd, sent = clients.stop(), faults.stop(), camera.stop()
             time.sleep(SETTLE_S)
             said = witness.stop()
-            kept = folder / "kept.jsonl"
-            count = soak.keep(kept)
-            with graph.probe("recall", kept) as recalled:
-                lost = recalled.result(120 + count)
+            soak.check()
             ended = soak.ended()
     return [
         row("soak: images sent, beside odd ones", sent, "images", None, odd),
@@ -66,8 +63,8 @@ def run(folder: Path, minutes: float) -> list[dict]:
         row("soak: processes lost", ended, "processes", "none"),
         row("soak: starts of memory_node, beside those after kills", soak.starts, "starts", "all", soak.faults["kill"]),
         row("soak: longest time without a frame after a fault", round(soak.longest, 1), "s"),
-        row("soak: frames announced, beside those of files not deleted", said["frames"], "frames", None, count),
-        row("soak: announced frames lost", len(lost), "frames", "none"),
+        row("soak: frames announced, beside those recalled", said["frames"], "frames", None, soak.checked),
+        row("soak: announced frames lost", soak.lost, "frames", "none"),
         row("soak: exceptions inside the nodes", said["internal errors"], "errors", "none"),
         row("soak: statuses that say ERROR", said["errors"], "statuses"),
         row(
@@ -85,7 +82,7 @@ class _Soak:
     """Does harm to a graph that runs, and looks at how it takes it."""
 
     def __init__(self, graph: Graph, announced: Path, pids: dict[str, int], mounted: bool) -> None:
-        self.starts, self.longest = 0, 0.0
+        self.starts, self.longest, self.checked, self.lost = 0, 0.0, 0, 0
         self.faults = {"full": 0, "delete": 0, "kill": 0}
         self._graph, self._announced, self._mounted = graph, announced, mounted
         self._session, self._pids = os.getsid(pids["memory_node"]), pids
@@ -95,11 +92,11 @@ class _Soak:
         self._deleted = 0.0  # s, when the file was deleted last
 
     def run(self, seconds: float) -> None:
-        """One fault after the other, with time between them to recover."""
+        """One fault after the other, each once at least, with time between them to recover."""
         gap = min(FAULT_S, seconds / (len(self.faults) + 1))
         end, ways = time.monotonic() + seconds, cycle(self.faults)
         with tqdm(total=round(seconds), desc="soak", disable=None) as bar:
-            while (begun := time.monotonic()) < end - gap:
+            while (begun := time.monotonic()) < end - gap or not all(self.faults.values()):
                 self._watch(gap)
                 what = next(ways)
                 getattr(self, f"_{what}")(gap)
@@ -108,12 +105,19 @@ class _Soak:
                 bar.update(round(time.monotonic() - begun))
             self._watch(max(end - time.monotonic(), SETTLE_S))
 
-    def keep(self, file: Path) -> int:
-        """Write what was announced of frames in the file that was not deleted; returns how many."""
-        lines = [json.loads(line) for line in self._announced.read_text().splitlines()]
-        kept = [line for line in lines if line[2] > self._deleted + MARGIN_S]
+    def check(self) -> None:
+        """Recall all frames that were announced of the file that is there now."""
+        kept = self.kept()
+        file = self._announced.with_name("kept.jsonl")
         file.write_text("".join(f"{json.dumps(line)}\n" for line in kept))
-        return len(kept)
+        with self._graph.probe("recall", file) as recalled:
+            self.lost += len(recalled.result(PATIENCE + len(kept)))
+        self.checked += len(kept)
+
+    def kept(self) -> list[list]:
+        """What `witness` wrote of frames that came after the last file was deleted."""
+        lines = self._announced.read_text().split("\n")[:-1]  # what follows the last of them is not whole
+        return [line for line in map(json.loads, lines) if line[2] > self._deleted + MARGIN_S]
 
     def ended(self) -> int:
         """How many processes of the launch are gone, but for those that were killed on purpose."""
@@ -156,6 +160,7 @@ class _Soak:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (no_limit, no_limit))
 
     def _delete(self, _: float) -> None:
+        self.check()
         for file in self._graph.bank.parent.glob(f"{self._graph.bank.name}*"):
             file.unlink(missing_ok=True)
         self._deleted = time.time()

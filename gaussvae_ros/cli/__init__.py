@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
         one_each()
     warnings = _Warnings()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names of files that are not UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: names that are not UTF-8
     logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
         args = parser().parse_args(argv)

@@ -9,7 +9,10 @@ from collections.abc import Sequence
 
 def show(args: argparse.Namespace, figures: dict | list, text: str) -> None:
     """Print `figures` as JSON if that was asked for, else `text`."""
-    print(json.dumps(figures) if args.json else text)
+    if args.json:  # where names of files are not UTF-8, JSON cannot hold them
+        whole = json.dumps(figures, ensure_ascii=False).encode(errors="replace")
+        text = json.dumps(json.loads(whole))
+    print(text)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

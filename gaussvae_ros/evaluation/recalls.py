@@ -15,6 +15,7 @@ from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
+from gaussvae_ros.files import name_of
 from gaussvae_ros.problems import Problems
 from gaussvae_ros.record import TIERS
 
@@ -152,7 +153,7 @@ class Recalls:
         lines = (("psnr", "PSNR (dB)"), ("bytes", "bytes"), ("encode_ms", "encode (ms)"), ("recall_ms", "recall (ms)"))
         return write_report(
             out_dir,
-            f"Replay of {Path(result['bag']).name}",
+            f"Replay of {name_of(result['bag'])}",
             [Table("Frames", COLUMNS, as_rows(result)), Table("Replay", ("", ""), rows)]
             + [measure_table(averages, series, frames, measure) for measure in ("psnr", "ssim")][: 2 * frames]
             + ([Table("Problems", ("",), [[text] for text in problems])] if problems else []),

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections import deque
@@ -26,10 +27,8 @@ from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
 WAKE_S = 0.2
 WAIT_S, LONGEST_WAIT_S = 0.1, 10.0  # after an error of the executor itself, doubled while it does nothing else
-WRONG, CRASHED = (
-    2,
-    70,
-)  # exit codes: wrong parameters or names; an error inside, after which a new process may do better
+# Exit codes: wrong parameters or names; an error inside, after which a new process may do better.
+WRONG, CRASHED = 2, 70
 
 
 class ManagedNode(LifecycleNode):
@@ -76,13 +75,18 @@ class ManagedNode(LifecycleNode):
         """Take over `settings`, which have changed."""
 
     def bring_up(self) -> None:
-        """Configure and activate."""
+        """Configure and activate. An internal error ends the process, so that a new one may do better."""
         for step, trigger in (("configure", self.trigger_configure), ("activate", self.trigger_activate)):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
-                if self.context.ok() and not self.presence.known_conflict():
-                    name = self.get_fully_qualified_name()
-                    self.get_logger().error(f"{name} did not {step}. Again: ros2 lifecycle set {name} {step}")
-                return
+            done = trigger()
+            if done == TransitionCallbackReturn.SUCCESS:
+                continue
+            if done == TransitionCallbackReturn.ERROR:
+                self.exit_code = CRASHED
+                rclpy.try_shutdown(context=self.context)
+            elif self.context.ok() and not self.presence.known_conflict():
+                name = self.get_fully_qualified_name()
+                self.get_logger().error(f"{name} did not {step}. Again: ros2 lifecycle set {name} {step}")
+            return
 
     def create_subscription(self, kind: type, topic: str, callback: Callable, *arguments: object, **more: object):
         guarded = self.faults.guarded(f"a message of {topic}", callback)
@@ -143,10 +147,10 @@ class ManagedNode(LifecycleNode):
         except GaussVaeError as error:
             self.get_logger().error(f"cannot {what}: {error}")
             return TransitionCallbackReturn.FAILURE
-        except Exception:  # rclpy would only note that there was one
+        except Exception as error:  # rclpy would only note that there was one
             if not self.context.ok():  # a signal came meanwhile, and ROS makes nothing any more
                 return TransitionCallbackReturn.FAILURE
-            logging.getLogger(__name__).exception("cannot %s", what)
+            self.faults.note(f"the attempt to {what}", error)
             return TransitionCallbackReturn.ERROR
 
     def _change(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
@@ -205,6 +209,7 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     log = logging.getLogger("gaussvae_ros")
     log.addHandler(_ToRosout(node))
     log.propagate = False
+    threading.excepthook = lambda end: node.faults.note(f"the thread {end.thread and end.thread.name}", end.exc_value)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     if node.settings.autostart:
@@ -214,6 +219,7 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     for end in (node.close, node.destroy_node, rclpy.try_shutdown):
         node.faults.guarded("the end", end)()
     code = node.exit_code
+    threading.excepthook = threading.__excepthook__
     del node, executor, end
     gc.collect()  # only now does the graph hear that the node is gone, and nobody waits for its services
     # Python would also end the threads of TBB, which takes many seconds on a busy machine; launch kills after 5.

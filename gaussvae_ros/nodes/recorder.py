@@ -177,9 +177,10 @@ class Recorder:
 
     def _begin_again(self, reason: str) -> None:
         """Go on in another file, as the one that is open is gone."""
-        self._lost = time.monotonic(), f"{reason} while it was written"
+        self._lost = time.monotonic(), reason
         if self._mount is not None and not os.path.ismount(self._mount):
             raise BankGone(f"{reason}: nothing is mounted at {self._mount} any more")
+        where = "the file that is there now" if self._bank.path.exists() else "a new file"
         self._bank.reopen()
         self._file += 1
         for frame in self._waiting:
@@ -187,7 +188,7 @@ class Recorder:
         self._counters.begin_again()
         for known in (self._ids, self._tallies, self._poses):
             known.clear()
-        self._lost = time.monotonic(), f"{reason} while it was written; the memory goes on in a new file"
+        self._lost = time.monotonic(), f"{reason}; the memory goes on in {where}"
         log.error("%s. %d frames that waited go into it", self._lost[1], self.waiting)
 
     def _add(self) -> None:

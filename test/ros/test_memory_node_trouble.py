@@ -97,7 +97,6 @@ def test_a_deleted_file_is_told_of_and_replaced(memory, frames):
     told = [memory.show(frames[i], START + 3 * 10**12 + i * 10**8) for i in range(1, 4)]
     assert min(frame.id for frame in told) > last.id
     assert memory.process.log.count("goes on in a new file") == 1
-    until(lambda: "deleted" not in memory.status("memory")[1], 20, ros.logs)
     with MemoryBank(memory.path, readonly=True) as bank:
         assert {frame.id for frame in bank} == {frame.id for frame in told}
         [session] = bank.info()["sessions"]
@@ -153,7 +152,7 @@ def test_a_second_node_of_the_name_ends_and_says_why(memory, frames):
 
 
 FAILING = """
-import sys
+import sys, threading
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
@@ -171,6 +170,7 @@ class Failing(ManagedNode):
 
     def tick(self):
         self.guard.trigger()
+        threading.Thread(target=lambda: [][0], name="side").start()
         raise RuntimeError("ticked")
 
 sys.exit(run(Failing))
@@ -178,7 +178,7 @@ sys.exit(run(Failing))
 
 
 def test_an_exception_in_a_callback_ends_nothing(ros):
-    """Of a subscription, a timer, a service, and of the executor itself."""
+    """Of a subscription, a timer, a service, a thread, and of the executor itself."""
     script = ros.folder / "failing.py"
     script.write_text(FAILING)
     process = ros.start(sys.executable, str(script))
@@ -191,7 +191,7 @@ def test_an_exception_in_a_callback_ends_nothing(ros):
     ros.publish("sound", String(data="on"))
     until(lambda: echo, says=ros.logs)
     assert process.popen.poll() is None
-    for what in ("ZeroDivisionError", "RuntimeError: ticked", "AttributeError", "KeyError"):
+    for what in ("ZeroDivisionError", "RuntimeError: ticked", "AttributeError", "KeyError", "IndexError"):
         assert process.log.count(f"\n{what}") == 1, process.log  # once, with its traceback
     assert process.stop() == 0
 
@@ -209,8 +209,9 @@ def test_a_folder_that_goes_and_comes_back(ros, frames):
     assert ros.state(NODE) == "active" and "gone" in memory.status("memory")[1]
     away.rename(folder)
     until(lambda: len(memory.frames) == 6, says=ros.logs)
-    until(lambda: level(memory) == 0, 20, ros.logs)
+    until(lambda: "takes no frames" not in memory.status("memory")[1], says=ros.logs)
     assert memory.status("memory")[2]["frames_waiting"] == "0"
+    assert "goes on in the file that is there now" in memory.process.log
     assert memory.process.stop() == 0 and "Traceback" not in memory.process.log
     with MemoryBank(folder / "memory.db", readonly=True) as bank:
         assert [frame.stamp_ns for frame in bank] == [START + i * 10**8 for i in range(6)]
