@@ -492,6 +492,44 @@ def test_a_mount_that_nobody_knows_is_said(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", ["odometry", "transform"])
+@pytest.mark.parametrize("child", ["cam_optical_frame", "left_optical_frame"])
+def test_poses_of_an_optical_frame_itself_get_body_axes(
+    kind: str, child: str, tmp_path: Path
+) -> None:
+    maker = images(BagMaker("mcap"), frame="cam_optical_frame")
+    for i in range(COUNT):
+        pose = (0.5 * i, 0.0, 0.0, -0.5, 0.5, -0.5, 0.5)
+        if kind == "odometry":
+            maker.odometry("/vio/odom", stamp(i), pose, child)
+        else:
+            maker.transform("/mocap", stamp(i), pose, child=child)
+    poses, source = found(maker, tmp_path, pose_topic=None)
+    assert poses == line() and np.allclose(source.at(stamp(3), stamp(3))[3:], NO_TURN)
+
+
+@pytest.mark.parametrize("pose", [place(NAN), (1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0)])
+@pytest.mark.parametrize("named", [None, "/odom"])
+def test_poses_that_are_none_of_them_any_say_so(
+    pose: tuple, named: str | None, tmp_path: Path
+) -> None:
+    maker = images(BagMaker("mcap"))
+    for i in range(COUNT):
+        maker.odometry("/odom", stamp(i), pose)
+    poses, source = found(maker, tmp_path, pose_topic=named)
+    what = "no image has a pose: /odom has 12 samples, all not finite or without rotation"
+    assert poses == NOWHERE and source.problems[0].startswith(what)
+
+
+def test_images_without_a_frame_are_said(tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"), frame="")
+    for i in range(COUNT):
+        maker.tf("odom", "base_link", stamp(i), place(0.5 * i))
+    poses, source = found(maker, tmp_path)
+    assert poses == NOWHERE
+    assert source.problems == ["no image has a pose: the images do not name their frame"]
+
+
 # Clocks
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.frame_tree import counted
 from gaussvae_ros.messages import stamp_of
 from gaussvae_ros.poses import Track
 
@@ -69,6 +70,14 @@ class Candidate:
             return count > 0
         # A track of another clock covers nothing; that is said when its poses are asked for.
         return (count >= FEW or 2 * count >= len(images)) and not 0 < self.covered < COVERED
+
+    def summary(self) -> str:
+        """What it holds, for people."""
+        if not len(self.track):
+            none = f"{counted(self.track.refused, 'sample')}, all not finite or without rotation"
+            return f"{self.topic} has {none}"
+        many = counted(len(self.track), "sample")
+        return f"{self.topic} has {many}, for {self.covered:.0%} of the images"
 
 
 def says_no_robot(topic: str) -> bool:

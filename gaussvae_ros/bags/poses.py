@@ -90,13 +90,11 @@ class _Chooser:
             return self._of_track(fit[0], tree)
         if tree.moves() or (len(chain) > 1 and is_world(chain[-1])):
             return self._of_tf(tree, topics)
-        for one in found:
-            many = counted(len(one.track), "sample")
-            why.append(f"{one.topic} has {many}, for {one.covered:.0%} of the images")
+        why += [one.summary() for one in found]
         if len(chain) > 1:
             why.append(f"TF leads from {tree.leaf} to {chain[-1]} only")
         elif self.tf:
-            why.append(f"TF does not know {tree.leaf!r}")
+            why.append(_unknown("TF", tree.leaf))
         return self._nothing("; ".join(why), tree)
 
     def take(self, topic: str) -> PoseSource:
@@ -108,15 +106,17 @@ class _Chooser:
             tree = self._read(dict.fromkeys([*(own or static), topic]))
             if len(tree.chain()) > 1:
                 return PoseSource(topic, tree, problems=self.problems)
-            return self._nothing(f"{topic} does not know {tree.leaf!r}", tree)
+            return self._nothing(_unknown(topic, tree.leaf), tree)
         try:
             tree, _ = self._tree(self.image_topic)
         except BagError:  # the topic's namespace decides
             tree = self._read(self._groups.get(place, ()))
         found = candidates(self.bag, [topic], self.problems)
         found.sort(key=lambda c: c.child in tree.chain(), reverse=True)
-        if not found or not len(found[0].track):
+        if not found:
             return self._nothing(f"{topic} holds none", tree)
+        if not len(found[0].track):
+            return self._nothing(found[0].summary(), tree)
         self._tell_others(found)
         return self._of_track(found[0], tree)
 
@@ -236,6 +236,11 @@ class _Chooser:
             how = "; --pose-topic takes what it names" if self.poses else ""
             self.problems.append(f"no image has a pose: {why}{how}")
         return PoseSource("", tree, problems=self.problems)
+
+
+def _unknown(what: str, leaf: str) -> str:
+    """Why TF says nothing of a camera."""
+    return f"{what} does not know {leaf!r}" if leaf else "the images do not name their frame"
 
 
 def _is_static(topic: str) -> bool:
