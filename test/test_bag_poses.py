@@ -267,6 +267,19 @@ def test_a_frame_that_changes_its_parent(tmp_path: Path) -> None:
     assert any("several parents" in p for p in source.problems)
 
 
+def test_of_two_parents_the_one_that_leads_to_the_world_counts(tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap")).tf("base_link", "cam", START, MOUNT, topic="/tf_static")
+    for i in range(COUNT):
+        maker.tf("odom", "base_link", stamp(i), place(0.5 * i))
+        if i in (3, 4, 5):
+            maker.tf("tag36h11:1", "cam", stamp(i), place(3 - 0.5 * i))
+    poses, source = found(maker, tmp_path)
+    assert poses == line(0.2) and source.reference == "odom"
+    assert source.problems == [
+        "cam has several parents, base_link, tag36h11:1: the one known at a stamp counts"
+    ]
+
+
 def test_slashes_before_names_do_not_matter(tmp_path: Path) -> None:
     maker = images(BagMaker("mcap"), frame="/cam")
     maker.tf("/base_link", "cam", START, MOUNT, topic="/tf_static")
@@ -436,9 +449,12 @@ def test_two_messages_are_no_track(tmp_path: Path) -> None:
     assert poses == NOWHERE and "/somebody has 2 samples" in source.problems[0]
 
 
-@pytest.mark.parametrize("frame", ["cam", "base_link"])
-def test_what_is_seen_from_the_robot_is_no_pose_of_it(frame: str, tmp_path: Path) -> None:
-    maker = images(BagMaker("mcap")).tf("base_link", "cam", START, MOUNT, topic="/tf_static")
+@pytest.mark.parametrize("tf", [True, False])
+@pytest.mark.parametrize("frame", ["cam", "base_link", "robot_1/base_link", "left_camera_optical"])
+def test_what_is_seen_from_the_robot_is_no_pose_of_it(frame: str, tf: bool, tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"))
+    if tf:
+        maker.tf("base_link", "cam", START, MOUNT, topic="/tf_static")
     for i in range(COUNT):
         maker.pose("/something", stamp(i), place(i), frame=frame)
     poses, source = found(maker, tmp_path)

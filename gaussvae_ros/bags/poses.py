@@ -11,7 +11,6 @@ from gaussvae_ros.bags.pose_topics import (
     candidates,
     image_times,
     is_body,
-    is_world,
     namespace,
     pose_of,
     read,
@@ -19,7 +18,7 @@ from gaussvae_ros.bags.pose_topics import (
 )
 from gaussvae_ros.errors import BagError
 from gaussvae_ros.files import printable
-from gaussvae_ros.frame_tree import FrameTree, counted
+from gaussvae_ros.frame_tree import FrameTree, counted, is_world
 from gaussvae_ros.messages import stamp_of
 from gaussvae_ros.pose_source import PoseSource
 
@@ -182,7 +181,8 @@ class _Chooser:
             # Where there is one tree, its frames say more than namespaces.
             mounted = one.child in chain and len(self._groups) == 1
             another = one.child and owner and namespace(one.child) not in ("", owner)
-            if one.frame in chain and not is_world(one.frame):
+            own = one.frame in chain or (not one.child and is_body(one.frame))
+            if own and not is_world(one.frame):
                 why.append(f"{one.topic} is relative to {one.frame}, a frame of the robot")
             elif not mounted and (another or self._is_foreign(one.topic)):
                 why.append(f"{one.topic} is of another camera or robot, by its namespace")
