@@ -141,6 +141,25 @@ def test_two_clocks_far_apart_make_two_sessions_at_most_however_they_alternate(a
     assert sessions.newest <= 1
 
 
+@given(
+    st.sampled_from([0.06, 0.1, 0.2, 0.5, 1, 2, 5, -0.1, -0.3, -2]),  # s
+    st.sampled_from([(10, 10), (30, 30), (30, 10), (10, 1), (1, 30)]),  # Hz
+    st.randoms(use_true_random=False),
+)
+def test_two_clocks_that_are_close_make_few_sessions_also_in_bursts(apart, rates, random):
+    """Of 20 s of two publishers in order, each of which is held up by up to 0.3 s at times."""
+    shown = []
+    for rate, shift in zip(rates, (0, apart)):
+        arrived = 0.0
+        for i in range(20 * rate):
+            arrived = max(arrived, i / rate + random.uniform(0, 0.3))
+            shown.append((arrived, round((i / rate + shift) * S)))
+    sessions = Sessions()
+    for _, stamp in sorted(shown):
+        sessions.number_of("a", stamp)
+    assert sessions.newest <= 4
+
+
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(-100, 100)), max_size=60))
 def test_sessions_are_those_that_were_begun_and_few_clocks_are_remembered(stamps):
     sessions, most = Sessions(), 0
