@@ -1,5 +1,6 @@
 """The transforms between a camera and the world, out of TF messages, without ROS."""
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from itertools import pairwise
@@ -10,6 +11,12 @@ from gaussvae_ros.poses import IDENTITY, Track, as_pose, compose
 
 WAITING = 1000  # transforms of a frame that are kept before it is known to be above the camera
 SCALED = 1e-2  # by so much a quaternion's length may differ from 1 through rounding
+
+_WORLD = re.compile(
+    r"(^|[_.-])(map|odom|world|earth|global|origin|utm|ned|enu|init|vicon|mocap|optitrack|fixed)"
+    r"([_.-]|$)",
+    re.IGNORECASE,
+)
 
 
 class _Link:
@@ -166,20 +173,23 @@ class FrameTree:
             new += parents
 
     def _parents(self, child: str) -> list[str]:
-        """A frame's parents, those first that lead to something that moves, then the newest."""
+        """A frame's parents, those first that lead to something that moves, then to a world, then
+        the newest."""
         if self._ways_up is None:
             links = {
                 child: {p: link for p, link in parents.items() if link.known()}
                 for child, parents in self._links.items()
                 if child in self._above
             }
-            leading = {c for c, ups in links.items() if any(n.track.moves() for n in ups.values())}
-            while more := {c for c, ups in links.items() if leading & ups.keys()} - leading:
-                leading |= more
+            moving = {c for c, ups in links.items() if any(n.track.moves() for n in ups.values())}
+            moving = _below(links, moving)
+            still = _below(
+                links, {frame for ups in links.values() for frame in ups if is_world(frame)}
+            )
 
-            def worth(child: str, parent: str) -> tuple[bool, bool]:
+            def worth(child: str, parent: str) -> tuple[bool, bool, bool]:
                 track = links[child][parent].track
-                return track.moves() or parent in leading, len(track) > 0
+                return track.moves() or parent in moving, parent in still, len(track) > 0
 
             self._ways_up = {
                 c: sorted(reversed(ups), key=lambda p, c=c: worth(c, p), reverse=True)
@@ -190,6 +200,18 @@ class FrameTree:
     def _on_chain(self) -> list[_Link]:
         chain = self.chain()
         return [self._links[child][parent] for child, parent in pairwise(chain)]
+
+
+def is_world(frame: str) -> bool:
+    """Whether a frame stands still, by its name."""
+    return bool(_WORLD.search(frame.rpartition("/")[2]))
+
+
+def _below(links: dict[str, dict[str, _Link]], frames: set[str]) -> set[str]:
+    """Some frames, and all from which a way leads up to one of them."""
+    while more := {c for c, ups in links.items() if frames & ups.keys()} - frames:
+        frames = frames | more
+    return frames
 
 
 def counted(count: int, what: str) -> str:

@@ -21,6 +21,7 @@ warnings.filterwarnings("ignore", module="PIL")  # which warns of damage that co
 
 END = b"\xff\xd9"  # of a JPEG
 KEPT = 0.25  # a JPEG that ends early is a picture from this part of its rows on
+MORE = b"\x55" * 64  # data for some more blocks, whatever their codes
 FILLED = 128  # what libjpeg gives for rows that are not there
 _ORIENTATION, _BITS = 274, 258  # tags of EXIF and TIFF
 _PNG_BITS, _PNG_GREY = (
@@ -115,19 +116,31 @@ def _with_opencv(file: BinaryIO) -> np.ndarray:
 
 def _jpeg(data: bytes, formats: Sequence[str] | None) -> tuple[np.ndarray, str]:
     """A JPEG as far as it goes; cameras and networks lose the end of some."""
-    if data.rfind(END) > data.rfind(b"\xff\xda"):  # after the last scan's begin
-        return _turned(*_with_pillow(io.BytesIO(data), formats)), ""
-    image, orientation = _with_pillow(io.BytesIO(data + END), formats)
+    end = data.find(END, data.rfind(b"\xff\xda"))  # after the last scan's begin
+    ends = end >= 0
+    image, orientation = _with_pillow(io.BytesIO(data if ends else data + END), formats)
     there = _rows_there(image)
+    if ends and (there == len(image) or not _takes_more(data[:end], image)):
+        return _turned(image, orientation), ""
     if there < KEPT * len(image):
         raise ImageError(f"a JPEG that ends early, after {there} of {len(image)} rows")
-    return _turned(
-        image, orientation
-    ), f"the JPEG has no end: {there} of its {len(image)} rows are there"
+    what = "is cut short" if ends else "has no end"
+    said = f"the JPEG {what}: {there} of its {len(image)} rows are there"
+    return _turned(image, orientation), said
+
+
+def _takes_more(data: bytes, image: np.ndarray) -> bool:
+    """Whether more data before its end would change a JPEG's picture: then its own end early."""
+    try:
+        return not np.array_equal(_with_pillow(io.BytesIO(data + MORE + END), None)[0], image)
+    except OSError:  # whatever is the matter, its picture has been read
+        return False
 
 
 def _rows_there(image: np.ndarray) -> int:
     """The rows down to the last that is not filled in."""
+    if (image[-1] != FILLED).any():
+        return len(image)
     there = (image != FILLED).reshape(len(image), -1).any(1).nonzero()[0]
     return int(there[-1]) + 1 if len(there) else 0
 

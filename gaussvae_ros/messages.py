@@ -19,6 +19,7 @@ from gaussvae_ros.encodings import ENCODINGS, PLANAR, SensorDepth, known_encodin
 from gaussvae_ros.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM")  # of compressed images, in Pillow's names
+_VIDEO = re.compile(r"\s*([hx]\.?26[456]|hevc|avc|vp[89]|av1|mpeg|theora)", re.IGNORECASE)
 _MOSAIC = re.compile(r"\s*(bayer_(?:rggb|bggr|gbrg|grbg))", re.IGNORECASE)
 _DISTANCES = ("16UC1", "32FC1", "64FC1")  # on a topic of depth
 
@@ -78,6 +79,9 @@ class ImageDecoder:
         try:
             samples, self.problem = image_files.decode(io.BytesIO(data), FORMATS)
         except ImageError as error:
+            if _VIDEO.match(form):
+                remedy = "each needs those before it; make single images of it first"
+                raise ImageError(f"{form!r} is video, no picture by itself: {remedy}") from None
             if "no kind that is known" in str(error):
                 known = "neither JPEG nor PNG, TIFF, WebP, BMP or PNM"
                 raise ImageError(

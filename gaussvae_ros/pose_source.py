@@ -34,7 +34,9 @@ class PoseSource:
         # what the poses are in
         self.reference = (chain[-1] if track is None else reference.strip("/")) or "map"
         self._top = chain[-1] if track is None else base if base in chain else tree.leaf
-        self._optical = "optical" in tree.leaf and self._top != tree.leaf
+        # The frame that the poses are of, in whose axes they come; some topics do not say it.
+        of = tree.leaf if self._top != tree.leaf else base
+        self._optical = "optical" in of
         self._held = track is not None or tree.moves()
         self._asked, self._leads, self._found = array("q"), array("q"), 0
         if any(t.wild() > DOUBLED * t.received() and t.received() >= 10 for t in self._tracks()):

@@ -47,6 +47,15 @@ def test_metadata_is_never_a_filter(old, new, tmp_path):
     assert read(path)[0] == list(range(6))
 
 
+@pytest.mark.parametrize("folder", ["bags\\", "C:\\bags\\", "/home/robot/bags/", "./"])
+@pytest.mark.parametrize("begin", ["", "\ufeff"])
+def test_names_of_files_are_those_of_any_machine(folder, begin, tmp_path):
+    path = frames().write(tmp_path)
+    text = (path / "metadata.yaml").read_text().replace("test.mcap", f"{folder}test.mcap")
+    (path / "metadata.yaml").write_bytes(f"{begin}{text}".replace("\n", "\r\n").encode())
+    assert read(path) == ([0, 1, 2, 3, 4, 5], [])
+
+
 def test_a_split_that_is_not_listed_is_read_and_one_that_is_missing_is_said(tmp_path):
     path = frames(numbers=range(3)).write(tmp_path)
     shutil.move(storage(frames(numbers=range(3, 6)).write(tmp_path, "more")), path / "test_1.mcap")

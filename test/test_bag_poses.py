@@ -267,6 +267,19 @@ def test_a_frame_that_changes_its_parent(tmp_path: Path) -> None:
     assert any("several parents" in p for p in source.problems)
 
 
+def test_of_two_parents_the_one_that_leads_to_the_world_counts(tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap")).tf("base_link", "cam", START, MOUNT, topic="/tf_static")
+    for i in range(COUNT):
+        maker.tf("odom", "base_link", stamp(i), place(0.5 * i))
+        if i in (3, 4, 5):
+            maker.tf("tag36h11:1", "cam", stamp(i), place(3 - 0.5 * i))
+    poses, source = found(maker, tmp_path)
+    assert poses == line(0.2) and source.reference == "odom"
+    assert source.problems == [
+        "cam has several parents, base_link, tag36h11:1: the one known at a stamp counts"
+    ]
+
+
 def test_slashes_before_names_do_not_matter(tmp_path: Path) -> None:
     maker = images(BagMaker("mcap"), frame="/cam")
     maker.tf("/base_link", "cam", START, MOUNT, topic="/tf_static")
@@ -436,9 +449,12 @@ def test_two_messages_are_no_track(tmp_path: Path) -> None:
     assert poses == NOWHERE and "/somebody has 2 samples" in source.problems[0]
 
 
-@pytest.mark.parametrize("frame", ["cam", "base_link"])
-def test_what_is_seen_from_the_robot_is_no_pose_of_it(frame: str, tmp_path: Path) -> None:
-    maker = images(BagMaker("mcap")).tf("base_link", "cam", START, MOUNT, topic="/tf_static")
+@pytest.mark.parametrize("tf", [True, False])
+@pytest.mark.parametrize("frame", ["cam", "base_link", "robot_1/base_link", "left_camera_optical"])
+def test_what_is_seen_from_the_robot_is_no_pose_of_it(frame: str, tf: bool, tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"))
+    if tf:
+        maker.tf("base_link", "cam", START, MOUNT, topic="/tf_static")
     for i in range(COUNT):
         maker.pose("/something", stamp(i), place(i), frame=frame)
     poses, source = found(maker, tmp_path)
@@ -490,6 +506,44 @@ def test_a_mount_that_nobody_knows_is_said(tmp_path: Path) -> None:
     assert source.problems == [
         "TF does not say how cam sits on base_link, whose poses are taken as they are"
     ]
+
+
+@pytest.mark.parametrize("kind", ["odometry", "transform"])
+@pytest.mark.parametrize("child", ["cam_optical_frame", "left_optical_frame"])
+def test_poses_of_an_optical_frame_itself_get_body_axes(
+    kind: str, child: str, tmp_path: Path
+) -> None:
+    maker = images(BagMaker("mcap"), frame="cam_optical_frame")
+    for i in range(COUNT):
+        pose = (0.5 * i, 0.0, 0.0, -0.5, 0.5, -0.5, 0.5)
+        if kind == "odometry":
+            maker.odometry("/vio/odom", stamp(i), pose, child)
+        else:
+            maker.transform("/mocap", stamp(i), pose, child=child)
+    poses, source = found(maker, tmp_path, pose_topic=None)
+    assert poses == line() and np.allclose(source.at(stamp(3), stamp(3))[3:], NO_TURN)
+
+
+@pytest.mark.parametrize("pose", [place(NAN), (1.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0)])
+@pytest.mark.parametrize("named", [None, "/odom"])
+def test_poses_that_are_none_of_them_any_say_so(
+    pose: tuple, named: str | None, tmp_path: Path
+) -> None:
+    maker = images(BagMaker("mcap"))
+    for i in range(COUNT):
+        maker.odometry("/odom", stamp(i), pose)
+    poses, source = found(maker, tmp_path, pose_topic=named)
+    what = "no image has a pose: /odom has 12 samples, all not finite or without rotation"
+    assert poses == NOWHERE and source.problems[0].startswith(what)
+
+
+def test_images_without_a_frame_are_said(tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"), frame="")
+    for i in range(COUNT):
+        maker.tf("odom", "base_link", stamp(i), place(0.5 * i))
+    poses, source = found(maker, tmp_path)
+    assert poses == NOWHERE
+    assert source.problems == ["no image has a pose: the images do not name their frame"]
 
 
 # Clocks

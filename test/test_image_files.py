@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import struct
 import subprocess
 import sys
@@ -173,6 +174,24 @@ def test_a_jpeg_is_read_as_far_as_it_goes(part: float, turned: bool) -> None:
         assert (image[rows:] == 128).all()
     else:
         assert problem == ""
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0" * 50, b"\xff\xd9" * 3, bytes(range(250)) * 9])
+@pytest.mark.parametrize("kind", ["RGB", "L"])
+def test_a_jpeg_that_ends_before_its_rows_do_says_so(rest: bytes, kind: str) -> None:
+    data = as_file(np.asarray(Image.fromarray(wall()).convert(kind)), "JPEG", quality=95)
+    image, problem = decode(io.BytesIO(data[: len(data) // 2] + b"\xff\xd9" + rest))
+    rows = int(re.fullmatch(r"the JPEG is cut short: (\d+) of its 240 rows are there", problem)[1])
+    assert 60 < rows < 200 and np.array_equal(image[: rows - 18], read(data)[: rows - 18])
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_that_is_grey_at_its_end_is_whole(progressive: bool) -> None:
+    picture = wall()
+    picture[100:] = 128
+    data = as_file(picture, "JPEG", quality=95, progressive=progressive)
+    image, problem = decode(io.BytesIO(data))
+    assert (image[-1] == 128).all() and problem == ""
 
 
 def test_what_follows_a_jpeg_and_thumbnails_do_not_matter() -> None:

@@ -370,6 +370,7 @@ def broken() -> dict[str, SimpleNamespace]:
         "does not decode": compressed(jpeg[: len(jpeg) // 2]),
         "neither JPEG nor PNG": compressed(b"not a picture"),
         "hold distances": compressed(b"", "16UC1; compressedDepth png"),
+        "'h264' is video": compressed(b"\0\0\0\1\x67\x42\0\x1e", "h264"),
     }
 
 

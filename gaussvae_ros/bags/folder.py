@@ -190,12 +190,12 @@ def _read_hint(path: Path, say: Say) -> Hint | None:
         about = YAML(typ="safe", pure=True).load(text)
         about = about["rosbag2_bagfile_information"]
         hint.files = [
-            name
+            name.replace("\\", "/")  # as Windows writes it
             for name in about.get("relative_file_paths") or []
             if isinstance(name, str) and name
         ]
         for file in about.get("files") or []:
-            hint.in_file[Path(file["path"]).name] = int(file["message_count"])
+            hint.in_file[Path(file["path"].replace("\\", "/")).name] = int(file["message_count"])
         for entry in about.get("topics_with_message_count") or []:
             hint.counts[str(entry["topic_metadata"]["name"])] += int(entry["message_count"])
     except Exception:  # whatever foreign text may cause in a parser

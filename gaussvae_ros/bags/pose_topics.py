@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.frame_tree import counted, is_world
 from gaussvae_ros.messages import stamp_of
 from gaussvae_ros.poses import Track
 
@@ -32,12 +33,9 @@ _NO_ROBOT = re.compile(
     r"([/_]|$)",
     re.IGNORECASE,
 )
-_WORLD = re.compile(
-    r"(^|[_.-])(map|odom|world|earth|global|origin|utm|ned|enu|init|vicon|mocap|optitrack|fixed)"
-    r"([_.-]|$)",
-    re.IGNORECASE,
+_BODY = re.compile(
+    r"base|body|chassis|footprint|link|vehicle|robot|torso|imu|mount|camera|optical", re.IGNORECASE
 )
-_BODY = re.compile(r"base|body|chassis|footprint|link|vehicle|robot|torso|imu|mount", re.I)
 FEW = 5  # fewer samples are events, not a track
 COVERED = 0.5  # of the images, by a topic that does not say what its poses are of
 
@@ -70,20 +68,23 @@ class Candidate:
         # A track of another clock covers nothing; that is said when its poses are asked for.
         return (count >= FEW or 2 * count >= len(images)) and not 0 < self.covered < COVERED
 
+    def summary(self) -> str:
+        """What it holds, for people."""
+        if not len(self.track):
+            none = f"{counted(self.track.refused, 'sample')}, all not finite or without rotation"
+            return f"{self.topic} has {none}"
+        many = counted(len(self.track), "sample")
+        return f"{self.topic} has {many}, for {self.covered:.0%} of the images"
+
 
 def says_no_robot(topic: str) -> bool:
     """Whether a topic's name says that it holds goals, detections or clicks."""
     return bool(_NO_ROBOT.search(topic))
 
 
-def is_world(frame: str) -> bool:
-    """Whether a frame stands still, by its name."""
-    return bool(_WORLD.search(frame.rpartition("/")[2]))
-
-
 def is_body(frame: str) -> bool:
     """Whether a frame is one of a robot's own, by its name."""
-    return bool(_BODY.search(frame))
+    return bool(_BODY.search(frame)) and not is_world(frame)
 
 
 def namespace(topic: str) -> str:

@@ -11,7 +11,6 @@ from gaussvae_ros.bags.pose_topics import (
     candidates,
     image_times,
     is_body,
-    is_world,
     namespace,
     pose_of,
     read,
@@ -19,7 +18,7 @@ from gaussvae_ros.bags.pose_topics import (
 )
 from gaussvae_ros.errors import BagError
 from gaussvae_ros.files import printable
-from gaussvae_ros.frame_tree import FrameTree, counted
+from gaussvae_ros.frame_tree import FrameTree, counted, is_world
 from gaussvae_ros.messages import stamp_of
 from gaussvae_ros.pose_source import PoseSource
 
@@ -90,13 +89,11 @@ class _Chooser:
             return self._of_track(fit[0], tree)
         if tree.moves() or (len(chain) > 1 and is_world(chain[-1])):
             return self._of_tf(tree, topics)
-        for one in found:
-            many = counted(len(one.track), "sample")
-            why.append(f"{one.topic} has {many}, for {one.covered:.0%} of the images")
+        why += [one.summary() for one in found]
         if len(chain) > 1:
             why.append(f"TF leads from {tree.leaf} to {chain[-1]} only")
         elif self.tf:
-            why.append(f"TF does not know {tree.leaf!r}")
+            why.append(_unknown("TF", tree.leaf))
         return self._nothing("; ".join(why), tree)
 
     def take(self, topic: str) -> PoseSource:
@@ -108,15 +105,17 @@ class _Chooser:
             tree = self._read(dict.fromkeys([*(own or static), topic]))
             if len(tree.chain()) > 1:
                 return PoseSource(topic, tree, problems=self.problems)
-            return self._nothing(f"{topic} does not know {tree.leaf!r}", tree)
+            return self._nothing(_unknown(topic, tree.leaf), tree)
         try:
             tree, _ = self._tree(self.image_topic)
         except BagError:  # the topic's namespace decides
             tree = self._read(self._groups.get(place, ()))
         found = candidates(self.bag, [topic], self.problems)
         found.sort(key=lambda c: c.child in tree.chain(), reverse=True)
-        if not found or not len(found[0].track):
+        if not found:
             return self._nothing(f"{topic} holds none", tree)
+        if not len(found[0].track):
+            return self._nothing(found[0].summary(), tree)
         self._tell_others(found)
         return self._of_track(found[0], tree)
 
@@ -182,7 +181,8 @@ class _Chooser:
             # Where there is one tree, its frames say more than namespaces.
             mounted = one.child in chain and len(self._groups) == 1
             another = one.child and owner and namespace(one.child) not in ("", owner)
-            if one.frame in chain and not is_world(one.frame):
+            own = one.frame in chain or (not one.child and is_body(one.frame))
+            if own and not is_world(one.frame):
                 why.append(f"{one.topic} is relative to {one.frame}, a frame of the robot")
             elif not mounted and (another or self._is_foreign(one.topic)):
                 why.append(f"{one.topic} is of another camera or robot, by its namespace")
@@ -236,6 +236,11 @@ class _Chooser:
             how = "; --pose-topic takes what it names" if self.poses else ""
             self.problems.append(f"no image has a pose: {why}{how}")
         return PoseSource("", tree, problems=self.problems)
+
+
+def _unknown(what: str, leaf: str) -> str:
+    """Why TF says nothing of a camera."""
+    return f"{what} does not know {leaf!r}" if leaf else "the images do not name their frame"
 
 
 def _is_static(topic: str) -> bool:
