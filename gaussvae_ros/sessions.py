@@ -1,12 +1,15 @@
-"""Which session a stamp belongs to: clocks that are set back, images that come late, and two clocks on one topic."""
+"""Which session a stamp belongs to: clocks that are set back, late images, two clocks on a
+topic.
+"""
 
 from dataclasses import dataclass, field
 
 SLACK_NS = 50_000_000  # a stamp so little before the newest is in order: drivers jitter
 LATE_NS = 3_000_000_000  # a stamp further back than this is no late image: a clock was set back
-IN_A_ROW = 3  # stamps that go on behind the newest: then a smaller step back was one of the clock, too
-STEPS = 2  # times its last one that a clock's next step is expected to be at most, and that of another one is shorter
-DOUBTFUL = 10  # times as many, once a clock that was taken to be set back was seen to go on soon after
+IN_A_ROW = 3  # stamps that go on behind the newest: then a smaller step was one of the clock, too
+# A clock's next step is at most so many times its last one, and so many times one of another clock.
+STEPS = 2
+DOUBTFUL = 10  # times as many, once a clock that seemed to be set back went on soon after
 CLOCKS = 3  # a camera that are told apart
 
 
@@ -37,10 +40,11 @@ class _Camera:
 class Sessions:
     """Which session a camera's stamp belongs to. Session 0 begins with the first stamp.
 
-    A step back begins a session at once if it is one of more than LATE_NS, else when IN_A_ROW stamps have gone on
-    from there; those before the last of them stay in the session before. A single image that comes late belongs to
-    the session of those around it, and so does one whose stamp is ahead of its time. Where two clocks alternate, as
-    two publishers on one topic make them, each keeps its session.
+    A step back begins a session at once if it is one of more than LATE_NS, else when IN_A_ROW
+    stamps have gone on from there; those before the last of them stay in the session before. A
+    single image that comes late belongs to the session of those around it, and so does one whose
+    stamp is ahead of its time. Where two clocks alternate, as two publishers on one topic make
+    them, each keeps its session.
     """
 
     def __init__(self) -> None:
@@ -54,7 +58,7 @@ class Sessions:
         return self.clock_of(camera, stamp_ns).session
 
     def clock_of(self, camera: str, stamp_ns: int) -> Clock:
-        """The clock of an image that came just now. A camera's images of one clock give the same object."""
+        """The clock of an image that came just now, the same object for all of that clock."""
         seen = self._cameras.get(camera)
         if seen is not None and seen.watched:
             seen.watched -= 1
@@ -97,7 +101,7 @@ class Sessions:
         return clock
 
     def _joins(self, clocks: list[Clock], stamp_ns: int) -> bool:
-        """Whether a camera that was not in the newest session yet goes over to it with this stamp."""
+        """Whether a camera that was not in the newest session yet joins it with this stamp."""
         if any(clock.session == self.newest for clock in clocks):
             return False
         behind = clocks[0].last - stamp_ns
@@ -113,7 +117,7 @@ class Sessions:
 
 
 def _other(seen: _Camera, stamp_ns: int) -> Clock | None:
-    """The earlier clock of a camera that a stamp fits better than the one it has had, None if there is none."""
+    """The earlier clock of a camera that a stamp fits better than its last one, or None."""
     clock, *others = seen.clocks
     step = stamp_ns - clock.last
     if 0 <= step <= STEPS * (clock.last - clock.before):

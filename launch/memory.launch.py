@@ -1,4 +1,6 @@
-"""A camera gets a memory: `visual_memory` writes, `visual_recall` reads. `--show-args` lists the arguments."""
+"""A camera gets a memory: `visual_memory` writes, `visual_recall` reads. `--show-args` lists the
+arguments.
+"""
 
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
@@ -17,7 +19,11 @@ def nodes(context: LaunchContext) -> list[Action]:
     cameras, topics = listed(context, "camera"), listed(context, "image_topic")
     return [
         *lifecycle_node(
-            context, "memory_node", "visual_memory", {**both, **memory, "cameras": cameras}, remappings(cameras, topics)
+            context,
+            "memory_node",
+            "visual_memory",
+            {**both, **memory, "cameras": cameras},
+            remappings(cameras, topics),
         ),
         *lifecycle_node(context, "recall_node", "visual_recall", both),
     ]
@@ -32,7 +38,8 @@ def remappings(cameras: list[str], topics: list[str]) -> list[tuple[str, str]]:
         return []
     if len(topics) != max(len(cameras), 1):
         raise RuntimeError(
-            f"image_topic names {len(topics)} topics and camera {len(cameras)} cameras: one each, please"
+            f"image_topic names {len(topics)} topics and camera {len(cameras)} cameras:"
+            " one each, please"
         )
     for topic in topics:
         check_topic("image_topic", topic)

@@ -21,7 +21,9 @@ PLACES = st.tuples(*[st.floats(-9, 9, width=16)] * 3)
     limit=st.integers(1, 12),
     labels=st.booleans(),
 )
-def test_the_nearest_first_and_the_limit_keeps_them(tmp_path_factory, places, centre, radius, limit, labels):
+def test_the_nearest_first_and_the_limit_keeps_them(
+    tmp_path_factory, places, centre, radius, limit, labels
+):
     with MemoryBank(tmp_path_factory.mktemp("nearest") / "memory.db") as bank:  # noqa: F811
         for i, place in enumerate(places):
             bank.add(record(i), stamp_ns=(7 * i % 5) * S, pose=Pose(*place), label="here")

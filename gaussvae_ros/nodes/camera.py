@@ -21,7 +21,9 @@ QUIET_S = 60.0  # between two log lines on what images lack
 
 
 class Camera:
-    """Listens to `image` if it is alone, else to `<name>/image`, and to the camera_info beside it."""
+    """Listens to `image` if it is alone, else to `<name>/image`, and to the camera_info beside
+    it.
+    """
 
     def __init__(self, node: Node, name: str, alone: bool, transport: str, limits: Limits) -> None:
         self.name, self.limits = name, limits
@@ -42,7 +44,10 @@ class Camera:
         self._decoder = ImageDecoder(self.topic)
 
     def listen(
-        self, reliability: str, depth: int, receive: Callable[["Camera", Image | CompressedImage], None]
+        self,
+        reliability: str,
+        depth: int,
+        receive: Callable[["Camera", Image | CompressedImage], None],
     ) -> None:
         """Subscribe; `receive(camera, message)` gets the images."""
         self.last_s = time.monotonic()
@@ -77,7 +82,9 @@ class Camera:
         """The picture in a message, see `convert.image_from`; what is missing of it is logged."""
         image = convert.image_from(message, self._decoder)
         if lost := self._decoder.problem:
-            self._node.get_logger().warning(f"camera {self.name}: {lost}", throttle_duration_sec=QUIET_S)
+            self._node.get_logger().warning(
+                f"camera {self.name}: {lost}", throttle_duration_sec=QUIET_S
+            )
         return image
 
     def new_calibration(self) -> CameraInfo | None:
@@ -98,7 +105,8 @@ class Camera:
         ours, infos = TYPES[self.kind], self._node.get_publishers_info_by_topic(self.topic)
         publishers = sorted(_node_name(info) for info in infos if info.topic_type == ours)
         beside = map(_node_name, self._node.get_publishers_info_by_topic(self._info_topic))
-        # Who publishes both does so for every image; who thins images out or repeats a calibration publishes one.
+        # Who publishes both does so for every image; who thins images out or repeats a calibration
+        # publishes one.
         telling = self._images is not None and set(publishers) == set(beside)
         return CameraState(
             name=self.name,

@@ -11,11 +11,13 @@ from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.nodes.parameters import Parameter
 
 HELP = """\
-usage: ros2 run gaussvae_ros {name} [-h] [--ros-args [-p PARAMETER:=VALUE ...] [--params-file FILE] [-r FROM:=TO ...]]
+usage: ros2 run gaussvae_ros {name} [-h] [--ros-args [-p PARAMETER:=VALUE ...] [--params-file FILE]
+[-r FROM:=TO ...]]
 
 {about}
 
-A lifecycle node: configure and activate it, or start it with `-p autostart:=true` or by `ros2 launch gaussvae_ros`.
+A lifecycle node: configure and activate it, or start it with `-p autostart:=true` or by `ros2
+launch gaussvae_ros`.
 docs/ros.md describes its topics and services. Parameters, with their defaults:
 """
 

@@ -1,4 +1,4 @@
-"""The subscriptions of one camera: images, with the reliability that their publishers offer, and camera_info."""
+"""The subscriptions of one camera: images, as reliable as their publishers are, and camera_info."""
 
 from collections import deque
 from collections.abc import Callable
@@ -18,17 +18,19 @@ from gaussvae_ros.nodes.polled import Polled
 from gaussvae_ros.nodes.topics import TYPES
 
 INFOS = 200  # camera_infos between two looks at them, one a second
-DEPTH_BYTES = 64 * 2**20  # of images that DDS keeps; with larger ones it keeps fewer than image_depth
+DEPTH_BYTES = 64 * 2**20  # of images that DDS keeps; of large ones fewer than image_depth
 TWICE = 100  # images that two subscriptions may bring, before one of them goes
-OTHERS = QoSOverridingOptions([QoSPolicyKind.HISTORY, QoSPolicyKind.DURABILITY])  # of qos_overrides; the rest is here
+# Of qos_overrides; the rest is here.
+OTHERS = QoSOverridingOptions([QoSPolicyKind.HISTORY, QoSPolicyKind.DURABILITY])
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 
 
 class ImageTopic:
     """Subscribes to images and to the camera_info beside them.
 
-    `image_reliability` and `image_depth` hold unless the parameters qos_overrides.<topic>.subscription.reliability and
-    .depth say otherwise, and no more than DEPTH_BYTES of images wait. `announced` counts the camera_infos that came.
+    `image_reliability` and `image_depth` hold unless the parameters reliability and depth of
+    qos_overrides.<topic>.subscription say otherwise, and no more than DEPTH_BYTES of images wait.
+    `announced` counts the camera_infos that came.
 
     Raises:
         ConfigError: the overrides are not what they should be.
@@ -44,9 +46,11 @@ class ImageTopic:
     ) -> None:
         self.announced = 0
         self._bytes = 1  # of the largest image
-        self._subscriptions: list[Subscription | None] = []  # all that ever were; the last that brought an image serves
+        # All that ever were; the last that brought an image serves.
+        self._subscriptions: list[Subscription | None] = []
         self._serving = 0
-        self._twice: deque[tuple[int, Time]] = deque(maxlen=TWICE)  # what the next subscription may bring again
+        # What the next subscription may bring again.
+        self._twice: deque[tuple[int, Time]] = deque(maxlen=TWICE)
         self._node, self._kind, self._receive = node, kind, receive
         self._topic, info = topics
         self._declared: list[str] = []
@@ -57,7 +61,9 @@ class ImageTopic:
         except ConfigError:
             self._undeclare()
             raise
-        self._info = Polled(node, CameraInfo, info, QoSProfile(depth=INFOS, reliability=BEST_EFFORT))
+        self._info = Polled(
+            node, CameraInfo, info, QoSProfile(depth=INFOS, reliability=BEST_EFFORT)
+        )
 
     @property
     def reliability(self) -> str:
@@ -65,7 +71,9 @@ class ImageTopic:
         return self._reliability.name.lower()
 
     def adapt(self) -> None:
-        """Subscribe anew if the publishers offer something else now, or if images are too large for the depth."""
+        """Subscribe anew if publishers offer something else, or images are too large for the
+        depth.
+        """
         reliability, depth = self._offered(), min(self._depth, max(DEPTH_BYTES // self._bytes, 1))
         if (reliability, depth) != (self._reliability, self._depth):
             self._reliability, self._depth = reliability, depth
@@ -84,12 +92,17 @@ class ImageTopic:
         self._undeclare()
 
     def _subscribe(self) -> None:
-        """Subscribe as is asked for now. A subscription that there is serves until this one has brought an image."""
-        number, quality = len(self._subscriptions), QoSProfile(depth=self._depth, reliability=self._reliability)
+        """Subscribe as is asked for now; another one serves until this one has brought an image."""
+        number = len(self._subscriptions)
+        quality = QoSProfile(depth=self._depth, reliability=self._reliability)
         self._twice.clear()
         self._subscriptions.append(
             self._node.create_subscription(
-                self._kind, self._topic, partial(self._take, number), quality, qos_overriding_options=OTHERS
+                self._kind,
+                self._topic,
+                partial(self._take, number),
+                quality,
+                qos_overriding_options=OTHERS,
             )
         )
 
@@ -112,7 +125,7 @@ class ImageTopic:
         self._receive(message)
 
     def _offered(self) -> ReliabilityPolicy:
-        """The reliability to ask for: a reliable subscription hears nothing of publishers that are not."""
+        """What to ask for: a reliable subscription gets nothing of publishers that are not."""
         if self._wanted != "auto":
             return RELIABLE if self._wanted == "reliable" else BEST_EFFORT
         ours = TYPES[self._kind]
@@ -128,15 +141,17 @@ class ImageTopic:
         for policy, value in (("reliability", reliability), ("depth", depth)):
             name = f"qos_overrides.{self._topic}.subscription.{policy}"
             try:
-                # Not by rclpy, which would keep what it declares first, also where the publishers offer something else.
+                # Not by rclpy, which would keep what it declares first, also where the publishers
+                # offer something else.
                 values.append(self._node.declare_parameter(name, value).value)
             except InvalidParameterTypeException as error:
                 raise ConfigError(f"parameter {name}: {error}") from error
             self._declared.append(name)
         if values[0] not in RELIABILITIES or values[1] < 1:
             raise ConfigError(
-                f"{self._declared[0].rpartition('.')[0]}: reliability is one of {', '.join(RELIABILITIES)} and depth"
-                f" at least 1, not {values[0]!r} and {values[1]}"
+                f"{self._declared[0].rpartition('.')[0]}: reliability is one of"
+                f" {', '.join(RELIABILITIES)} and depth at least 1,"
+                f" not {values[0]!r} and {values[1]}"
             )
         return values[0], values[1]
 

@@ -18,7 +18,9 @@ LOOK_S = 0.05
 
 
 class Nearness:
-    """Takes places from any coordinate frame that TF knows to that of the poses; any thread may ask."""
+    """Takes places from any coordinate frame that TF knows to that of the poses; any thread may
+    ask.
+    """
 
     def __init__(self, node: Node) -> None:
         self._transforms, self._lock = Transforms(node, ""), threading.Lock()
@@ -30,12 +32,14 @@ class Nearness:
             self._transforms.close()
 
     def place(self, near: PoseStamped, references: list[str]) -> tuple[np.ndarray, str]:
-        """A pose [7], and the one of `references`, the frames that poses are in, that it is in; "" is any.
+        """A pose [7], and the one of `references`, the frames that poses are in, that it is in; ""
+        is any.
 
         Without a stamp it is taken over as TF is now.
 
         Raises:
-            GaussVaeError: nothing leads from its frame to one of `references`; the sentence names both.
+            GaussVaeError: nothing leads from its frame to one of `references`; the sentence names
+            both.
         """
         at, turned = near.pose.position, near.pose.orientation
         pose = np.array([at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w])
@@ -54,6 +58,12 @@ class Nearness:
             time.sleep(LOOK_S)
 
     def _why_not(self, frame: str, references: list[str], when: Time) -> str:
-        why = self._transforms.unknown({"the frame of near,": frame, "that of the poses,": references[0]})
-        why = why or f"TF does not connect them at {when.nanoseconds / 1e9:.3f} s; a stamp of 0 is now"
-        return f"near is in the frame {frame} and the poses of the memory are in {', '.join(references)}: {why}"
+        why = self._transforms.unknown(
+            {"the frame of near,": frame, "that of the poses,": references[0]}
+        )
+        why = (
+            why
+            or f"TF does not connect them at {when.nanoseconds / 1e9:.3f} s; a stamp of 0 is now"
+        )
+        there = ", ".join(references)
+        return f"near is in the frame {frame} and the poses of the memory are in {there}: {why}"

@@ -1,4 +1,5 @@
-"""Services whose requests are answered by a few threads, so that a long answer does not hold up the short ones.
+"""Services whose requests are answered by a few threads, so that a long answer does not hold up the
+short ones.
 
 rclpy's executor with several threads is no way to it: it keeps a core busy while a callback waits.
 """
@@ -14,18 +15,26 @@ from gaussvae_ros.nodes.polled import Never
 
 
 class PooledService(Waitable):
-    """A service. The executor takes its requests; `answer(request, response)` fills in the response in a pool's thread.
+    """A service. The executor takes its requests; `answer(request, response)` fills in the response
+    in a pool's thread.
 
     `answer` must not raise. What is answered after `close` reaches nobody.
     """
 
     def __init__(
-        self, node: Node, kind: type, name: str, answer: Callable[[object, object], object], pool: ThreadPoolExecutor
+        self,
+        node: Node,
+        kind: type,
+        name: str,
+        answer: Callable[[object, object], object],
+        pool: ThreadPoolExecutor,
     ) -> None:
         super().__init__(node.default_callback_group)
         self._node, self._kind, self._answer, self._pool = node, kind, answer, pool
         # The executor would wait for each answer if this were a service of its own.
-        self._service = node.create_service(kind, name, lambda _, response: response, callback_group=Never())
+        self._service = node.create_service(
+            kind, name, lambda _, response: response, callback_group=Never()
+        )
         self._index: int | None = None
         node.add_waitable(self)
 

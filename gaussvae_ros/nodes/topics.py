@@ -13,14 +13,21 @@ TYPES = {kind: f"sensor_msgs/msg/{kind.__name__}" for kind in KINDS.values()}
 
 
 def transport_of(image: str, transport: str) -> str:
-    """What an image topic carries: compressed if its name ends so, as image_transport names it, else `transport`."""
+    """What an image topic carries: compressed if its name ends so, as image_transport names it,
+    else `transport`.
+    """
     return "compressed" if image.endswith(COMPRESSED) else transport
 
 
 def topics_of(image: str, transport: str) -> tuple[str, str]:
-    """Those of the images and of the camera_info beside them, as image_transport derives them from an image topic."""
+    """Those of the images and of the camera_info beside them, as image_transport derives them from
+    an image topic.
+    """
     base = image.removesuffix(COMPRESSED)
-    return base + COMPRESSED if transport == "compressed" else base, f"{base.rpartition('/')[0]}/camera_info"
+    return (
+        base + COMPRESSED if transport == "compressed" else base,
+        f"{base.rpartition('/')[0]}/camera_info",
+    )
 
 
 def check_names(names: list[str]) -> None:

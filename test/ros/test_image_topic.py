@@ -1,4 +1,6 @@
-"""How visual_memory subscribes to images: reliability, depth, overrides, names, and images that are lost on the way."""
+"""How visual_memory subscribes to images: reliability, depth, overrides, names, and images that are
+lost on the way.
+"""
 
 import time
 
@@ -19,10 +21,14 @@ STEP = 10**8  # ns
 
 def asked(ros, topic="/image"):
     """The reliability of every subscription to a topic."""
-    return [info.qos_profile.reliability for info in ros.node.get_subscriptions_info_by_topic(topic)]
+    return [
+        info.qos_profile.reliability for info in ros.node.get_subscriptions_info_by_topic(topic)
+    ]
 
 
-def test_a_reliable_publisher_gets_a_reliable_subscription_and_no_image_is_lost_or_doubled(ros, frames):
+def test_a_reliable_publisher_gets_a_reliable_subscription_and_no_image_is_lost_or_doubled(
+    ros, frames
+):
     memory = Memory(ros, queue_size=100)
     assert asked(ros) == [BEST_EFFORT]
     for i in range(40):
@@ -42,7 +48,8 @@ def test_where_one_publisher_is_not_reliable_all_are_received(ros, frames):
     memory.show(frames[0], START + STEP // 2)
     until(lambda: asked(ros) == [RELIABLE])
     sensor = ros.node.create_publisher(type(image_message(frames[0], 0)), "image", SENSOR)
-    until(lambda: sorted(asked(ros)) == [RELIABLE, BEST_EFFORT])  # the new one, until it has brought an image
+    # The new one, until it has brought an image
+    until(lambda: sorted(asked(ros)) == [RELIABLE, BEST_EFFORT])
     for i in range(1, 12, 2):
         sensor.publish(image_message(frames[i], START + i * STEP))
         until(lambda told=i + 2: len(memory.frames) == told, says=ros.logs)
@@ -57,7 +64,10 @@ def test_where_one_publisher_is_not_reliable_all_are_received(ros, frames):
         ({"image_reliability": "reliable", "image_depth": 7}, (RELIABLE, 7)),
         ({"image_reliability": "best_effort"}, (BEST_EFFORT, 5)),
         ({"qos_overrides./image.subscription.reliability": "reliable"}, (RELIABLE, 5)),
-        ({"qos_overrides./image.subscription.depth": 2, "image_reliability": "reliable"}, (RELIABLE, 2)),
+        (
+            {"qos_overrides./image.subscription.depth": 2, "image_reliability": "reliable"},
+            (RELIABLE, 2),
+        ),
     ],
 )
 def test_what_is_asked_for(ros, frames, given, wanted):
@@ -72,22 +82,34 @@ def test_what_is_asked_for(ros, frames, given, wanted):
     assert ros.transition(NODE, "activate") and ros.parameter(NODE, depth) == wanted[1]
 
 
-@pytest.mark.parametrize("policy, value", [("reliability", "sometimes"), ("depth", 0), ("depth", "many")])
+@pytest.mark.parametrize(
+    "policy, value", [("reliability", "sometimes"), ("depth", 0), ("depth", "many")]
+)
 def test_overrides_that_are_none_are_one_sentence(ros, policy, value):
     memory = Memory(ros, active=False, **{f"qos_overrides./image.subscription.{policy}": value})
     assert ros.transition(NODE, "configure") and not ros.transition(NODE, "activate")
-    memory.process.until_says(f"qos_overrides./image.subscription{'.' + policy if value == 'many' else ''}")
+    memory.process.until_says(
+        f"qos_overrides./image.subscription{'.' + policy if value == 'many' else ''}"
+    )
     assert "Traceback" not in memory.process.log and ros.state(NODE) == "inactive"
 
 
 def test_camera_info_tells_of_images_that_are_lost(ros, frames):
     memory = Memory(ros, image_timeout=2.0)
     for i in range(12):
-        ros.publish("camera_info", CameraInfo(header=header(START + i * STEP), width=160, height=120))
+        ros.publish(
+            "camera_info", CameraInfo(header=header(START + i * STEP), width=160, height=120)
+        )
     memory.show(frames[0], START)
     until(lambda: memory.status("camera")[0] == WARN, says=ros.logs)
-    assert "1 images arrived and 12 camera_infos, so images are lost on the way" in memory.status("camera")[1]
-    until(lambda: "its camera_info comes, so images are lost" in memory.status("camera")[1], says=ros.logs)
+    assert (
+        "1 images arrived and 12 camera_infos, so images are lost on the way"
+        in memory.status("camera")[1]
+    )
+    until(
+        lambda: "its camera_info comes, so images are lost" in memory.status("camera")[1],
+        says=ros.logs,
+    )
 
 
 def test_camera_info_of_another_node_tells_nothing_of_images(ros, frames):
@@ -107,13 +129,19 @@ def test_camera_info_of_another_node_tells_nothing_of_images(ros, frames):
 def test_a_topic_that_ends_in_compressed_is_taken_as_it_is(ros, frames):
     memory = Memory(ros, "--ros-args", "-r", "image:=/cam/image_raw/compressed", "--")
     memory.show(jpeg_message(frames[0], START), 0, topic="/cam/image_raw/compressed")
-    assert "listening to /cam/image_raw/compressed (sensor_msgs/msg/CompressedImage)" in memory.process.log
+    assert (
+        "listening to /cam/image_raw/compressed (sensor_msgs/msg/CompressedImage)"
+        in memory.process.log
+    )
 
 
 @pytest.mark.parametrize(
     "argument, says",
     [
-        ("image:=/cam//image", "ROS cannot take the arguments: Couldn't parse remap rule: '-r image:=/cam//image'."),
+        (
+            "image:=/cam//image",
+            "ROS cannot take the arguments: Couldn't parse remap rule: '-r image:=/cam//image'.",
+        ),
         ("image:=/a-b/image", "'-r image:=/a-b/image'"),
         ("__ns:=/a-b", "'-r __ns:=/a-b'"),
     ],

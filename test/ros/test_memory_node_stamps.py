@@ -1,4 +1,6 @@
-"""visual_memory and stamps out of order: late images, clocks that alternate, and what diagnostics say of them."""
+"""visual_memory and stamps out of order: late images, clocks that alternate, and what diagnostics
+say of them.
+"""
 
 import time
 
@@ -36,7 +38,9 @@ def test_a_late_image_does_not_shut_the_gate_nor_open_it(ros, frames):
     assert memory.frames[-1].session == 1
 
 
-def test_two_publishers_with_clocks_of_their_own_are_named_and_make_two_sessions_at_most(ros, frames):
+def test_two_publishers_with_clocks_of_their_own_are_named_and_make_two_sessions_at_most(
+    ros, frames
+):
     memory = Memory(ros)
     other = rclpy.create_node("late_camera", namespace="/robot", context=ros.context)
     publisher = other.create_publisher(Image, "/image", 10)

@@ -13,7 +13,9 @@ START = 1_700_000_000_000_000_000  # ns
 
 @pytest.fixture(scope="module")
 def placed(node):  # noqa: F811
-    """The memory's poses are in map; the dock stands at (1, 0, 0) and looks along map's y; base drives along x."""
+    """The memory's poses are in map; the dock stands at (1, 0, 0) and looks along map's y; base
+    drives along x.
+    """
     node.static_transform("map", "dock", (1, 0, 0), YAW_90)
     node.static_transform("elsewhere", "thing")
     for i in range(5):
@@ -32,8 +34,10 @@ def near(frame, x=0.0, y=0.0, stamp_ns=0):
     "request_, ids",
     [
         ({"near": near("dock"), "radius": 0.3}, [4, 5, 6]),
-        ({"near": near("/dock", y=0.5), "radius": 0.3}, [2, 3, 4]),  # to its left is where map's x is less
-        ({"near": near("dock"), "radius": 0.3, "yaw_tolerance": 0.3}, []),  # it looks another way than the camera did
+        # To its left is where map's x is less
+        ({"near": near("/dock", y=0.5), "radius": 0.3}, [2, 3, 4]),
+        # It looks another way than the camera did
+        ({"near": near("dock"), "radius": 0.3, "yaw_tolerance": 0.3}, []),
         ({"near": near("dock"), "radius": 0.3, "yaw_tolerance": 1.6}, [4, 5, 6]),
         ({"near": near("base"), "radius": 0.3}, [8, 9, 10]),  # now
         ({"near": near("base", stamp_ns=START + 10**9), "radius": 0.3}, [2, 3, 4]),
@@ -49,14 +53,20 @@ def test_a_place_in_a_frame_that_tf_knows(placed, request_, ids):
 @pytest.mark.parametrize(
     "frame, says",
     [
-        ("moon", "the frame of near, moon is not in TF, which has base, dock, elsewhere, map, thing"),
+        (
+            "moon",
+            "the frame of near, moon is not in TF, which has base, dock, elsewhere, map, thing",
+        ),
         ("thing", "TF has thing and map, but nothing connects them"),
     ],
 )
 def test_a_place_that_nothing_leads_to(placed, frame, says):
     answer = find(placed, near=near(frame), radius=1.0)
     assert not answer.success and answer.frames == []
-    assert answer.message == f"near is in the frame {frame} and the poses of the memory are in map: {says}"
+    assert (
+        answer.message
+        == f"near is in the frame {frame} and the poses of the memory are in map: {says}"
+    )
 
 
 def test_a_time_that_tf_does_not_reach_to(placed):
