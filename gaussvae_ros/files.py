@@ -34,16 +34,22 @@ def name_of(path: str | Path) -> str:
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 
+    A link stays one, to the new file; what is no file (/dev/null, /dev/stdout, a pipe) takes the bytes.
+
     Raises:
         OSError: the place cannot be written, or the disk is full; an older file is still there, whole.
     """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(21, "is a folder", str(path))
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    place = Path(os.path.realpath(path))
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
     try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
         draft.write_bytes(data)
-        os.replace(draft, path)
+        os.replace(draft, place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:

@@ -94,6 +94,17 @@ def test_a_page_that_is_lost_costs_the_frames_on_it(tmp_path):
         assert sorted(lost.union(found)) == list(range(1, 41)) and lost.isdisjoint(found)
 
 
+@pytest.mark.parametrize("readonly", [True, False])
+@pytest.mark.parametrize("old, new", [(b"TABLE", b"T\xffBLE"), (b"TABLE", b"TIBLE"), (b"sessions", b"session\xba")])
+def test_damage_where_the_tables_are_described_is_called_that(tmp_path, old, new, readonly):
+    path = tmp_path / "m.db"
+    make(path)
+    path.write_bytes(path.read_bytes().replace(old, new))
+    with pytest.raises(BankError, match="tables are described|malformed") as caught:
+        MemoryBank(path, readonly=readonly)
+    assert "codec" not in str(caught.value) and "copy" not in str(caught.value)
+
+
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory):
     path = tmp_path_factory.mktemp("sound") / "m.db"

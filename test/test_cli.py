@@ -270,6 +270,21 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     assert caught.value.filename == str(target) and target.read_bytes() == b"old"
 
 
+def test_what_is_no_file_takes_the_bytes_and_stays(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, b"bytes")
+    assert os.read(end, 9) == b"bytes" and pipe.is_fifo()
+    os.close(end)
+    (tmp_path / "folder").mkdir()
+    link.symlink_to("folder/frame.gsv")
+    for data in (b"a", b"new"):  # where the link leads to nothing yet, too
+        write_file(link, data)
+        assert link.is_symlink() and (tmp_path / "folder/frame.gsv").read_bytes() == data
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["folder", "frame.gsv", "link", "pipe"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_no_permission_is_one_line(image, tmp_path, capsys):
     tmp_path.chmod(0o500)

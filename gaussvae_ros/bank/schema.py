@@ -176,7 +176,7 @@ def _check_journal(path: Path):
     if (
         not log_path(path).exists()
         and ask_alone(path, "PRAGMA application_id") == APPLICATION_ID
-        and not ask_alone(path, "SELECT count(*) FROM sqlite_master")
+        and ask_alone(path, "SELECT count(*) = 0 FROM sqlite_master")
         and path.read_bytes()[18:20] == b"\2\2"  # has had a journal
     ):
         raise BankError(
@@ -186,6 +186,8 @@ def _check_journal(path: Path):
 
 
 def _why(path: Path, readonly: bool, error: Exception) -> str:
+    if not isinstance(error, sqlite3.Error) or "decode" in str(error):
+        return "it is damaged where its tables are described"
     if "disk I/O" in str(error) and _is_full(path):
         return "the disk is full"
     if "unable to open" not in str(error):
