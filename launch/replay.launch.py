@@ -55,7 +55,7 @@ def replay(context: LaunchContext) -> list[Action]:
         "tier": given["tier"],
         "quality": number(context, "quality"),
     }
-    remappings = [("image", plan["heard"])]
+    remappings = [("image", plan["node_topic"])]
     processes = [
         *lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **EVERY}, remappings, False),
         *lifecycle_node(context, "recall_node", "visual_recall", both, respawn=False),

@@ -167,7 +167,7 @@ def camera_info(
     """The calibration of a picture of `size` that shows the part `roi` of a frame.
 
     Distortion works on rays and stays. Where the camera was calibrated at another size, its frame counts as scaled.
-    Width 0 says that there is no calibration: none was heard, or it is of another shape than the frame, or is no
+    Width 0 says that there is no calibration: none came, or it is of another shape than the frame, or is no
     `calibration` at all, which a memory may hold, too.
     """
     try:

@@ -1,4 +1,4 @@
-"""`ros2 bag play` of what the memory hears from a bag: one camera's images and calibration, and TF.
+"""`ros2 bag play` of what the memory takes from a bag: one camera's images and calibration, and TF.
 
 What `ros2 bag play` cannot read, such as a rosbag1 file or a damaged bag, is converted for it.
 """
@@ -29,7 +29,7 @@ class Part:
     topic: str  # of the images, in the bag
     images: int
     transport: str  # what they are: raw or compressed
-    heard: str  # the topic that a memory node listens to for them, which is another one only where `topic` is unusual
+    node_topic: str  # the topic that a memory node listens to for them, which is another one only where `topic` is unusual
     others: tuple[str, ...]  # topics that are played beside them
 
 
@@ -41,13 +41,13 @@ def part(bag: Bag, topic: str | None = None) -> Part:
     """
     topic = bag.image_topic(topic)
     transport = "compressed" if topic in bag.topics(IMAGE_TYPES[1:]) else "raw"
-    heard, info = topics_of(topic, transport)
+    node_topic, info = topics_of(topic, transport)
     tf = [name for name in bag.topics(TF_TYPES) if name.strip("/") in ("tf", "tf_static")]
     return Part(
         topic=topic,
         images=bag.topics(IMAGE_TYPES)[topic],
         transport=transport,
-        heard=heard,
+        node_topic=node_topic,
         others=(*bag.topics(("sensor_msgs/msg/CameraInfo",)).keys() & {info}, *tf),
     )
 
@@ -71,7 +71,7 @@ def play(bag: Bag, chosen: Part, rate: float, folder: Path) -> None:
     command = ["ros2", "bag", "play", str(path), "--rate", str(rate), "--delay", str(DELAY_S), "--clock", str(CLOCK_HZ)]
     command += ["--log-level", "warn", "--disable-keyboard-controls"]
     command += ["--qos-profile-overrides-path", str(qos)] if qos.stat().st_size else []
-    command += ["--remap", f"{chosen.topic}:={chosen.heard}"] if chosen.heard != chosen.topic else []
+    command += ["--remap", f"{chosen.topic}:={chosen.node_topic}"] if chosen.node_topic != chosen.topic else []
     _run([*command, "--topics", *topics])
 
 

@@ -33,7 +33,7 @@ from gaussvae_ros.srv import RecallFrame
 NODES = ("visual_memory", "visual_recall")
 PATIENCE = 60.0  # s, for whatever is to come
 POLL_S = 0.05
-HEARD = 10_000  # messages that may wait for the listener
+UNREAD = 10_000  # messages that may wait for the listener
 LIMIT = 1000  # frames that a call returns at most
 RADIUS, WINDOW_SIZE = 5, (96, 96)  # frames, px
 ROUTE_HZ, ROUTE_STEP = 4, 2  # windows a second, each so many frames further on
@@ -86,13 +86,13 @@ def listen(node: Node, over: threading.Event) -> dict:
         MemoryFrame,
         "visual_memory/frames",
         lambda message: heard.append(time.time_ns() - convert.stamp_ns(message.header.stamp)),
-        HEARD,
+        UNREAD,
     )
     node.create_subscription(
         DiagnosticArray,
         "/diagnostics",
         lambda message: statuses.update((s.name, {v.key: v.value for v in s.values}) for s in message.status),
-        HEARD,
+        UNREAD,
     )
     _until(lambda: (rclpy.spin_once(node, timeout_sec=POLL_S), statuses.get("visual_memory: camera"))[1])
     print("ready", flush=True)

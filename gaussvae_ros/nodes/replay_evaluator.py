@@ -196,7 +196,7 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
 def _check(chosen: player.Part, counts: dict[str, int]) -> None:
     """Raises BagError if nothing came through."""
     if not counts["received"] and not counts["stored"]:
-        raise BagError(f"nothing came through: of {chosen.images} images on {chosen.heard} none was stored")
+        raise BagError(f"nothing came through: of {chosen.images} images on {chosen.node_topic} none was stored")
     if not counts["stored"]:
         raise BagError(f"no frame was stored: {_sentence(chosen, counts)}")
 
@@ -224,7 +224,7 @@ def main() -> int:
         with Bag(args.bag) as bag:
             chosen = player.part(bag, args.topic or None)
             if args.plan:
-                told = {"topic": chosen.topic, "heard": chosen.heard, "transport": chosen.transport}
+                told = {"topic": chosen.topic, "node_topic": chosen.node_topic, "transport": chosen.transport}
                 print(json.dumps({**told, "map_frame": player.root(bag, chosen.topic)}))
                 return 0
             args.report.mkdir(parents=True, exist_ok=True)
