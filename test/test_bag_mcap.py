@@ -132,6 +132,12 @@ def test_one_damaged_chunk_costs_that_chunk_only(tmp_path):
         assert len(found) >= 40 - 7 and len(said) >= (len(found) < 40), place
 
 
+def test_a_type_without_a_name_is_called_that(tmp_path):
+    path = frames().write_mcap(tmp_path / "a.mcap", names=lambda _: "")
+    with Bag(path) as bag, pytest.raises(BagError, match=r"/cam \(6 of a type without a name\)"):
+        bag.image_topic()
+
+
 def test_a_damaged_summary_costs_no_topic(tmp_path):
     path = frames().write_mcap(tmp_path / "a.mcap")
     data = bytearray(path.read_bytes())
