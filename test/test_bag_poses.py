@@ -414,13 +414,17 @@ def test_a_global_mount_is_completed_by_tf_under_a_namespace(tmp_path: Path) -> 
     assert poses == line(0.2) and "/tf_static is completed by /robot/tf" in source.problems[0]
 
 
-def test_odometry_of_another_robot_fits_no_tree_of_ours(tmp_path: Path) -> None:
-    maker = images(BagMaker("mcap"), "/robot1/image")
-    maker.tf("base_link", "cam", START, MOUNT, topic="/robot1/tf_static")
+@pytest.mark.parametrize("within", ["", "/fleet", "/fleet/a_1"])
+@pytest.mark.parametrize("tf", [True, False])
+def test_odometry_of_another_robot_is_not_ours(within: str, tf: bool, tmp_path: Path) -> None:
+    topic, other = f"{within}/robot1/front/image", f"{within}/robot2/odom"
+    maker = images(BagMaker("mcap"), topic)
+    if tf:
+        maker.tf("base_link", "cam", START, MOUNT, topic=f"{within}/robot1/tf_static")
     for i in range(COUNT):
-        maker.odometry("/robot2/odom", stamp(i), place(0.5 * i))
-    poses, source = found(maker, tmp_path, "/robot1/image")
-    assert poses == NOWHERE and "/robot2/odom is of another camera or robot" in source.problems[0]
+        maker.odometry(other, stamp(i), place(0.5 * i))
+    poses, source = found(maker, tmp_path, topic)
+    assert poses == NOWHERE and f"{other} is of another camera or robot" in source.problems[0]
 
 
 @pytest.mark.parametrize("pans", [False, True])

@@ -148,9 +148,11 @@ class _Chooser:
 
     def _is_foreign(self, topic: str) -> bool:
         """Whether a topic's namespace is that of another camera or robot."""
-        ours, its = namespace(self.image_topic), namespace(topic)
-        sisters = ours != its and re.sub(r"\d+", "#", ours) == re.sub(r"\d+", "#", its)
-        return its in self._others or (bool(ours and its) and sisters)
+        ours, its = (name.strip("/").split("/")[:-1] for name in (self.image_topic, topic))
+        pairs = ((a, b) for a, b in zip(ours, its) if a != b)
+        a, b = next(pairs, ("", "other"))
+        sisters = re.sub(r"\d+", "#", a) == re.sub(r"\d+", "#", b)
+        return namespace(topic) in self._others or sisters
 
     def _mixed(self, topics: list[str]) -> PoseSource | None:
         """TF of one of the camera's namespaces completed by the others, if that leads to the world."""
