@@ -92,6 +92,17 @@ class FrameTree:
             frames.append(parents[0])
         return frames
 
+    def is_beside(self, frame: str) -> bool:
+        """Whether only the world joins a frame to `chain()`: it does not carry the camera."""
+        chain, ways, seen, met = self.chain(), [frame], set(), []
+        while ways:
+            seen.add(below := ways.pop())
+            if below in chain:
+                met.append(is_world(below))
+            else:
+                ways += self._links.get(below, {}).keys() - seen
+        return bool(met) and all(met)
+
     def moves(self, above: str | None = None) -> bool:
         """Whether anything from the camera, or a frame above it, to the root really changes."""
         links = self._on_chain()

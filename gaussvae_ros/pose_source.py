@@ -42,6 +42,7 @@ class PoseSource:
         if any(t.wild() > DOUBLED * t.received() and t.received() >= 10 for t in self._tracks()):
             why = f"{name} leaps to and fro, as if two robots shared it"
             self._said, self.name = [*self._said, f"no image has a pose: {why}"], ""
+        self._of = name
 
     def at(self, stamp_ns: int, recorded_ns: int) -> np.ndarray | None:
         """The pose [7] at a stamp of a message recorded at `recorded_ns`, or None."""
@@ -57,7 +58,7 @@ class PoseSource:
         track = []
         if self._track is not None and (count := self._track.refused + self._track.wild()):
             why = "not finite, without rotation, or leaping away and back"
-            track = [f"left out: {counted(count, 'sample')} of {self.name} ({why})"]
+            track = [f"left out: {counted(count, 'sample')} of {self._of} ({why})"]
         clocks = self._clocks() if self.name and self._asked else []
         return list(dict.fromkeys([*self._said, *track, *self._tree.problems(), *clocks]))
 

@@ -13,7 +13,10 @@ from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.files import name_of, printable
 from gaussvae_ros.likeness import describe
+from gaussvae_ros.pose_source import PoseSource
 from gaussvae_ros.sessions import Sessions
+
+FRAMES = 4  # that the images of a topic may carry and have poses; each takes a reading of the bag
 
 
 def replay(
@@ -53,7 +56,7 @@ def replay(
     """
     with Bag(path) as bag:
         topic = bag.image_topic(topic)
-        poses = bag.poses(bag.frame_id(topic), pose_topic, topic)
+        poses = _Poses(bag, topic, pose_topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
         warm_up(codec, tier, effort)
         recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
@@ -64,8 +67,7 @@ def replay(
             for number, image in enumerate(images):
                 if image.problem and image.pixels is not None:
                     recalls.note(f"frame {number} at {image.stamp_ns} ns: {image.problem}")
-                pose = poses.at(image.stamp_ns, image.recorded_ns)
-                pose = None if pose is None else Pose(*pose, reference=poses.reference)
+                pose = poses.at(image)
                 session = sessions.number_of(topic, image.stamp_ns)
                 try:
                     _remember(recalls, bank, name, session, session_ids, topic, number, image, pose)
@@ -85,6 +87,51 @@ def replay(
     result = {"bag": printable(path), "topic": topic, "tier": tier, "poses": poses.name or None, **recalls.figures()}
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))
     return {**result, "report": report}
+
+
+class _Poses:
+    """The poses of a topic's images, each by the frame that it carries: cameras may share a topic."""
+
+    def __init__(self, bag: Bag, topic: str, pose_topic: str | None) -> None:
+        self._bag, self._topic, self._pose_topic = bag, topic, pose_topic
+        first = bag.frame_id(topic)
+        self._sources = {first.strip("/"): bag.poses(first, pose_topic, topic)}
+        self._refused: dict[str, str] = {}
+        self._without = 0
+
+    def at(self, image: BagImage) -> Pose | None:
+        if image.pixels is None:
+            return None
+        if (source := self._source(image.frame_id)) is None:
+            self._without += 1
+            return None
+        pose = source.at(image.stamp_ns, image.recorded_ns)
+        return None if pose is None else Pose(*pose, reference=source.reference)
+
+    @property
+    def name(self) -> str:
+        return next((source.name for source in self._sources.values() if source and source.name), "")
+
+    @property
+    def problems(self) -> list[str]:
+        found = {frame: source.problems for frame, source in self._sources.items() if source}
+        if len(self._sources) == 1:
+            return [text for texts in found.values() for text in texts]
+        frames = ", ".join(repr(printable(frame)) for frame in self._sources)
+        more = f"; {self._without:,} images, of further ones too, have no pose" if self._without else ""
+        said = [f"{self._topic} has images of several frames, {frames}{more}"]
+        found |= {frame: [why] for frame, why in self._refused.items()}
+        return said + [f"{printable(frame)!r}: {text}" for frame, texts in found.items() for text in texts]
+
+    def _source(self, frame_id: str) -> PoseSource | None:
+        frame = frame_id.strip("/")
+        if frame not in self._sources and len(self._sources) < FRAMES:
+            try:
+                self._sources[frame] = self._bag.poses(frame_id, self._pose_topic, self._topic)
+            except BagError as error:
+                self._sources[frame] = None
+                self._refused[frame] = f"no image has a pose: {error}"
+        return self._sources.get(frame)
 
 
 def _remember(

@@ -120,12 +120,32 @@ def test_one_damaged_chunk_costs_that_chunk_only(tmp_path):
     with open(path, "rb") as file:
         chunk = make_reader(file).get_summary().chunk_indexes[2]
     whole = path.read_bytes()
+    head = chunk.chunk_start_offset + 9
+    path.write_bytes(whole[:head] + bytes(1_000) + whole[head + 1_000 :])  # as a power cut leaves
+    found, said = read(path)
+    assert 33 <= len(found) < 40 and "its head is not one" in said[0]
     for place in (0, 5, 10, 40, 44, 60, chunk.chunk_length // 2, chunk.chunk_length - 1):
         data = bytearray(whole)
         data[chunk.chunk_start_offset + place] ^= 0x10
         path.write_bytes(data)
         found, said = read(path)
         assert len(found) >= 40 - 7 and len(said) >= (len(found) < 40), place
+
+
+def test_a_type_without_a_name_is_called_that(tmp_path):
+    path = frames().write_mcap(tmp_path / "a.mcap", names=lambda _: "")
+    with Bag(path) as bag, pytest.raises(BagError, match=r"/cam \(6 of a type without a name\)"):
+        bag.image_topic()
+
+
+def test_a_damaged_summary_costs_no_topic(tmp_path):
+    path = frames().write_mcap(tmp_path / "a.mcap")
+    data = bytearray(path.read_bytes())
+    for name in (b"sensor_msgs/msg/Image", b"/cam"):
+        place = data.rindex(name)  # repeated in the summary, which a checksum covers
+        data[place + 2] ^= 1
+    path.write_bytes(data)
+    assert read(path)[0] == list(range(6))
 
 
 @pytest.mark.parametrize("options", [{}, BARE, {"use_chunking": False}])

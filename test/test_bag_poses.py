@@ -405,6 +405,51 @@ def test_a_mount_under_a_namespace_is_completed_by_global_tf(tmp_path: Path) -> 
     assert poses == line(0.2) and "is completed by /tf" in source.problems[0]
 
 
+def test_a_global_mount_is_completed_by_tf_under_a_namespace(tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"), "/robot/image")
+    maker.tf("base_link", "cam", START, MOUNT, topic="/tf_static")
+    for i in range(COUNT):
+        maker.tf("odom", "base_link", stamp(i), place(0.5 * i), topic="/robot/tf")
+    poses, source = found(maker, tmp_path, "/robot/image")
+    assert poses == line(0.2) and "/tf_static is completed by /robot/tf" in source.problems[0]
+
+
+@pytest.mark.parametrize("within", ["", "/fleet", "/fleet/a_1"])
+@pytest.mark.parametrize("tf", [True, False])
+def test_odometry_of_another_robot_is_not_ours(within: str, tf: bool, tmp_path: Path) -> None:
+    topic, other = f"{within}/robot1/front/image", f"{within}/robot2/odom"
+    maker = images(BagMaker("mcap"), topic)
+    if tf:
+        maker.tf("base_link", "cam", START, MOUNT, topic=f"{within}/robot1/tf_static")
+    for i in range(COUNT):
+        maker.odometry(other, stamp(i), place(0.5 * i))
+    poses, source = found(maker, tmp_path, topic)
+    assert poses == NOWHERE and f"{other} is of another camera or robot" in source.problems[0]
+
+
+@pytest.mark.parametrize("pans", [False, True])
+def test_a_camera_fixed_in_the_world_is_not_on_the_robot(pans: bool, tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap"), frame="ceiling_cam")
+    maker.tf("map", "pole", START, place(5, 1), topic="/tf_static")
+    for i in range(COUNT):
+        turn = (0.0, 0.0, np.sin(0.1 * i * pans), np.cos(0.1 * i * pans))
+        maker.tf("pole", "ceiling_cam", stamp(i), (0.0, 0.0, 0.0, *turn))
+        maker.tf("map", "base_link", stamp(i), place(0.5 * i))
+        maker.odometry("/odom", stamp(i), place(0.5 * i))
+    poses, source = found(maker, tmp_path)
+    assert poses == [(5.0, 1.0)] * COUNT and source.name.startswith("/tf")
+
+
+def test_odometry_of_a_frame_below_the_body_counts(tmp_path: Path) -> None:
+    maker = images(BagMaker("mcap")).tf("base_link", "cam", START, MOUNT, topic="/tf_static")
+    maker.tf("base_link", "base_footprint", START, place(0), topic="/tf_static")
+    for i in range(COUNT):
+        maker.tf("odom", "base_link", stamp(i + 9_000), place(0.5 * i), recorded_ns=stamp(i))
+        maker.odometry("/odom", stamp(i), place(0.5 * i), "base_footprint")
+    poses, source = found(maker, tmp_path)
+    assert poses == line() and source.name == "/odom"
+
+
 def test_a_camera_that_knows_its_own_motion(tmp_path: Path) -> None:
     maker = images(BagMaker("mcap"), "/d435/image", "d435")
     images(maker, "/t265/fisheye/image", "fisheye")

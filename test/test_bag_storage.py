@@ -191,6 +191,27 @@ def test_other_tables_empty_topics_and_wrong_rows_cost_nothing(tmp_path):
     assert found == list(range(6)) and "1 messages belong to no topic" in said[0]
 
 
+@pytest.mark.parametrize("length", [8, 1_000])
+@pytest.mark.parametrize("kind", KINDS)
+def test_blocks_of_zeros_lose_nothing_silently(kind, length, tmp_path):
+    """As a power cut leaves them; the pictures may be others, in the formats without checksums."""
+    path = frames(kind).write(tmp_path)
+    path = path if path.is_file() else storage(path)
+    whole = path.read_bytes()
+    for place in range(0, len(whole), max(len(whole) // 150, 1)):
+        data = bytearray(whole)
+        data[place : place + length] = bytes(len(data[place : place + length]))
+        path.write_bytes(data)
+        try:
+            with Bag(path) as bag:
+                images = list(bag.images(bag.image_topic("/cam")))
+                said = bag.problems
+        except BagError:
+            continue
+        there = sum(image.pixels is not None for image in images)
+        assert there == 6 or said or len(images) == 6, place
+
+
 FILES = {}
 
 

@@ -55,6 +55,23 @@ def test_every_frame_is_stored_with_stamp_pose_and_camera(kind, tmp_path, bank):
     assert result["span_s"] == pytest.approx(0.4) and result["poses"] == "/pose"
 
 
+def test_two_cameras_on_one_topic_have_their_own_poses(tmp_path, bank):
+    maker, turn = BagMaker("mcap"), (0.0, 0.0, 0.0, 1.0)
+    maker.tf("base_link", "left", START, (0.0, 1.0, 0.0, *turn), topic="/tf_static")
+    maker.tf("base_link", "right", START, (0.0, -1.0, 0.0, *turn), topic="/tf_static")
+    for i in range(6):
+        frame = "left" if i % 2 else "/right"
+        maker.image("/cam", START + i * STEP, picture(i), "unknown" if i == 4 else frame)
+        maker.tf("odom", "base_link", START + i * STEP, (float(i), 0.0, 0.0, *turn))
+    result = replay(maker.write(tmp_path), JpegCodec(), bank, compare=0)
+    places = [f.pose and (f.pose.x, f.pose.y) for f in bank]
+    assert places == [(0, -1), (1, 1), (2, -1), (3, 1), None, (5, 1)] and result["poses"] == "/tf"
+    assert result["problems"] == [
+        "/cam has images of several frames, 'right', 'left', 'unknown'",
+        "'unknown': no image has a pose: TF does not know 'unknown'",
+    ]
+
+
 def test_what_the_first_encode_of_all_does_besides_is_not_measured(tmp_path, bank):
     """Compiling, that is, or loading a model."""
 

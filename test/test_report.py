@@ -95,9 +95,10 @@ def test_a_failed_write_keeps_the_old_report_and_leaves_no_draft(tmp_path, pictu
     def disk_full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gaussvae_ros.evaluation.report.os.replace", disk_full)
-    with pytest.raises(OSError, match="No space"):
+    monkeypatch.setattr("gaussvae_ros.files.os.replace", disk_full)
+    with pytest.raises(OSError, match="No space") as caught:
         write_report(tmp_path, "new")
+    assert caught.value.filename == str(path)
     assert "old" in path.read_text()
     assert list(tmp_path.iterdir()) == [path]
 

@@ -246,7 +246,7 @@ class Bag:
         for c in self._connections():
             counts[c.topic, c.type] = counts.get((c.topic, c.type), 0) + c.count
         topics = [
-            f"{topic} ({count} of {kind})"
+            f"{topic} ({count} of {kind or 'a type without a name'})"
             for (topic, kind), count in sorted(counts.items())[:LISTED]
         ]
         more = [f"{len(counts) - LISTED} more"] if len(counts) > LISTED else []

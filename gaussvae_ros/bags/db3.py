@@ -21,7 +21,7 @@ MAGIC = b"SQLite format 3\x00"
 # what a recorder that was killed leaves beside its file, and how that begins if it is to be applied
 JOURNALS = {"-wal": b"\x37\x7f\x06", "-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"}
 ROWS = "SELECT rowid, topic_id, timestamp FROM messages WHERE rowid > ? ORDER BY rowid"
-LAST_ROW = 1 << 63
+LAST_ROW, NO_TOPIC = 1 << 63, -1
 FARTHEST = 1 << 40  # rows: how far to look for one that can be read
 
 
@@ -157,8 +157,7 @@ class Db3File:
                     ):  # damaged pages may lead in a circle
                         raise sqlite3.DatabaseError("rows out of order")
                     last = row
-                    if isinstance(topic, int):
-                        yield row, topic, _usable(time)
+                    yield row, topic if isinstance(topic, int) else NO_TOPIC, _usable(time)
                 break
             except sqlite3.Error as error:
                 if "no such" in str(error):

@@ -96,7 +96,7 @@ class McapFile:
         if broken:
             self._say(breaks_off(last_ns))
         if contents.guessed:
-            self._say("the names of topics are those in a damaged chunk")
+            self._say("the names of topics are those in a damaged chunk or summary")
         promised = contents.statistics.message_count if contents.statistics else 0
         if (found := contents.counts.total()) < promised:
             self._say(f"its summary promises {promised:,} messages, {found:,} can be read")

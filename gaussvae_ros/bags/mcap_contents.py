@@ -130,6 +130,7 @@ class Contents:
         Damage before that is jumped over, and said.
         """
         run: Block | None = None
+        summary = False
         while position < end:
             head = self._file.head(position)
             opcode, length = head or (0, 0)
@@ -162,7 +163,10 @@ class Contents:
                 run.size = run.length = after - run.position
                 self._walked += 1
             elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.STATISTICS):
-                self.learn(opcode, self._file.read(position + HEAD.size, length))
+                content = self._file.read(position + HEAD.size, length)
+                self.learn(opcode, content, guess=summary and opcode != Opcode.STATISTICS)
+            elif opcode == Opcode.DATA_END:
+                summary = True  # and a damaged one, as it is walked through
             elif Opcode.DATA_END < opcode < PRIVATE:
                 self._say(f"a record at byte {position:,} is of an unknown kind, and left out")
             position = after

@@ -103,6 +103,8 @@ def unpack_chunk(data: bytes) -> tuple[bytes, str]:
         return b"", "" if cut else "its head is not one"
     if size > LARGEST:
         return b"", "its size is not one"
+    if begin + 8 + packed != HEAD.size + length and not cut:
+        return b"", "its head is not one"
     packed_data = memoryview(data)[begin + 8 : begin + 8 + packed]
     found, fault = unpack(packed_data, compression, size)
     if not (cut or fault) and (len(found) != size or checksum not in (0, zlib.crc32(found))):

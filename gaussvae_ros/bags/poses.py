@@ -78,7 +78,7 @@ class _Chooser:
         drives = by_tf and tree.moves(body)
         if drives and self._covered(tree, image_times(self.bag, self.image_topic, LOOK)):
             return self._of_tf(tree, topics)
-        found, why = self._candidates(chain)
+        found, why = self._candidates(tree)
         doubt = by_tf or len(found) > 1 or any(not one.child for one in found)
         images = image_times(self.bag, self.image_topic) if found and doubt else []
         fit = best(found, images, self.image_topic, chain)
@@ -121,9 +121,8 @@ class _Chooser:
 
     def _tree(self, of: str) -> tuple[FrameTree, list[str]]:
         """The transforms above a topic's camera, and their topics: those of its namespace."""
-        groups = sorted(self._groups, key=len, reverse=True)
-        within = [n for n in groups if f"/{of.strip('/')}".startswith(f"{n}/")]
-        others = [n for n in groups if n not in within]
+        within = self._within(of)
+        others = [n for n in sorted(self._groups, key=len, reverse=True) if n not in within]
         nothing = FrameTree(self.leaf)
         for name in within:
             tree = self._read(self._groups[name])
@@ -142,22 +141,30 @@ class _Chooser:
             return tree, self._groups[name]
         return nothing, []
 
+    def _within(self, of: str) -> list[str]:
+        """The namespaces with TF that a topic is in, the innermost first."""
+        inside = [n for n in self._groups if f"/{of.strip('/')}".startswith(f"{n}/")]
+        return sorted(inside, key=len, reverse=True)
+
     def _is_foreign(self, topic: str) -> bool:
         """Whether a topic's namespace is that of another camera or robot."""
-        ours, its = namespace(self.image_topic), namespace(topic)
-        sisters = ours != its and re.sub(r"\d+", "#", ours) == re.sub(r"\d+", "#", its)
-        return its in self._others or (bool(ours and its) and sisters)
+        ours, its = (name.strip("/").split("/")[:-1] for name in (self.image_topic, topic))
+        pairs = ((a, b) for a, b in zip(ours, its) if a != b)
+        a, b = next(pairs, ("", "other"))
+        sisters = re.sub(r"\d+", "#", a) == re.sub(r"\d+", "#", b)
+        return namespace(topic) in self._others or sisters
 
     def _mixed(self, topics: list[str]) -> PoseSource | None:
-        """TF of the camera's namespace completed by the global one, if that leads to the world."""
-        everywhere = self._groups.get("", [])
-        if not topics or topics == everywhere:
+        """TF of one of the camera's namespaces completed by the others, if that leads to the world."""
+        others = [t for n in self._within(self.image_topic) for t in self._groups[n]]
+        others = [name for name in others if name not in topics]
+        if not (topics and others):
             return None
-        tree = self._read([*topics, *everywhere])
+        tree = self._read([*topics, *others])
         if not (tree.moves() and is_world(tree.chain()[-1])):
             return None
-        self.problems.append(f"TF of {', '.join(topics)} is completed by {', '.join(everywhere)}")
-        return self._of_tf(tree, [*topics, *everywhere])
+        self.problems.append(f"TF of {', '.join(topics)} is completed by {', '.join(others)}")
+        return self._of_tf(tree, [*topics, *others])
 
     def _read(self, topics: Iterable[str]) -> FrameTree:
         tree, topics = FrameTree(self.leaf), list(topics)
@@ -171,21 +178,24 @@ class _Chooser:
                 tree.add(t.header.frame_id, t.child_frame_id, stamp_ns, recorded_ns, pose_of(t))
         return tree
 
-    def _candidates(self, chain: list[str]) -> tuple[list[Candidate], list[str]]:
+    def _candidates(self, tree: FrameTree) -> tuple[list[Candidate], list[str]]:
         """Tracks that may carry the camera, and why the other pose topics may not."""
         goals = [name for name in self.poses if says_no_robot(name)]
         why = [f"{name} holds goals or detections, by its name" for name in goals]
+        chain = tree.chain()
         found, owner = [], namespace(chain[0])
         names = [name for name in self.poses if name not in goals]
         for one in candidates(self.bag, names, self.problems) if names else []:
-            # Where there is one tree, its frames say more than namespaces.
-            mounted = one.child in chain and len(self._groups) == 1
+            # Where there is one tree, of all, its frames say more than namespaces.
+            mounted = one.child in chain and [*self._groups] == [""]
             another = one.child and owner and namespace(one.child) not in ("", owner)
             own = one.frame in chain or (not one.child and is_body(one.frame))
             if own and not is_world(one.frame):
                 why.append(f"{one.topic} is relative to {one.frame}, a frame of the robot")
             elif not mounted and (another or self._is_foreign(one.topic)):
                 why.append(f"{one.topic} is of another camera or robot, by its namespace")
+            elif one.child not in chain and tree.is_beside(one.child):
+                why.append(f"{one.topic} is of {one.child}, which does not carry {tree.leaf} by TF")
             else:
                 found.append(one)
         return found, why

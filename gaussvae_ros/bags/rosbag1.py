@@ -134,6 +134,8 @@ class Rosbag1File:
             chunk = self._record(info.number(b"chunk_pos"))
             if chunk is None or chunk.kind != CHUNK or not counts.keys() <= self._found.keys():
                 return False
+            if 0 in counts.values():
+                return False
             self._counts.update(counts)
             start_ns = _time(info.fields.get(b"start_time", b""))
             size = max(chunk.number(b"size"), chunk.length)
@@ -215,6 +217,8 @@ class Rosbag1File:
             size = int.from_bytes(fields.get(b"size", b""), "little") or LARGEST
             compression = fields.get(b"compression", b"").decode(errors="replace")
             data, fault = unpack(packed, compression, size)
+            if chunk.counts and not data:
+                fault = fault or "it is empty"
         if fault:
             what = f"a chunk of {size_text(chunk.length)} at byte {chunk.position:,} is damaged"
             lost = f" with {chunk.counts.total():,} messages" if chunk.counts else ""

@@ -5,13 +5,14 @@ No script and no outside reference, so it opens from a disk, a mail or a CI arte
 
 import base64
 import html
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from gaussvae_ros.files import write_file
 
 JPEG_QUALITY = 92  # of the pictures in the file; at 2 KB a record the difference to PNG cannot be seen, the size can
 WIDEST = 960  # px
@@ -70,12 +71,7 @@ def write_report(
     page = _PAGE.format(title=html.escape(title), style=_STYLE, body="\n".join(parts))
     path = Path(out_dir) / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".report-{os.getpid()}.html")
-    try:
-        draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_file(path, page.encode())
     return path
 
 
