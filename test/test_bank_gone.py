@@ -1,8 +1,11 @@
 """A memory file that is deleted, replaced or taken away while it is open."""
 
+import os
 import random
+import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +14,9 @@ import pytest
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BankError, BankGone
 from gaussvae_ros.record import Record, pack
+
+REPO = Path(__file__).parents[1]
+
 
 def record(number: int = 0) -> bytes:
     return pack(Record("latent", (640, 480), random.Random(number).randbytes(500)))
@@ -113,6 +119,58 @@ def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_pat
             bank.close()
     with MemoryBank(path) as bank:
         assert [frame.stamp_ns for frame in bank] == list(range(100, 140)) and bank.verify() == []
+
+
+READER = """
+import sys
+from gaussvae_ros.bank import MemoryBank
+bank = MemoryBank(sys.argv[1], readonly=True)
+print(len(list(bank)), flush=True)
+sys.stdin.readline()
+print(bank.check_place(), flush=True)
+bank.close()
+print(len(list(MemoryBank(sys.argv[1], readonly=True))), flush=True)
+"""
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_the_writer_goes_on_in_what_was_copied_over_a_file_that_others_read(path, tmp_path, merged):
+    with MemoryBank(tmp_path / "other.db") as other:
+        add(other, range(100, 140))
+    with MemoryBank(path) as bank:
+        add(bank, range(50))
+        bank.flush()
+        if merged:
+            bank._group._journal.merge()
+        command = [sys.executable, "-c", READER, path]
+        reader = subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert reader.stdout.readline() == "50\n"
+        add(bank, [50])
+        shutil.copyfile(tmp_path / "other.db", path)
+        assert "was replaced" in bank.check_place()
+        kept = bank.reopen()
+        add(bank, [frame.stamp_ns for frame in kept])
+        bank.flush()
+        assert [frame.stamp_ns for frame in bank] == [50, *range(100, 140)] and bank.verify() == []
+        told = reader.communicate("\n", timeout=60)[0].splitlines()
+        assert re.fullmatch(f"{path}-(wal|shm) was (replaced by another file|deleted)", told[0]) and told[1] == "41"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_device_in_the_place_of_a_file_holds_nobody_up(path, kind):
+    with MemoryBank(path) as bank:
+        add(bank, range(3))
+        bank.flush()
+        remove(path, "", "-wal", "-shm")
+        os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+        assert bank.check_place()
+        for attempt in (bank.reopen, lambda: MemoryBank(path, readonly=True)):
+            with pytest.raises(BankError, match="is a device or a pipe, not a memory file"):
+                attempt()
+        path.unlink()
+        bank.reopen()
+        add(bank, [3])
+        assert [frame.stamp_ns for frame in bank] == [3]
 
 
 def test_a_journal_is_not_merged_by_time_into_what_was_copied_over_its_file(path, tmp_path):

@@ -252,7 +252,7 @@ class MemoryBank(Reader):
         self._kept = [replace(f, frame_id=self._frame_ids.get((f.session, f.camera), "")) for f in self._group.frames()]
         self._first_ids = self._group.next_id, self._group.next_session
         self._group.let_go(merge=held)
-        left = self._place.left()
+        left = self._place.left(overwritten=self._group.overwritten)
         self._close_file()
         for journal in left:
             journal.unlink(missing_ok=True)

@@ -62,9 +62,13 @@ class Place:
         found, opened = self._find(""), self._files.get("")
         return found is not None and opened is not None and found != opened and found[1] == opened[1]
 
-    def left(self) -> list[Path]:
-        """The journals of the opened file that still lie at the path, though the file does not."""
-        if self._find("") == self._files[""]:
+    def left(self, overwritten: bool) -> list[Path]:
+        """The journals of the opened file that still lie at the path, though the file does not, or holds another one.
+
+        They are to go also in the second case: a reader that has the file open keeps the index of the old log alive,
+        with which nobody could open the new file, and sees by its journals that it is another one.
+        """
+        if self._find("") == self._files[""] and not overwritten:
             return []
         return [Path(f"{self.path}{e}") for e in JOURNALS if e in self._files and self._find(e) == self._files[e]]
 

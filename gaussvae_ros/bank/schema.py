@@ -22,6 +22,7 @@ APPLICATION_ID = 0x47535642  # "GSVB", in every memory file's header: any other 
 # Measured, records of 500 bytes with pose and descriptor, one frame a commit: pages of 2048 write 30 KB a frame to log
 # and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94 and take 0.86.
 PAGE_SIZE = 2048
+BESIDE = ("-journal", "-wal", "-shm", "-lock", ".partial")  # ends of names, of files that belong to another one
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
 
 migrations = Migrations("gaussvae_ros.bank")
@@ -106,12 +107,13 @@ def checked_path(path: str | Path, readonly: bool) -> Path:
     """The absolute path of a memory file, if there is or can be one."""
     try:
         path = Path(path).resolve()
-        if path.is_dir():
-            raise BankError(f"{path} is a folder, not a memory file")
+        _check_kind(path)
         if readonly and not path.exists():
             raise BankError(f"{path} does not exist")
         if not path.parent.is_dir():
             raise BankError(f"{path} cannot be made: its folder does not exist")
+        if not path.exists() and path.name.endswith(BESIDE):
+            raise BankError(f"{path} cannot be made: {', '.join(BESIDE)} end the names of what lies beside memory files")
         return path
     except OSError as error:
         raise BankError(f"{path} cannot be opened: {error.strerror}") from error
@@ -126,6 +128,7 @@ def open_file(path: Path, readonly: bool) -> Database:
         BankError: foreign, newer, not a database, without the journal that it needs or beside one of another file, or
             in a place that does not allow it. A file that could not be made is not left behind.
     """
+    _check_kind(path)
     db, new = None, not readonly and not path.exists()
     try:
         if new:
@@ -164,6 +167,14 @@ def open_file(path: Path, readonly: bool) -> Database:
         if isinstance(error, OSError):
             raise BankError(f"{path} cannot be opened: {error.strerror}") from error
         raise
+
+
+def _check_kind(path: Path):
+    """Refuse what is no file; to open a pipe would wait for whoever writes to it."""
+    if path.is_dir():
+        raise BankError(f"{path} is a folder, not a memory file")
+    if path.exists() and not path.is_file():
+        raise BankError(f"{path} is a device or a pipe, not a memory file")
 
 
 def _check_journal(path: Path):

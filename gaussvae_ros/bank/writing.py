@@ -69,6 +69,11 @@ class Group:
         """Frames that are not committed yet."""
         return len(self._waiting)
 
+    @property
+    def overwritten(self) -> bool:
+        """Whether another file was copied over this one."""
+        return self._journal.overwritten
+
     def usurped(self) -> str:
         """Empty unless another program has written the file, or put another one in its place; then a sentence."""
         if not self._usurped and self._lock.acquire(blocking=False):

@@ -26,12 +26,16 @@ class LazyBank:
         with self._lock:
             facts = self._look()
             if self._bank is None or facts != self._facts or self._bank.check_place():
-                self._bank = None  # not closed: another thread may be reading
+                self.close()
                 self._bank, self._facts = MemoryBank(self.path, readonly=True), facts
             return self._bank
 
     def close(self) -> None:
-        """Let go of the file, which the next `get` opens again."""
+        """Let go of the file, which the next `get` opens again. A thread that is not done with it gets a BankError.
+
+        Without it Python would close the file some time later, and meanwhile nobody could open another one with the
+        same inode.
+        """
         with self._lock:
             if self._bank is not None:
                 self._bank.close()
@@ -44,7 +48,7 @@ class LazyBank:
             facts = path.stat()
             written = may_be_written(path)
         except (OSError, ValueError) as error:
-            self._bank = None
+            self.close()
             if isinstance(error, FileNotFoundError):
                 raise BankError(f"there is no memory at {self.path} yet") from None
             reason = getattr(error, "strerror", None) or error
