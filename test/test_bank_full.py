@@ -123,6 +123,34 @@ def test_frames_wait_and_are_stored_when_there_is_space(small_disk, group, caplo
         assert bank.get(201).pose == Pose(1, 2, 3) and bank.find(label="dock")[0].id == 201
 
 
+def test_a_backup_to_another_disk_while_the_own_one_is_full(small_disk, tmp_path, caplog):
+    caplog.set_level(logging.CRITICAL)
+    folder = small_disk(1024)
+    with MemoryBank(folder / "m.db") as bank:
+        for i in range(20):
+            add(bank, i)
+        assert bank.backup(tmp_path / "before.db") == ""
+        fill(folder)
+        number = 20
+        while not bank.waiting:  # what is left of the journal's space is taken first
+            add(bank, number)
+            number += 1
+            try:
+                bank.flush()
+            except BankError:
+                break
+        stored = number - bank.waiting
+        assert f"not stored yet: frames {stored + 1} to {number}" in bank.backup(tmp_path / "copy.db")
+        with pytest.raises(BankError, match="full|could not be written"):
+            bank.backup(folder / "copy.db")
+        assert bank.verify() == [] and not (folder / "copy.db").exists()
+        (folder / "ballast").unlink()
+    with MemoryBank(tmp_path / "copy.db", readonly=True) as copy:
+        assert [frame.stamp_ns for frame in copy] == list(range(stored)) and copy.verify() == []
+    with MemoryBank(folder / "m.db", readonly=True) as bank:
+        assert len(bank) == number
+
+
 def test_a_disk_that_becomes_full_and_free_again_and_again(small_disk, caplog):
     caplog.set_level(logging.CRITICAL)
     folder = small_disk(2048)

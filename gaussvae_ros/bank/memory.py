@@ -207,18 +207,20 @@ class MemoryBank(Reader):
             kept, self._kept = self._kept, []
             return kept
 
-    def backup(self, path: str | Path, progress: Callable[[int], None] | None = None):
+    def backup(self, path: str | Path, progress: Callable[[int], None] | None = None) -> str:
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
 
+        Returns a sentence on what the copy lacks, such as what a full disk has not taken yet; empty if it has all.
         `progress` is called now and then with the bytes written so far; `size` is about what they come to.
 
         Raises:
             BankError: `path` exists, or the copy could not be written (then there is no file at `path`).
         """
         target = checked_path(path, readonly=False)
-        self._commit_waiting()
+        lacks = self._commit_waiting()
         with closing(open_file(self.path, readonly=True)) as db:
             upkeep.copy(db, target, progress)
+        return lacks
 
     # Inside
 

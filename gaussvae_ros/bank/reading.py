@@ -258,10 +258,17 @@ class Reader:
         if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
             raise BankError(f"no frame {frame_id} in {self.path}")
 
-    def _commit_waiting(self):
+    def _commit_waiting(self) -> str:
+        """Commit what waits. Returns why the disk does not take it, empty if it does."""
         with self._use():
-            if self._group is not None:
-                self._group.flush()
+            try:
+                if self._group is not None:
+                    self._group.flush()
+            except BankGone:
+                raise
+            except BankError as error:
+                return str(error)
+        return ""
 
     def _readable(self, ids: Iterable[int]) -> Iterator[Frame]:
         for frame_id in ids:

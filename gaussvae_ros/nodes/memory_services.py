@@ -64,7 +64,7 @@ class MemoryServices:
             path = Path(request.path).expanduser()
             if not path.is_absolute():
                 raise BankError(f"the path of a backup is absolute, not {request.path!r}")
-            self._bank.backup(path)
+            response.message = self._bank.backup(path)
             response.path, response.bytes, response.success = str(path), path.stat().st_size, True
         except (BankError, OSError, ValueError, RuntimeError) as error:
             response.message = str(error)
