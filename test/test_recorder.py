@@ -135,6 +135,17 @@ def test_calibrations_go_with_every_session(bank, codec):
     assert (bank.calibration(1, "camera"), bank.calibration(2, "camera")) == ({"k": 1}, {"k": 2})
 
 
+def test_a_calibration_goes_with_a_clock_that_returns_to_its_session(bank, codec):
+    it = Setup(bank, codec)
+    it.recorder.work(pending(0))
+    it.recorder.work(pending(1, session=1))  # one wild stamp
+    it.recorder.calibrate("camera", {"k": 1})
+    it.recorder.work(pending(2))
+    it.recorder.calibrate("camera", {"k": 2})
+    it.recorder.commit()
+    assert (bank.calibration(1, "camera"), bank.calibration(2, "camera")) == ({"k": 2}, {"k": 1})
+
+
 def test_a_frame_that_cannot_be_encoded_costs_itself_only(bank, codec, caplog):
     it, bad = Setup(bank, codec), pending(1)
     bad.image = bad.image.astype(np.float64)

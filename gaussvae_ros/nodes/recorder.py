@@ -124,7 +124,7 @@ class Recorder:
             self._attempt(self._set_poses)
 
     def calibrate(self, camera: str, calibration: dict) -> None:
-        """Keep a camera's calibration with the sessions from the newest on."""
+        """Keep a camera's calibration with the sessions that frames go into from now on."""
         self._calibrations[camera] = calibration
         self._facts_due |= not self._attempt(self._calibrate)
 
@@ -228,7 +228,9 @@ class Recorder:
 
     def _session(self, frame: PendingFrame) -> int:
         if frame.session in self._ids:
-            self._ids[frame.session] = self._ids.pop(frame.session)  # the one used last is the last
+            if frame.session != next(reversed(self._ids)):
+                self._ids[frame.session] = self._ids.pop(frame.session)  # the one used last is the last
+                self._facts_due |= not self._attempt(self._calibrate)
         else:
             self._tally()
             for session in list(self._ids)[:-LIVE]:
@@ -252,7 +254,7 @@ class Recorder:
             del self._poses[0]
 
     def _calibrate(self) -> None:
-        for session in sorted(self._ids.values())[-1:]:
+        for session in list(self._ids.values())[-1:]:
             for camera, calibration in self._calibrations.items():
                 self._bank.set_calibration(camera, calibration, session=session)
 
