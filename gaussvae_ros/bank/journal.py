@@ -65,7 +65,7 @@ class Journal:
                 self._db.execute(f"PRAGMA busy_timeout={WAIT_MS}")
             how = "TRUNCATE" if shrink else "PASSIVE"
             _, pages, merged = self._db.execute(f"PRAGMA wal_checkpoint({how})").fetchone()
-            if pages == merged:
+            if pages == merged >= 0:  # both are -1 where another program merges just now
                 self.unmerged = self._counted = False
         except sqlite3.Error:
             pass  # the disk is full, or a reader is slow: what is in the log is as safe
