@@ -24,5 +24,5 @@ def test_the_graph_is_measured(monkeypatch):
     assert 0 < values["ros: launch to both nodes active, beside the first time"] < 60
     assert 200 < values["ros: disk a frame"]
     times = [row for row in rows.values() if row["unit"] == "ms"]
-    assert len(times) == 14 and all(row["value"] > 0 for row in times)
+    assert len(times) == 15 and all(row["value"] > 0 for row in times)
     assert not _marked(marker)

@@ -78,7 +78,7 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(executable
     done = run(bare_python, BIN / executable)
     assert done.returncode == 1 and not done.stdout
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"{executable}: Python packages are missing: constriction, ") and "torch, tqdm. " in line
+    assert line.startswith(f"{executable}: Python packages are missing: constriction, ") and "torch" not in line and "tqdm" in line
     assert line.endswith(f" Install them: {bare_python} -m pip install -r {SHARE / 'requirements.txt'}")
 
 
@@ -97,7 +97,9 @@ def test_an_empty_workspace_builds_with_links(tmp_path):
     assert done.returncode == 0 and "1 package finished" in done.stdout, done.stdout + done.stderr
     assert "stderr" not in done.stdout and not done.stderr, done.stderr
     [package] = (tmp_path / "install" / "gaussvae_ros" / "lib").glob("python*/*-packages/gaussvae_ros")
-    assert (package / "nodes" / "memory_node.py").is_symlink() and not list(package.rglob("*.nb*"))
+    assert (package / "nodes" / "memory_node.py").is_symlink()
+    kernels = list(package.rglob("*.nbc"))
+    assert kernels and not any(path.is_symlink() for path in kernels), "compiled here, and not left from the checkout"
     setup = tmp_path / "install" / "setup.bash"
     said = run("bash", "-c", f". {setup} && ros2 run gaussvae_ros gaussvae --help && ros2 pkg prefix gaussvae_ros")
     assert "bank" in said.stdout and said.stdout.splitlines()[-1] == str(tmp_path / "install" / "gaussvae_ros"), said

@@ -163,7 +163,7 @@ def test_ctrl_c_ends_it_within_seconds(ros, frames):
 
 
 @pytest.mark.parametrize(
-    "topic, compressed, heard",
+    "topic, compressed, node_topic",
     [
         ("/cam/image_raw", False, "/cam/image_raw"),
         ("/cam/image_raw/compressed", True, "/cam/image_raw/compressed"),
@@ -171,11 +171,11 @@ def test_ctrl_c_ends_it_within_seconds(ros, frames):
         ("/cam/compressed", False, "/cam"),
     ],
 )
-def test_what_is_played_of_a_bag(tmp_path, frames, topic, compressed, heard):
+def test_what_is_played_of_a_bag(tmp_path, frames, topic, compressed, node_topic):
     maker = tour("db3", frames[:3], compressed, topic).pose("/pose", START, (0.0,) * 6 + (1.0,))
     with Bag(maker.write(tmp_path)) as bag:
         part = player.part(bag)
-        assert (part.topic, part.heard, part.images) == (topic, heard, 3)
+        assert (part.topic, part.node_topic, part.images) == (topic, node_topic, 3)
         assert part.transport == ("compressed" if compressed else "raw")
         assert sorted(part.others) == ["/tf", "/tf_static"]
         assert player.root(bag, topic) == "map"
