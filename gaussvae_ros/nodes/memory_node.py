@@ -14,6 +14,7 @@ from gaussvae_ros import kernels
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import ConfigError, GaussVaeError
 from gaussvae_ros.gates import Limits
 from gaussvae_ros.likeness import describe
@@ -60,7 +61,9 @@ class MemoryNode(ManagedNode):
         check_names(self.settings.cameras)
         kernels.use_threads(self.settings.threads)
         self._codec = FrameCodec(self.settings.device, self.settings.model)
-        self._warm_up(self._codec)
+        warm_up(self._codec, self.settings.tier)
+        if self.settings.image_transport == "raw":
+            convert.load_bridge()
 
     def configure(self) -> None:
         settings = self.settings
@@ -257,15 +260,6 @@ class MemoryNode(ManagedNode):
 
     def _encoding(self) -> dict:
         return {"tier": self.settings.tier, "quality": self.settings.quality, "effort": self.settings.effort}
-
-    def _warm_up(self, codec: FrameCodec) -> None:
-        """Load model and kernels, which the first images would wait for."""
-        if self.settings.image_transport == "raw":
-            convert.load_bridge()
-        picture = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
-        for image in (picture, np.dstack([picture] * 3)):
-            codec.encode(image, self.settings.tier)
-            describe(image)
 
 
 def _path(bank: str) -> Path:

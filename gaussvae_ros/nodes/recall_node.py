@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from statistics import median
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 
 from gaussvae_ros import kernels
 from gaussvae_ros.bank.lock import lock_path, may_be_written
 from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes import convert, diagnostics
 from gaussvae_ros.nodes.answers import Answers
@@ -52,7 +52,8 @@ class RecallNode(ManagedNode):
     def load(self) -> None:
         kernels.use_threads(self.settings.threads)
         self._codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
-        warm_up(self._codec)
+        for tier in TIERS:
+            warm_up(self._codec, tier)
         convert.load_bridge()
 
     def configure(self) -> None:
@@ -138,13 +139,6 @@ class RecallNode(ManagedNode):
         report = DiagnosticArray(status=[diagnostics.status(name, str(self._bank.path), level, message, facts)])
         report.header.stamp = self.get_clock().now().to_msg()
         self._publisher.publish(report)
-
-
-def warm_up(codec: FrameCodec) -> None:
-    """Load model and kernels, so that the first request does not wait for them."""
-    image = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
-    for tier in TIERS:
-        codec.decode(codec.encode(np.dstack([image] * 3), tier, quality=0))
 
 
 def main() -> int:
