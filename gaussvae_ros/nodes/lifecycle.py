@@ -209,7 +209,8 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     log = logging.getLogger("gaussvae_ros")
     log.addHandler(_ToRosout(node))
     log.propagate = False
-    threading.excepthook = lambda end: node.faults.note(f"the thread {end.thread and end.thread.name}", end.exc_value)
+    faults = node.faults  # which outlives the node
+    threading.excepthook = lambda end: faults.note(f"the thread {end.thread and end.thread.name}", end.exc_value)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     if node.settings.autostart:
