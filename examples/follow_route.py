@@ -21,7 +21,9 @@ from gaussvae_ros.client import MemoryClient, RecallError
 from gaussvae_ros.likeness import describe, likeness
 
 SIZE = (96, 96)  # px
-RADIUS = 5  # frames before and after the last known place that are compared with what the camera sees
+RADIUS = (
+    5  # frames before and after the last known place that are compared with what the camera sees
+)
 
 
 class FollowRoute(Node):
@@ -29,7 +31,9 @@ class FollowRoute(Node):
         super().__init__("follow_route")
         self.label = self.declare_parameter("goal", "dock").value
         self.ahead = self.declare_parameter("ahead", 3).value  # frames
-        self.least = self.declare_parameter("least_likeness", 0.65).value  # below, the robot is somewhere else
+        self.least = self.declare_parameter(
+            "least_likeness", 0.65
+        ).value  # below, the robot is somewhere else
         self.memory = MemoryClient(self.get_namespace(), timeout_s=1.0)
         self.bridge, self.seen = CvBridge(), None
         self.goal, self.here = None, None  # frames of the memory
@@ -69,11 +73,15 @@ class FollowRoute(Node):
                 return None
             self.here = found[0][0]
         window = self.memory.recall_window(self.here.id, radius=RADIUS, size=SIZE)
-        scores = likeness(describe(image), np.stack([describe(recalled.image) for recalled in window]))
+        scores = likeness(
+            describe(image), np.stack([describe(recalled.image) for recalled in window])
+        )
         best = int(scores.argmax())
         if scores[best] < self.least:
             self.here = None
-            self.get_logger().warning(f"nothing like this: likeness {scores[best]:.2f}", throttle_duration_sec=5.0)
+            self.get_logger().warning(
+                f"nothing like this: likeness {scores[best]:.2f}", throttle_duration_sec=5.0
+            )
             return None
         self.here = window[best].frame
         ids = [recalled.frame.id for recalled in window]
@@ -85,7 +93,9 @@ class FollowRoute(Node):
     def find_goal(self) -> object:
         found = self.memory.find(label=self.label)
         if not found:
-            raise RecallError(f"no frame is labelled {self.label!r}: call /visual_memory/label_frame there")
+            raise RecallError(
+                f"no frame is labelled {self.label!r}: call /visual_memory/label_frame there"
+            )
         return found[-1][0]
 
 

@@ -1,12 +1,12 @@
 """Camera frames to bytes and back: the one door to fit, model, entropy coder and renderer.
 
-    from gaussvae_ros.codec import FrameCodec
-    codec = FrameCodec()
-    data = codec.encode(image)                              # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
-    image = codec.decode(data)                              # the frame's own size
-    small = codec.decode(data, size=(160, 120))             # any other
-    part = codec.decode(data, roi=(100, 50, 64, 64))        # or a part of it
-    more = codec.encode(image, tier="splats")               # about 2 KB, for more detail
+from gaussvae_ros.codec import FrameCodec
+codec = FrameCodec()
+data = codec.encode(image)                              # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
+image = codec.decode(data)                              # the frame's own size
+small = codec.decode(data, size=(160, 120))             # any other
+part = codec.decode(data, roi=(100, 50, 64, 64))        # or a part of it
+more = codec.encode(image, tier="splats")               # about 2 KB, for more detail
 """
 
 import os
@@ -113,13 +113,21 @@ class FrameCodec:
             counts = [latent.splats_at(quality, image.shape[1::-1]) for image in images]
             plans, code = latent.PLANS, self._latent().encode_fit
         else:
-            plans, counts, code = EFFORTS, [_splats_for(image, quality) for image in images], encode_fit
+            plans, counts, code = (
+                EFFORTS,
+                [_splats_for(image, quality) for image in images],
+                encode_fit,
+            )
         images = [np.ascontiguousarray(image) for image in images]
         datas = [b""] * len(images)
         for n in set(counts):
             places = [k for k, count in enumerate(counts) if count == n]
-            for k, splats in zip(places, fit_many([images[k] for k in places], n, effort, plans=plans), strict=True):
-                datas[k] = _record(tier, images[k], code(images[k], Descent(*split(splats.params)), effort))
+            for k, splats in zip(
+                places, fit_many([images[k] for k in places], n, effort, plans=plans), strict=True
+            ):
+                datas[k] = _record(
+                    tier, images[k], code(images[k], Descent(*split(splats.params)), effort)
+                )
         return datas
 
     def decode(
@@ -143,7 +151,9 @@ class FrameCodec:
         _, _, *part = checked_roi(roi, record.size)
         checked_size(part if size is None else size)  # before the work
         splats = self._remembered.get(
-            record, lambda: self._read(record), lambda made: made.params.nbytes + len(record.payload)
+            record,
+            lambda: self._read(record),
+            lambda made: made.params.nbytes + len(record.payload),
         )
         return render(splats, size, roi)
 
@@ -171,7 +181,9 @@ def splats_at(quality: float) -> int:
 
 
 def _splats_for(image: np.ndarray, quality: float) -> int:
-    return min(splats_at(quality), max(image.shape[0] * image.shape[1] // PIXELS_A_SPLAT, MIN_SPLATS))
+    return min(
+        splats_at(quality), max(image.shape[0] * image.shape[1] // PIXELS_A_SPLAT, MIN_SPLATS)
+    )
 
 
 def _check(image: np.ndarray, tier: str, quality: float, effort: str) -> None:

@@ -16,7 +16,9 @@ from gaussvae_ros.sim.drive import checked_seconds
 RADIUS = 1.0  # m, how near a place must be to count as the same
 
 
-def demo(codec: Codec, out_dir: str | Path, seconds: float = 30.0, say: Callable[[str], None] = print) -> dict:
+def demo(
+    codec: Codec, out_dir: str | Path, seconds: float = 30.0, say: Callable[[str], None] = print
+) -> dict:
     """Drive, replay and recall into the folder `out_dir`; what an earlier demo left there is replaced.
 
     Files: drive/ (the bag), memory.db, report.html, and recalled_by_{id,time,place}.png. `say` gets a line for each
@@ -31,7 +33,11 @@ def demo(codec: Codec, out_dir: str | Path, seconds: float = 30.0, say: Callable
     out, seconds = Path(out_dir), checked_seconds(seconds)
     out.mkdir(parents=True, exist_ok=True)
     say(f"Driving a simulated robot twice around its loop in {seconds:g} s: {out / 'drive'}")
-    write_drive(out / "drive", seconds, progress=lambda frames: tqdm(frames, unit="frame", desc="drive", disable=None))
+    write_drive(
+        out / "drive",
+        seconds,
+        progress=lambda frames: tqdm(frames, unit="frame", desc="drive", disable=None),
+    )
     for old in out.glob("memory.db*"):
         old.unlink()
     say(f"Replaying the bag through codec and bank, peers at equal bytes: {out / 'memory.db'}")
@@ -50,10 +56,18 @@ def _recalls(bank: MemoryBank, result: dict) -> list[tuple[str, Frame, str]]:
     middle = (first.stamp_ns + last.stamp_ns) // 2
     by_time = bank.nearest(middle - (middle - first.stamp_ns) // 2)
     now = bank.nearest(middle + (last.stamp_ns - middle) // 2)
-    before = [f for f in bank.find(before=middle, near=now.pose.position, radius=RADIUS) if f.pose is not None]
+    before = [
+        f
+        for f in bank.find(before=middle, near=now.pose.position, radius=RADIUS)
+        if f.pose is not None
+    ]
     recalls = [
         ("id", first, f"frame {first.id}, the first"),
-        ("time", by_time, f"frame {by_time.id}, {(by_time.stamp_ns - first.stamp_ns) / 1e9:.1f} s into the drive"),
+        (
+            "time",
+            by_time,
+            f"frame {by_time.id}, {(by_time.stamp_ns - first.stamp_ns) / 1e9:.1f} s into the drive",
+        ),
     ]
     if before:
         then = min(before, key=lambda f: _apart(f, now))

@@ -6,7 +6,9 @@ import ctypes
 def why_no_gpu() -> str | None:
     """Why nothing can run on a CUDA GPU here, in a few words; None if it can."""
     try:
-        ctypes.CDLL("libcuda.so.1")  # the driver's; without it there is no need to wait seconds for torch
+        ctypes.CDLL(
+            "libcuda.so.1"
+        )  # the driver's; without it there is no need to wait seconds for torch
     except OSError:
         return "no NVIDIA driver"
     try:

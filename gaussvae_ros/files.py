@@ -77,5 +77,7 @@ def image_format(path: str | Path) -> str:
     """
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
-        raise ImageError(f"{path}: cannot tell the picture's format, end the name in one of {', '.join(FORMATS)}")
+        raise ImageError(
+            f"{path}: cannot tell the picture's format, end the name in one of {', '.join(FORMATS)}"
+        )
     return FORMATS[suffix]

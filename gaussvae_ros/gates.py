@@ -7,7 +7,9 @@ import numpy as np
 
 from gaussvae_ros.likeness import likeness
 
-SLACK = 0.25  # of min_interval: a camera at just that rate jitters, and must not lose every other frame
+SLACK = (
+    0.25  # of min_interval: a camera at just that rate jitters, and must not lose every other frame
+)
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,9 @@ class Limits:
     max_interval: float = 60.0  # s, always after so long
     min_distance: float = 0.1  # m
     min_angle: float = 0.1  # rad
-    novelty: float = 0.025  # 1 - likeness: sensor noise makes 0.01, a shift by 1 px of 640 makes 0.005 to 0.02
+    novelty: float = (
+        0.025  # 1 - likeness: sensor noise makes 0.01, a shift by 1 px of 640 makes 0.005 to 0.02
+    )
 
 
 class Gate:
@@ -33,7 +37,9 @@ class Gate:
 
     def __init__(self, limits: Limits | None = None):
         self.limits = limits or Limits()
-        self._last: tuple[int, np.ndarray, np.ndarray | None] | None = None  # what was admitted last
+        self._last: tuple[int, np.ndarray, np.ndarray | None] | None = (
+            None  # what was admitted last
+        )
 
     def admits(self, stamp_ns: int, descriptor: np.ndarray, pose: np.ndarray | None) -> bool:
         """Whether to store a frame: the first one, and those that are one limit away from the last that was admitted.
@@ -65,6 +71,9 @@ class Gate:
         if pose is not None and last_pose is not None:
             if math.dist(pose[:3], last_pose[:3]) >= limits.min_distance:
                 return True
-            if 2 * math.acos(min(abs(float(np.dot(pose[3:], last_pose[3:]))), 1.0)) >= limits.min_angle:
+            if (
+                2 * math.acos(min(abs(float(np.dot(pose[3:], last_pose[3:]))), 1.0))
+                >= limits.min_angle
+            ):
                 return True
         return 1 - float(likeness(descriptor, last_descriptor[None])[0]) >= limits.novelty

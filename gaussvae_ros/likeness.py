@@ -13,7 +13,9 @@ LENGTH = 64  # bytes of a descriptor: 4 directions x 4 rows x 4 columns
 PARTS = 4
 WIDTH, HEIGHT = 64, 48  # px, to which a picture is shrunk
 FLOOR = 1.0  # grey levels a pixel of the small picture: fainter edges are taken for noise
-OFFSET = 0.3  # keeps faint descriptors together, so that two noisy pictures of a blank wall are alike
+OFFSET = (
+    0.3  # keeps faint descriptors together, so that two noisy pictures of a blank wall are alike
+)
 
 
 def describe(image: np.ndarray) -> np.ndarray:
@@ -35,13 +37,19 @@ def describe(image: np.ndarray) -> np.ndarray:
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
         raise ImageError(f"a picture to describe is [H, W, 3] or [H, W], not {list(image.shape)}")
     height, width = image.shape[:2]
-    while width >= 8 * WIDTH and height >= 8 * HEIGHT:  # halving is several times faster than any other ratio
+    while (
+        width >= 8 * WIDTH and height >= 8 * HEIGHT
+    ):  # halving is several times faster than any other ratio
         width, height = width // 2, height // 2
-        image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        image = cv2.resize(
+            image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+        )
     small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
     grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
-    across, down = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1)))  # grey levels a pixel
+    across, down = (
+        cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1))
+    )  # grey levels a pixel
     edges = np.maximum([across, -across, down, -down], 0)
     parts = edges.reshape(4, PARTS, HEIGHT // PARTS, PARTS, WIDTH // PARTS).mean((2, 4)) + FLOOR
     roots = np.sqrt(parts / parts.mean())

@@ -17,11 +17,16 @@ from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.kernels import inline, kernel
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
-STEPS = {"fast": (10, 150.0), "best": (40, 600.0)}  # descent steps after each group, pixels per splat
+STEPS = {
+    "fast": (10, 150.0),
+    "best": (40, 600.0),
+}  # descent steps after each group, pixels per splat
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
 FINEST, COARSEST = 125, 137  # precision indices that encoders use
 CHUNK = 1024  # splats whose colours are solved for together
-MOST_SEEN = 96  # splats that count at one pixel; more are rare, and then only the colours' estimate suffers
+MOST_SEEN = (
+    96  # splats that count at one pixel; more are rare, and then only the colours' estimate suffers
+)
 
 
 def encode_splats(image: np.ndarray, n: int, effort: str, seed: int = 0) -> bytes:
@@ -74,7 +79,9 @@ def quantise(
     refit([1, 1, 1, 1, 1, 1, 1, 1], keep_size=True)
 
     ratio, theta = axes(state.geometry)
-    aspect = np.round(ratio / (grid.shape_step(scale, precision) * grid.ASPECT_STEP)).astype(np.int64)
+    aspect = np.round(ratio / (grid.shape_step(scale, precision) * grid.ASPECT_STEP)).astype(
+        np.int64
+    )
     aspect = np.clip(aspect, 0, grid.ASPECTS - 1)
     angle = grid.angle_index(theta, scale, aspect, precision)
     shapes = grid.shape(scale, aspect, angle, size, precision)
@@ -83,8 +90,15 @@ def quantise(
 
     cell, shift = _positions(state.geometry[:, :2], scale, shapes, size, precision)
     order = np.argsort(cell, kind="stable")
-    draft = Grid(size, precision, *(a[order] for a in (cell, scale, aspect, angle, shift)), np.zeros((n, 3), np.int64))
-    colour = _colours(grid.geometry(draft) * [sx, sy, sx, sx / sy, sy], state.colour[order], target, draft)
+    draft = Grid(
+        size,
+        precision,
+        *(a[order] for a in (cell, scale, aspect, angle, shift)),
+        np.zeros((n, 3), np.int64),
+    )
+    colour = _colours(
+        grid.geometry(draft) * [sx, sy, sx, sx / sy, sy], state.colour[order], target, draft
+    )
     draft.colour = colour[:, : 3 if image.ndim == 3 else 1]
     return draft
 
@@ -99,7 +113,9 @@ def axes(geometry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     yy = geometry[:, 4] ** 2
     xx, xy = geometry[:, 2] ** 2 + geometry[:, 3] ** 2 * yy, geometry[:, 3] * yy
     mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
-    return np.log((mean + spread) / (geometry[:, 2] * geometry[:, 4])), np.mod(0.5 * np.arctan2(2 * xy, xx - yy), np.pi)
+    return np.log((mean + spread) / (geometry[:, 2] * geometry[:, 4])), np.mod(
+        0.5 * np.arctan2(2 * xy, xx - yy), np.pi
+    )
 
 
 def _shortened(geometry: np.ndarray, longest: float) -> np.ndarray:  # [N, 3]: lxx, shear, lyy
@@ -116,7 +132,9 @@ def _positions(xy, scale, shapes, size, precision):
     part_y = np.clip(np.floor((xy[:, 1] - corner[:, 1]) / side * parts[:, 1]), 0, parts[:, 1] - 1)
     y = corner[:, 1] + (part_y + 0.5) * side / parts[:, 1]
     x = xy[:, 0] + shapes[:, 1] * (y - xy[:, 1])
-    cell = cells.cell_of(np.stack([x, np.clip(xy[:, 1], corner[:, 1], corner[:, 1] + side * 0.999)], 1), size, n)
+    cell = cells.cell_of(
+        np.stack([x, np.clip(xy[:, 1], corner[:, 1], corner[:, 1] + side * 0.999)], 1), size, n
+    )
     corner, side = cells.corner(cell, size, n)
     part_x = np.clip(np.floor((x - corner[:, 0]) / side * parts[:, 0]), 0, parts[:, 0] - 1)
     return cell, np.stack([part_x, part_y], 1).astype(np.int64)
@@ -126,13 +144,19 @@ def _colours(geometry, colour, target, draft):
     """Colour indices [N, 3] in opponent space, for fixed geometry [N, 5] in px of `target`, from colours [N, 3]."""
     step = grid.colour_step(draft.scale, draft.precision)
     colour, index = colour - BACKGROUND, np.empty((len(geometry), 3), np.int64)
-    for first in range(0, len(geometry), CHUNK):  # chunks along the Z-order, each with the others' colours as they are
+    for first in range(
+        0, len(geometry), CHUNK
+    ):  # chunks along the Z-order, each with the others' colours as they are
         rows = slice(first, first + CHUNK)
-        gram, right = _normal_equations(geometry, colour, target, first, min(first + CHUNK, len(geometry)))
+        gram, right = _normal_equations(
+            geometry, colour, target, first, min(first + CHUNK, len(geometry))
+        )
         ridge = 1e-3 * np.median(np.diag(gram)) + 1e-6
         gram[np.diag_indices(len(gram))] += ridge
         best = np.linalg.solve(gram, right + ridge * colour[rows]) @ grid.OPPONENT.T
-        index[rows] = np.clip(np.round(best / step[rows, None]), -grid.COLOURS // 2, grid.COLOURS // 2 - 1)
+        index[rows] = np.clip(
+            np.round(best / step[rows, None]), -grid.COLOURS // 2, grid.COLOURS // 2 - 1
+        )
         colour[rows] = index[rows] * step[rows, None] @ grid.OPPONENT
     return index
 
@@ -145,7 +169,11 @@ def _normal_equations(geometry, colour, target, first, end):
     """
     height, width = target.shape[:2]
     gram, right = np.zeros((end - first, end - first)), np.zeros((end - first, 3))
-    who, weight, count = np.empty((width, MOST_SEEN), np.int64), np.empty((width, MOST_SEEN)), np.zeros(width, np.int64)
+    who, weight, count = (
+        np.empty((width, MOST_SEEN), np.int64),
+        np.empty((width, MOST_SEEN)),
+        np.zeros(width, np.int64),
+    )
     for y in range(height):
         count[:] = 0
         for i in range(len(geometry)):
@@ -155,13 +183,24 @@ def _normal_equations(geometry, colour, target, first, end):
             if room <= 0:
                 continue
             half, middle = lxx * np.sqrt(room), mx + shear * (y + 0.5 - my)
-            for x in range(max(0, int(middle - half)), min(width, int(max(middle + half, -1.0)) + 1)):
+            for x in range(
+                max(0, int(middle - half)), min(width, int(max(middle + half, -1.0)) + 1)
+            ):
                 q = ((x + 0.5 - middle) / lxx) ** 2 + z2 * z2
                 if q < CUT * CUT and count[x] < MOST_SEEN:
                     who[x, count[x]], weight[x, count[x]] = i, np.exp(-q / 2) - CUT_WEIGHT
                     count[x] += 1
         for x in range(width):
-            _add_pixel(who[x, : count[x]], weight[x, : count[x]], colour, target[y, x], first, end, gram, right)
+            _add_pixel(
+                who[x, : count[x]],
+                weight[x, : count[x]],
+                colour,
+                target[y, x],
+                first,
+                end,
+                gram,
+                right,
+            )
     return gram, right
 
 

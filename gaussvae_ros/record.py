@@ -50,12 +50,16 @@ def unpack(data: bytes) -> Record:
         RecordError: not a record, truncated, altered, or of a version or tier that this release does not know.
     """
     if len(data) < OVERHEAD:
-        raise RecordError(f"record is truncated: {len(data)} bytes, a record has at least {OVERHEAD}")
+        raise RecordError(
+            f"record is truncated: {len(data)} bytes, a record has at least {OVERHEAD}"
+        )
     magic, kind, width, height = _HEAD.unpack_from(data)
     if magic != MAGIC:
         raise RecordError("not a gaussvae record (wrong first byte)")
     if kind >> 4 != VERSION:
-        raise RecordError(f"record has format version {kind >> 4}, this release reads version {VERSION}")
+        raise RecordError(
+            f"record has format version {kind >> 4}, this release reads version {VERSION}"
+        )
     body = bytes(data[: -_TAIL.size])
     if zlib.crc32(body) != _TAIL.unpack_from(data, len(body))[0]:
         raise RecordError("record is damaged: its checksum does not match")

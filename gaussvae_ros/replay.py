@@ -59,10 +59,14 @@ def replay(
         poses = _Poses(bag, topic, pose_topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
         warm_up(codec, tier, effort)
-        recalls = Recalls(codec, Setting(tier, effort, quality), expected, compare, report_dir is not None)
+        recalls = Recalls(
+            codec, Setting(tier, effort, quality), expected, compare, report_dir is not None
+        )
         recalls.problems.include(bag.faults)
         sessions, session_ids, name = Sessions(), {}, name_of(path)
-        images = tqdm(bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None)
+        images = tqdm(
+            bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None
+        )
         try:
             for number, image in enumerate(images):
                 if image.problem and image.pixels is not None:
@@ -84,7 +88,13 @@ def replay(
     if not recalls.stamps:
         why = next(iter(recalls.problems.texts()), "it is empty")
         raise BagError(f"{printable(path)} has no readable image on {topic}: {why}")
-    result = {"bag": printable(path), "topic": topic, "tier": tier, "poses": poses.name or None, **recalls.figures()}
+    result = {
+        "bag": printable(path),
+        "topic": topic,
+        "tier": tier,
+        "poses": poses.name or None,
+        **recalls.figures(),
+    }
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))
     return {**result, "report": report}
 
@@ -110,7 +120,9 @@ class _Poses:
 
     @property
     def name(self) -> str:
-        return next((source.name for source in self._sources.values() if source and source.name), "")
+        return next(
+            (source.name for source in self._sources.values() if source and source.name), ""
+        )
 
     @property
     def problems(self) -> list[str]:
@@ -118,10 +130,16 @@ class _Poses:
         if len(self._sources) == 1:
             return [text for texts in found.values() for text in texts]
         frames = ", ".join(repr(printable(frame)) for frame in self._sources)
-        more = f"; {self._without:,} images, of further ones too, have no pose" if self._without else ""
+        more = (
+            f"; {self._without:,} images, of further ones too, have no pose"
+            if self._without
+            else ""
+        )
         said = [f"{self._topic} has images of several frames, {frames}{more}"]
         found |= {frame: [why] for frame, why in self._refused.items()}
-        return said + [f"{printable(frame)!r}: {text}" for frame, texts in found.items() for text in texts]
+        return said + [
+            f"{printable(frame)!r}: {text}" for frame, texts in found.items() for text in texts
+        ]
 
     def _source(self, frame_id: str) -> PoseSource | None:
         frame = frame_id.strip("/")

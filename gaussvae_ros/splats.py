@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-X, Y, LOG_S1, LOG_S2, THETA, COLOUR = range(6)  # columns of Splats.params; colours run from COLOUR to the end
+X, Y, LOG_S1, LOG_S2, THETA, COLOUR = range(
+    6
+)  # columns of Splats.params; colours run from COLOUR to the end
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,9 @@ class Splats:
 def wrap_angle(theta: np.ndarray) -> np.ndarray:
     """Angles of an axis, rad, into [0, pi)."""
     theta = np.mod(theta, np.float32(np.pi))
-    return np.where(theta >= np.float32(np.pi), np.float32(0), theta)  # mod rounds a tiny negative angle up to pi
+    return np.where(
+        theta >= np.float32(np.pi), np.float32(0), theta
+    )  # mod rounds a tiny negative angle up to pi
 
 
 def morton_order(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,15 @@ from gaussvae_ros.nodes.bringup import arguments, lifecycle_node, value
 
 
 def generate_launch_description() -> LaunchDescription:
-    names = ("bank", "device", "params_file", "namespace", "relative_tf", "autostart", "use_sim_time")
+    names = (
+        "bank",
+        "device",
+        "params_file",
+        "namespace",
+        "relative_tf",
+        "autostart",
+        "use_sim_time",
+    )
     return LaunchDescription([*arguments(names), OpaqueFunction(function=nodes)])
 
 

@@ -5,7 +5,13 @@ import subprocess
 from pathlib import Path
 
 from ament_index_python import get_package_prefix
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, RegisterEventHandler, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
@@ -14,26 +20,45 @@ from launch import Action, LaunchContext, LaunchDescription
 
 EVALUATOR = str(Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", "replay_evaluator"))
 ARGUMENTS = {
-    "bag": (None, "The bag: a rosbag2 folder, a bare .mcap or .db3 file, or a .bag of ROS 1, which is converted"),
+    "bag": (
+        None,
+        "The bag: a rosbag2 folder, a bare .mcap or .db3 file, or a .bag of ROS 1, which is converted",
+    ),
     "topic": ("", "Images to replay. Empty: the only image topic of the bag"),
-    "rate": ("1.0", "How fast the bag is played; frames that the encoder has no time for are dropped and counted"),
+    "rate": (
+        "1.0",
+        "How fast the bag is played; frames that the encoder has no time for are dropped and counted",
+    ),
     "report": ("replay_report", "Folder for report.html and replay.json"),
-    "bank": ("", "Memory file to add the frames to. Empty: a new one in the folder of the report, replay.db"),
+    "bank": (
+        "",
+        "Memory file to add the frames to. Empty: a new one in the folder of the report, replay.db",
+    ),
     "tier": ("", "What a frame is stored as: latent or splats. Empty: as params_file says"),
     "quality": ("", "Of the pictures, 0 to 100. Empty: as params_file says"),
-    "compare": ("8", "How many evenly spread frames JPEG, WebP and AVIF get too; AVIF takes seconds a frame"),
+    "compare": (
+        "8",
+        "How many evenly spread frames JPEG, WebP and AVIF get too; AVIF takes seconds a frame",
+    ),
     "map_frame": ("", "Coordinate frame of the poses. Empty: the root of the bag's TF"),
 }
 SHARED = ("device", "params_file")
 CHOICES = {"tier": ["", "latent", "splats"]}
 # What the other launch files leave to the user: the evaluator brings the nodes up, and the bag has the time.
 FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true", "relative_tf": "false"}
-EVERY = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0, "queue_size": 100}  # frame is wanted, also late
+EVERY = {
+    "min_interval": 0.0,
+    "max_interval": 0.0,
+    "novelty": 0.0,
+    "queue_size": 100,
+}  # frame is wanted, also late
 
 
 def generate_launch_description() -> LaunchDescription:
     own = [
-        DeclareLaunchArgument(name, default_value=default, description=text, choices=CHOICES.get(name))
+        DeclareLaunchArgument(
+            name, default_value=default, description=text, choices=CHOICES.get(name)
+        )
         for name, (default, text) in ARGUMENTS.items()
     ]
     return LaunchDescription([*own, *arguments(SHARED), OpaqueFunction(function=replay)])
@@ -57,11 +82,16 @@ def replay(context: LaunchContext) -> list[Action]:
     }
     remappings = [("image", plan["node_topic"])]
     processes = [
-        *lifecycle_node(context, "memory_node", "visual_memory", {**both, **memory, **EVERY}, remappings, False),
+        *lifecycle_node(
+            context, "memory_node", "visual_memory", {**both, **memory, **EVERY}, remappings, False
+        ),
         *lifecycle_node(context, "recall_node", "visual_recall", both, respawn=False),
         ExecuteProcess(cmd=command, name="replay_evaluator", output="screen"),
     ]
-    ended = [RegisterEventHandler(OnProcessExit(target_action=process, on_exit=_ended)) for process in processes]
+    ended = [
+        RegisterEventHandler(OnProcessExit(target_action=process, on_exit=_ended))
+        for process in processes
+    ]
     return [*ended, *processes]
 
 
@@ -70,7 +100,9 @@ def _planned(command: list[str]) -> dict:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         *_, why = ["", *done.stderr.strip().splitlines()]
-        raise RuntimeError(why.removeprefix("replay_evaluator: ") or f"{command[0]}: exit code {done.returncode}")
+        raise RuntimeError(
+            why.removeprefix("replay_evaluator: ") or f"{command[0]}: exit code {done.returncode}"
+        )
     return json.loads(done.stdout)
 
 
@@ -88,4 +120,6 @@ def _ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
         return []
     if event.process_name.startswith("replay_evaluator") and event.returncode == 0:
         return [Shutdown(reason="the replay is over")]
-    raise RuntimeError(f"{event.process_name} ended with exit code {event.returncode}; its message above says why")
+    raise RuntimeError(
+        f"{event.process_name} ended with exit code {event.returncode}; its message above says why"
+    )

@@ -49,16 +49,22 @@ class BagMaker:
         h, w = picture.shape[:2]
         flat = np.ascontiguousarray(picture).view(np.uint8).reshape(-1)
         header = self.header(stamp_ns, frame_id)
-        message = self.make("sensor_msgs/msg/Image", header, h, w, encoding, 0, len(flat) // h, flat)
+        message = self.make(
+            "sensor_msgs/msg/Image", header, h, w, encoding, 0, len(flat) // h, flat
+        )
         return self.put(topic, message, recorded_ns or stamp_ns)
 
-    def jpeg(self, topic: str, stamp_ns: int, picture: np.ndarray | bytes, frame_id: str = "camera") -> "BagMaker":
+    def jpeg(
+        self, topic: str, stamp_ns: int, picture: np.ndarray | bytes, frame_id: str = "camera"
+    ) -> "BagMaker":
         if not isinstance(picture, bytes):
             out = io.BytesIO()
             Image.fromarray(picture).save(out, "jpeg", quality=95)
             picture = out.getvalue()
         data = np.frombuffer(picture, np.uint8)
-        message = self.make("sensor_msgs/msg/CompressedImage", self.header(stamp_ns, frame_id), "jpeg", data)
+        message = self.make(
+            "sensor_msgs/msg/CompressedImage", self.header(stamp_ns, frame_id), "jpeg", data
+        )
         return self.put(topic, message, stamp_ns)
 
     def _pose(self, pose: tuple) -> object:
@@ -76,9 +82,13 @@ class BagMaker:
         return self.put(topic, message, recorded_ns or stamp_ns)
 
     def pose_with_covariance(self, topic: str, stamp_ns: int, pose: tuple) -> "BagMaker":
-        with_covariance = self.make("geometry_msgs/msg/PoseWithCovariance", self._pose(pose), np.zeros(36))
+        with_covariance = self.make(
+            "geometry_msgs/msg/PoseWithCovariance", self._pose(pose), np.zeros(36)
+        )
         message = self.make(
-            "geometry_msgs/msg/PoseWithCovarianceStamped", self.header(stamp_ns, "map"), with_covariance
+            "geometry_msgs/msg/PoseWithCovarianceStamped",
+            self.header(stamp_ns, "map"),
+            with_covariance,
         )
         return self.put(topic, message, stamp_ns)
 
@@ -93,18 +103,30 @@ class BagMaker:
     ) -> "BagMaker":
         zero = self.make("geometry_msgs/msg/Vector3", 0.0, 0.0, 0.0)
         twist = self.make(
-            "geometry_msgs/msg/TwistWithCovariance", self.make("geometry_msgs/msg/Twist", zero, zero), np.zeros(36)
+            "geometry_msgs/msg/TwistWithCovariance",
+            self.make("geometry_msgs/msg/Twist", zero, zero),
+            np.zeros(36),
         )
-        with_covariance = self.make("geometry_msgs/msg/PoseWithCovariance", self._pose(pose), np.zeros(36))
+        with_covariance = self.make(
+            "geometry_msgs/msg/PoseWithCovariance", self._pose(pose), np.zeros(36)
+        )
         header = self.header(stamp_ns, frame)
         message = self.make("nav_msgs/msg/Odometry", header, child, with_covariance, twist)
         return self.put(topic, message, recorded_ns or stamp_ns)
 
     def tf(
-        self, parent: str, child: str, stamp_ns: int, pose: tuple, topic: str = "/tf", recorded_ns: int = 0
+        self,
+        parent: str,
+        child: str,
+        stamp_ns: int,
+        pose: tuple,
+        topic: str = "/tf",
+        recorded_ns: int = 0,
     ) -> "BagMaker":
         stamped = self._transform(parent, child, stamp_ns, pose)
-        return self.put(topic, self.make("tf2_msgs/msg/TFMessage", [stamped]), recorded_ns or stamp_ns)
+        return self.put(
+            topic, self.make("tf2_msgs/msg/TFMessage", [stamped]), recorded_ns or stamp_ns
+        )
 
     def transform(
         self, topic: str, stamp_ns: int, pose: tuple, parent: str = "world", child: str = "robot"
@@ -137,7 +159,10 @@ class BagMaker:
         """An MCAP file by itself: `profile`, `encoding`, `schema` (its encoding and text), `names` (of types: a
         function), `beside` (an encoding: a channel of it with one message), the rest as the library's writer."""
         profile, encoding = options.pop("profile", "ros2"), options.pop("encoding", "cdr")
-        schema, names = options.pop("schema", ("ros2msg", b"")), options.pop("names", lambda name: name)
+        schema, names = (
+            options.pop("schema", ("ros2msg", b"")),
+            options.pop("names", lambda name: name),
+        )
         times, beside = options.pop("times", {}), options.pop("beside", None)
         serialize = self.store.serialize_ros1 if self.ros1 else self.store.serialize_cdr
         with open(path, "wb") as file:
@@ -145,13 +170,17 @@ class BagMaker:
             writer.start(profile=profile, library="test")
             if beside:
                 kind = writer.register_schema("some.Type", beside, b"{}")
-                writer.add_message(writer.register_channel("/beside", beside, kind), START, b"{}", START)
+                writer.add_message(
+                    writer.register_channel("/beside", beside, kind), START, b"{}", START
+                )
             for number, (topic, message, recorded_ns) in enumerate(self.entries):
                 name = message.__msgtype__
                 if topic not in channels:
                     kind = writer.register_schema(names(name), *schema)
                     channels[topic] = writer.register_channel(topic, encoding, kind)
                 log_ns = times.get(number, recorded_ns)
-                writer.add_message(channels[topic], log_ns, bytes(serialize(message, name)), recorded_ns, number)
+                writer.add_message(
+                    channels[topic], log_ns, bytes(serialize(message, name)), recorded_ns, number
+                )
             writer.finish()
         return path

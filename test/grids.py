@@ -15,5 +15,7 @@ def random_grid(rng, size=(640, 480), n=100, precision=128, channels=3) -> Grid:
     shapes = grid.shape(scale, aspect, angle, size, precision)
     shift = rng.integers(0, grid.shifts(scale, shapes, size, precision))
     half = grid.COLOURS // 2
-    colour = np.clip(np.round(rng.standard_cauchy((n, channels)) * 8), -half, half - 1).astype(np.int64)
+    colour = np.clip(np.round(rng.standard_cauchy((n, channels)) * 8), -half, half - 1).astype(
+        np.int64
+    )
     return Grid(size, precision, cell, scale, aspect, angle, shift, colour)

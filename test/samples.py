@@ -41,13 +41,26 @@ def write_samples(folder: Path, train: int = 12, valid: int = 4, seed: int = 0) 
         samples = np.empty(count, sample_type(SIZE))
         for sample in samples:
             params = np.empty((SPLATS, 8), np.float32)
-            params[:, :2], params[:, THETA] = rng.uniform(0, SIZE, (SPLATS, 2)), rng.uniform(0, np.pi, SPLATS)
-            params[:, LOG_S1], params[:, LOG_S2] = rng.uniform(1.2, 2, SPLATS), rng.uniform(0.6, 1.2, SPLATS)
+            params[:, :2], params[:, THETA] = (
+                rng.uniform(0, SIZE, (SPLATS, 2)),
+                rng.uniform(0, np.pi, SPLATS),
+            )
+            params[:, LOG_S1], params[:, LOG_S2] = (
+                rng.uniform(1.2, 2, SPLATS),
+                rng.uniform(0.6, 1.2, SPLATS),
+            )
             params[:, 5:] = rng.random(3) + rng.uniform(-0.2, 0.2, (SPLATS, 3))
             splats = Splats(params, SIZE).canonical()
             sample["splats"], sample["picture"] = splats.params, render(splats)
         np.save(shard_path(folder, part, 0), samples)
-    source = {"given": "/somewhere/made", "kind": "folder", "licence": "ours", "pictures": 2, "crops": 2, "skipped": 0}
+    source = {
+        "given": "/somewhere/made",
+        "kind": "folder",
+        "licence": "ours",
+        "pictures": 2,
+        "crops": 2,
+        "skipped": 0,
+    }
     manifest = {
         "format": FORMAT,
         "complete": True,
@@ -61,15 +74,39 @@ def write_samples(folder: Path, train: int = 12, valid: int = 4, seed: int = 0) 
 
 def changed(**changes: dict) -> dict:
     """CONFIG with some keys of its sections replaced."""
-    return {**CONFIG, **{part: {**CONFIG.get(part, {}), **values} for part, values in changes.items()}}
+    return {
+        **CONFIG,
+        **{part: {**CONFIG.get(part, {}), **values} for part, values in changes.items()},
+    }
 
 
-def start(folder: Path, verb: str, config: dict, *options: object, name: str = "config", **environment: str):
+def start(
+    folder: Path,
+    verb: str,
+    config: dict,
+    *options: object,
+    name: str = "config",
+    **environment: str,
+):
     """`gaussvae train VERB` in a process of its own, on one core."""
     (folder / f"{name}.yaml").write_text(dump_config(config))
     program = "import sys; from gaussvae_ros.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", program, "train", verb, folder / f"{name}.yaml", "--json", *options]
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "train",
+        verb,
+        folder / f"{name}.yaml",
+        "--json",
+        *options,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", **environment}
     return subprocess.Popen(
-        [*map(str, command)], cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*map(str, command)],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )

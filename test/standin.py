@@ -13,7 +13,12 @@ class JpegCodec:
     """Encodes and decodes like FrameCodec."""
 
     def encode(
-        self, image: np.ndarray, tier: str = "splats", quality: float = 50, effort: str = "fast",     ) -> bytes:
+        self,
+        image: np.ndarray,
+        tier: str = "splats",
+        quality: float = 50,
+        effort: str = "fast",
+    ) -> bytes:
         if min(image.shape[:2]) < 8:
             raise ImageError("image is too small")
         out = io.BytesIO()
@@ -21,7 +26,10 @@ class JpegCodec:
         return pack(Record(tier, (image.shape[1], image.shape[0]), out.getvalue()))
 
     def decode(
-        self, data: bytes, size: tuple[int, int] | None = None, roi: tuple[int, int, int, int] | None = None
+        self,
+        data: bytes,
+        size: tuple[int, int] | None = None,
+        roi: tuple[int, int, int, int] | None = None,
     ) -> np.ndarray:
         try:
             picture = Image.open(io.BytesIO(unpack(data).payload))

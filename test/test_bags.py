@@ -24,10 +24,16 @@ def yaw(angle: float) -> tuple:
 
 
 def quaternions() -> st.SearchStrategy:
-    return st.lists(st.floats(-1, 1), min_size=4, max_size=4).map(np.array).filter(lambda q: np.linalg.norm(q) > 0.1)
+    return (
+        st.lists(st.floats(-1, 1), min_size=4, max_size=4)
+        .map(np.array)
+        .filter(lambda q: np.linalg.norm(q) > 0.1)
+    )
 
 
-def at(path: Path, stamp_ns: int, frame_id: str = "camera", topic: str | None = None) -> np.ndarray | None:
+def at(
+    path: Path, stamp_ns: int, frame_id: str = "camera", topic: str | None = None
+) -> np.ndarray | None:
     with Bag(path) as bag:
         source = bag.poses(frame_id, topic)
         return source and source.at(stamp_ns, stamp_ns)
@@ -37,13 +43,17 @@ def at(path: Path, stamp_ns: int, frame_id: str = "camera", topic: str | None = 
 def test_images_come_in_order_with_their_stamps(kind: str, tmp_path: Path) -> None:
     maker = BagMaker(kind)
     for i in range(4):
-        maker.image("/cam", START + i * STEP, PICTURE + np.uint8(i), recorded_ns=START + i * STEP + 7)
+        maker.image(
+            "/cam", START + i * STEP, PICTURE + np.uint8(i), recorded_ns=START + i * STEP + 7
+        )
     with Bag(maker.write(tmp_path)) as bag:
         topic = bag.image_topic()
         images = list(bag.images(topic))
     assert topic == "/cam" and [s.stamp_ns for s in images] == [START + i * STEP for i in range(4)]
     assert all(np.array_equal(s.pixels, PICTURE + np.uint8(i)) for i, s in enumerate(images))
-    assert {s.recorded_ns - s.stamp_ns for s in images} == {7} and {s.frame_id for s in images} == {"camera"}
+    assert {s.recorded_ns - s.stamp_ns for s in images} == {7} and {s.frame_id for s in images} == {
+        "camera"
+    }
 
 
 def test_an_unstamped_image_takes_the_record_time(tmp_path: Path) -> None:
@@ -52,16 +62,27 @@ def test_an_unstamped_image_takes_the_record_time(tmp_path: Path) -> None:
 
 
 def test_a_broken_image_costs_that_frame_only(tmp_path: Path) -> None:
-    maker = BagMaker("db3").jpeg("/cam", START, PICTURE).jpeg("/cam", START + STEP, b"\xff\xd8 broken")
+    maker = (
+        BagMaker("db3").jpeg("/cam", START, PICTURE).jpeg("/cam", START + STEP, b"\xff\xd8 broken")
+    )
     with Bag(maker.jpeg("/cam", START + 2 * STEP, PICTURE).write(tmp_path)) as bag:
         images = list(bag.images("/cam"))
-    assert [s.pixels is None for s in images] == [False, True, False] and "JPEG" in images[1].problem
+    assert [s.pixels is None for s in images] == [False, True, False] and "JPEG" in images[
+        1
+    ].problem
 
 
 def test_topics_are_listed_when_there_are_several(tmp_path: Path) -> None:
-    path = BagMaker("mcap").image("/left", START, PICTURE).jpeg("/right/compressed", START, PICTURE).write(tmp_path)
+    path = (
+        BagMaker("mcap")
+        .image("/left", START, PICTURE)
+        .jpeg("/right/compressed", START, PICTURE)
+        .write(tmp_path)
+    )
     with Bag(path) as bag:
-        with pytest.raises(BagError, match=r"several image topics.*/left \(1\), /right/compressed \(1\)"):
+        with pytest.raises(
+            BagError, match=r"several image topics.*/left \(1\), /right/compressed \(1\)"
+        ):
             bag.image_topic()
         assert bag.image_topic("/left") == "/left"
         with pytest.raises(BagError, match="no images on /up; image topics: /left"):
@@ -69,7 +90,9 @@ def test_topics_are_listed_when_there_are_several(tmp_path: Path) -> None:
 
 
 def test_a_bag_without_images_says_so(tmp_path: Path) -> None:
-    with Bag(BagMaker("mcap").pose("/pose", START, (0.0, 0.0, 0.0, *NO_TURN)).write(tmp_path)) as bag:
+    with Bag(
+        BagMaker("mcap").pose("/pose", START, (0.0, 0.0, 0.0, *NO_TURN)).write(tmp_path)
+    ) as bag:
         with pytest.raises(BagError, match="holds no images"):
             bag.image_topic()
 
@@ -98,24 +121,37 @@ def test_no_pose_far_outside_the_track_or_across_a_long_gap(tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_tf_is_chained_from_the_root_to_the_camera(kind: str, tmp_path: Path) -> None:
     maker = BagMaker(kind)
-    maker.tf("/base_link", "camera", START, (0.5, 0.0, 1.0, *NO_TURN), topic="/tf_static", recorded_ns=START + 9 * STEP)
+    maker.tf(
+        "/base_link",
+        "camera",
+        START,
+        (0.5, 0.0, 1.0, *NO_TURN),
+        topic="/tf_static",
+        recorded_ns=START + 9 * STEP,
+    )
     for i in range(3):
         maker.tf("map", "odom", START + i * STEP, (10.0, 0.0, 0.0, *yaw(np.pi / 2)))
         maker.tf("odom", "base_link", START + i * STEP, (float(i), 0.0, 0.0, *NO_TURN))
         maker.tf("base_link", "wheel", START + i * STEP, (7.0, 7.0, 7.0, *NO_TURN))
     pose = at(maker.write(tmp_path), START + 3 * STEP // 2, "/camera")
-    assert np.allclose(pose, (10, 2, 1, *yaw(np.pi / 2)))  # 1.5 m driven + 0.5 m mount, turned left by the map
+    assert np.allclose(
+        pose, (10, 2, 1, *yaw(np.pi / 2))
+    )  # 1.5 m driven + 0.5 m mount, turned left by the map
 
 
 def test_a_camera_in_optical_axes_gets_body_axes(tmp_path: Path) -> None:
     optical = (-0.5, 0.5, -0.5, 0.5)
-    maker = BagMaker("mcap").tf("base_link", "cam_optical_frame", START, (0.0, 0.0, 1.0, *optical), topic="/tf_static")
+    maker = BagMaker("mcap").tf(
+        "base_link", "cam_optical_frame", START, (0.0, 0.0, 1.0, *optical), topic="/tf_static"
+    )
     maker.tf("odom", "base_link", START, (3.0, 0.0, 0.0, *yaw(0.7)))
     assert np.allclose(at(maker.write(tmp_path), START, "cam_optical_frame"), (3, 0, 1, *yaw(0.7)))
 
 
 def test_odometry_takes_the_mount_from_tf_static(tmp_path: Path) -> None:
-    maker = BagMaker("mcap").tf("base_link", "camera", START, (1.0, 0.0, 0.5, *NO_TURN), topic="/tf_static")
+    maker = BagMaker("mcap").tf(
+        "base_link", "camera", START, (1.0, 0.0, 0.5, *NO_TURN), topic="/tf_static"
+    )
     path = maker.odometry("/odom", START, (5.0, 0.0, 0.0, *yaw(np.pi / 2))).write(tmp_path)
     assert np.allclose(at(path, START), (5, 1, 0.5, *yaw(np.pi / 2)))
 
@@ -141,7 +177,9 @@ def test_a_clock_set_back_keeps_both_runs_apart() -> None:
     track = Track()
     for lap, x in enumerate((1.0, 5.0)):
         for i in range(30):
-            track.add(START + i * STEP, START + (lap * 30 + i) * STEP, np.array([x, 0, 0, *NO_TURN]))
+            track.add(
+                START + i * STEP, START + (lap * 30 + i) * STEP, np.array([x, 0, 0, *NO_TURN])
+            )
     assert track.at(START + 3 * STEP, START + 3 * STEP)[0] == 1
     assert track.at(START + 3 * STEP, START + 33 * STEP)[0] == 5
 
@@ -174,8 +212,12 @@ def test_rotations_agree_with_scipy(p: np.ndarray, q: np.ndarray, t: float) -> N
     assert (spatial.Rotation.from_quat(product[3:]) * (ra * rb).inv()).magnitude() < 1e-6
     if (ra.inv() * rb).magnitude() < np.pi - 1e-3:  # opposite rotations have two short ways
         slerp = spatial.Slerp([0, 1], spatial.Rotation.from_quat([p, q]))(t)
-        assert (spatial.Rotation.from_quat(interpolate(a, b, t)[3:]) * slerp.inv()).magnitude() < 1e-6
-    assert np.allclose(rotate(BODY_IN_OPTICAL[3:], np.array([1.0, 0, 0])), [0, 0, 1])  # forward is z of optical axes
+        assert (
+            spatial.Rotation.from_quat(interpolate(a, b, t)[3:]) * slerp.inv()
+        ).magnitude() < 1e-6
+    assert np.allclose(
+        rotate(BODY_IN_OPTICAL[3:], np.array([1.0, 0, 0])), [0, 0, 1]
+    )  # forward is z of optical axes
 
 
 @pytest.mark.parametrize(
@@ -243,4 +285,8 @@ def test_the_shared_bags(name: str, frames: int, with_pose: int) -> None:
         images = list(bag.images(bag.image_topic()))
         source = bag.poses(images[0].frame_id)
         posed = [s for s in images if source and source.at(s.stamp_ns, s.recorded_ns) is not None]
-    assert len(images) == frames and all(s.pixels is not None for s in images) and len(posed) == with_pose
+    assert (
+        len(images) == frames
+        and all(s.pixels is not None for s in images)
+        and len(posed) == with_pose
+    )

@@ -39,7 +39,12 @@ def test_a_frame_comes_back_whole(bank):
     frame_id = bank.add(data, stamp_ns=5 * S, camera="front", pose=pose, label="dock")
     frame = bank.get(frame_id)
     assert (frame.id, frame.data, frame.stamp_ns, frame.camera) == (frame_id, data, 5 * S, "front")
-    assert (frame.size, frame.tier, frame.label, frame.pose) == ((1920, 1080), "latent", "dock", pose)
+    assert (frame.size, frame.tier, frame.label, frame.pose) == (
+        (1920, 1080),
+        "latent",
+        "dock",
+        pose,
+    )
     assert type(frame_id) is int and len(bank) == 1
 
 
@@ -97,7 +102,14 @@ def test_sessions(bank):
     assert len({unnamed, first, second}) == 3
     assert [frame.data for frame in bank.find(session=first)] == [record(1), record(3)]
     kitchen = bank.info()["sessions"][1]
-    facts = {"id": first, "name": "kitchen", "start_ns": 100, "frames": 2, "first_ns": 100, "last_ns": 101}
+    facts = {
+        "id": first,
+        "name": "kitchen",
+        "start_ns": 100,
+        "frames": 2,
+        "first_ns": 100,
+        "last_ns": 101,
+    }
     assert kitchen == {**facts, "received": 0, "gated": 0, "dropped": 0, "poses_missing": 0}
 
 
@@ -124,19 +136,35 @@ def test_stamps_in_any_order_and_equal(bank):
 
 positions = st.tuples(*[st.floats(-50, 50) | st.sampled_from([0.0, 1.0, 3e5, 5e6])] * 3)
 frames = st.tuples(
-    st.integers(0, 30), st.sampled_from(["front", "rear"]), st.none() | positions, st.none() | st.just("dock")
+    st.integers(0, 30),
+    st.sampled_from(["front", "rear"]),
+    st.none() | positions,
+    st.none() | st.just("dock"),
 )
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(frames, max_size=25), positions, st.floats(0, 60), st.integers(0, 30), st.integers(0, 30), st.data())
-def test_find_agrees_with_a_plain_search(tmp_path_factory, rows, centre, radius, after, before, data):
-    chosen = data.draw(st.sets(st.sampled_from(["time", "ball", "camera", "label", "limit", "session"])))
+@given(
+    st.lists(frames, max_size=25),
+    positions,
+    st.floats(0, 60),
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.data(),
+)
+def test_find_agrees_with_a_plain_search(
+    tmp_path_factory, rows, centre, radius, after, before, data
+):
+    chosen = data.draw(
+        st.sets(st.sampled_from(["time", "ball", "camera", "label", "limit", "session"]))
+    )
     session = 2
 
     def wanted(row, row_session):
         stamp, camera, position, label = row
-        if "ball" in chosen and (position is None or sum((p - c) ** 2 for p, c in zip(position, centre)) > radius**2):
+        if "ball" in chosen and (
+            position is None or sum((p - c) ** 2 for p, c in zip(position, centre)) > radius**2
+        ):
             return False
         return (
             ("time" not in chosen or after <= stamp <= before)
@@ -182,7 +210,12 @@ def test_a_crowded_place_gives_the_same_frames_as_a_quiet_one(bank, monkeypatch)
     question = {"near": (2, 0, 0), "radius": 1.5, "camera": "a", "after": 20, "limit": 4}
     quiet = bank.find(**question)
     monkeypatch.setattr("gaussvae_ros.bank.queries.CROWD", 5)
-    assert bank.find(**question) == quiet and [frame.stamp_ns for frame in quiet] == [22, 32, 42, 52]
+    assert bank.find(**question) == quiet and [frame.stamp_ns for frame in quiet] == [
+        22,
+        32,
+        42,
+        52,
+    ]
 
 
 def test_iteration_holds_while_frames_are_added(bank):
@@ -206,7 +239,9 @@ def test_several_threads_share_a_bank(bank):
                 ids.append(frame_id)
                 bank.set_label(frame_id, f"t{seed}")
                 assert bank.get(frame_id).label == f"t{seed}"
-                assert any(frame.id == frame_id for frame in bank.find(near=(i, seed, 0), radius=0.1))
+                assert any(
+                    frame.id == frame_id for frame in bank.find(near=(i, seed, 0), radius=0.1)
+                )
                 if i % 20 == 0:
                     bank.flush()
         except Exception as error:  # a thread's failure must reach the test
@@ -267,7 +302,9 @@ def test_bad_arguments_store_nothing(bank, arguments):
     assert len([bank.add(record(), stamp_ns=1)]) == len(bank) == 1
 
 
-@pytest.mark.parametrize("name", ["a\tb", "a\nb", "a\u00a0b", "a\0b", "\u2028", " ", "\u200d", "map\x7f"])
+@pytest.mark.parametrize(
+    "name", ["a\tb", "a\nb", "a\u00a0b", "a\0b", "\u2028", " ", "\u200d", "map\x7f"]
+)
 def test_names_of_coordinate_frames_are_kept_as_they_are(bank, name):
     frame_id = bank.add(record(), stamp_ns=1, frame_id=name, pose=Pose(1, 2, 3, reference=name))
     assert bank.get(frame_id).frame_id == bank.get(frame_id).pose.reference == name
@@ -276,13 +313,17 @@ def test_names_of_coordinate_frames_are_kept_as_they_are(bank, name):
 
 
 def test_names_of_coordinate_frames_that_no_file_can_hold_cost_no_frame(bank):
-    odd = bank.add(record(), stamp_ns=1, frame_id="a\udcff", pose=Pose(1, 2, 3, reference="b\ud800"))
+    odd = bank.add(
+        record(), stamp_ns=1, frame_id="a\udcff", pose=Pose(1, 2, 3, reference="b\ud800")
+    )
     long = bank.add(record(), stamp_ns=2, frame_id="x" * 10**6, camera="rear")
     assert (bank.get(odd).frame_id, bank.get(odd).pose.reference) == ("a?", "b?")
     assert bank.get(long).frame_id == "x" * 1000
 
 
-@pytest.mark.parametrize("name", ["dock\u00a07", "\u3000", "مى\u200cخواهم", "👩\u200d🔧", "x" * 200])
+@pytest.mark.parametrize(
+    "name", ["dock\u00a07", "\u3000", "مى\u200cخواهم", "👩\u200d🔧", "x" * 200]
+)
 def test_labels_and_cameras_may_have_any_character_of_a_line(bank, name):
     bank.begin_session(name, start_ns=0)
     frame_id = bank.add(record(), stamp_ns=1, camera=name, label=name)
@@ -291,15 +332,23 @@ def test_labels_and_cameras_may_have_any_character_of_a_line(bank, name):
 
 def test_what_is_refused_of_a_name_is_said(bank):
     frame_id = bank.add(record(), stamp_ns=1)
-    for label, reason in (("a\tb", r"U\+0009 is not: 'a.tb'"), ("", "not empty"), ("x" * 201, "at most 200 char.*201")):
+    for label, reason in (
+        ("a\tb", r"U\+0009 is not: 'a.tb'"),
+        ("", "not empty"),
+        ("x" * 201, "at most 200 char.*201"),
+    ):
         with pytest.raises(BankError, match=f"^label .*{reason}"):
             bank.set_label(frame_id, label)
-    with pytest.raises(BankError, match="^name of the session has at most 1000 characters, not 1001") as error:
+    with pytest.raises(
+        BankError, match="^name of the session has at most 1000 characters, not 1001"
+    ) as error:
         bank.begin_session("x" * 1001, start_ns=0)
     assert len(str(error.value)) < 150
 
 
-@pytest.mark.parametrize("data", [record()[:-1], record() + b"x", bytes([1, *record()[1:]]), b"", "text", None])
+@pytest.mark.parametrize(
+    "data", [record()[:-1], record() + b"x", bytes([1, *record()[1:]]), b"", "text", None]
+)
 def test_only_whole_records_enter(bank, data):
     with pytest.raises(RecordError):
         bank.add(data, stamp_ns=1)
@@ -339,14 +388,24 @@ def test_bad_questions(bank, question):
 
 def test_unknown_frames_and_closed_banks(tmp_path):
     bank = MemoryBank(tmp_path / "m.db")
-    for call in (bank.get, lambda i: bank.set_pose(i, Pose(0, 0, 0)), lambda i: bank.set_label(i, None)):
+    for call in (
+        bank.get,
+        lambda i: bank.set_pose(i, Pose(0, 0, 0)),
+        lambda i: bank.set_label(i, None),
+    ):
         with pytest.raises(BankError, match="no frame 3 in"):
             call(3)
         with pytest.raises(BankError, match="64 bits"):
             call(2**64)
     bank.close()
     bank.close()
-    for call in (lambda: bank.add(record(), stamp_ns=1), lambda: bank.find(), lambda: len(bank), bank.flush, bank.info):
+    for call in (
+        lambda: bank.add(record(), stamp_ns=1),
+        lambda: bank.find(),
+        lambda: len(bank),
+        bank.flush,
+        bank.info,
+    ):
         with pytest.raises(BankError, match="closed"):
             call()
 
@@ -356,7 +415,14 @@ def test_pose_is_checked_and_normalised():
     assert math.hypot(*pose.orientation) == pytest.approx(1, abs=1e-15)
     assert pose.position == (1.0, 2.0, 3.0)
     quaternions = [(0, 0, 0, *bad) for bad in ((0, 0, 0, 0), (0, 0, 0, 2), (0, math.nan, 0, 1))]
-    for bad in ((math.nan, 0, 0), (0, math.inf, 0), ("a", 0, 0), (None, 0, 0), (0, 0, 2e9), *quaternions):
+    for bad in (
+        (math.nan, 0, 0),
+        (0, math.inf, 0),
+        ("a", 0, 0),
+        (None, 0, 0),
+        (0, 0, 2e9),
+        *quaternions,
+    ):
         with pytest.raises(BankError, match="pose has|not made of numbers|farther"):
             Pose(*bad)
     with pytest.raises(BankError):
@@ -379,12 +445,23 @@ def test_a_radius_may_be_as_large_as_numbers_are(bank, radius):
 def test_numpy_numbers_are_numbers(bank):
     one = np.int64(1)
     session = bank.begin_session("s", start_ns=one)
-    frame_id = np.int64(bank.add(record(), stamp_ns=one, session=np.int64(session), pose=Pose(*np.float32([1, 2, 3]))))
+    frame_id = np.int64(
+        bank.add(
+            record(), stamp_ns=one, session=np.int64(session), pose=Pose(*np.float32([1, 2, 3]))
+        )
+    )
     bank.set_pose(frame_id, Pose(*np.array([4.0, 5, 6])))
     bank.set_label(frame_id, "dock")
     frame = bank.get(frame_id)
-    assert [type(n) for n in (frame.id, frame.stamp_ns, frame.session, frame.pose.x)] == [int, int, int, float]
-    assert bank.find(near=np.array([4, 5, 6]), radius=one, after=one, before=one, limit=one) == [frame]
+    assert [type(n) for n in (frame.id, frame.stamp_ns, frame.session, frame.pose.x)] == [
+        int,
+        int,
+        int,
+        float,
+    ]
+    assert bank.find(near=np.array([4, 5, 6]), radius=one, after=one, before=one, limit=one) == [
+        frame
+    ]
     assert bank.nearest(one, tolerance_ns=one) == frame
 
 
@@ -419,13 +496,17 @@ def test_backup_of_a_bank_in_use(bank, tmp_path):
 
 def test_the_bank_needs_no_torch():
     code = "import sys, gaussvae_ros.bank; print([m for m in ('torch', 'numba', 'cv2') if m in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-c", code], cwd=REPO, text=True).strip() == "[]"
+    assert (
+        subprocess.check_output([sys.executable, "-c", code], cwd=REPO, text=True).strip() == "[]"
+    )
 
 
 def test_snippets_of_the_documentation_run(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.ERROR)
-    snippets = re.findall(r"```python\n(.*?)```", (REPO / "docs" / "bank.md").read_text(), re.DOTALL)
+    snippets = re.findall(
+        r"```python\n(.*?)```", (REPO / "docs" / "bank.md").read_text(), re.DOTALL
+    )
     assert len(snippets) >= 4
     names = {}
     for snippet in snippets:

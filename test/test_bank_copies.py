@@ -61,7 +61,10 @@ def writer(path):
 
     def start(pause: float = 0.01, flush: str = "each") -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, path, str(pause), flush], cwd=REPO, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, path, str(pause), flush],
+            cwd=REPO,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         started.append(process)
         process.stdout.readline()
@@ -121,7 +124,10 @@ def test_an_empty_copy_of_a_memory_without_its_journal_says_so(tmp_path):
         db.execute("CREATE TABLE frames (id INTEGER)")
         shutil.copyfile(old, copy)
         for readonly in (True, False):
-            with pytest.raises(BankError, match="copy.db is a copy of a memory that was being written, without copy.db"):
+            with pytest.raises(
+                BankError,
+                match="copy.db is a copy of a memory that was being written, without copy.db",
+            ):
                 MemoryBank(copy, readonly=readonly)
         assert sorted(file.name for file in tmp_path.glob("copy*")) == ["copy.db"]
 
@@ -154,7 +160,9 @@ def test_kills_at_any_moment_lose_nothing_that_was_committed(path, writer):
         time.sleep(random.Random(i).uniform(0, 0.4))
         process.send_signal(signal.SIGKILL)
         lines = [line.split() for line in process.communicate()[0].splitlines()]
-        known += 1 + sum(len(line) == 2 and line[1].count(".") == 1 for line in lines)  # one was read at the start
+        known += 1 + sum(
+            len(line) == 2 and line[1].count(".") == 1 for line in lines
+        )  # one was read at the start
         with MemoryBank(path, readonly=True) as bank:
             assert known - 1 <= len(bank) <= known + 1
             known = len(bank)
@@ -164,7 +172,9 @@ def test_kills_at_any_moment_lose_nothing_that_was_committed(path, writer):
 
 @pytest.mark.parametrize("how", ["moved", "copied"])
 @pytest.mark.parametrize("which", ["another", "older", "backup", "closed"])
-def test_the_journal_of_a_killed_writer_is_not_merged_into_another_file(path, tmp_path, writer, how, which):
+def test_the_journal_of_a_killed_writer_is_not_merged_into_another_file(
+    path, tmp_path, writer, how, which
+):
     other = tmp_path / "other.db"
     if which == "another":
         with MemoryBank(other) as bank:
@@ -190,7 +200,9 @@ def test_the_journal_of_a_killed_writer_is_not_merged_into_another_file(path, tm
     process.communicate()
     with open(f"{path}-wal", "rb") as log:
         if not _numbers(log):
-            pytest.skip("the writer was killed just as it began a journal: there is nothing to merge")
+            pytest.skip(
+                "the writer was killed just as it began a journal: there is nothing to merge"
+            )
     expected = [frame.stamp_ns for frame in MemoryBank(other, readonly=True)]
     for journal in ("-wal", "-shm"):
         Path(f"{other}{journal}").unlink(missing_ok=True)
@@ -198,7 +210,9 @@ def test_the_journal_of_a_killed_writer_is_not_merged_into_another_file(path, tm
     wal = Path(f"{path}-wal").read_bytes()
     (shutil.move if how == "moved" else shutil.copyfile)(other, path)
     for readonly in (True, False):
-        with pytest.raises(BankError, match="tour.db-wal is not the journal of .*tour.db: .* move tour.db-wal away"):
+        with pytest.raises(
+            BankError, match="tour.db-wal is not the journal of .*tour.db: .* move tour.db-wal away"
+        ):
             MemoryBank(path, readonly=readonly)
     assert Path(f"{path}-wal").read_bytes() == wal
     path.with_name("mine.db").write_bytes(kept)  # put back together, nothing is lost
@@ -233,7 +247,10 @@ def test_file_and_journal_that_were_copied_together_are_one_memory(path, tmp_pat
             shutil.copyfile(f"{path}{ending}", tmp_path / f"{copy}.db{ending}")
         done = len(copied(path))
         process.send_signal(signal.SIGCONT)
-        assert len(copied(tmp_path / f"{copy}.db")) in (done, done + 1)  # stopped in the middle of a commit
+        assert len(copied(tmp_path / f"{copy}.db")) in (
+            done,
+            done + 1,
+        )  # stopped in the middle of a commit
 
 
 def test_a_copy_torn_in_the_middle_is_found(path, tmp_path):
@@ -261,7 +278,9 @@ def test_rows_of_different_moments_are_found(path):
         bank._db.execute("DELETE FROM pose_index WHERE frame = 4")
         texts = [text for _, text in bank.verify()]
         assert any("row 2 of records belongs to nothing" in text for text in texts)
-        assert any("frame 4" in text for text in texts) or any("rtree" in text.lower() for text in texts)
+        assert any("frame 4" in text for text in texts) or any(
+            "rtree" in text.lower() for text in texts
+        )
 
 
 # Backups
@@ -289,7 +308,11 @@ def test_a_backup_while_another_process_writes(path, tmp_path, writer, capsys):
         ("tour.db", "tour.db", "tour.db exists already"),
         ("tour.db", "none/copy.db", "its folder does not exist"),
         ("tour.db", ".", "is a folder"),
-        ("tour.db", "tour.db-journal", "tour.db-journal cannot be made: .* end the names of what lies beside"),
+        (
+            "tour.db",
+            "tour.db-journal",
+            "tour.db-journal cannot be made: .* end the names of what lies beside",
+        ),
         ("tour.db", "new.db-wal", "new.db-wal cannot be made"),
         ("tour.db", "tour.db-lock", "tour.db-lock cannot be made"),
         ("tour.db", "/dev/null", "/dev/null is a device or a pipe"),
@@ -308,9 +331,9 @@ def test_backups_that_cannot_be(tmp_path, capsys, bank, out, reason):
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1 and re.search(reason, complaint)
     assert (tmp_path / "there.db").read_text() == "something else"
-    assert [name for name in sorted(file.name for file in tmp_path.iterdir()) if "shm" not in name] == [
-        name for name in before if "shm" not in name
-    ] or bank == "tour.db"
+    assert [
+        name for name in sorted(file.name for file in tmp_path.iterdir()) if "shm" not in name
+    ] == [name for name in before if "shm" not in name] or bank == "tour.db"
     assert not list(tmp_path.glob("*.partial"))
 
 

@@ -21,7 +21,14 @@ def make(path, count=40):
     with MemoryBank(path) as bank:
         for i in range(count):
             label, like = "dock" if i == 3 else None, random.Random(i).randbytes(64)
-            bank.add(record(i), stamp_ns=i, camera="front", pose=Pose(i, 0, 0), label=label, descriptor=like)
+            bank.add(
+                record(i),
+                stamp_ns=i,
+                camera="front",
+                pose=Pose(i, 0, 0),
+                label=label,
+                descriptor=like,
+            )
 
 
 def overwrite(path, old: bytes, new: bytes):
@@ -95,7 +102,9 @@ def test_a_page_that_is_lost_costs_the_frames_on_it(tmp_path):
 
 
 @pytest.mark.parametrize("readonly", [True, False])
-@pytest.mark.parametrize("old, new", [(b"TABLE", b"T\xffBLE"), (b"TABLE", b"TIBLE"), (b"sessions", b"session\xba")])
+@pytest.mark.parametrize(
+    "old, new", [(b"TABLE", b"T\xffBLE"), (b"TABLE", b"TIBLE"), (b"sessions", b"session\xba")]
+)
 def test_damage_where_the_tables_are_described_is_called_that(tmp_path, old, new, readonly):
     path = tmp_path / "m.db"
     make(path)
@@ -142,7 +151,12 @@ def test_any_damage_gives_true_frames_or_a_bank_error(sound, tmp_path_factory, w
                         assert frame.data == record(frame.id - 1) and frame.stamp_ns == frame.id - 1
                 except BankError:
                     pass
-            for ask in (bank.verify, bank.info, lambda: bank.add(record(50), stamp_ns=50), bank.flush):
+            for ask in (
+                bank.verify,
+                bank.info,
+                lambda: bank.add(record(50), stamp_ns=50),
+                bank.flush,
+            ):
                 try:
                     ask()
                 except BankError:

@@ -34,7 +34,9 @@ def record(number: int = 0, n: int = 2000) -> bytes:
 
 def start(code: str, *arguments) -> subprocess.Popen:
     command = [sys.executable, "-c", PRELUDE + code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture
@@ -42,7 +44,9 @@ def small_disk(tmp_path):
     """A file system of 2 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True
+    )
     if mount.returncode:
         pytest.skip(f"no right to mount a small disk: {mount.stderr.strip()}")
     yield folder
@@ -83,7 +87,10 @@ while True:
 
 
 def test_a_frame_is_committed_in_time_when_no_other_comes(tmp_path):
-    with MemoryBank(tmp_path / "m.db") as bank, MemoryBank(tmp_path / "m.db", readonly=True) as reader:
+    with (
+        MemoryBank(tmp_path / "m.db") as bank,
+        MemoryBank(tmp_path / "m.db", readonly=True) as reader,
+    ):
         for _ in range(2):
             bank.add(record(), stamp_ns=1)
             before = len(reader)
@@ -116,13 +123,19 @@ def test_the_file_alone_is_whole_once_its_writer_is_closed(tmp_path):
 
 def test_commits_are_synced_to_the_disk(tmp_path):
     with MemoryBank(tmp_path / "m.db") as bank:
-        pragmas = [bank._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")]
+        pragmas = [
+            bank._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("synchronous", "journal_mode")
+        ]
         assert pragmas == [2, "wal"]  # 2 is FULL
         assert bank._db.execute("PRAGMA auto_vacuum").fetchone()[0] == 2  # INCREMENTAL
 
 
 def test_a_long_group_is_committed_early(tmp_path):
-    with MemoryBank(tmp_path / "m.db") as bank, MemoryBank(tmp_path / "m.db", readonly=True) as reader:
+    with (
+        MemoryBank(tmp_path / "m.db") as bank,
+        MemoryBank(tmp_path / "m.db", readonly=True) as reader,
+    ):
         started = time.monotonic()
         bank.begin_session("s", start_ns=0)
         for i in range(GROUP_WRITES + 1):
@@ -166,7 +179,10 @@ def test_a_second_writer_is_refused_at_once(tmp_path):
     with MemoryBank(path) as bank:
         bank.add(record(), stamp_ns=1)
         started = time.monotonic()
-        with pytest.raises(BankError, match=f"written by process {os.getpid()} .since [^ ]*.: open it with readonly=True"):
+        with pytest.raises(
+            BankError,
+            match=f"written by process {os.getpid()} .since [^ ]*.: open it with readonly=True",
+        ):
             MemoryBank(path)
         other = start("MemoryBank(sys.argv[1])", path)
         assert f"being written by process {os.getpid()}" in other.communicate(timeout=10)[1]
@@ -180,7 +196,10 @@ def test_a_second_writer_is_refused_at_once(tmp_path):
 
 
 def test_the_lock_of_a_killed_writer_is_free(tmp_path):
-    writer = start("bank = MemoryBank(sys.argv[1]); print('open', flush=True); time.sleep(60)", tmp_path / "m.db")
+    writer = start(
+        "bank = MemoryBank(sys.argv[1]); print('open', flush=True); time.sleep(60)",
+        tmp_path / "m.db",
+    )
     assert writer.stdout.readline() == "open\n"
     writer.kill()
     writer.wait()
@@ -206,9 +225,15 @@ def test_a_full_disk_delays_frames_and_loses_none(small_disk, caplog):
     with MemoryBank(small_disk / "m.db") as bank:
         ids, error = fill(bank)
         assert "full" in str(error) or "disk I/O" in str(error)
-        assert "\n" not in str(error) and f"to {ids[-1]}" in str(error)  # it names what is not stored yet
-        assert [bank.get(i).data for i in ids] == [record(i - 1) for i in ids]  # still seen by the bank's own reads
-        ids += [bank.add(record(ids[-1] + i), stamp_ns=9000 + i) for i in range(10)]  # they wait with the others
+        assert "\n" not in str(error) and f"to {ids[-1]}" in str(
+            error
+        )  # it names what is not stored yet
+        assert [bank.get(i).data for i in ids] == [
+            record(i - 1) for i in ids
+        ]  # still seen by the bank's own reads
+        ids += [
+            bank.add(record(ids[-1] + i), stamp_ns=9000 + i) for i in range(10)
+        ]  # they wait with the others
         assert bank.waiting >= 10 and bank.get(ids[-1]).data == record(ids[-1] - 1)
         time.sleep(2 * COMMIT_S)  # the timer tries, fails and goes on
         ballast.unlink()
@@ -228,7 +253,9 @@ def test_closing_on_a_full_disk_names_what_is_lost(small_disk):
     (small_disk / "ballast").write_bytes(bytes(1_000_000))
     bank = MemoryBank(small_disk / "m.db")
     ids, _ = fill(bank)
-    with pytest.raises(BankError, match=f"frames \\d+ to {ids[-1]}; lost, because the bank is closed") as error:
+    with pytest.raises(
+        BankError, match=f"frames \\d+ to {ids[-1]}; lost, because the bank is closed"
+    ) as error:
         bank.close()
     first_lost = int(str(error.value).split("frames ")[1].split(" ")[0])
     (small_disk / "ballast").unlink()
@@ -287,7 +314,12 @@ def frozen(tmp_path):
     folder = tmp_path / "frozen"
     folder.mkdir()
     root = os.geteuid() == 0  # permissions do not stop root, a read-only file system does
-    if root and subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True).returncode:
+    if (
+        root
+        and subprocess.run(
+            ["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True
+        ).returncode
+    ):
         pytest.skip("no right to mount a read-only disk")
     with MemoryBank(folder / "m.db") as bank:
         bank.add(record(3), stamp_ns=3)
@@ -317,7 +349,9 @@ def test_places_and_files_that_are_no_memory(tmp_path):
     db = sqlite3.connect(foreign)
     db.execute("CREATE TABLE frames (id INTEGER)")
     db.close()
-    (tmp_path / "text.db").write_text("This is not a database, but long enough to look like one. " * 50)
+    (tmp_path / "text.db").write_text(
+        "This is not a database, but long enough to look like one. " * 50
+    )
     (tmp_path / "short.db").write_text("short")
     for name, reason in (
         ("foreign.db", "not a memory file"),
@@ -326,7 +360,11 @@ def test_places_and_files_that_are_no_memory(tmp_path):
         ("", "is a folder"),
         ("none/m.db", "exist"),
     ):
-        contents = (tmp_path / name).read_bytes() if name.count(".") and (tmp_path / name).exists() else None
+        contents = (
+            (tmp_path / name).read_bytes()
+            if name.count(".") and (tmp_path / name).exists()
+            else None
+        )
         for readonly in (True, False):
             with pytest.raises(BankError, match=reason) as error:
                 MemoryBank(tmp_path / name, readonly=readonly)
@@ -350,7 +388,9 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
         assert bank.info()["schema"] == 2
-    monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))  # a later release of this package
+    monkeypatch.setattr(
+        migrations, "_migrations", list(migrations._migrations)
+    )  # a later release of this package
 
     @migrations()
     def m003_weather(db):

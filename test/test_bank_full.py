@@ -25,7 +25,13 @@ def record(number: int = 0, n: int = 500) -> bytes:
 
 def add(bank: MemoryBank, number: int) -> int:
     like = random.Random(number).randbytes(64)
-    return bank.add(record(number), stamp_ns=number, pose=Pose(number, 0, 0), descriptor=like, frame_id="optical")
+    return bank.add(
+        record(number),
+        stamp_ns=number,
+        pose=Pose(number, 0, 0),
+        descriptor=like,
+        frame_id="optical",
+    )
 
 
 @pytest.fixture
@@ -37,7 +43,9 @@ def small_disk(tmp_path):
         folder = tmp_path / f"disk{len(made)}"
         folder.mkdir()
         done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", folder], capture_output=True, text=True
+            ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", folder],
+            capture_output=True,
+            text=True,
         )
         if done.returncode:
             pytest.skip(f"no right to mount a small disk: {done.stderr.strip()}")
@@ -83,11 +91,15 @@ def test_a_small_disk_holds_nearly_as_many_frames_as_fit(small_disk, kib, group,
                 bank.flush()
     with pytest.raises(BankError, match="full|disk I/O"):
         bank.flush()
-    with pytest.raises(BankError, match=r"frames \d+ to \d+; lost, because the bank is closed") as error:
+    with pytest.raises(
+        BankError, match=r"frames \d+ to \d+; lost, because the bank is closed"
+    ) as error:
         bank.close()
     first_lost = int(re.search(r"frames (\d+)", str(error.value))[1])
     with MemoryBank(folder / "m.db", readonly=True) as reader:
-        assert [frame.id for frame in reader] == list(range(1, first_lost)) and reader.verify() == []
+        assert [frame.id for frame in reader] == list(
+            range(1, first_lost)
+        ) and reader.verify() == []
     # about 1 KB a frame; the journal's index takes 32 KiB of the disk, the empty tables 50
     assert first_lost - 1 > (kib - 82) * 0.9
 
@@ -119,7 +131,9 @@ def test_frames_wait_and_are_stored_when_there_is_space(small_disk, group, caplo
         wait_until(lambda: bank.waiting == 0)  # by itself
         assert [frame.stamp_ns for frame in bank.find(session=2)] == list(range(100, 300))
     with MemoryBank(folder / "m.db", readonly=True) as bank:
-        assert [(f.id, f.data) for f in bank] == [(i + 1, record(i)) for i in range(300)] and bank.verify() == []
+        assert [(f.id, f.data) for f in bank] == [
+            (i + 1, record(i)) for i in range(300)
+        ] and bank.verify() == []
         assert bank.get(201).pose == Pose(1, 2, 3) and bank.find(label="dock")[0].id == 201
 
 
@@ -140,7 +154,9 @@ def test_a_backup_to_another_disk_while_the_own_one_is_full(small_disk, tmp_path
             except BankError:
                 break
         stored = number - bank.waiting
-        assert f"not stored yet: frames {stored + 1} to {number}" in bank.backup(tmp_path / "copy.db")
+        assert f"not stored yet: frames {stored + 1} to {number}" in bank.backup(
+            tmp_path / "copy.db"
+        )
         with pytest.raises(BankError, match="full|could not be written"):
             bank.backup(folder / "copy.db")
         assert bank.verify() == [] and not (folder / "copy.db").exists()
@@ -177,7 +193,9 @@ def test_what_waits_is_bounded_and_what_is_refused_is_said(small_disk, caplog, m
         add(bank, 0)
         bank.flush()
         fill(folder)
-        with pytest.raises(BankError, match="frames .* to .*; no more can wait in memory, so this is refused$"):
+        with pytest.raises(
+            BankError, match="frames .* to .*; no more can wait in memory, so this is refused$"
+        ):
             for i in range(1, 400):
                 add(bank, i)
         waiting = bank.waiting
@@ -250,12 +268,16 @@ bank.close()
 
 def test_files_that_may_not_grow(tmp_path):
     path = tmp_path / "m.db"
-    done = subprocess.run([sys.executable, "-c", LIMITED, path], cwd=REPO, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, path], cwd=REPO, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     failed, waiting, left = map(int, done.stdout.split())
     assert failed > 20 and waiting > 20 and left == 0
     with MemoryBank(path, readonly=True) as bank:
-        assert [frame.data for frame in bank] == [record(i) for i in range(400)] and bank.verify() == []
+        assert [frame.data for frame in bank] == [
+            record(i) for i in range(400)
+        ] and bank.verify() == []
 
 
 def test_the_journal_stays_small(tmp_path):

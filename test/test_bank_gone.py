@@ -43,18 +43,29 @@ def path(tmp_path):
     return tmp_path / "tour.db"
 
 
-@pytest.mark.parametrize("endings", [ALL, ("",), ("", "-lock"), ("", "-wal", "-shm"), ("", "-shm", "-lock")])
+@pytest.mark.parametrize(
+    "endings", [ALL, ("",), ("", "-lock"), ("", "-wal", "-shm"), ("", "-shm", "-lock")]
+)
 def test_a_deleted_file_is_noticed_and_the_frames_go_on_in_a_new_one(path, endings):
     with MemoryBank(path) as bank:
         assert bank.check_place() == ""
         first = bank.begin_session("tour", start_ns=0)
         ids = add(bank, range(3), session=first)
         bank.flush()
-        waiting = add(bank, range(3, 5), camera="front", pose=Pose(1, 2, 3), frame_id="optical", label="dock")
+        waiting = add(
+            bank, range(3, 5), camera="front", pose=Pose(1, 2, 3), frame_id="optical", label="dock"
+        )
         remove(path, *endings)
         assert bank.check_place() == f"{path} was deleted"
-        for call in (lambda: bank.add(record(), stamp_ns=1), bank.flush, lambda: bank.get(ids[0]), lambda: len(bank)):
-            with pytest.raises(BankGone, match=f"was deleted; not stored yet: frames {waiting[0]} to {waiting[1]}$"):
+        for call in (
+            lambda: bank.add(record(), stamp_ns=1),
+            bank.flush,
+            lambda: bank.get(ids[0]),
+            lambda: len(bank),
+        ):
+            with pytest.raises(
+                BankGone, match=f"was deleted; not stored yet: frames {waiting[0]} to {waiting[1]}$"
+            ):
                 call()
         assert bank.waiting == 2
         kept = bank.reopen()
@@ -64,7 +75,9 @@ def test_a_deleted_file_is_noticed_and_the_frames_go_on_in_a_new_one(path, endin
         assert {(f.label, f.pose, f.frame_id) for f in kept} == {("dock", Pose(1, 2, 3), "optical")}
         assert bank.check_place() == "" and bank.reopen() == [] and len(bank) == 0 == bank.waiting
         session = bank.begin_session("tour", start_ns=3)
-        again = [bank.add(f.data, stamp_ns=f.stamp_ns, camera=f.camera, session=session) for f in kept]
+        again = [
+            bank.add(f.data, stamp_ns=f.stamp_ns, camera=f.camera, session=session) for f in kept
+        ]
         assert min(again) > max(waiting)  # an id that somebody holds is never another frame's
     with MemoryBank(path) as bank:
         assert [frame.id for frame in bank] == again and bank.verify() == []
@@ -84,17 +97,23 @@ def test_a_replaced_file_is_noticed_and_takes_no_damage(path, tmp_path, lock):
     if not lock:
         remove(path, "-lock")
     assert bank.check_place() == f"{path} was replaced by another file"
-    with pytest.raises(BankGone, match="was replaced by another file; not stored yet: frames 4 to 5; lost"):
+    with pytest.raises(
+        BankGone, match="was replaced by another file; not stored yet: frames 4 to 5; lost"
+    ):
         bank.close()
     assert path.read_bytes() == contents
     with pytest.raises(BankError, match="tour.db-wal is not the journal of"):
         MemoryBank(path)
     remove(path, "-wal", "-shm")
     with MemoryBank(path) as bank:
-        assert [frame.data for frame in bank] == [record(i) for i in range(100, 140)] and bank.verify() == []
+        assert [frame.data for frame in bank] == [
+            record(i) for i in range(100, 140)
+        ] and bank.verify() == []
 
 
-@pytest.mark.parametrize("merged, removed", [(True, ()), (False, ()), (False, ("-wal",)), (False, ("-wal", "-shm"))])
+@pytest.mark.parametrize(
+    "merged, removed", [(True, ()), (False, ()), (False, ("-wal",)), (False, ("-wal", "-shm"))]
+)
 def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_path, merged, removed):
     with MemoryBank(tmp_path / "other.db") as other:
         add(other, range(100, 140))
@@ -105,17 +124,24 @@ def test_a_file_that_is_copied_over_is_noticed_and_takes_no_damage(path, tmp_pat
             bank._group._journal.merge()
         add(bank, range(50, 53))
         shutil.copyfile(tmp_path / "other.db", path)
-        assert bank.check_place() == f"{path} was replaced by another file, which was copied over it"
+        assert (
+            bank.check_place() == f"{path} was replaced by another file, which was copied over it"
+        )
         remove(path, *removed)
         with pytest.raises(BankGone, match="was replaced by another file"):
             bank.flush()
         assert path.read_bytes() == (tmp_path / "other.db").read_bytes()
         kept = bank.reopen()
         add(bank, [frame.stamp_ns for frame in kept])
-        assert [frame.stamp_ns for frame in bank] == [*range(50, 53), *range(100, 140)] and bank.verify() == []
+        assert [frame.stamp_ns for frame in bank] == [
+            *range(50, 53),
+            *range(100, 140),
+        ] and bank.verify() == []
         shutil.copyfile(tmp_path / "other.db", path)
         add(bank, [7])
-        with pytest.raises(BankGone, match="was replaced by another file, .*lost, because the bank is closed"):
+        with pytest.raises(
+            BankGone, match="was replaced by another file, .*lost, because the bank is closed"
+        ):
             bank.close()
     with MemoryBank(path) as bank:
         assert [frame.stamp_ns for frame in bank] == list(range(100, 140)) and bank.verify() == []
@@ -143,7 +169,9 @@ def test_the_writer_goes_on_in_what_was_copied_over_a_file_that_others_read(path
         if merged:
             bank._group._journal.merge()
         command = [sys.executable, "-c", READER, path]
-        reader = subprocess.Popen(command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        reader = subprocess.Popen(
+            command, cwd=REPO, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         assert reader.stdout.readline() == "50\n"
         add(bank, [50])
         shutil.copyfile(tmp_path / "other.db", path)
@@ -153,7 +181,10 @@ def test_the_writer_goes_on_in_what_was_copied_over_a_file_that_others_read(path
         bank.flush()
         assert [frame.stamp_ns for frame in bank] == [50, *range(100, 140)] and bank.verify() == []
         told = reader.communicate("\n", timeout=60)[0].splitlines()
-        assert re.fullmatch(f"{path}-(wal|shm) was (replaced by another file|deleted)", told[0]) and told[1] == "41"
+        assert (
+            re.fullmatch(f"{path}-(wal|shm) was (replaced by another file|deleted)", told[0])
+            and told[1] == "41"
+        )
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
@@ -221,7 +252,10 @@ def test_a_bank_goes_on_in_the_file_that_replaced_its_own(path, tmp_path):
         (tmp_path / "other.db").replace(path)
         kept = bank.reopen()
         add(bank, [frame.stamp_ns for frame in kept])
-        assert [frame.stamp_ns for frame in bank] == [*range(50, 53), *range(100, 140)] and bank.verify() == []
+        assert [frame.stamp_ns for frame in bank] == [
+            *range(50, 53),
+            *range(100, 140),
+        ] and bank.verify() == []
     with MemoryBank(tmp_path / "moved.db") as moved:  # also what was in its journal only
         assert [frame.stamp_ns for frame in moved] == list(range(50)) and moved.verify() == []
     assert names(tmp_path) == ["moved.db", "tour.db"]
@@ -303,7 +337,10 @@ def test_two_banks_never_write_one_file_though_its_lock_is_deleted(path):
             ids = add(second, range(10, 13))
             second.flush()
             assert set(ids).isdisjoint(waiting)
-            assert "now" in first.check_place() and "is being written by process" in first.check_place()
+            assert (
+                "now" in first.check_place()
+                and "is being written by process" in first.check_place()
+            )
             with pytest.raises(BankGone, match="is being written by process"):
                 first.flush()
             with pytest.raises(BankGone, match="is being written by process"):
@@ -311,7 +348,17 @@ def test_two_banks_never_write_one_file_though_its_lock_is_deleted(path):
             assert first.waiting == 3
         kept = first.reopen()
         add(first, [frame.stamp_ns for frame in kept])
-        assert [frame.stamp_ns for frame in first] == [0, 1, 2, 3, 4, 5, 10, 11, 12] and first.verify() == []
+        assert [frame.stamp_ns for frame in first] == [
+            0,
+            1,
+            2,
+            3,
+            4,
+            5,
+            10,
+            11,
+            12,
+        ] and first.verify() == []
         assert len({frame.id for frame in first}) == 9
 
 
@@ -339,7 +386,17 @@ def test_a_writer_that_came_and_went_while_the_lock_file_was_deleted(path):
         kept = first.reopen()
         assert [frame.id for frame in kept] == waiting
         add(first, [frame.stamp_ns for frame in kept])
-        assert [frame.stamp_ns for frame in first] == [0, 1, 2, 3, 4, 5, 10, 11, 12] and first.verify() == []
+        assert [frame.stamp_ns for frame in first] == [
+            0,
+            1,
+            2,
+            3,
+            4,
+            5,
+            10,
+            11,
+            12,
+        ] and first.verify() == []
 
 
 def test_a_reader_does_not_serve_a_file_that_is_gone(path, tmp_path):
@@ -351,7 +408,13 @@ def test_a_reader_does_not_serve_a_file_that_is_gone(path, tmp_path):
         next(frames)
         path.replace(tmp_path / "moved.db")
         assert reader.check_place() == f"{path} was deleted"
-        for call in (lambda: len(reader), lambda: reader.get(1), reader.info, reader.verify, lambda: list(reader)):
+        for call in (
+            lambda: len(reader),
+            lambda: reader.get(1),
+            reader.info,
+            reader.verify,
+            lambda: list(reader),
+        ):
             with pytest.raises(BankGone, match="was deleted"):
                 call()
 
@@ -364,7 +427,9 @@ def stick(tmp_path):
 
     def plug() -> Path:
         pull()
-        done = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, text=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True, text=True
+        )
         if done.returncode:
             pytest.skip(f"no right to mount a disk: {done.stderr.strip()}")
         mounted.append(folder)
@@ -398,7 +463,11 @@ def test_a_stick_that_goes_away_and_another_that_comes(stick):
     names_before = names(path.parent)
     with pytest.raises(BankGone, match="frames 4 to 5; lost"):
         bank.close()
-    assert names(path.parent) == names_before == ["tour.db", "tour.db-lock", "tour.db-shm", "tour.db-wal"]
+    assert (
+        names(path.parent)
+        == names_before
+        == ["tour.db", "tour.db-lock", "tour.db-shm", "tour.db-wal"]
+    )
     with MemoryBank(path, readonly=True) as reader:
         assert len(reader) == 2
     other.close()

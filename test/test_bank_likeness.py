@@ -37,7 +37,11 @@ def descriptor(number: int, length: int = BYTES) -> bytes:
 def near(number: int, noise: int) -> bytes:
     """The descriptor of that number, a little changed."""
     values = np.frombuffer(descriptor(number), np.int8).astype(int)
-    return np.clip(values + np.random.default_rng(0).integers(-noise, noise + 1, BYTES), -127, 127).astype(np.int8).tobytes()
+    return (
+        np.clip(values + np.random.default_rng(0).integers(-noise, noise + 1, BYTES), -127, 127)
+        .astype(np.int8)
+        .tobytes()
+    )
 
 
 def found(bank, *args, **kwargs) -> list[int]:
@@ -71,7 +75,10 @@ def test_a_descriptor_comes_back_and_is_what_likeness_says(bank):
 def test_equally_like_frames_come_by_id_and_at_most_limit(bank):
     for i in range(30):
         bank.add(record(i), stamp_ns=-i, descriptor=descriptor(1))
-    assert found(bank, descriptor(1), limit=4) == [1, 2, 3, 4] and len(found(bank, descriptor(1))) == 10
+    assert (
+        found(bank, descriptor(1), limit=4) == [1, 2, 3, 4]
+        and len(found(bank, descriptor(1))) == 10
+    )
 
 
 def test_new_frames_are_found_at_once_and_conditions_hold(bank):
@@ -94,7 +101,10 @@ def test_new_frames_are_found_at_once_and_conditions_hold(bank):
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from(["add", "plain", "other", "delete", "ask", "flush"]), max_size=30), st.randoms())
+@given(
+    st.lists(st.sampled_from(["add", "plain", "other", "delete", "ask", "flush"]), max_size=30),
+    st.randoms(),
+)
 def test_the_cache_agrees_with_a_fresh_bank(tmp_path_factory, steps, rng):
     path = tmp_path_factory.mktemp("cache") / "m.db"
     with MemoryBank(path) as bank, MemoryBank(path, readonly=True) as reader:
@@ -119,7 +129,11 @@ def test_the_cache_agrees_with_a_fresh_bank(tmp_path_factory, steps, rng):
                 bank.flush()
                 with MemoryBank(path, readonly=True) as fresh:
                     expected = fresh.find_like(query, limit=5)
-                    assert bank.find_like(query, limit=5) == expected == reader.find_like(query, limit=5)
+                    assert (
+                        bank.find_like(query, limit=5)
+                        == expected
+                        == reader.find_like(query, limit=5)
+                    )
         assert bank.verify() == []
 
 
@@ -142,7 +156,10 @@ from gaussvae_ros.bank import MemoryBank
 with MemoryBank({str(path)!r}, readonly=True) as bank:
     print([frame.id for frame, _ in bank.find_like({descriptor(0)!r})], bank.descriptor(1) == {descriptor(0)!r})
 """
-        assert subprocess.check_output([sys.executable, "-c", code], cwd=REPO, text=True) == "[1] True\n"
+        assert (
+            subprocess.check_output([sys.executable, "-c", code], cwd=REPO, text=True)
+            == "[1] True\n"
+        )
 
 
 def test_threads_add_and_search_at_once(bank):
@@ -250,14 +267,24 @@ def test_what_a_full_disk_delayed_is_stored_and_searched(tmp_path, caplog):
         bank.set_calibration("camera", {"fx": 500.0})
         with pytest.raises(BankError, match="full.*no more can wait in memory, so this is refused"):
             for i in range(5000):
-                ids.append(bank.add(record(i), stamp_ns=i, descriptor=descriptor(i), frame_id="optical"))
+                ids.append(
+                    bank.add(record(i), stamp_ns=i, descriptor=descriptor(i), frame_id="optical")
+                )
         assert bank.waiting > 1000
         bank._db.execute("PRAGMA max_page_count=100000")
-        ids.append(bank.add(record(len(ids)), stamp_ns=0, descriptor=descriptor(len(ids)), frame_id="optical"))
+        ids.append(
+            bank.add(
+                record(len(ids)), stamp_ns=0, descriptor=descriptor(len(ids)), frame_id="optical"
+            )
+        )
         assert sorted(found(bank, descriptor(0), limit=5000)) == ids
     with MemoryBank(path, readonly=True) as bank:
-        assert [bank.descriptor(i) for i in ids] == [descriptor(i) for i in range(len(ids))] and bank.verify() == []
-        assert bank.get(ids[-1]).frame_id == "optical" and bank.calibration(session, "camera") == {"fx": 500.0}
+        assert [bank.descriptor(i) for i in ids] == [
+            descriptor(i) for i in range(len(ids))
+        ] and bank.verify() == []
+        assert bank.get(ids[-1]).frame_id == "optical" and bank.calibration(session, "camera") == {
+            "fx": 500.0
+        }
         assert bank.info()["sessions"][0]["received"] == 10
 
 
@@ -282,7 +309,9 @@ def test_the_camera_s_frame_is_kept_by_session_and_camera(bank):
         other: "mast",
         last: "rear_optical",
     }
-    assert {frame.frame_id for frame in bank.find(camera="front", session=first)} == {"front_optical"}
+    assert {frame.frame_id for frame in bank.find(camera="front", session=first)} == {
+        "front_optical"
+    }
 
 
 def test_calibrations(tmp_path):
@@ -300,7 +329,10 @@ def test_calibrations(tmp_path):
         bank.add(record(0), stamp_ns=0, camera="front", frame_id="optical", session=first)
         assert bank.calibration(first, "front") == {**info, "width": 320}
     with MemoryBank(path, readonly=True) as bank:
-        assert bank.calibration(first, "front") == {**info, "width": 320} and bank.get(1).frame_id == "optical"
+        assert (
+            bank.calibration(first, "front") == {**info, "width": 320}
+            and bank.get(1).frame_id == "optical"
+        )
         assert bank.calibration(second, "rear") == info and bank.calibration(first, "rear") == {}
         assert bank.calibration(second, "front") is None and bank.calibration(99, "front") is None
     with MemoryBank(path) as bank:
@@ -348,7 +380,11 @@ def test_newest_is_the_one_stored_last(bank):
     assert bank.newest() is None
     for i, stamp in enumerate((30, 10, 20)):
         bank.add(record(i), stamp_ns=stamp, camera="front" if i < 2 else "rear")
-    assert bank.newest().id == 3 and bank.newest("front").stamp_ns == 10 and bank.newest("left") is None
+    assert (
+        bank.newest().id == 3
+        and bank.newest("front").stamp_ns == 10
+        and bank.newest("left") is None
+    )
     bank._db.execute("UPDATE frames SET checksum = 1 WHERE id = 3")
     assert bank.newest().id == 2  # the one before a damaged one
     with pytest.raises(BankError):
@@ -356,7 +392,14 @@ def test_newest_is_the_one_stored_last(bank):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("ab"), st.integers(1, 2)), min_size=1, max_size=25), st.data())
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6), st.sampled_from("ab"), st.integers(1, 2)),
+        min_size=1,
+        max_size=25,
+    ),
+    st.data(),
+)
 def test_a_window_agrees_with_a_plain_slice(tmp_path_factory, rows, data):
     with MemoryBank(tmp_path_factory.mktemp("window") / "m.db") as bank:
         for name in "st":
@@ -365,7 +408,9 @@ def test_a_window_agrees_with_a_plain_slice(tmp_path_factory, rows, data):
             bank.add(record(i), stamp_ns=stamp, camera=camera, session=session)
         center = data.draw(st.integers(1, len(rows)))
         radius = data.draw(st.integers(0, 8))
-        route = sorted((row[0], i + 1) for i, row in enumerate(rows) if row[1:] == rows[center - 1][1:])
+        route = sorted(
+            (row[0], i + 1) for i, row in enumerate(rows) if row[1:] == rows[center - 1][1:]
+        )
         at = [frame_id for _, frame_id in route].index(center)
         expected = [frame_id for _, frame_id in route[max(at - radius, 0) : at + radius + 1]]
         assert [frame.id for frame in bank.window(center, radius)] == expected
@@ -382,13 +427,27 @@ def test_a_window_leaves_out_damaged_frames_and_refuses_wrong_ones(bank):
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.floats(-10, 10), st.floats(0, 4), st.lists(st.floats(-7, 7), min_size=1, max_size=8), st.floats(-1.2, 1.2))
+@given(
+    st.floats(-10, 10),
+    st.floats(0, 4),
+    st.lists(st.floats(-7, 7), min_size=1, max_size=8),
+    st.floats(-1.2, 1.2),
+)
 def test_headings(tmp_path_factory, yaw, tolerance, headings, pitch):
     with MemoryBank(tmp_path_factory.mktemp("yaw") / "m.db") as bank:
         for i, heading in enumerate(headings):
-            a, b = heading / 2, pitch / 2  # turned by `heading` about z, then tilted by `pitch` about y
-            quaternion = -math.sin(a) * math.sin(b), math.cos(a) * math.sin(b), math.sin(a) * math.cos(b)
-            bank.add(record(i), stamp_ns=i, pose=Pose(0, 0, 0, *quaternion, math.cos(a) * math.cos(b)))
+            a, b = (
+                heading / 2,
+                pitch / 2,
+            )  # turned by `heading` about z, then tilted by `pitch` about y
+            quaternion = (
+                -math.sin(a) * math.sin(b),
+                math.cos(a) * math.sin(b),
+                math.sin(a) * math.cos(b),
+            )
+            bank.add(
+                record(i), stamp_ns=i, pose=Pose(0, 0, 0, *quaternion, math.cos(a) * math.cos(b))
+            )
         ids = {f.id for f in bank.find(near=(0, 0, 0), radius=1, yaw=yaw, yaw_tolerance=tolerance)}
         for i, heading in enumerate(headings):
             off = abs(math.remainder(heading - yaw, math.tau))
@@ -398,7 +457,9 @@ def test_headings(tmp_path_factory, yaw, tolerance, headings, pitch):
 
 def test_a_heading_that_is_exactly_asked_for_is_found(bank):
     for i in range(50):
-        bank.add(record(i), stamp_ns=i, pose=Pose(0, 0, 0, 0, 0, math.sin(i / 10), math.cos(i / 10)))
+        bank.add(
+            record(i), stamp_ns=i, pose=Pose(0, 0, 0, 0, 0, math.sin(i / 10), math.cos(i / 10))
+        )
     for i in range(50):
         frames = bank.find(near=(0, 0, 0), radius=0, yaw=i / 5, yaw_tolerance=0)
         assert i in [frame.stamp_ns for frame in frames] and len(frames) <= 2
@@ -421,12 +482,16 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(first_release):
     with MemoryBank(first_release) as bank:
         frames = list(bank)
         assert [frame.id for frame in frames] == [1, 2, 3] and bank.verify() == []
-        assert [frame.pose and frame.pose.x for frame in frames] == [None, 1, 2] and frames[2].label == "dock"
+        assert [frame.pose and frame.pose.x for frame in frames] == [None, 1, 2] and frames[
+            2
+        ].label == "dock"
         assert {frame.frame_id for frame in frames} == {""} and bank.calibration(1, "front") is None
         assert bank.find_like(descriptor(0)) == [] and bank.descriptor(1) is None
         assert bank.info()["schema"] == 2 and bank.info()["sessions"][0]["received"] == 0
         bank.set_tally(1, TALLY)
-        new = bank.add(record(9), stamp_ns=9, session=1, descriptor=descriptor(9), frame_id="optical")
+        new = bank.add(
+            record(9), stamp_ns=9, session=1, descriptor=descriptor(9), frame_id="optical"
+        )
         assert new == 4 and [frame.id for frame in bank.window(3, 5)] == [1, 2, 3]
     with MemoryBank(first_release, readonly=True) as bank:
         assert found(bank, descriptor(9)) == [4] and bank.info()["sessions"][0]["gated"] == 4

@@ -44,7 +44,9 @@ def path(tmp_path):
 
 @pytest.fixture
 def holder(path):
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, path], cwd=REPO, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], cwd=REPO, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == "open\n"
     yield process
     process.kill()
@@ -77,9 +79,15 @@ def test_the_writer_is_named(path, holder):
     [
         (b"", "by another process: open"),
         (b"77", "by process 77"),
-        (b"77 elsewhere 2026-01-02T03:04:05+00:00\n", "process 77 on elsewhere .since 2026-01-02T03:04:05.*nobody can"),
+        (
+            b"77 elsewhere 2026-01-02T03:04:05+00:00\n",
+            "process 77 on elsewhere .since 2026-01-02T03:04:05.*nobody can",
+        ),
         (b"\xff\xfe junk", "by another process: open"),
-        (b"99999999999999999999 " + socket.gethostname().encode(), "by process 99999999999999999999"),
+        (
+            b"99999999999999999999 " + socket.gethostname().encode(),
+            "by process 99999999999999999999",
+        ),
     ],
 )
 def test_what_a_lock_file_may_say(path, holder, signature, reason):
@@ -97,11 +105,15 @@ if os.fork():
     os._exit(0)
 time.sleep(60)
 """
-    process = subprocess.Popen([sys.executable, "-c", code, path], cwd=REPO, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, path], cwd=REPO, stdout=subprocess.PIPE, text=True
+    )
     pid = int(process.stdout.readline())
     process.wait()
     try:
-        assert re.search(rf"by process {pid} \(.*which has ended: one that it started", refusal(path))
+        assert re.search(
+            rf"by process {pid} \(.*which has ended: one that it started", refusal(path)
+        )
     finally:
         for entry in Path("/proc").glob("[0-9]*/fd/*"):  # the child
             try:
@@ -190,7 +202,9 @@ def test_a_lazy_reader_sees_what_lies_at_the_path(path, tmp_path, how, left):
         add(bank, range(3))
     if left == "killed":
         shutil.copyfile(path, tmp_path / "kept")
-        process = subprocess.Popen([sys.executable, "-c", HOLDER, path], cwd=REPO, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", HOLDER, path], cwd=REPO, stdout=subprocess.PIPE, text=True
+        )
         process.stdout.readline()
         process.kill()
         process.communicate()

@@ -20,7 +20,9 @@ def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for k in range(2):
-        soft = Image.fromarray(rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)).resize((192, 176), Image.BICUBIC)
+        soft = Image.fromarray(rng.integers(0, 256, (6, 8, 3)).astype(np.uint8)).resize(
+            (192, 176), Image.BICUBIC
+        )
         soft.save(folder / f"{k}.png")
     return folder
 
@@ -46,14 +48,23 @@ def test_parts_on_images_measure_and_compare(part, images):
         assert abs(quantised["value"] - quantised["reference"]) < 3
     if part == "latent":
         sizes = [named[f"latent, {quality}: size"]["value"] for quality in (25, 50, 75)]
-        assert sizes == sorted(sizes) and any("WebP" in name and row["reference"] for name, row in named.items())
+        assert sizes == sorted(sizes) and any(
+            "WebP" in name and row["reference"] for name, row in named.items()
+        )
     if part == "decode":
-        assert named["decode: of which drawing"]["value"] < named["decode: record to 640x480, beside a JPEG"]["value"]
+        assert (
+            named["decode: of which drawing"]["value"]
+            < named["decode: record to 640x480, beside a JPEG"]["value"]
+        )
 
 
 def test_start_is_measured_in_fresh_processes():
     imported, *first = bench.run(["start"])
-    assert imported["value"] > imported["reference"] > 0 and len(first) == 2 and all(r["value"] > 0 for r in first)
+    assert (
+        imported["value"] > imported["reference"] > 0
+        and len(first) == 2
+        and all(r["value"] > 0 for r in first)
+    )
 
 
 def test_every_part_is_documented():
@@ -69,7 +80,9 @@ def test_an_unknown_part_or_image_gets_one_line(tmp_path):
 
 def test_frames_of_the_drive_are_pictures_and_always_the_same():
     frames, again = drive_frames(), drive_frames()
-    assert len(frames) == 12 and all(f.shape == (480, 640, 3) and f.dtype == np.uint8 for f in frames)
+    assert len(frames) == 12 and all(
+        f.shape == (480, 640, 3) and f.dtype == np.uint8 for f in frames
+    )
     assert all(np.array_equal(a, b) for a, b in zip(frames, again, strict=True))
     assert all(f.std() > 20 for f in frames) and not np.array_equal(frames[0], frames[1])
 
@@ -80,6 +93,9 @@ def test_images_are_read_as_they_are(images):
 
 def test_median_and_process():
     assert median_ms(lambda k: sum(range(k)), [10, 1_000_000, 20]) < 5
-    assert in_fresh_process("import json, sys; print(json.dumps(sys.argv[1:]))", 5, "x") == ["5", "x"]
+    assert in_fresh_process("import json, sys; print(json.dumps(sys.argv[1:]))", 5, "x") == [
+        "5",
+        "x",
+    ]
     with pytest.raises(GaussVaeError, match="ValueError: no luck$"):
         in_fresh_process("raise ValueError('no luck')")

@@ -35,22 +35,41 @@ def is_there(pid: int) -> bool:
 
 def test_without_ros_there_is_one_sentence(monkeypatch):
     monkeypatch.setattr(ros, "find_spec", lambda name: None)
-    with pytest.raises(GaussVaeError, match=r"bench ros: .*source .* ros2 run gaussvae_ros gaussvae bench ros"):
+    with pytest.raises(
+        GaussVaeError, match=r"bench ros: .*source .* ros2 run gaussvae_ros gaussvae bench ros"
+    ):
         bench.run(["ros"])
     monkeypatch.setattr(bench, "PARTS", ("ros",))
     [row] = bench.run()
-    assert row["value"] is None and row["name"].startswith("ros (skipped: ") and "ros2 run" in row["name"]
+    assert (
+        row["value"] is None
+        and row["name"].startswith("ros (skipped: ")
+        and "ros2 run" in row["name"]
+    )
 
 
 def test_what_arrived_is_accounted_for():
-    counts = {"received": 20, "bad": 1, "paused": 2, "gated": 3, "dropped": 4, "failed": 5, "stored": 5, "with_pose": 9}
+    counts = {
+        "received": 20,
+        "bad": 1,
+        "paused": 2,
+        "gated": 3,
+        "dropped": 4,
+        "failed": 5,
+        "stored": 5,
+        "with_pose": 9,
+    }
     assert ros.unaccounted(counts) == 0
     assert ros.unaccounted({**counts, "stored": 3}) == 2
 
 
 def test_quantiles_are_those_of_the_times():
     half, most = ros._quantiles("x", list(range(101)), "at most 60", "at most 90")
-    assert (half["value"], most["value"]) == (50, 99) and half["name"] == "x, median" and most["target"] == "at most 90"
+    assert (
+        (half["value"], most["value"]) == (50, 99)
+        and half["name"] == "x, median"
+        and most["target"] == "at most 90"
+    )
     assert [row["value"] for row in ros._quantiles("x", [])] == [None, None]
 
 
@@ -67,19 +86,27 @@ def test_load_and_memory_are_those_of_the_process():
 
 
 def test_a_process_says_its_last_line_as_json(tmp_path):
-    code = "import sys; print('ready', flush=True); sys.stdin.read(); print('noise'); print([1, 2.5])"
+    code = (
+        "import sys; print('ready', flush=True); sys.stdin.read(); print('noise'); print([1, 2.5])"
+    )
     with_failure = "import sys; print('warning', file=sys.stderr); sys.exit('no luck')"
     own = graph.Graph(tmp_path)
     with own.process(sys.executable, "-c", code) as process:
         process.until_ready()
         assert process.stop() == [1, 2.5]
-    with own.process(sys.executable, "-c", with_failure) as process, pytest.raises(GaussVaeError, match="no luck$"):
+    with (
+        own.process(sys.executable, "-c", with_failure) as process,
+        pytest.raises(GaussVaeError, match="no luck$"),
+    ):
         process.until_ready()
 
 
 def test_processes_and_their_children_are_gone_in_the_end(tmp_path, monkeypatch):
     monkeypatch.setattr(graph, "END_S", 0.5)
-    with pytest.raises(ZeroDivisionError), graph.Graph(tmp_path).process(sys.executable, "-c", STUBBORN) as process:
+    with (
+        pytest.raises(ZeroDivisionError),
+        graph.Graph(tmp_path).process(sys.executable, "-c", STUBBORN) as process,
+    ):
         process.until_ready()
         child = int(Path(process._said).read_text().split()[0])
         assert is_there(child)
@@ -100,7 +127,9 @@ def test_processes_end_when_the_bench_is_killed(tmp_path):
             print(process.popen.pid, flush=True)
             time.sleep(99)
     """
-    outer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    outer = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     pid = int(outer.stdout.readline())
     assert is_there(pid)
     outer.kill()

@@ -13,7 +13,9 @@ CURVE = np.column_stack((RATES, [20.1, 22.7, 23.6, 25.2, 26.4]))
 
 @pytest.mark.parametrize("factor", [0.5, 0.9, 1.0, 1.3, 2.0])
 def test_a_curve_at_a_multiple_of_the_rate_has_that_bd_rate(factor):
-    assert bjontegaard(CURVE, CURVE * [factor, 1]).rate == pytest.approx(100 * (factor - 1), abs=1e-9)
+    assert bjontegaard(CURVE, CURVE * [factor, 1]).rate == pytest.approx(
+        100 * (factor - 1), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("gain", [-1.5, 0.0, 0.25, 3.0])
@@ -48,8 +50,12 @@ def test_pchip_is_scipys(steps):
 
 
 def test_order_and_useless_points_do_not_matter():
-    clutter = np.vstack((CURVE, [[1500, 22.0], [1100, 23.0], [5000, 26.4], [900, np.nan], [0, 30], [9999, np.inf]]))
-    assert bjontegaard(np.random.default_rng(0).permutation(clutter), CURVE * [2, 1]).rate == pytest.approx(100)
+    clutter = np.vstack(
+        (CURVE, [[1500, 22.0], [1100, 23.0], [5000, 26.4], [900, np.nan], [0, 30], [9999, np.inf]])
+    )
+    assert bjontegaard(
+        np.random.default_rng(0).permutation(clutter), CURVE * [2, 1]
+    ).rate == pytest.approx(100)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,12 @@ def test_order_and_useless_points_do_not_matter():
     [
         (CURVE + [0, 10], False, True, "the curves have no quality in common"),
         (CURVE * [100, 1], True, False, "the curves have no rate in common"),
-        (CURVE * [100, 1] + [0, 10], False, False, "the curves have no quality and no rate in common"),
+        (
+            CURVE * [100, 1] + [0, 10],
+            False,
+            False,
+            "the curves have no quality and no rate in common",
+        ),
         (CURVE[:1], False, False, "a curve has fewer than two points"),
         (np.empty((0, 2)), False, False, "a curve has fewer than two points"),
     ],

@@ -48,7 +48,14 @@ def memory(tmp_path):
             data = JpegCodec().encode(np.full((48, 64, 3), 40 * i, np.uint8))
             pose = Pose(float(i), 0, 0) if i else None
             label, like = "dock" if i == 2 else None, bytes([127, 20 * i, 0, 0])
-            bank.add(data, stamp_ns=START + i * STEP, camera="front", pose=pose, label=label, descriptor=like)
+            bank.add(
+                data,
+                stamp_ns=START + i * STEP,
+                camera="front",
+                pose=pose,
+                label=label,
+                descriptor=like,
+            )
         bank.set_tally(1, {"received": 31, "gated": 20, "dropped": 7, "poses_missing": 1})
     return str(path)
 
@@ -67,7 +74,11 @@ def verbs(made: argparse.ArgumentParser, name: str = "") -> dict[str, argparse.A
     groups = [a for a in made._actions if isinstance(a, argparse._SubParsersAction)]
     if not groups:
         return {name: made}
-    return {k: v for word, sub in groups[0].choices.items() for k, v in verbs(sub, f"{name} {word}".strip()).items()}
+    return {
+        k: v
+        for word, sub in groups[0].choices.items()
+        for k, v in verbs(sub, f"{name} {word}".strip()).items()
+    }
 
 
 @pytest.mark.parametrize("name, made", verbs(parser()).items())
@@ -77,8 +88,12 @@ def test_every_verb_and_option_is_documented(name, made, capsys):
     section = re.split(r"^##", DOCS[heading.end() :], maxsplit=1, flags=re.MULTILINE)[0]
     for action in made._actions:
         for option in [o for o in action.option_strings if o not in ("-h", "--help")]:
-            assert f"`{option}" in section or f" {option} " in section, f"{name} {option} is not in docs/cli.md"
-    assert set(re.findall(r"`(--[a-z-]+)", section)) <= {o for a in made._actions for o in a.option_strings}
+            assert f"`{option}" in section or f" {option} " in section, (
+                f"{name} {option} is not in docs/cli.md"
+            )
+    assert set(re.findall(r"`(--[a-z-]+)", section)) <= {
+        o for a in made._actions for o in a.option_strings
+    }
     code, out, err = run(capsys, *name.split(), "--help")
     assert code == 0 and f"gaussvae {name}" in out and not err
 
@@ -87,7 +102,12 @@ def test_help_needs_no_heavy_import():
     code = "import sys; from gaussvae_ros.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print(sorted({'torch', 'numba', 'cv2', 'matplotlib', 'rosbags'} & set(sys.modules)))"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     assert done.stdout.endswith("[]\n")
 
@@ -96,13 +116,30 @@ def test_encode_and_decode(tmp_path, image, capsys):
     record, back = tmp_path / "frame.gsv", tmp_path / "back.png"
     code, out, err = run(capsys, "encode", image, "-o", record, "--quality", 90, "--json")
     figures = json.loads(out)
-    assert (code, err) == (0, "") and figures["bytes"] == record.stat().st_size and figures["psnr"] > 30
+    assert (
+        (code, err) == (0, "")
+        and figures["bytes"] == record.stat().st_size
+        and figures["psnr"] > 30
+    )
     assert run(capsys, "decode", record, "-o", back)[0] == 0
     assert np.abs(np.asarray(Image.open(back)).astype(int)[..., 0] - np.arange(64)).max() < 12
     code, out, _ = run(
-        capsys, "decode", record, "-o", tmp_path / "b.jpg", "--size", "20x10", "--roi", "8,8,40,20", "--json"
+        capsys,
+        "decode",
+        record,
+        "-o",
+        tmp_path / "b.jpg",
+        "--size",
+        "20x10",
+        "--roi",
+        "8,8,40,20",
+        "--json",
     )
-    assert code == 0 and Image.open(tmp_path / "b.jpg").size == (20, 10) and json.loads(out)["width"] == 20
+    assert (
+        code == 0
+        and Image.open(tmp_path / "b.jpg").size == (20, 10)
+        and json.loads(out)["width"] == 20
+    )
 
 
 def test_replay(tmp_path, capsys):
@@ -110,7 +147,9 @@ def test_replay(tmp_path, capsys):
     for i in range(3):
         maker.image("/cam", START + i * STEP, np.full((192, 192, 3), 50 * i, np.uint8))
     bag, bank = maker.write(tmp_path), tmp_path / "memory.db"
-    code, out, err = run(capsys, "replay", bag, "--bank", bank, "--compare", 1, "--report", tmp_path / "report")
+    code, out, err = run(
+        capsys, "replay", bag, "--bank", bank, "--compare", 1, "--report", tmp_path / "report"
+    )
     rows = out.splitlines()
     assert (code, err) == (0, "") and rows[-1] == f"Report: {tmp_path / 'report' / 'report.html'}"
     assert [len(re.split(r"\s{2,}", row.strip())) for row in rows[2:-1]] == [7] * (len(rows) - 3)
@@ -133,7 +172,9 @@ def test_replay_warns_of_a_bag_that_is_not_whole(tmp_path, capsys, monkeypatch):
     code, out, err = run(capsys, "replay", ".", "--bank", folder / "m.db", "--compare", 0, "--json")
     result = json.loads(out)
     assert code == 0 and result["frames"] == 3 and result["problem_counts"] == {"bag": 1}
-    assert err == f"gaussvae: {result['problems'][0]}\n" and "run_0.mcap: it breaks off after" in err
+    assert (
+        err == f"gaussvae: {result['problems'][0]}\n" and "run_0.mcap: it breaks off after" in err
+    )
     json.dumps(result, ensure_ascii=False).encode()
     code, out, err = run(capsys, "replay", ".", "--compare", 0, "--report", folder / "report")
     assert code == 0 and "/cam: 3 frames, 0.2 s" in out and "breaks off" in err
@@ -146,8 +187,28 @@ def test_bank_info_and_list(memory, capsys):
     assert "frames: 4" in run(capsys, "bank", "info", memory)[1]
     listed = json.loads(run(capsys, "bank", "list", memory, "--json")[1])
     assert [f["stamp_ns"] for f in listed] == [START + i * STEP for i in range(4)]
-    assert listed[0]["pose"] is None and listed[1]["pose"][:3] == [1, 0, 0] and listed[1]["size"] == [64, 48]
-    near = json.loads(run(capsys, "bank", "list", memory, "--near", -1, 0, 0, "--radius", 3, "--limit", 1, "--json")[1])
+    assert (
+        listed[0]["pose"] is None
+        and listed[1]["pose"][:3] == [1, 0, 0]
+        and listed[1]["size"] == [64, 48]
+    )
+    near = json.loads(
+        run(
+            capsys,
+            "bank",
+            "list",
+            memory,
+            "--near",
+            -1,
+            0,
+            0,
+            "--radius",
+            3,
+            "--limit",
+            1,
+            "--json",
+        )[1]
+    )
     assert [f["id"] for f in near] == [listed[1]["id"]]
     code, out, _ = run(capsys, "bank", "list", memory, "--label", "dock")
     assert code == 0 and len(out.splitlines()) == 2 and str(START + 2 * STEP) in out
@@ -155,17 +216,33 @@ def test_bank_info_and_list(memory, capsys):
 
 def test_bank_info_shows_what_each_session_counted(memory, capsys):
     session = json.loads(run(capsys, "bank", "info", memory, "--json")[1])["sessions"][0]
-    assert [session[name] for name in ("frames", "received", "gated", "dropped", "poses_missing")] == [4, 31, 20, 7, 1]
+    assert [
+        session[name] for name in ("frames", "received", "gated", "dropped", "poses_missing")
+    ] == [4, 31, 20, 7, 1]
     heads, cells = run(capsys, "bank", "info", memory)[1].splitlines()[-2:]
     assert heads.split("  ")[0] == "session" and "poses missing" in heads
-    assert cells.split() == ["1", "unnamed", "4", "31", "20", "7", "1", str(START), str(START + 3 * STEP)]
+    assert cells.split() == [
+        "1",
+        "unnamed",
+        "4",
+        "31",
+        "20",
+        "7",
+        "1",
+        str(START),
+        str(START + 3 * STEP),
+    ]
 
 
 def test_bank_list_by_likeness(tmp_path, memory, capsys):
     listed = json.loads(run(capsys, "bank", "list", memory, "--like", 3, "--json")[1])
     assert [f["id"] for f in listed] == [3, 4, 2, 1]  # nearest in angle
-    assert listed[0]["likeness"] == 1 and all(a["likeness"] > b["likeness"] for a, b in zip(listed, listed[1:]))
-    code, out, _ = run(capsys, "bank", "list", memory, "--like", 3, "--limit", 2, "--before", START + 2 * STEP)
+    assert listed[0]["likeness"] == 1 and all(
+        a["likeness"] > b["likeness"] for a, b in zip(listed, listed[1:])
+    )
+    code, out, _ = run(
+        capsys, "bank", "list", memory, "--like", 3, "--limit", 2, "--before", START + 2 * STEP
+    )
     assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["id", "3", "2"]
     assert out.splitlines()[0].endswith("likeness") and out.splitlines()[1].endswith("1.00")
     with MemoryBank(memory) as bank:
@@ -176,16 +253,25 @@ def test_bank_list_by_likeness(tmp_path, memory, capsys):
 
 def test_bank_recall(tmp_path, memory, capsys):
     out_file = tmp_path / "frame.png"
-    code, out, _ = run(capsys, "bank", "recall", memory, "--stamp", START + 3 * STEP + 5, "-o", out_file, "--json")
+    code, out, _ = run(
+        capsys, "bank", "recall", memory, "--stamp", START + 3 * STEP + 5, "-o", out_file, "--json"
+    )
     assert code == 0 and json.loads(out)["stamp_ns"] == START + 3 * STEP
     assert abs(int(np.asarray(Image.open(out_file)).mean()) - 120) <= 2
     frame_id = json.loads(out)["id"]
-    assert run(capsys, "bank", "recall", memory, "--id", frame_id, "-o", out_file, "--size", "32x24")[0] == 0
+    assert (
+        run(capsys, "bank", "recall", memory, "--id", frame_id, "-o", out_file, "--size", "32x24")[
+            0
+        ]
+        == 0
+    )
     assert Image.open(out_file).size == (32, 24)
 
 
 def test_bank_export(tmp_path, memory, capsys):
-    code, out, _ = run(capsys, "bank", "export", memory, "-o", tmp_path / "all", "--after", START + STEP)
+    code, out, _ = run(
+        capsys, "bank", "export", memory, "-o", tmp_path / "all", "--after", START + STEP
+    )
     rows = list(csv.DictReader((tmp_path / "all" / "index.csv").open()))
     assert code == 0 and out.startswith("3 frames") and [float(r["x"]) for r in rows] == [1, 2, 3]
     assert all(Image.open(tmp_path / "all" / r["file"]).size == (64, 48) for r in rows)
@@ -197,10 +283,14 @@ def test_bank_verify_says_what_is_damaged(memory, capsys):
     at = data.index(JpegCodec().encode(np.full((48, 64, 3), 80, np.uint8))) + 200
     Path(memory).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     code, out, err = run(capsys, "bank", "list", memory)
-    assert code == 0 and len(out.splitlines()) == 4 and "frame 3" in err  # the damaged one is named, the others come
+    assert (
+        code == 0 and len(out.splitlines()) == 4 and "frame 3" in err
+    )  # the damaged one is named, the others come
     code, out, _ = run(capsys, "bank", "verify", memory)
     assert code == 1 and out.startswith("frame 3: ") and out.endswith("4 frames, 1 damaged\n")
-    assert [d[0] for d in json.loads(run(capsys, "bank", "verify", memory, "--json")[1])["damages"]] == [3]
+    assert [
+        d[0] for d in json.loads(run(capsys, "bank", "verify", memory, "--json")[1])["damages"]
+    ] == [3]
 
 
 @pytest.fixture
@@ -247,7 +337,10 @@ def place(tmp_path, image, memory):
         ("bank list memory.db --like 99", "no frame 99"),
         ("bank recall memory.db -o x.png", "--id --stamp"),
         ("bank recall memory.db --id 99 -o x.png", "no frame 99"),
-        ("bank recall memory.db --stamp 0 --camera rear -o x.png", "no frame in memory.db of camera rear"),
+        (
+            "bank recall memory.db --stamp 0 --camera rear -o x.png",
+            "no frame in memory.db of camera rear",
+        ),
         ("bank export memory.db -o in.png", "in.png"),
     ],
 )
@@ -256,7 +349,12 @@ def test_bad_input_gets_one_clear_line_and_exit_code_2(command, text, place, cap
     before = sorted(p.name for p in place.iterdir())
     code, out, err = run(capsys, *command.split())
     assert code == 2 and out == ""
-    assert text in err and err.startswith("gaussvae") and err.count("\n") == 1 and "Traceback" not in err
+    assert (
+        text in err
+        and err.startswith("gaussvae")
+        and err.count("\n") == 1
+        and "Traceback" not in err
+    )
     assert sorted(p.name for p in place.iterdir() if not p.name.startswith("memory.db-")) == before
 
 
@@ -264,7 +362,9 @@ def test_bad_input_gets_one_clear_line_and_exit_code_2(command, text, place, cap
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     target = tmp_path / "frame.gsv"
     target.write_bytes(b"old")
-    monkeypatch.setattr(Path, "write_bytes", lambda self, data: Path.open(Path("/dev/full"), "wb", 0).write(data))
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda self, data: Path.open(Path("/dev/full"), "wb", 0).write(data)
+    )
     with pytest.raises(OSError, match="No space left") as caught:
         write_file(target, b"new")
     assert caught.value.filename == str(target) and target.read_bytes() == b"old"
@@ -300,7 +400,10 @@ def test_demo(compiled, tmp_path, capsys, monkeypatch):
         code, out, err = run(capsys, "demo", "--out", tmp_path / "out", "--seconds", 2)
         assert code == 0 and not err
     lines = out.splitlines()
-    assert lines[-1] == f"Report: {tmp_path / 'out' / 'report.html'}" and (tmp_path / "out" / "report.html").exists()
+    assert (
+        lines[-1] == f"Report: {tmp_path / 'out' / 'report.html'}"
+        and (tmp_path / "out" / "report.html").exists()
+    )
     assert sum(line.startswith("gaussvae, all frames") for line in lines) == 1
     for how in ("id", "time", "place"):
         assert Image.open(tmp_path / "out" / f"recalled_by_{how}.png").size == (640, 480)
@@ -308,7 +411,9 @@ def test_demo(compiled, tmp_path, capsys, monkeypatch):
         assert len(bank) == 20 and all(f.pose.reference == "odom" for f in bank)
 
 
-@pytest.mark.skipif(not (ROOT / "gaussvae_ros" / "codec.py").exists(), reason="the codec is not there yet")
+@pytest.mark.skipif(
+    not (ROOT / "gaussvae_ros" / "codec.py").exists(), reason="the codec is not there yet"
+)
 def test_the_real_codec_in_a_process_of_its_own(compiled, tmp_path, image):
     """Encode, decode, replay, recall: what a user types, nothing replaced."""
 
@@ -327,4 +432,7 @@ def test_the_real_codec_in_a_process_of_its_own(compiled, tmp_path, image):
         maker.jpeg("/cam", START + i * STEP, np.asarray(Image.open(image)))
     figures = gaussvae("replay", maker.write(tmp_path), "--bank", bank, "--compare", 0)
     assert figures["frames"] == 2 and figures["psnr"] > 20
-    assert gaussvae("bank", "recall", bank, "--stamp", START, "-o", tmp_path / "r.png")["id"] == figures["first_id"]
+    assert (
+        gaussvae("bank", "recall", bank, "--stamp", START, "-o", tmp_path / "r.png")["id"]
+        == figures["first_id"]
+    )

@@ -19,4 +19,6 @@ def test_the_client_without_ros_says_what_it_needs(tmp_path: Path) -> None:
     )
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
-    assert last.startswith("ImportError: gaussvae_ros.client needs ROS 2 and a workspace with this package: source")
+    assert last.startswith(
+        "ImportError: gaussvae_ros.client needs ROS 2 and a workspace with this package: source"
+    )

@@ -62,7 +62,9 @@ def test_a_mono_frame_comes_back_mono():
 
 
 def test_quality_is_a_number_of_splats():
-    assert [splats_at(q) for q in (0, 12.5, 25, 37.5, 50, 62.5, 75, 87.5, 100)] == [2**k for k in range(5, 14)]
+    assert [splats_at(q) for q in (0, 12.5, 25, 37.5, 50, 62.5, 75, 87.5, 100)] == [
+        2**k for k in range(5, 14)
+    ]
     assert splats_at(np.float32(50)) == splats_at(np.int64(50)) == 512
     counts = [splats_at(q) for q in range(101)]
     assert counts == sorted(counts) and len(set(counts)) == 101
@@ -90,8 +92,13 @@ def test_any_size(record):
     whole = CODEC.decode(record)
     assert CODEC.decode(record, size=(320, 240)).shape == (240, 320, 3)
     small = CODEC.decode(record, size=(40, 30))
-    assert np.abs(small.astype(int) - cv2.resize(whole, (40, 30), interpolation=cv2.INTER_AREA)).max() <= 1
-    twice = cv2.resize(CODEC.decode(record, size=(320, 240)), (160, 120), interpolation=cv2.INTER_AREA)
+    assert (
+        np.abs(small.astype(int) - cv2.resize(whole, (40, 30), interpolation=cv2.INTER_AREA)).max()
+        <= 1
+    )
+    twice = cv2.resize(
+        CODEC.decode(record, size=(320, 240)), (160, 120), interpolation=cv2.INTER_AREA
+    )
     assert psnr(whole, twice) > 35
 
 
@@ -127,7 +134,9 @@ def test_a_batch_on_a_gpu_keeps_order_sizes_and_quality(monkeypatch):
     codec = FrameCodec()
     if why_no_gpu():
         stand_in = types.ModuleType("gaussvae_ros.fit.cuda")
-        stand_in.fit_many = lambda images, n, effort, plans: [fit(image, n, effort) for image in images]
+        stand_in.fit_many = lambda images, n, effort, plans: [
+            fit(image, n, effort) for image in images
+        ]
         monkeypatch.setitem(sys.modules, "gaussvae_ros.fit.cuda", stand_in)
         codec._gpu = True
     images = [frame(), frame(40, 30, 1), frame(160, 120, 2), frame(96, 64, 3)[..., 0]]
@@ -145,7 +154,13 @@ def test_only_pixels_count(record):
     fixed.flags.writeable = False
     wide = np.zeros((240, 160, 3), np.uint8)
     wide[::2] = image
-    same = [np.asfortranarray(image), image[..., ::-1].copy()[..., ::-1], fixed, wide[::2], image[::-1].copy()[::-1]]
+    same = [
+        np.asfortranarray(image),
+        image[..., ::-1].copy()[..., ::-1],
+        fixed,
+        wide[::2],
+        image[::-1].copy()[::-1],
+    ]
     assert [encode(i) for i in same] == [record] * len(same)
     np.testing.assert_array_equal(image, frame())  # and the frame is left alone
 
@@ -220,7 +235,9 @@ def test_a_gpu_that_is_not_there():
         FrameCodec(device="cuda")
 
 
-@pytest.mark.parametrize("data", [b"", b"x", None, "text", 5, np.zeros(9, np.uint8), b"\xa5\x10" + bytes(20)])
+@pytest.mark.parametrize(
+    "data", [b"", b"x", None, "text", 5, np.zeros(9, np.uint8), b"\xa5\x10" + bytes(20)]
+)
 def test_what_is_not_a_record_gets_one_line(data):
     with pytest.raises(RecordError) as error:
         CODEC.decode(data)
@@ -228,11 +245,18 @@ def test_what_is_not_a_record_gets_one_line(data):
 
 
 def test_a_record_of_a_huge_frame_shows_parts_and_small_pictures():
-    square = encode(frame(128, 128))  # splats scale with the frame, so its payload is one of any square frame
+    square = encode(
+        frame(128, 128)
+    )  # splats scale with the frame, so its payload is one of any square frame
     huge = pack(Record("splats", (65535, 65535), unpack(square).payload))
     with pytest.raises(GaussVaeError, match="65535x65535"):
         CODEC.decode(huge)
-    assert np.abs(CODEC.decode(huge, size=(64, 64)).astype(int) - CODEC.decode(square, size=(64, 64))).mean() < 1
+    assert (
+        np.abs(
+            CODEC.decode(huge, size=(64, 64)).astype(int) - CODEC.decode(square, size=(64, 64))
+        ).mean()
+        < 1
+    )
     assert CODEC.decode(huge, roi=(60000, 60000, 64, 48)).shape == (48, 64, 3)
 
 
@@ -280,7 +304,9 @@ def test_from_several_threads_at_once():
 
     def work(k):
         for _ in range(5):
-            if encode(images[k]) != expected[k] or not np.array_equal(CODEC.decode(expected[k]), pictures[k]):
+            if encode(images[k]) != expected[k] or not np.array_equal(
+                CODEC.decode(expected[k]), pictures[k]
+            ):
                 wrong.append(k)
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
@@ -312,7 +338,9 @@ def test_it_starts_soon_and_without_torch(record):
 
 
 def _python(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -327,7 +355,9 @@ def test_remembered_records_are_not_read_again(record, monkeypatch):
     assert len(read) == 1 and (pictures[2] == CODEC.decode(record, size=(8, 10))).all()
     codec.decode(other)
     codec.decode(record)
-    assert len(read) == 4  # the other record took its place; CODEC, which remembers none, read it once
+    assert (
+        len(read) == 4
+    )  # the other record took its place; CODEC, which remembers none, read it once
 
 
 def test_what_is_remembered_takes_no_more_memory_than_was_said():

@@ -32,7 +32,11 @@ SIZES = st.tuples(SIDES, SIDES)
 
 
 def fields(g: Grid) -> list:
-    return [g.size, g.precision, *(a.tolist() for a in (g.cell, g.scale, g.aspect, g.angle, g.shift, g.colour))]
+    return [
+        g.size,
+        g.precision,
+        *(a.tolist() for a in (g.cell, g.scale, g.aspect, g.angle, g.shift, g.colour)),
+    ]
 
 
 def decoded(payload: bytes, size) -> Grid:
@@ -50,7 +54,9 @@ def groups(draw):
     """Groups of symbols as formats make them: (values, probabilities), or (values, sizes) where all are as likely."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     made = []
-    for n, wide, plain in draw(st.lists(st.tuples(st.integers(0, 60), st.integers(2, 200), st.booleans()), max_size=8)):
+    for n, wide, plain in draw(
+        st.lists(st.tuples(st.integers(0, 60), st.integers(2, 200), st.booleans()), max_size=8)
+    ):
         if plain:
             sizes = rng.integers(1, wide + 1, n)
             made.append((rng.integers(0, sizes), sizes))
@@ -75,7 +81,9 @@ def test_what_is_written_is_read(made):
     for back, (v, _) in zip(send(Reader(data), made, values=False), made, strict=True):
         assert back.dtype == np.int64 and back.tolist() == v.tolist()
     bits = sum(meter.bits.values())
-    assert bits * 0.99 - 40 <= 8 * len(data) <= bits * 1.01 + 40  # 32 bits that end the stream, less zero bytes
+    assert (
+        bits * 0.99 - 40 <= 8 * len(data) <= bits * 1.01 + 40
+    )  # 32 bits that end the stream, less zero bytes
 
 
 def test_the_meter_weighs_by_part():
@@ -98,7 +106,9 @@ def test_a_long_stream_costs_what_the_meter_says():
 
 def test_a_short_stream_reads_as_if_zeros_followed():
     law = np.ones((50, 7))
-    long, short = (Reader(b"\x12\x34\x56\x78\x9a" + bytes(zeros)).symbols(None, law) for zeros in (40, 0))
+    long, short = (
+        Reader(b"\x12\x34\x56\x78\x9a" + bytes(zeros)).symbols(None, law) for zeros in (40, 0)
+    )
     assert long.tolist() == short.tolist()
 
 
@@ -145,7 +155,9 @@ class PlainReader:
 def test_the_documented_decoder_reads_records(seed):
     g = random_grid(np.random.default_rng(seed), n=300, channels=(3, 1)[seed % 2])
     reader = PlainReader(stream.write(g)[3:])
-    assert fields(stream.code(reader, g.size, 300, g.precision, g.colour.shape[1], None)) == fields(g)
+    assert fields(stream.code(reader, g.size, 300, g.precision, g.colour.shape[1], None)) == fields(
+        g
+    )
 
 
 # Cells
@@ -205,7 +217,13 @@ def test_cells_of_an_even_spread_cost_little_more_than_their_entropy():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 300), st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=5))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 300), st.integers(1, 40), st.integers(1, 40)),
+        min_size=1,
+        max_size=5,
+    )
+)
 def test_splits_are_beta_binomial(rows):
     m, alpha, beta = (np.array(column) for column in zip(*rows))
     p = cells.beta_binomial(m, alpha, beta)
@@ -275,7 +293,10 @@ def test_features_are_weighted_means_and_spreads(n):
         mean = np.average(values[near], weights=w) if len(near) else 0.0
         spread = np.average(abs(values[near] - mean), weights=w) if len(near) else 0.0
         np.testing.assert_allclose(out[r], [1, mean, spread, *extra[i]], rtol=1e-12, atol=1e-12)
-    expected = [np.hypot(x[a[a >= 0]] - x[i], y[a[a >= 0]] - y[i]).sum() / contexts.NEAR for i, a in enumerate(around)]
+    expected = [
+        np.hypot(x[a[a >= 0]] - x[i], y[a[a >= 0]] - y[i]).sum() / contexts.NEAR
+        for i, a in enumerate(around)
+    ]
     np.testing.assert_allclose(contexts.spacing(x, y, around), expected, rtol=1e-12)
 
 
@@ -286,7 +307,9 @@ def test_student_is_students_distribution():
     centre, width = rng.normal(0, 2, 4), np.abs(rng.normal(0, 2, 4))
     p = contexts.student(features, centre, width, step, -20, 41)
     m, s = features @ centre, np.maximum(features @ width, 0.33 * step)
-    expected = stats.t.pdf(np.sqrt(3) * (np.arange(-20, 21) * step[:, None] - m[:, None]) / s[:, None], 3)
+    expected = stats.t.pdf(
+        np.sqrt(3) * (np.arange(-20, 21) * step[:, None] - m[:, None]) / s[:, None], 3
+    )
     np.testing.assert_allclose(p, expected / stats.t.pdf(0, 3) + 1e-6, rtol=1e-9)
 
 
@@ -294,7 +317,9 @@ def test_directions_by_hand():
     """A splat whose neighbours left and right have its colour, and whose neighbours above and below do not."""
     x, y = np.array([5, 4, 6, 5, 5]), np.array([5, 5, 5, 4, 6])
     colour = np.array([[0.0], [0.0], [0.0], [1.0], [-1.0]])
-    cosine, sine, strength = (np.array(v, float) for v in ([0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [9, 3, 1, 0, 0]))
+    cosine, sine, strength = (
+        np.array(v, float) for v in ([0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [9, 3, 1, 0, 0])
+    )
     known = around = np.array([[1, 2, 3, 4]] + [[-1] * 4] * 4)
     out = contexts.directions(np.array([0, 1]), cosine, sine, strength, colour, known, around, x, y)
     np.testing.assert_allclose(out[0], [0.75, 0.25, 1, 0], atol=1e-6)  # along x: double angle 0
@@ -307,9 +332,17 @@ def test_directions_are_never_longer_than_one(seed, n):
     rng = np.random.default_rng(seed)
     x, y = some_cells(seed, n, 12)
     turn, colour = rng.uniform(0, 2 * np.pi, n), rng.normal(0, 1, (n, 3)) * rng.integers(0, 2)
-    args = np.cos(turn), np.sin(turn), rng.uniform(0, 5, n) * rng.integers(0, 2), colour, *contexts.neighbours(x, y)
+    args = (
+        np.cos(turn),
+        np.sin(turn),
+        rng.uniform(0, 5, n) * rng.integers(0, 2),
+        colour,
+        *contexts.neighbours(x, y),
+    )
     out = contexts.directions(np.arange(n), *args, x, y)
-    assert (np.hypot(out[:, 0], out[:, 1]) < 1 + 1e-9).all() and (np.hypot(out[:, 2], out[:, 3]) < 1 + 1e-9).all()
+    assert (np.hypot(out[:, 0], out[:, 1]) < 1 + 1e-9).all() and (
+        np.hypot(out[:, 2], out[:, 3]) < 1 + 1e-9
+    ).all()
 
 
 def test_axial_is_its_formula():
@@ -320,7 +353,9 @@ def test_axial_is_its_formula():
     for row, count, guess in zip(p, counts, guesses):
         turn = 2 * np.pi * (np.arange(count) + 0.5) / count
         v = 0.7 * guess[:2] + 0.3 * guess[2:]
-        np.testing.assert_allclose(row[:count], (1.2 - np.cos(turn) * v[0] - np.sin(turn) * v[1]) ** -2, rtol=1e-4)
+        np.testing.assert_allclose(
+            row[:count], (1.2 - np.cos(turn) * v[0] - np.sin(turn) * v[1]) ** -2, rtol=1e-4
+        )
         assert not row[count:].any()
 
 
@@ -339,7 +374,9 @@ def test_the_shipped_weights_give_probabilities_for_any_context(seed):
     law, big = prior.load(), 10 ** rng.uniform(-3, 6)
     for later in (False, True):
         turn = rng.uniform(0, 2 * np.pi, (9, 2))
-        guesses = np.column_stack([f(turn[:, k]) for k in (0, 1) for f in (np.cos, np.sin)]) * rng.uniform(0, 1)
+        guesses = np.column_stack(
+            [f(turn[:, k]) for k in (0, 1) for f in (np.cos, np.sin)]
+        ) * rng.uniform(0, 1)
         made = [law.angle(later, guesses, rng.integers(1, grid.SECTORS + 1, 9))]
         for kind in prior.LINEAR:
             features = rng.normal(0, big, (9, len(law.weights[kind][later][0])))
@@ -385,7 +422,11 @@ def digest(**environment) -> str:
 
 def test_the_machine_changes_no_bit(tmp_path):
     """One thread, code compiled anew for a processor without vector units, and numpy's plain functions."""
-    plain = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}
+    plain = {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NUMBA_CACHE_DIR": str(tmp_path),
+    }
     plain["NPY_DISABLE_CPU_FEATURES"] = "AVX512F AVX512CD AVX512_SKX AVX2 FMA3"
     assert digest(NUMBA_NUM_THREADS="1", **plain) == digest()
     assert any(tmp_path.rglob("*.nbc"))
@@ -393,7 +434,9 @@ def test_the_machine_changes_no_bit(tmp_path):
 
 def test_the_angles_of_every_shape_are_far_from_where_rounding_turns():
     """sinh may differ between machines in its last bits; the number of angles must not."""
-    for precision in range(121, 137):  # two octaves: others differ by powers of two, which are exact
+    for precision in range(
+        121, 137
+    ):  # two octaves: others differ by powers of two, which are exact
         k = grid.shape_step(EVERY_SHAPE[0], precision)
         count = 2 * np.pi / grid.ANGLE_STEP * np.sinh(EVERY_SHAPE[1] * k * grid.ASPECT_STEP) / k
         rounded = count[count < grid.SECTORS * grid.FINE + 1]
@@ -413,7 +456,9 @@ def test_the_table_of_axes_is_far_from_where_rounding_turns():
 
 
 def test_precisions_are_eighths_of_octaves():
-    np.testing.assert_allclose([grid.factor(p) for p in range(256)], 2 ** ((np.arange(256) - 128) / 8), rtol=1e-15)
+    np.testing.assert_allclose(
+        [grid.factor(p) for p in range(256)], 2 ** ((np.arange(256) - 128) / 8), rtol=1e-15
+    )
     assert [grid.factor(p) for p in (112, 120, 128, 136, 144)] == [0.25, 0.5, 1, 2, 4]
 
 
@@ -424,14 +469,22 @@ def test_the_nearest_size_is_found(precision):
     assert (np.diff(log_size) > 0).all()
     unit = grid.unit((640, 480), 500) - grid.unit((640, 480), len(scale))
     assert (grid.scale_index(log_size + unit, (640, 480), 500, precision) == scale).all()
-    assert grid.scale_index(np.array([-100.0, 100.0]), (640, 480), 500, precision).tolist() == [0, grid.SIZES - 1]
+    assert grid.scale_index(np.array([-100.0, 100.0]), (640, 480), 500, precision).tolist() == [
+        0,
+        grid.SIZES - 1,
+    ]
 
 
 @pytest.mark.parametrize("precision", [0, *USED[::5], 255])
 def test_the_nearest_angle_is_found(precision):
     scale, aspect = EVERY_SHAPE
     sectors, fine = grid.angles(scale, aspect, precision)
-    assert sectors.min() >= 1 and sectors.max() <= grid.SECTORS and fine.min() >= 1 and fine.max() <= grid.FINE
+    assert (
+        sectors.min() >= 1
+        and sectors.max() <= grid.SECTORS
+        and fine.min() >= 1
+        and fine.max() <= grid.FINE
+    )
     assert (sectors[aspect == 0] == 1).all() and (fine[aspect == 0] == 1).all()
     theta = np.random.default_rng(precision).uniform(0, np.pi, len(scale))
     theta[:3] = 0, np.nextafter(np.pi, 0), np.pi
@@ -454,14 +507,24 @@ def test_a_thin_splat_has_fine_angles():
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, st.integers(1, 300), st.sampled_from([0, *USED, 255]), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1))
+@given(
+    SIZES,
+    st.integers(1, 300),
+    st.sampled_from([0, *USED, 255]),
+    st.sampled_from([1, 3]),
+    st.integers(0, 2**32 - 1),
+)
 def test_what_a_record_says_is_finite_and_canonical(size, n, precision, channels, seed):
     g = random_grid(np.random.default_rng(seed), size, n, precision, channels)
     splats = grid.to_splats(g)
     p = splats.params
     assert splats.size == size and p.shape == (n, 5 + channels) and p.dtype == np.float32
     assert np.isfinite(p).all() and np.isfinite(grid.geometry(g)).all()
-    assert (p[:, LOG_S1] >= p[:, LOG_S2]).all() and (p[:, THETA] >= 0).all() and (p[:, THETA] < np.pi).all()
+    assert (
+        (p[:, LOG_S1] >= p[:, LOG_S2]).all()
+        and (p[:, THETA] >= 0).all()
+        and (p[:, THETA] < np.pi).all()
+    )
     assert np.array_equal(p, splats.canonical().params)
     corner, side = cells.corner(g.cell, size, n)
     xy = grid.geometry(g)[:, :2]
@@ -469,19 +532,27 @@ def test_what_a_record_says_is_finite_and_canonical(size, n, precision, channels
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 300), st.sampled_from(USED), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(1, 300), st.sampled_from(USED), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1)
+)
 def test_geometry_is_that_of_the_splats(n, precision, channels, seed):
     """The encoder's view of a grid and the decoder's are the same splats, up to the rounding of float32."""
     g = random_grid(np.random.default_rng(seed), (640, 480), n, precision, channels)
     g.aspect = np.minimum(g.aspect, 6)  # thinner ones turn a rounding of theta into a large shear
     g.angle %= np.multiply(*grid.angles(g.scale, g.aspect, precision))
-    g.shift %= grid.shifts(g.scale, grid.shape(g.scale, g.aspect, g.angle, g.size, precision), g.size, precision)
+    g.shift %= grid.shifts(
+        g.scale, grid.shape(g.scale, g.aspect, g.angle, g.size, precision), g.size, precision
+    )
     splats, placed = grid.to_splats(g), grid.geometry(g)
     order = morton_order(placed[:, :2].astype(np.float32), g.size)
     drawn, colour = cpu.split(splats.params)
     thin = np.exp(splats.params[:, LOG_S1] - splats.params[:, LOG_S2]).max() ** 2
     np.testing.assert_allclose(drawn, placed[order], rtol=1e-5 * thin, atol=1e-5 * thin)
-    expected = 0.5 + (g.colour * grid.colour_step(g.scale, precision)[:, None])[order] @ grid.OPPONENT[:channels]
+    expected = (
+        0.5
+        + (g.colour * grid.colour_step(g.scale, precision)[:, None])[order]
+        @ grid.OPPONENT[:channels]
+    )
     np.testing.assert_allclose(colour, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -498,7 +569,13 @@ def test_mono_is_the_light_of_colour():
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, st.integers(1, 200), st.sampled_from([0, *USED, 255]), st.sampled_from([1, 3]), st.integers(0, 2**32 - 1))
+@given(
+    SIZES,
+    st.integers(1, 200),
+    st.sampled_from([0, *USED, 255]),
+    st.sampled_from([1, 3]),
+    st.integers(0, 2**32 - 1),
+)
 @example((MAX_SIDE, 1), 64, 128, 3, 0)
 @example((1, 1), 1, 128, 1, 0)
 def test_a_record_holds_its_grid(size, n, precision, channels, seed):
@@ -577,13 +654,17 @@ def _read(payload, size):
     begun = time.perf_counter()
     try:
         p = stream.read(payload, size).params
-        assert np.isfinite(p).all() and np.isfinite(np.exp(p[:, [LOG_S1, LOG_S2]], dtype=float)).all()
+        assert (
+            np.isfinite(p).all() and np.isfinite(np.exp(p[:, [LOG_S1, LOG_S2]], dtype=float)).all()
+        )
     except RecordError as error:
         assert str(error) and "\n" not in str(error)
     assert time.perf_counter() - begun < MOST_SECONDS
 
 
-@pytest.mark.parametrize("size", [(1, 1), (MAX_SIDE, 1), (1, MAX_SIDE), (MAX_SIDE, MAX_SIDE), (640, 480)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (MAX_SIDE, 1), (1, MAX_SIDE), (MAX_SIDE, MAX_SIDE), (640, 480)]
+)
 def test_time_and_memory_are_bounded(size):
     """The most splats that a record can claim; streams that heap them in one place, spread them, or are noise."""
     noise = np.random.default_rng(0).bytes(30000)

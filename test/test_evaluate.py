@@ -19,7 +19,9 @@ from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Setting, as_curve, means, measure
 from gaussvae_ros.record import Record, pack, unpack
 
-SETTINGS = [Setting("splats", effort, quality) for effort in ("fast", "best") for quality in (20, 60)]
+SETTINGS = [
+    Setting("splats", effort, quality) for effort in ("fast", "best") for quality in (20, 60)
+]
 
 
 class JpegInARecord:
@@ -27,7 +29,9 @@ class JpegInARecord:
 
     def encode(self, image, tier="splats", quality=50, effort="fast"):
         size = image.shape[1::-1]
-        small = Image.fromarray(cv2.resize(image, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_AREA))
+        small = Image.fromarray(
+            cv2.resize(image, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_AREA)
+        )
         file = io.BytesIO()
         small.save(file, "WEBP" if effort == "best" else "JPEG", quality=quality)
         return pack(Record(tier, size, file.getvalue()))
@@ -58,11 +62,17 @@ def result(folder, tmp_path_factory):
 def test_points_are_what_codec_and_peers_really_give(folder, result):
     """One image by hand: our size and PSNR, and a peer at exactly our size."""
     image, codec = read_image(folder / "1.png"), JpegInARecord()
-    rows = [r for r in csv.DictReader((result[0] / "points.csv").open()) if r["image"].endswith("1.png")]
+    rows = [
+        r for r in csv.DictReader((result[0] / "points.csv").open()) if r["image"].endswith("1.png")
+    ]
     assert len(rows) == len(SETTINGS) * (1 + len(CODECS))
     for setting in SETTINGS:
         data = codec.encode(image, quality=setting.quality, effort=setting.effort)
-        at = [r for r in rows if (r["effort"], float(r["quality"])) == (setting.effort, setting.quality)]
+        at = [
+            r
+            for r in rows
+            if (r["effort"], float(r["quality"])) == (setting.effort, setting.quality)
+        ]
         ours, peers = at[0], {r["codec"]: r for r in at[1:]}
         assert ours["codec"] == f"splats, {setting.effort}" and int(ours["bytes"]) == len(data)
         assert float(ours["psnr"]) == pytest.approx(psnr(image, codec.decode(data)))
@@ -79,7 +89,11 @@ def test_summary_holds_the_means_of_the_points(result):
     rows = list(csv.DictReader((out / "points.csv").open()))
     assert len(summary["means"]) == len(SETTINGS) * (1 + len(CODECS))
     for mean in summary["means"]:
-        same = [r for r in rows if all(str(mean[k]) == r[k] for k in ("tier", "effort", "quality", "codec"))]
+        same = [
+            r
+            for r in rows
+            if all(str(mean[k]) == r[k] for k in ("tier", "effort", "quality", "codec"))
+        ]
         assert len(same) == 3
         fitted = [r for r in same if r["bytes"]]
         assert mean["fitted"] == len(fitted)
@@ -132,7 +146,9 @@ def test_a_peer_without_a_file_is_counted_and_not_averaged():
 def test_a_flat_image_stays_finite(tmp_path):
     Image.new("L", (64, 48), 90).save(tmp_path / "flat.png")
     out, flat = tmp_path / "out", [tmp_path / "flat.png"]
-    summary = evaluate(flat, out, JpegInARecord(), tiers=("splats",), efforts=("fast",), qualities=(20, 60))
+    summary = evaluate(
+        flat, out, JpegInARecord(), tiers=("splats",), efforts=("fast",), qualities=(20, 60)
+    )
     assert summary["floor_psnr"] == EQUAL
     assert "Infinity" not in (out / "summary.json").read_text()
 
@@ -171,7 +187,12 @@ def test_reading_images_as_stored(tmp_path):
     ramp = np.arange(600, dtype=np.uint16).reshape(20, 30) * 100
     alpha = np.dstack((colour, np.full((20, 30), 9, np.uint8)))
     deep = (ramp >> 8).astype(np.uint8)
-    files = {"rgb": (colour, colour), "grey": (grey, grey), "deep": (ramp, deep), "alpha": (alpha, colour)}
+    files = {
+        "rgb": (colour, colour),
+        "grey": (grey, grey),
+        "deep": (ramp, deep),
+        "alpha": (alpha, colour),
+    }
     for name, (stored, expected) in files.items():
         Image.fromarray(stored).save(tmp_path / f"{name}.png")
         np.testing.assert_array_equal(read_image(tmp_path / f"{name}.png"), expected)
@@ -201,10 +222,16 @@ def test_missing_and_unknown_files_get_one_line(tmp_path):
 @pytest.mark.parametrize("sizes", [[1500], [1100, 1900], [200, 90_000]])
 def test_drawings_of_few_and_odd_points(sizes):
     line = np.column_stack((sizes, np.linspace(20, 30, len(sizes))))
-    for curves in ({}, {"splats": line}, {"splats": line, "avif": np.empty((0, 2)), "jpeg": line[::-1]}):
+    for curves in (
+        {},
+        {"splats": line},
+        {"splats": line, "avif": np.empty((0, 2)), "jpeg": line[::-1]},
+    ):
         assert plots.rate_distortion(curves, "PSNR (dB)", ("floor", 21.0)).startswith(b"\x89PNG")
 
 
 def test_drawings_over_time_take_gaps():
-    assert plots.over_time([0, 1, 2], {"splats": [20, np.inf, 21], "jpeg": [np.nan] * 3}, "PSNR (dB)")
+    assert plots.over_time(
+        [0, 1, 2], {"splats": [20, np.inf, 21], "jpeg": [np.nan] * 3}, "PSNR (dB)"
+    )
     assert plots.over_time([], {"splats": []}, "PSNR (dB)")

@@ -59,7 +59,10 @@ def made(tmp_path_factory):
     anchors = Anchors(width=8, layers=1)
     anchors.prior = random_prior(0)
     models.save(anchors, folder / "run" / "best.safetensors", {})
-    files = [*(folder / f"{name}.safetensors" for name in CONFIGS), folder / "run" / "best.safetensors"]
+    files = [
+        *(folder / f"{name}.safetensors" for name in CONFIGS),
+        folder / "run" / "best.safetensors",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "CODECS", ("jpeg", "webp"))  # AVIF takes seconds
         patch.setattr(evaluation, "REPEATS", 1)
@@ -79,7 +82,9 @@ def decoded(made, name: str) -> list[np.ndarray]:
 
 def output(model: SplatModel, splats: Splats) -> Output:
     with torch.no_grad():
-        return model(Batch(torch.from_numpy(splats.params)[None], SIZE, torch.zeros(1, 3, 120, 160)))
+        return model(
+            Batch(torch.from_numpy(splats.params)[None], SIZE, torch.zeros(1, 3, 120, 160))
+        )
 
 
 def test_a_row_for_each_model_and_for_each_quality_of_records(made):
@@ -95,25 +100,40 @@ def test_pictures_are_scored_as_drawn_at_the_size_of_the_frame(made, name):
     drawn = [render(Splats(params, SIZE)) for params in decoded(made, name)]
     errors = [np.mean((np.float64(a) - b) ** 2) for a, b in zip(frames, drawn)]
     assert found["psnr"] == pytest.approx(np.mean([10 * np.log10(255**2 / e) for e in errors]))
-    how = {"channel_axis": 2, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    how = {
+        "channel_axis": 2,
+        "gaussian_weights": True,
+        "sigma": 1.5,
+        "use_sample_covariance": False,
+    }
     similar = [structural_similarity(a, b, **how) for a, b in zip(frames, drawn)]
-    assert found["ssim"] == pytest.approx(np.mean(similar), abs=2e-3)  # skimage counts windows at the border, too
+    assert found["ssim"] == pytest.approx(
+        np.mean(similar), abs=2e-3
+    )  # skimage counts windows at the border, too
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_errors_are_those_of_partners(made, name):
     sets, fitted = np.stack(decoded(made, name)), np.stack([f.params for f in made[2]])
-    for group, error in group_errors(torch.from_numpy(sets), torch.from_numpy(fitted), SIZE).items():
+    for group, error in group_errors(
+        torch.from_numpy(sets), torch.from_numpy(fitted), SIZE
+    ).items():
         assert row(made, name)[group] == pytest.approx(error)
 
 
 def test_calibration_rows(made):
     _, frames, fits, _ = made
     itself = row(made, "the fit itself")
-    again, other = (row(made, f"fit {which}") for which in ("with another seed", "of another frame"))
+    again, other = (
+        row(made, f"fit {which}") for which in ("with another seed", "of another frame")
+    )
     assert all(itself[group] == 0 for group in evaluation.ERRORS)
-    assert itself["psnr"] == pytest.approx(np.mean([psnr(a, render(f)) for a, f in zip(frames, fits)]))
-    assert other["psnr"] == pytest.approx(np.mean([psnr(a, render(f)) for a, f in zip(frames, fits[::-1])]))
+    assert itself["psnr"] == pytest.approx(
+        np.mean([psnr(a, render(f)) for a, f in zip(frames, fits)])
+    )
+    assert other["psnr"] == pytest.approx(
+        np.mean([psnr(a, render(f)) for a, f in zip(frames, fits[::-1])])
+    )
     assert 0 < again["position"] < other["position"] < 1 and again["psnr"] > other["psnr"] + 3
     assert itself["bytes"] is None and itself["psnr_above_webp"] is None
 
@@ -126,11 +146,17 @@ def test_bytes_say_what_they_are(made):
     for splats in fits:
         found = output(model, splats)
         posterior = torch.distributions.Normal(found.mean, (found.log_variance / 2).exp())
-        nats.append(float(torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0, 1)).sum()))
+        nats.append(
+            float(
+                torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0, 1)).sum()
+            )
+        )
     assert conv["bytes"] == pytest.approx(np.mean(nats) / np.log(2) / 8, rel=1e-4)
     assert conv["counted"] == "KL divergence"
     model = models.load(made[0] / "grid.safetensors")
-    assert grid["bytes"] == pytest.approx(np.mean([float(output(model, f).bits.sum()) / 8 for f in fits]), rel=1e-5)
+    assert grid["bytes"] == pytest.approx(
+        np.mean([float(output(model, f).bits.sum()) / 8 for f in fits]), rel=1e-5
+    )
     assert grid["counted"] == "bits under its prior"
 
 
@@ -156,12 +182,16 @@ def test_peers_get_the_same_bytes_for_every_frame(made):
             if theirs := at_bytes(frame, peer, size):
                 gains.append(ours - psnr(frame, theirs.image))
         assert row(made, name)[f"{peer}_fitted"] == len(gains)
-        assert row(made, name)[f"psnr_above_{peer}"] == pytest.approx(np.mean(gains) if gains else None)
+        assert row(made, name)[f"psnr_above_{peer}"] == pytest.approx(
+            np.mean(gains) if gains else None
+        )
     few = row(made, "vector")  # no WebP in 24 bytes
     assert few["webp_fitted"] == 0 and few["psnr_above_webp"] is None
     results = [at_bytes(frame, "webp", 4096) for frame in frames]
     [found] = [p for p in made[3]["peers"] if (p["codec"], p["bytes"]) == ("webp", 4096)]
-    assert found["psnr"] == pytest.approx(np.mean([psnr(f, r.image) for f, r in zip(frames, results)]))
+    assert found["psnr"] == pytest.approx(
+        np.mean([psnr(f, r.image) for f, r in zip(frames, results)])
+    )
 
 
 def test_floor(made):
@@ -177,7 +207,10 @@ def test_files(made):
     assert [float(line["psnr"]) for line in lines] == [r["psnr"] for r in result["rows"]]
     width, height = evaluation.THUMBNAIL
     sheet = np.asarray(Image.open(out / "pictures.png").convert("RGB"))
-    assert sheet.shape[0] == pytest.approx(height * (1 + len(result["rows"])), abs=1) and sheet.shape[1] > 2 * width
+    assert (
+        sheet.shape[0] == pytest.approx(height * (1 + len(result["rows"])), abs=1)
+        and sheet.shape[1] > 2 * width
+    )
     top = np.asarray(Image.fromarray(made[1][1]).resize((width, height), Image.Resampling.BOX))
     assert np.abs(sheet[2 : height - 2, -width + 2 : -2].astype(int) - top[2:-2, 2:-2]).mean() < 4
     assert min(Image.open(out / "models.png").size) > 400
@@ -230,7 +263,11 @@ def test_the_command_prints_the_table(made, tmp_path, capsys, monkeypatch):
 
 def test_bad_input_gets_one_line(made, tmp_path, capsys):
     picture = str(made[0] / "pictures" / "0.png")
-    for images, model in ((picture, "absent"), (picture, picture), (str(tmp_path / "none"), "vector")):
+    for images, model in (
+        (picture, "absent"),
+        (picture, picture),
+        (str(tmp_path / "none"), "vector"),
+    ):
         assert main(["evaluate", images, "--models", model, "--out", str(tmp_path / "out")]) == 2
         error = io.StringIO(capsys.readouterr().err).readlines()
         assert len(error) == 1 and not (tmp_path / "out").exists()

@@ -11,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.errors import ImageError
-from gaussvae_ros.fit import EFFORTS, MAX_SPLATS, MIN_SPLATS, Plan, adam, descend, fit, reseeding, seeding, to_splats
+from gaussvae_ros.fit import (
+    EFFORTS,
+    MAX_SPLATS,
+    MIN_SPLATS,
+    Plan,
+    adam,
+    descend,
+    fit,
+    reseeding,
+    seeding,
+    to_splats,
+)
 from gaussvae_ros.raster import cpu, reference
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats, morton_order
 from threaded import kernel_threads
@@ -57,7 +68,18 @@ def check(splats: Splats, image: np.ndarray, n: int) -> None:
     assert np.isfinite(cpu.forward(p, splats.size)).all()
 
 
-SHAPES = [(1, 1), (1, 2), (2, 2), (1, 64), (64, 1), (32, 32), (33, 71), (5, 2000), (2000, 3), (97, 640)]
+SHAPES = [
+    (1, 1),
+    (1, 2),
+    (2, 2),
+    (1, 64),
+    (64, 1),
+    (32, 32),
+    (33, 71),
+    (5, 2000),
+    (2000, 3),
+    (97, 640),
+]
 
 
 @pytest.mark.parametrize("n", [32, 512])
@@ -68,7 +90,13 @@ def test_sizes(shape, n):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 48), st.integers(1, 48), st.sampled_from([1, 3]), st.integers(32, 200), st.integers(0, 2**32 - 1))
+@given(
+    st.integers(1, 48),
+    st.integers(1, 48),
+    st.sampled_from([1, 3]),
+    st.integers(32, 200),
+    st.integers(0, 2**32 - 1),
+)
 def test_any_small_image(height, width, channels, n, seed):
     image = noise(height, width, channels, seed=seed)
     image = image[..., 0] if channels == 1 else image
@@ -127,7 +155,9 @@ def test_noise_and_checkers(effort):
     for image in (checker, np.repeat(checker[..., None], 3, 2), noise(60, 80, 3)):
         splats = fit(image, 128, effort)
         check(splats, image, 128)
-        assert psnr(image, splats) >= 0.99 * psnr(image, fit(np.full_like(image, 127), 128))  # as good as flat grey
+        assert psnr(image, splats) >= 0.99 * psnr(
+            image, fit(np.full_like(image, 127), 128)
+        )  # as good as flat grey
 
 
 def test_mono_is_the_fit_of_three_equal_channels():
@@ -213,7 +243,13 @@ def a_descent(n: int, size: tuple[int, int], seed: int = 0) -> adam.Descent:
     """Random splats of 2 to 6 px with some shear, in the descent's own form."""
     rng = np.random.default_rng(seed)
     geometry = np.stack(
-        [*(rng.uniform(0, 1, (n, 2)) * size).T, rng.uniform(2, 6, n), rng.uniform(-1, 1, n), rng.uniform(2, 6, n)], 1
+        [
+            *(rng.uniform(0, 1, (n, 2)) * size).T,
+            rng.uniform(2, 6, n),
+            rng.uniform(-1, 1, n),
+            rng.uniform(2, 6, n),
+        ],
+        1,
     )
     return adam.Descent(geometry, rng.uniform(0, 1, (n, 3)).astype(np.float32))
 
@@ -228,10 +264,14 @@ def moved(geometry: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def as_params(mean: np.ndarray, covariance: np.ndarray, colour: np.ndarray) -> np.ndarray:
     values, vectors = np.linalg.eigh(covariance)
-    return np.array([*mean, *np.log(values[::-1]) / 2, np.arctan2(vectors[1, 1], vectors[0, 1]), *colour])
+    return np.array(
+        [*mean, *np.log(values[::-1]) / 2, np.arctan2(vectors[1, 1], vectors[0, 1]), *colour]
+    )
 
 
-def draw_all(state: adam.Descent, size: tuple[int, int], i: int = 0, step=np.zeros(8)) -> np.ndarray:
+def draw_all(
+    state: adam.Descent, size: tuple[int, int], i: int = 0, step=np.zeros(8)
+) -> np.ndarray:
     """The picture by the float64 reference, with splat `i` moved by `step`."""
     rows = [
         as_params(*moved(g, step if j == i else np.zeros(8)), c + (step[5:] if j == i else 0))
@@ -246,7 +286,9 @@ def gradient(state: adam.Descent, target: np.ndarray) -> np.ndarray:  # [N, 8]
     canvas, moments = cpu.planes((width, height)), np.empty((len(state.geometry), 8), np.float32)
     cpu.draw(state.geometry, state.colour, canvas, width)
     error = adam._residual(canvas, target, 0, height)
-    np.testing.assert_allclose(error, np.square(draw_all(state, (width, height)) - target).sum(), rtol=1e-4)
+    np.testing.assert_allclose(
+        error, np.square(draw_all(state, (width, height)) - target).sum(), rtol=1e-4
+    )
     cpu._gather(state.geometry, state.colour, canvas, width, moments)
     grad = np.empty_like(moments)
     for i in range(len(grad)):
@@ -276,7 +318,9 @@ def test_the_first_step_goes_down_every_coordinate_at_its_rate():
     """Adam's first step is the rate times the gradient's sign, whatever the gradient's size."""
     size = 40, 30
     state = a_descent(5, size, seed=3)
-    state.geometry[:, :2] = state.geometry[:, :2] * 0.5 + np.array(size) / 4  # no centre meets the border
+    state.geometry[:, :2] = (
+        state.geometry[:, :2] * 0.5 + np.array(size) / 4
+    )  # no centre meets the border
     before = adam.Descent(state.geometry.copy(), state.colour.copy())
     target = np.random.default_rng(4).random((30, 40, 3)).astype(np.float32)
     step = -0.1 * adam.RATES * np.sign(gradient(before, target))
@@ -379,7 +423,9 @@ def test_the_worth_of_a_splat_is_the_error_it_spares():
 
 def test_reseeding_moves_what_is_idle_and_what_harms_to_what_is_missing():
     x, y = np.meshgrid(np.arange(4, 64, 8), np.arange(4, 64, 8))
-    grid = np.stack([x.ravel(), y.ravel(), *np.broadcast_to([[5], [0], [5]], (3, 64))], 1).astype(float)
+    grid = np.stack([x.ravel(), y.ravel(), *np.broadcast_to([[5], [0], [5]], (3, 64))], 1).astype(
+        float
+    )
     colour = np.random.default_rng(0).uniform(0, 0.6, (64, 3)).astype(np.float32)
     target = draw_all(adam.Descent(grid, colour), (64, 64)).astype(np.float32)
     target[20:22, 40:42] = target[50:52, 10:12] = 1  # what is missing
@@ -391,7 +437,11 @@ def test_reseeding_moves_what_is_idle_and_what_harms_to_what_is_missing():
     np.testing.assert_array_equal(state.geometry[:64], grid)
     assert {tuple(np.round(xy / 3)) for xy in state.geometry[64:, :2]} == {(4, 17), (14, 7)}
     assert (state.colour[64:] > colour.max()).all()
-    assert (state.first[64:] == 0).all() and (state.second[64:] == 0).all() and (state.first[:64] == 1).all()
+    assert (
+        (state.first[64:] == 0).all()
+        and (state.second[64:] == 0).all()
+        and (state.first[:64] == 1).all()
+    )
 
 
 def test_reseeding_leaves_a_perfect_picture_alone():

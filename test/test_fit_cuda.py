@@ -30,7 +30,9 @@ INTERPRETED = not isinstance(_kernels.update, triton.JITFunction)
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 ROOT = Path(__file__).parents[1]
 
-kernels = pytest.mark.skipif(not (GPU or INTERPRETED), reason="runs in the interpreter's own process")
+kernels = pytest.mark.skipif(
+    not (GPU or INTERPRETED), reason="runs in the interpreter's own process"
+)
 gpu = pytest.mark.skipif(not GPU or INTERPRETED, reason="needs a GPU")
 
 
@@ -38,7 +40,12 @@ gpu = pytest.mark.skipif(not GPU or INTERPRETED, reason="needs a GPU")
 def test_the_kernels_through_the_interpreter():
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
     run = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=300
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert int(run.stdout.split(" passed")[0].split()[-1]) > 10
@@ -47,7 +54,9 @@ def test_the_kernels_through_the_interpreter():
 @pytest.fixture
 def short(monkeypatch):
     """A plan of four steps on two levels, with two re-seedings, and fewer splats than a fit may have otherwise."""
-    monkeypatch.setitem(EFFORTS, "fast", Plan(((15, 2), (40, 2)), share=0.1, every=1, until=0.7, last=0.3))
+    monkeypatch.setitem(
+        EFFORTS, "fast", Plan(((15, 2), (40, 2)), share=0.1, every=1, until=0.7, last=0.3)
+    )
     monkeypatch.setattr("gaussvae_ros.fit.MIN_SPLATS", 12)
 
 
@@ -68,7 +77,9 @@ def test_a_batch_is_what_single_fits_are(short):
         expected = fit(image, 12, seed=3)
         assert splats.size == expected.size
         np.testing.assert_allclose(ellipses(splats), ellipses(expected), atol=2e-3)
-    np.testing.assert_array_equal(fit_many(images[2:3], 12, seed=3)[0].params, many[2].params)  # whatever its batch
+    np.testing.assert_array_equal(
+        fit_many(images[2:3], 12, seed=3)[0].params, many[2].params
+    )  # whatever its batch
 
 
 @kernels
@@ -76,7 +87,9 @@ def test_a_batch_is_what_single_fits_are(short):
 def test_tiny_and_black_images(shape, short):
     """There the residual has few peaks, so that most splats stay that might move."""
     image = np.zeros(shape, np.uint8)
-    np.testing.assert_allclose(ellipses(fit_many([image], 12)[0]), ellipses(fit(image, 12)), atol=2e-3)
+    np.testing.assert_allclose(
+        ellipses(fit_many([image], 12)[0]), ellipses(fit(image, 12)), atol=2e-3
+    )
 
 
 @kernels
@@ -110,7 +123,9 @@ def test_one_step_is_the_cpu_s():
     for name in ("geometry", "colour", "first", "second"):
         expected = np.concatenate([getattr(state, name) for state in states])
         got = getattr(many, name).cpu().numpy()
-        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max(), err_msg=name)
+        np.testing.assert_allclose(
+            got, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max(), err_msg=name
+        )
 
 
 @pytest.mark.parametrize("sigma", [0.5, 0.61, 1.2, 2.45])
@@ -153,16 +168,32 @@ def test_the_kernels_compile_for_a_gpu(name, tmp_path, monkeypatch):
     target = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     kernel = getattr(_kernels, name)
-    constants = {"CUT": CUT, "CUT_WEIGHT": CUT_WEIGHT, "EPS": EPS, "BACKGROUND": BACKGROUND, "TILE": cuda.TILE}
+    constants = {
+        "CUT": CUT,
+        "CUT_WEIGHT": CUT_WEIGHT,
+        "EPS": EPS,
+        "BACKGROUND": BACKGROUND,
+        "TILE": cuda.TILE,
+    }
     constants |= {"BLOCK": cuda.BLOCK, "MIN_SIGMA": adam.MIN_SIGMA, "BETA1": 0.7, "BETA2": 0.9}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
-    types = {"list_ptr": "*i16", "count_ptr": "*i32", "geometry_ptr": "*fp64", "scale": "fp32", "unbias": "fp32"}
+    types = {
+        "list_ptr": "*i16",
+        "count_ptr": "*i32",
+        "geometry_ptr": "*fp64",
+        "scale": "fp32",
+        "unbias": "fp32",
+    }
     signature = {
-        key: "constexpr" if key in constants else types.get(key, "*fp32" if key.endswith("_ptr") else "i32")
+        key: "constexpr"
+        if key in constants
+        else types.get(key, "*fp32" if key.endswith("_ptr") else "i32")
         for key in kernel.arg_names
     }
     indexed = {(kernel.arg_names.index(key),): value for key, value in constants.items()}
-    compiled = triton.compile(compiler.ASTSource(kernel, signature, indexed), target=target, options=cuda.FUSE)
+    compiled = triton.compile(
+        compiler.ASTSource(kernel, signature, indexed), target=target, options=cuda.FUSE
+    )
     assert compiled.asm["cubin"]
 
 

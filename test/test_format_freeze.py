@@ -11,7 +11,9 @@ from gaussvae_ros.entropy.coder import Reader
 from gaussvae_ros.record import VERSION, unpack
 
 RECORD = Path(__file__).parent / "data" / f"version{VERSION}.record"
-SYMBOLS = "b9286d413054627d1b34a79542fd59fddc24e72766793b65a86fa8f9bcefbe74"  # SHA-256 of what it says
+SYMBOLS = (
+    "b9286d413054627d1b34a79542fd59fddc24e72766793b65a86fa8f9bcefbe74"  # SHA-256 of what it says
+)
 
 
 def picture() -> np.ndarray:
@@ -26,7 +28,10 @@ def test_the_symbols_are_those_that_were_written():
     precision, low, high = record.payload[:3]
     grid = stream.code(Reader(record.payload[3:]), record.size, low | high << 8, precision, 3, None)
     parts = [grid.cell, grid.scale, grid.aspect, grid.angle, grid.shift, grid.colour]
-    assert hashlib.sha256(b"".join(part.astype("<i8").tobytes() for part in parts)).hexdigest() == SYMBOLS
+    assert (
+        hashlib.sha256(b"".join(part.astype("<i8").tobytes() for part in parts)).hexdigest()
+        == SYMBOLS
+    )
 
 
 def test_the_picture_is_the_one_that_was_encoded():

@@ -15,7 +15,9 @@ from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS, Record, pack, unpack
 
 CODEC = FrameCodec(device="cpu")
-CODEC.encode(np.zeros((9, 9), np.uint8), "latent")  # loads torch and the model, which takes its time
+CODEC.encode(
+    np.zeros((9, 9), np.uint8), "latent"
+)  # loads torch and the model, which takes its time
 MOST_SECONDS = 5.0  # for a picture of at most 200x200 px, on a busy machine
 SIDES = st.one_of(st.integers(1, 200), st.sampled_from([1, 2, 65535]))
 
@@ -24,7 +26,10 @@ SIDES = st.one_of(st.integers(1, 200), st.sampled_from([1, 2, 65535]))
 def records():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
-    return [CODEC.encode(i, "splats", q) for i, q in ((images[0], 25), (images[1][..., 0], 25), (images[2], 50))]
+    return [
+        CODEC.encode(i, "splats", q)
+        for i, q in ((images[0], 25), (images[1][..., 0], 25), (images[2], 50))
+    ]
 
 
 def decode(data: bytes, size: tuple[int, int] | None = None) -> np.ndarray | None:
@@ -64,7 +69,12 @@ def test_flipped_bits_are_always_found(records, data):
 def test_truncated_and_extended_records_are_always_found(records, data):
     record = records[data.draw(st.integers(0, 2))]
     at = data.draw(st.integers(1, len(record) - 1))
-    for changed in (record[:at], record[at:], record + data.draw(st.binary(min_size=1, max_size=20)), record[:at] * 2):
+    for changed in (
+        record[:at],
+        record[at:],
+        record + data.draw(st.binary(min_size=1, max_size=20)),
+        record[:at] * 2,
+    ):
         with pytest.raises(RecordError):
             CODEC.decode(changed)
 
@@ -111,7 +121,9 @@ def test_the_worst_payloads_stay_within_time_and_memory():
         print(longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     root = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     seconds, kilobytes = map(float, done.stdout.split())
     assert seconds < 20

@@ -15,7 +15,13 @@ from gaussvae_ros.likeness import describe, likeness
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 S = 10**9  # ns
-OFF = Limits(min_interval=0, max_interval=math.inf, min_distance=math.inf, min_angle=math.inf, novelty=math.inf)
+OFF = Limits(
+    min_interval=0,
+    max_interval=math.inf,
+    min_distance=math.inf,
+    min_angle=math.inf,
+    novelty=math.inf,
+)
 SAME = np.full(64, 100, np.int8)
 
 
@@ -44,8 +50,16 @@ def test_distance():
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_angle(sign):
-    frames = [(i * S, SAME, pose(yaw=sign * math.radians(3 * i)) * ([1] * 3 + [(-1) ** i] * 4)) for i in range(10)]
-    assert admitted(Gate(replace(OFF, min_angle=math.radians(8))), frames) == [0, 3, 6, 9]  # q and -q turn alike
+    frames = [
+        (i * S, SAME, pose(yaw=sign * math.radians(3 * i)) * ([1] * 3 + [(-1) ** i] * 4))
+        for i in range(10)
+    ]
+    assert admitted(Gate(replace(OFF, min_angle=math.radians(8))), frames) == [
+        0,
+        3,
+        6,
+        9,
+    ]  # q and -q turn alike
 
 
 def test_novelty_counts_from_the_frame_admitted_last():
@@ -58,12 +72,16 @@ def test_intervals():
     still = [(i * S, SAME, None) for i in range(10)]
     assert admitted(Gate(replace(OFF, max_interval=3)), still) == [0, 3, 6, 9]
     moving = [(i * S // 30, SAME, pose(i)) for i in range(30)]
-    assert admitted(Gate(replace(OFF, min_interval=0.1, min_distance=0.1)), moving) == list(range(0, 30, 3))
+    assert admitted(Gate(replace(OFF, min_interval=0.1, min_distance=0.1)), moving) == list(
+        range(0, 30, 3)
+    )
 
 
 def test_a_camera_at_just_the_rate_keeps_it_despite_jitter():
     rng = np.random.default_rng(0)
-    frames = [(i * S // 10 + int(rng.uniform(-0.012, 0.012) * S), SAME, pose(i)) for i in range(100)]
+    frames = [
+        (i * S // 10 + int(rng.uniform(-0.012, 0.012) * S), SAME, pose(i)) for i in range(100)
+    ]
     assert len(admitted(Gate(), frames)) == 100
 
 
@@ -90,12 +108,16 @@ def test_a_clock_set_back_does_not_shut_the_gate():
     assert gate.admits(998 * S, turned(1), None) and gate.admits(900 * S, turned(1), None)
 
 
-stamps = st.lists(st.integers(0, 3 * S), min_size=1, max_size=40).map(lambda gaps: np.cumsum(gaps).tolist())
+stamps = st.lists(st.integers(0, 3 * S), min_size=1, max_size=40).map(
+    lambda gaps: np.cumsum(gaps).tolist()
+)
 
 
 @settings(max_examples=100, deadline=None)
 @given(stamps, st.floats(0, 2), st.floats(0, 5), st.floats(0, 3), st.floats(0, 1), st.randoms())
-def test_never_too_soon_never_too_late_and_far_or_new_frames_always(times, least, most, distance, novelty, rng):
+def test_never_too_soon_never_too_late_and_far_or_new_frames_always(
+    times, least, most, distance, novelty, rng
+):
     limits = Limits(least, most, distance, math.inf, novelty)
     gate, last = Gate(limits), None
     x = 0.0
@@ -159,13 +181,17 @@ def test_a_camera_that_moves_keeps_10_hz(name, least):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared pictures are not here")
-@pytest.mark.parametrize("name", ["seq_zed_lab_a", "seq_tum_fr1_rpy", "seq_kitti_gray_1", "seq_static_cam"])
+@pytest.mark.parametrize(
+    "name", ["seq_zed_lab_a", "seq_tum_fr1_rpy", "seq_kitti_gray_1", "seq_static_cam"]
+)
 def test_a_camera_that_stands_still_stores_a_frame_a_minute(name):
     image = next(frames(name))[1].astype(np.float32)
     rng, gate, kept = np.random.default_rng(0), Gate(), 0
     for i in range(0, 130, 3):  # s
         shot = image * rng.uniform(0.97, 1.03) + rng.normal(0, rng.uniform(3, 5), image.shape)
         shot = np.clip(np.rint(shot), 0, 255).astype(np.uint8)
-        shot = cv2.imdecode(cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_UNCHANGED)
+        shot = cv2.imdecode(
+            cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_UNCHANGED
+        )
         kept += gate.admits(i * S, describe(shot), pose(0.01 * rng.normal()))
     assert kept == 3

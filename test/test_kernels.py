@@ -14,7 +14,10 @@ from gaussvae_ros.kernel_cache import PACKAGE, sources_of
 
 ROOT = PACKAGE.parent
 LIBC = ctypes.CDLL(None)
-CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24  # of Linux: what lets root write anywhere, and how to do without
+CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = (
+    1,
+    24,
+)  # of Linux: what lets root write anywhere, and how to do without
 # A picture of no splats is its background, a constant of another module than the kernel's.
 DRAW = """if True:
     import numpy as np
@@ -75,7 +78,11 @@ def like_anybody() -> None:
 
 def python(folder: Path, code: str, **environment: str) -> subprocess.CompletedProcess:
     """Run code in `folder`, without a home."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")}
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("HOME", "XDG_CACHE_HOME", "NUMBA_CACHE_DIR")
+    }
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -100,7 +107,9 @@ def kept(folder: Path) -> set[Path]:
 
 def test_what_one_process_compiles_the_next_one_finds(copy):
     first, second = python(copy, DRAW), python(copy, DRAW)
-    assert first.stderr.splitlines() == ["compiling once, about half a minute"] and second.stderr == ""
+    assert (
+        first.stderr.splitlines() == ["compiling once, about half a minute"] and second.stderr == ""
+    )
     assert first.stdout == second.stdout == "0.5\n" and kept(copy / "gaussvae_ros" / "__pycache__")
 
 
@@ -108,8 +117,13 @@ def test_where_nothing_can_be_written_it_works_with_one_warning(copy):
     read_only(copy)
     done = python(copy, DRAW)
     assert done.stdout == "0.5\n" and len(done.stderr.splitlines()) == 1
-    assert re.match(r"compiling, about half a minute, at each start: .*__pycache__.* NUMBA_CACHE_DIR$", done.stderr)
-    again = python(copy, "import gaussvae_ros.fit, gaussvae_ros.entropy.stream, gaussvae_ros.sim.camera")
+    assert re.match(
+        r"compiling, about half a minute, at each start: .*__pycache__.* NUMBA_CACHE_DIR$",
+        done.stderr,
+    )
+    again = python(
+        copy, "import gaussvae_ros.fit, gaussvae_ros.entropy.stream, gaussvae_ros.sim.camera"
+    )
     assert again.stderr == ""
 
 
@@ -130,7 +144,9 @@ def test_where_the_package_cannot_be_written_the_users_cache_is_taken(copy, tmp_
     read_only(copy)
     home = tmp_path / "home"
     home.mkdir()
-    assert python(copy, DRAW, HOME=str(home)).stderr.splitlines() == ["compiling once, about half a minute"]
+    assert python(copy, DRAW, HOME=str(home)).stderr.splitlines() == [
+        "compiling once, about half a minute"
+    ]
     assert kept(home / ".cache" / "gaussvae_ros")
     assert python(copy, DRAW, HOME=str(home)).stderr == ""
 
@@ -158,7 +174,13 @@ def test_damaged_machine_code_is_made_anew(copy):
 
 def test_the_sources_of_a_kernel_are_all_that_it_is_made_of():
     found = {str(path.relative_to(PACKAGE)) for path in sources_of("gaussvae_ros.fit.adam")}
-    assert {"fit/adam.py", "fit/__init__.py", "raster/cpu.py", "raster/__init__.py", "raster/_simd.py"} <= found
+    assert {
+        "fit/adam.py",
+        "fit/__init__.py",
+        "raster/cpu.py",
+        "raster/__init__.py",
+        "raster/_simd.py",
+    } <= found
     assert {"__init__.py", "kernels.py", "kernel_cache.py"} <= found
     assert not any(name.startswith(("nodes/", "bank/", "cli/")) for name in found)
     inlined = {str(path.relative_to(PACKAGE)) for path in sources_of("gaussvae_ros.vae.contexts")}
@@ -170,7 +192,9 @@ def test_kernels_are_made_in_one_way():
     for file in PACKAGE.rglob("*.py"):
         if file.name not in ("kernels.py", "kernel_cache.py"):
             text = file.read_text()
-            assert not re.search(r"\bn?jit\(|from numba import .*jit|cache=True", text.replace("triton.jit", "")), file
+            assert not re.search(
+                r"\bn?jit\(|from numba import .*jit|cache=True", text.replace("triton.jit", "")
+            ), file
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
@@ -190,8 +214,18 @@ def test_the_command_says_that_it_compiles_at_once(tmp_path):
     def decode() -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", program, "decode", record, "-o", tmp_path / "picture.png"]
         environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
-        return subprocess.run([*map(str, command)], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(
+            [*map(str, command)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
 
     first = decode()
-    assert (first.returncode, first.stderr) == (0, "gaussvae: compiling once, about half a minute\n")
+    assert (first.returncode, first.stderr) == (
+        0,
+        "gaussvae: compiling once, about half a minute\n",
+    )
     assert decode().stderr == ""

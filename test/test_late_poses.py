@@ -9,7 +9,9 @@ class Asked:
 
     def __init__(self):
         self.known, self.settled = {}, []
-        self.late = LatePoses(self.known.get, lambda frame, pose: self.settled.append((frame, pose)))
+        self.late = LatePoses(
+            self.known.get, lambda frame, pose: self.settled.append((frame, pose))
+        )
 
 
 def test_a_pose_is_given_once_it_is_known():

@@ -40,7 +40,10 @@ def random_prior(seed: int, hidden: int = 24) -> Prior:
     rng, networks = np.random.default_rng(seed), {}
     for k, kind in enumerate(KINDS):
         widths = [contexts.feature_count(k), hidden, hidden, OUTPUTS]
-        made = {"mean": rng.integers(-500, 500, widths[0]), "gain": rng.integers(0, 3000, widths[0])}
+        made = {
+            "mean": rng.integers(-500, 500, widths[0]),
+            "gain": rng.integers(0, 3000, widths[0]),
+        }
         for layer, (fan_in, fan_out) in enumerate(zip(widths, widths[1:])):
             made[f"weight{layer}"] = rng.integers(-200, 201, (fan_in, fan_out))
             made[f"bias{layer}"] = rng.integers(-20000, 20001, fan_out)
@@ -57,7 +60,11 @@ def read(law: Prior, data: bytes, g: Grid) -> Grid:
 
 
 def fields(g: Grid) -> list:
-    return [g.size, g.precision, *(a.tolist() for a in (g.cell, g.scale, g.aspect, g.angle, g.shift, g.colour))]
+    return [
+        g.size,
+        g.precision,
+        *(a.tolist() for a in (g.cell, g.scale, g.aspect, g.angle, g.shift, g.colour)),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +76,10 @@ def law():
 def fits():
     """Fits of frames of the simulated drive, small ones to save time."""
     world, sensor = build(0), Sensor(SIZE, FOCAL, 0)
-    views = [render(world, x, y, MOUNT[2], yaw, SIZE, FOCAL) for x, y, yaw in where(np.arange(10) * 1.7, 30.0)]
+    views = [
+        render(world, x, y, MOUNT[2], yaw, SIZE, FOCAL)
+        for x, y, yaw in where(np.arange(10) * 1.7, 30.0)
+    ]
     frames = [sensor.expose(view, 0.0) for view in views]
     return [quantise(frame, descend(frame, 96, EFFORTS["fast"]), 131, "fast") for frame in frames]
 
@@ -82,7 +92,13 @@ SIDES = st.one_of(st.integers(1, 1000), st.sampled_from([1, 2, 640, 65535]))
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.tuples(SIDES, SIDES), st.integers(1, 200), st.integers(0, 255), COLOURS)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(SIDES, SIDES),
+    st.integers(1, 200),
+    st.integers(0, 255),
+    COLOURS,
+)
 def test_what_is_written_is_read(seed, size, n, precision, channels):
     law, g = random_prior(seed % 5), some_grid(seed, size, n, precision, channels)
     data = law.write(g)
@@ -101,7 +117,9 @@ def test_fits_are_read_and_weighed(law, fits):
 
 def test_tensors_bring_the_prior_back(law):
     tensors = law.tensors()
-    assert {a.dtype.name for a in tensors.values()} == {"int16", "int32"} and len(tensors) == 8 * len(KINDS)
+    assert {a.dtype.name for a in tensors.values()} == {"int16", "int32"} and len(
+        tensors
+    ) == 8 * len(KINDS)
     again, g = Prior.from_tensors(tensors), some_grid(1)
     assert again.write(g) == law.write(g)
     assert all((again.tensors()[name] == array).all() for name, array in tensors.items())
@@ -117,12 +135,20 @@ def test_the_format_is_frozen():
 
 def by_matmul(law: Prior, kind: int, rows: np.ndarray, dtype: torch.dtype) -> np.ndarray:
     """The network of a kind again, by torch's products of matrices of `dtype`."""
-    arrays = {name.partition("_")[2]: a for name, a in law.tensors().items() if name.startswith(KINDS[kind])}
+    arrays = {
+        name.partition("_")[2]: a
+        for name, a in law.tensors().items()
+        if name.startswith(KINDS[kind])
+    }
     z = (rows - arrays["mean"] / GAIN) * (arrays["gain"] / GAIN)
     x = torch.from_numpy(np.floor(z / (1 + np.abs(z) / 8) * ONE + 0.5)).to(dtype)
     for layer in range(3):
-        weight, bias = (torch.from_numpy(arrays[f"{what}{layer}"]).to(dtype) for what in ("weight", "bias"))
-        x = torch.clamp(torch.floor((x @ weight + bias) / 2**SHIFT + 0.5), 0 if layer < 2 else -MOST, MOST)
+        weight, bias = (
+            torch.from_numpy(arrays[f"{what}{layer}"]).to(dtype) for what in ("weight", "bias")
+        )
+        x = torch.clamp(
+            torch.floor((x @ weight + bias) / 2**SHIFT + 0.5), 0 if layer < 2 else -MOST, MOST
+        )
     return x.numpy().astype(np.int32)
 
 
@@ -136,10 +162,15 @@ def test_networks_are_exact_in_any_type_thread_count_and_batch(kind, law):
         for number in (1, 2):
             torch.set_num_threads(number)
             for batch in (1, 32, 96):
-                parts = [by_matmul(law, kind, rows[i : i + batch], dtype) for i in range(0, len(rows), batch)]
+                parts = [
+                    by_matmul(law, kind, rows[i : i + batch], dtype)
+                    for i in range(0, len(rows), batch)
+                ]
                 assert (np.concatenate(parts) == outputs).all()
     torch.set_num_threads(threads)
-    assert (np.concatenate([law.outputs(kind, rows[i : i + 1]) for i in range(len(rows))]) == outputs).all()
+    assert (
+        np.concatenate([law.outputs(kind, rows[i : i + 1]) for i in range(len(rows))]) == outputs
+    ).all()
 
 
 def test_a_splat_at_a_time_gives_the_same_bytes(law, fits, monkeypatch):
@@ -190,7 +221,11 @@ def test_a_prior_of_another_shape_or_with_large_sums_is_refused(law):
 
 
 def bits_of(kind: int, outputs: torch.Tensor, asked: list) -> torch.Tensor:
-    return learning.angle_bits(outputs, *asked) if kind == ANGLE else learning.ValueBits.apply(outputs, kind, *asked)
+    return (
+        learning.angle_bits(outputs, *asked)
+        if kind == ANGLE
+        else learning.ValueBits.apply(outputs, kind, *asked)
+    )
 
 
 def test_bits_in_training_are_those_of_records_and_their_slopes_are_right(fits):
@@ -201,10 +236,19 @@ def test_bits_in_training_are_those_of_records_and_their_slopes_are_right(fits):
         whole = torch.randint(-100, 100, (len(asked[0]), OUTPUTS), dtype=torch.int32)
         outputs = (whole / ONE).float().requires_grad_()
         if kind == ANGLE:
-            p = contexts.wheels(whole.numpy(), asked[0].numpy(), *prior.axes(), grid.SECTORS, contexts.POWERS)
+            p = contexts.wheels(
+                whole.numpy(), asked[0].numpy(), *prior.axes(), grid.SECTORS, contexts.POWERS
+            )
         else:
             unit = contexts.UNITS[kind]
-            p = contexts.bells(whole.numpy(), asked[0].numpy(), unit, asked[1].numpy(), *RANGES[kind], contexts.POWERS)
+            p = contexts.bells(
+                whole.numpy(),
+                asked[0].numpy(),
+                unit,
+                asked[1].numpy(),
+                *RANGES[kind],
+                contexts.POWERS,
+            )
         bits = bits_of(kind, outputs, asked)
         true = -np.log2(p[np.arange(len(p)), asked[-1].numpy()] / p.sum(1))
         assert bits.detach().numpy() == pytest.approx(true, rel=2e-3, abs=2e-3)
@@ -214,7 +258,9 @@ def test_bits_in_training_are_those_of_records_and_their_slopes_are_right(fits):
             h[:, column] = 0.02
             up, down = (bits_of(kind, outputs + sign * h, asked) for sign in (1, -1))
             slope = ((up - down) / 0.04).detach()
-            assert outputs.grad[:, column].numpy() == pytest.approx(slope.numpy(), abs=0.03, rel=0.03)
+            assert outputs.grad[:, column].numpy() == pytest.approx(
+                slope.numpy(), abs=0.03, rel=0.03
+            )
 
 
 def test_learning_makes_other_fits_shorter_and_integers_cost_nothing(fits, monkeypatch):
@@ -231,7 +277,10 @@ def test_learning_makes_other_fits_shorter_and_integers_cost_nothing(fits, monke
             asked = [torch.from_numpy(a) for a in asked]
         lost -= float(bits_of(kind, outputs, asked).mean())
     law = Prior(networks)
-    after, plain = latent_prior.mean_bits(fits[7:], law), latent_prior.mean_bits(fits[7:], random_prior(0))
+    after, plain = (
+        latent_prior.mean_bits(fits[7:], law),
+        latent_prior.mean_bits(fits[7:], random_prior(0)),
+    )
     fine = np.mean([np.log2(grid.angles(g.scale, g.aspect, g.precision)[1]) for g in fits[7:]])
     assert after["all"] < plain["all"] - 5
     assert abs(sum(after[name] for name in KINDS) - fine + lost) < 0.02
@@ -253,11 +302,23 @@ def test_the_command_gives_a_model_a_prior(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(latent_prior, "CHUNKS", 1)
     monkeypatch.setattr(latent_prior, "STEPS", 20)
     out = tmp_path / "made.safetensors"
-    command = ["train", "latents", "--data", str(tmp_path), "--model", str(tmp_path / "plain.safetensors")]
+    command = [
+        "train",
+        "latents",
+        "--data",
+        str(tmp_path),
+        "--model",
+        str(tmp_path / "plain.safetensors"),
+    ]
     assert main([*command, "--out", str(out), "--json"]) == 0
     card, made = json.loads(capsys.readouterr().out), models.load(out)
     assert files.describe(out)["card"] == {"about": "a test", "prior": card}
-    assert (card["grids"], card["steps"], card["seed"], card["bits_per_splat"]["grids"]) == (32, 20, 0, 4)
+    assert (card["grids"], card["steps"], card["seed"], card["bits_per_splat"]["grids"]) == (
+        32,
+        20,
+        0,
+        4,
+    )
     g = some_grid(0)
     assert fields(read(made.prior, made.prior.write(g), g)) == fields(g)
 

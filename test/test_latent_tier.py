@@ -85,7 +85,9 @@ def frames():
         height, width = image.shape[:2]
         w, h = min(width, height * 4 // 3), min(height, width * 3 // 4)
         x, y = (width - w) // 2, (height - h) // 2
-        out.append(cv2.resize(image[y : y + h, x : x + w], (640, 480), interpolation=cv2.INTER_AREA))
+        out.append(
+            cv2.resize(image[y : y + h, x : x + w], (640, 480), interpolation=cv2.INTER_AREA)
+        )
     return out
 
 
@@ -109,7 +111,9 @@ def test_three_qualities_of_real_frames(frames):
     for quality, bytes_ in {25: (130, 300), 50: (280, 560), 75: (550, 1100)}.items():
         datas = [encode(f, quality=quality) for f in frames]
         sizes[quality] = [len(data) for data in datas]
-        scores[quality] = [psnr(f, CODEC.decode(data)) for f, data in zip(frames, datas, strict=True)]
+        scores[quality] = [
+            psnr(f, CODEC.decode(data)) for f, data in zip(frames, datas, strict=True)
+        ]
         assert all(bytes_[0] <= size <= bytes_[1] for size in sizes[quality]), sizes
     assert np.mean(sizes[50]) <= 512
     assert all(a < b < c for a, b, c in zip(*scores.values(), strict=True)), scores
@@ -145,7 +149,12 @@ def test_every_tiny_size(mono):
 def test_any_size_and_part(record):
     whole = CODEC.decode(record)
     small, part = CODEC.decode(record, size=(100, 75)), CODEC.decode(record, roi=(20, 30, 50, 40))
-    assert np.abs(small.astype(int) - cv2.resize(whole, (100, 75), interpolation=cv2.INTER_AREA)).mean() < 1
+    assert (
+        np.abs(
+            small.astype(int) - cv2.resize(whole, (100, 75), interpolation=cv2.INTER_AREA)
+        ).mean()
+        < 1
+    )
     assert np.abs(part.astype(int) - whole[30:70, 20:70]).max() <= 1
     assert CODEC.decode(record, size=(320, 240)).shape == (240, 320, 3)
     huge = pack(Record("latent", (65535, 65535), unpack(record).payload))
@@ -157,7 +166,9 @@ def test_any_size_and_part(record):
 
 def test_many_are_as_one_by_one():
     images = [frame(), frame(96, 64, 1), frame(50, 70, 2)[..., 0]]
-    assert CODEC.encode_many(iter(images), "latent", 40) == [encode(image, quality=40) for image in images]
+    assert CODEC.encode_many(iter(images), "latent", 40) == [
+        encode(image, quality=40) for image in images
+    ]
 
 
 def test_a_batch_on_a_gpu_keeps_order_and_sizes(monkeypatch):
@@ -167,7 +178,13 @@ def test_a_batch_on_a_gpu_keeps_order_and_sizes(monkeypatch):
     monkeypatch.setitem(sys.modules, "gaussvae_ros.fit.cuda", stand_in)
     codec = FrameCodec(device="cpu")
     codec._gpu = True
-    images = [frame(), frame(40, 30, 1), frame(160, 120, 2), frame(96, 64, 3)[..., 0], frame(3, 2, 4)]
+    images = [
+        frame(),
+        frame(40, 30, 1),
+        frame(160, 120, 2),
+        frame(96, 64, 3)[..., 0],
+        frame(3, 2, 4),
+    ]
     for image, data in zip(images, codec.encode_many(images, "latent"), strict=True):
         assert CODEC.decode(data).shape == image.shape
         assert psnr(image, CODEC.decode(data)) > psnr(image, CODEC.decode(encode(image))) - 3
@@ -212,7 +229,10 @@ def test_a_new_process_needs_record_and_model_file_only(record, tmp_path):
         image = c.FrameCodec(model=sys.argv[1] + "/m.safetensors").decode(Path(sys.argv[1], "r").read_bytes())
         print(hashlib.sha256(image.tobytes()).hexdigest())
     """
-    assert _python(code, tmp_path).strip() == hashlib.sha256(CODEC.decode(record).tobytes()).hexdigest()
+    assert (
+        _python(code, tmp_path).strip()
+        == hashlib.sha256(CODEC.decode(record).tobytes()).hexdigest()
+    )
 
 
 def test_no_tier_needs_torch_and_splats_no_model():
@@ -230,10 +250,15 @@ def test_no_tier_needs_torch_and_splats_no_model():
     assert _python(code).strip() == "False"
 
 
-def test_a_record_of_a_model_that_is_missing_says_which_and_where_it_was_looked_for(record, other, tmp_path):
+def test_a_record_of_a_model_that_is_missing_says_which_and_where_it_was_looked_for(
+    record, other, tmp_path
+):
     data = FrameCodec(device="cpu", model=other).encode(frame(), "latent")
     made = unpack(data).payload[:HASH_BYTES].hex()
-    with pytest.raises(ModelError, match=rf"made with model {made}, which is not here; there is anchors \(.*Looked in .*models") as error:
+    with pytest.raises(
+        ModelError,
+        match=rf"made with model {made}, which is not here; there is anchors \(.*Looked in .*models",
+    ) as error:
         CODEC.decode(data)
     assert "\n" not in str(error.value)
     assert isinstance(error.value, ModelError)
@@ -244,7 +269,9 @@ def test_records_of_every_model_at_hand_decode(record, other, tmp_path):
     maker = FrameCodec(device="cpu", model=other)
     data = maker.encode(frame(), "latent")
     expected = maker.decode(data)
-    assert np.array_equal(maker.decode(record), CODEC.decode(record)), "a shipped model is found by its hash"
+    assert np.array_equal(maker.decode(record), CODEC.decode(record)), (
+        "a shipped model is found by its hash"
+    )
     beside = FrameCodec(device="cpu", models=[other.parent])
     assert beside.encode(frame()) == record and np.array_equal(beside.decode(data), expected)
 
@@ -259,7 +286,9 @@ def test_a_changed_card_leaves_records_readable(record, other, tmp_path):
     assert codec.encode(frame(), "latent") == data and codec.decode(data).shape == (120, 160, 3)
     old = hashlib.sha256(other.read_bytes()).digest()[:HASH_BYTES]
     first_release = pack(Record("latent", (160, 120), old + unpack(data).payload[HASH_BYTES:]))
-    assert np.array_equal(FrameCodec(device="cpu", model=other).decode(first_release), codec.decode(data))
+    assert np.array_equal(
+        FrameCodec(device="cpu", model=other).decode(first_release), codec.decode(data)
+    )
 
 
 def test_models_of_other_numbers_have_other_hashes(other):
@@ -267,7 +296,9 @@ def test_models_of_other_numbers_have_other_hashes(other):
     name = sorted(tensors)[0]
     changed = {**tensors, name: tensors[name].copy()}
     changed[name].flat[0] += 1
-    assert models.decoding_hash(Prior.from_tensors(changed)) != models.decoding_hash(Prior.from_tensors(tensors))
+    assert models.decoding_hash(Prior.from_tensors(changed)) != models.decoding_hash(
+        Prior.from_tensors(tensors)
+    )
 
 
 def test_models_that_are_not_there_or_make_no_records(record, tmp_path, other):
@@ -276,7 +307,9 @@ def test_models_that_are_not_there_or_make_no_records(record, tmp_path, other):
     damaged[-5] ^= 1
     (tmp_path / "damaged.safetensors").write_bytes(damaged)
     networks.save(Anchors(), tmp_path / "new.safetensors", {})
-    networks.save(networks.build({"architecture": "vector", "latent": 4}), tmp_path / "vector.safetensors", {})
+    networks.save(
+        networks.build({"architecture": "vector", "latent": 4}), tmp_path / "vector.safetensors", {}
+    )
     for name, text in {
         "nobody": "there is no model 'nobody'; there is anchors",
         tmp_path / "none.safetensors": "no such model file",
@@ -312,7 +345,11 @@ def test_flipped_and_truncated_records_are_always_found(record, data):
     flipped = bytearray(record)
     for bit in data.draw(st.sets(st.integers(0, 8 * len(record) - 1), min_size=1, max_size=3)):
         flipped[bit // 8] ^= 1 << bit % 8
-    for changed in (bytes(flipped), record[: data.draw(st.integers(0, len(record) - 1))], record + b"\0"):
+    for changed in (
+        bytes(flipped),
+        record[: data.draw(st.integers(0, len(record) - 1))],
+        record + b"\0",
+    ):
         with pytest.raises(RecordError) as error:
             CODEC.decode(changed)
         assert "\n" not in str(error.value)
@@ -326,7 +363,9 @@ def test_altered_payloads_with_a_right_checksum_give_a_picture_or_an_error(recor
     for at in data.draw(st.lists(st.integers(HASH_BYTES, len(payload) - 1), max_size=4)):
         payload[at] = data.draw(st.integers(0, 255))
     payload = payload[: data.draw(st.integers(0, len(payload)))] + data.draw(st.binary(max_size=20))
-    size = tuple(data.draw(st.one_of(st.integers(1, 200), st.sampled_from([1, 65535]))) for _ in range(2))
+    size = tuple(
+        data.draw(st.one_of(st.integers(1, 200), st.sampled_from([1, 65535]))) for _ in range(2)
+    )
     begun = time.perf_counter()
     try:
         image = CODEC.decode(pack(Record("latent", size, bytes(payload))), (80, 60))
@@ -341,7 +380,9 @@ def test_the_worst_payloads_stay_within_time(record):
     rng, name = np.random.default_rng(0), unpack(record).payload[:HASH_BYTES]
     begun = time.perf_counter()
     for k in range(10):
-        head = bytes([(0, 64, 128, 200, 255)[k % 5]]) + ((0x0400, 0x8400, 0x0020)[k % 3]).to_bytes(2, "little")
+        head = bytes([(0, 64, 128, 200, 255)[k % 5]]) + ((0x0400, 0x8400, 0x0020)[k % 3]).to_bytes(
+            2, "little"
+        )
         body = (b"", bytes(4000), b"\xff" * 4000, rng.bytes(20000))[k % 4]
         size = ((640, 480), (65535, 65535), (1, 1), (65535, 1))[k % 4]
         try:
@@ -383,6 +424,8 @@ def test_from_several_threads_at_once_with_a_model_that_is_not_loaded_yet():
 def _python(code: str, *args: object) -> str:
     command = [sys.executable, "-c", code, *map(str, args)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -45,18 +45,26 @@ def noisy(image: np.ndarray, sigma: float, seed: int = 0, gain: float = 1.0) -> 
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_UNCHANGED)
+    return cv2.imdecode(
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_UNCHANGED
+    )
 
 
 # Descriptors
 
 
-@pytest.mark.parametrize("size", [(640, 480), (16, 16), (8, 5), (17, 300), (1921, 1081), (672, 376), (64, 48)])
+@pytest.mark.parametrize(
+    "size", [(640, 480), (16, 16), (8, 5), (17, 300), (1921, 1081), (672, 376), (64, 48)]
+)
 def test_any_size_and_both_kinds_give_64_bytes(size):
     image = scene(size=size)
     for picture in (image, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), image[::-1, :, ::-1]):
         descriptor = describe(picture)
-        assert descriptor.dtype == np.int8 and descriptor.shape == (LENGTH,) and np.abs(descriptor).max() == 127
+        assert (
+            descriptor.dtype == np.int8
+            and descriptor.shape == (LENGTH,)
+            and np.abs(descriptor).max() == 127
+        )
         assert np.array_equal(describe(picture), descriptor)
     assert alike(image, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) > 0.99
 
@@ -76,7 +84,10 @@ def test_the_numbers_mean_brighter_right_left_bottom_top_in_4x4_parts():
     bright = np.zeros((480, 640), np.uint8)
     bright[200:220, 350:370] = 255  # in the second row and third column
     values = describe(bright).reshape(4, 4, 4).astype(int)
-    assert np.unravel_index(values.sum(0).argmax(), (4, 4)) == (1, 2) and values[:, 1, 2].min() > values[:, 3].max()
+    assert (
+        np.unravel_index(values.sum(0).argmax(), (4, 4)) == (1, 2)
+        and values[:, 1, 2].min() > values[:, 3].max()
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -115,8 +126,13 @@ def test_a_noisy_camera_that_stands_still_sees_the_same(kind, width):
         "ramp": np.tile(np.linspace(90, 160, width)[:, None], (size[1], 1, 3)),
     }[kind]
     rng = np.random.default_rng(7)
-    shots = [jpeg(noisy(image, rng.uniform(3, 5), seed, rng.uniform(0.97, 1.03)), 80) for seed in range(6)]
-    assert min(alike(shots[0], shot) for shot in shots[1:]) > 0.975  # the novelty that a gate wants by default
+    shots = [
+        jpeg(noisy(image, rng.uniform(3, 5), seed, rng.uniform(0.97, 1.03)), 80)
+        for seed in range(6)
+    ]
+    assert (
+        min(alike(shots[0], shot) for shot in shots[1:]) > 0.975
+    )  # the novelty that a gate wants by default
 
 
 def test_a_shift_by_a_pixel_is_little_and_another_scene_is_much():
@@ -145,7 +161,9 @@ def test_likeness_is_the_angle_between_descriptors(many):
     for i in range(1, 6):
         a, b = many[0].astype(float), many[i].astype(float)
         lengths = math.sqrt((a @ a) * (b @ b))
-        expected = 1.0 if lengths == 0 else 1 - math.acos(min(max(a @ b / lengths, 0), 1)) / (math.pi / 2)
+        expected = (
+            1.0 if lengths == 0 else 1 - math.acos(min(max(a @ b / lengths, 0), 1)) / (math.pi / 2)
+        )
         assert scores[i] == pytest.approx(expected, abs=1e-5)
         assert scores[i] == likeness(many[i], many[:1])[0]  # both ways alike
 
@@ -160,7 +178,9 @@ def test_it_needs_neither_torch_nor_ros():
         "likeness.describe(np.zeros((48, 64), np.uint8));"
         "print([m for m in ('torch', 'numba', 'rclpy') if m in sys.modules])"
     )
-    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "[]"
+    assert (
+        subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "[]"
+    )
 
 
 # Places that are seen again
@@ -175,10 +195,14 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared pictures a
 
 @needs_data
 def test_the_second_lap_of_a_corridor_finds_the_first():
-    laps = np.stack([describe(read(path)) for path in sorted((DATA / "pr_corridor_loop").glob("*.jpg"))])
+    laps = np.stack(
+        [describe(read(path)) for path in sorted((DATA / "pr_corridor_loop").glob("*.jpg"))]
+    )
     # By SIFT matches, frame n of the first lap is seen again as frame n + 39.
     found = [int(likeness(laps[n + 39], laps[:39]).argmax()) for n in range(1, 40)]
-    assert np.mean([abs(n - place) <= 2 for n, place in enumerate(found, 1)]) >= 0.65  # chance: 0.13
+    assert (
+        np.mean([abs(n - place) <= 2 for n, place in enumerate(found, 1)]) >= 0.65
+    )  # chance: 0.13
 
 
 @needs_data
@@ -189,7 +213,8 @@ def test_places_are_found_again_in_another_season():
         for place in range(1, 6)
     }
     hits = [
-        likeness(pictures[then, place], np.stack([pictures[now, p] for p in range(1, 6)])).argmax() == place - 1
+        likeness(pictures[then, place], np.stack([pictures[now, p] for p in range(1, 6)])).argmax()
+        == place - 1
         for now in range(1, 13)
         for then in range(1, 13)
         for place in range(1, 6)

@@ -26,7 +26,9 @@ def pair(shape: tuple[int, ...], seed: int = 0, noise: float = 12) -> tuple[np.n
 
 def skimage_ssim(a: np.ndarray, b: np.ndarray, **options):
     options.update(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255)
-    return reference.structural_similarity(a, b, channel_axis=-1 if a.ndim == 3 else None, **options)
+    return reference.structural_similarity(
+        a, b, channel_axis=-1 if a.ndim == 3 else None, **options
+    )
 
 
 def plain_ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
@@ -38,7 +40,8 @@ def plain_ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
     for scale, weight in enumerate(SCALE_WEIGHTS):
         va, vb = (np.lib.stride_tricks.sliding_window_view(v, (11, 11)) for v in (a, b))
         ma, mb, aa, bb, ab = (
-            np.einsum("ijkl,kl->ij", v, window, optimize=True) for v in (va, vb, va**2, vb**2, va * vb)
+            np.einsum("ijkl,kl->ij", v, window, optimize=True)
+            for v in (va, vb, va**2, vb**2, va * vb)
         )
         factor = (2 * (ab - ma * mb) + 58.5225) / (aa - ma**2 + bb - mb**2 + 58.5225)
         if scale == 4:
@@ -49,10 +52,14 @@ def plain_ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(11, 90), st.integers(11, 90), st.booleans(), st.integers(0, 99), st.floats(0.5, 60))
+@given(
+    st.integers(11, 90), st.integers(11, 90), st.booleans(), st.integers(0, 99), st.floats(0.5, 60)
+)
 def test_psnr_and_ssim_are_scikit_images(height, width, colour, seed, noise):
     a, b = pair((height, width, 3) if colour else (height, width), seed, noise)
-    assert psnr(a, b) == pytest.approx(reference.peak_signal_noise_ratio(a, b, data_range=255), abs=1e-9)
+    assert psnr(a, b) == pytest.approx(
+        reference.peak_signal_noise_ratio(a, b, data_range=255), abs=1e-9
+    )
     assert ssim(a, b) == pytest.approx(skimage_ssim(a, b), abs=1e-5)
 
 
@@ -67,7 +74,9 @@ def test_ms_ssim_is_the_papers(noise):
     a, b = pair((192, 224, 3), noise=noise)
     expected = np.mean([plain_ms_ssim(a[..., c], b[..., c]) for c in range(3)])
     assert ms_ssim(a, b) == pytest.approx(expected, abs=1e-4)
-    assert ms_ssim(a[..., 1], b[..., 1]) == pytest.approx(plain_ms_ssim(a[..., 1], b[..., 1]), abs=1e-4)
+    assert ms_ssim(a[..., 1], b[..., 1]) == pytest.approx(
+        plain_ms_ssim(a[..., 1], b[..., 1]), abs=1e-4
+    )
 
 
 def test_small_images_get_fewer_scales():
@@ -92,7 +101,11 @@ def test_equal_and_opposite_pictures():
     [
         (np.zeros((20, 20), np.uint8), np.zeros((20, 21), np.uint8), "different shapes"),
         (np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.uint8), "different shapes"),
-        (np.zeros((20, 20), np.float32), np.zeros((20, 20), np.float32), "float32, expected a uint8"),
+        (
+            np.zeros((20, 20), np.float32),
+            np.zeros((20, 20), np.float32),
+            "float32, expected a uint8",
+        ),
         (np.zeros((20, 20, 4), np.uint8), np.zeros((20, 20, 4), np.uint8), r"shape \[20, 20, 4\]"),
         (np.zeros((0, 20), np.uint8), np.zeros((0, 20), np.uint8), r"shape \[0, 20\]"),
         (None, np.zeros((20, 20), np.uint8), "NoneType"),

@@ -19,8 +19,17 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "gaussvae_ros"
 README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
 # where the names of module and package differ
-PACKAGE_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "ruamel": "ruamel.yaml", "skimage": "scikit-image"}
-BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}  # imported, and there with another package
+PACKAGE_OF = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "ruamel": "ruamel.yaml",
+    "skimage": "scikit-image",
+}
+BROUGHT = {
+    "llvmlite": "numba",
+    "triton": "torch",
+    "packaging": "pytest",
+}  # imported, and there with another package
 ROS = re.compile(
     r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|\w+_(msgs|srvs|interfaces)"
 )
@@ -43,7 +52,11 @@ def pins(file: str) -> dict[str, list[str]]:
 
 def setup_arguments() -> dict[str, object]:
     """What setup() in setup.py says of other packages."""
-    calls = [node for node in ast.walk(ast.parse((ROOT / "setup.py").read_text())) if isinstance(node, ast.Call)]
+    calls = [
+        node
+        for node in ast.walk(ast.parse((ROOT / "setup.py").read_text()))
+        if isinstance(node, ast.Call)
+    ]
     call = next(node for node in calls if getattr(node.func, "id", "") == "setup")
     wanted = ("install_requires", "extras_require")
     return {k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg in wanted}
@@ -69,7 +82,10 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-CUDA, TRAINING = ({name(line) for line in setup_arguments()["extras_require"][extra]} for extra in ("cuda", "train"))
+CUDA, TRAINING = (
+    {name(line) for line in setup_arguments()["extras_require"][extra]}
+    for extra in ("cuda", "train")
+)
 RUN, TRAIN, DEV = (pins(f"requirements{kind}.txt") for kind in ("", "-train", "-dev"))
 
 
@@ -85,18 +101,28 @@ def test_every_dependency_is_pinned_exactly():
     assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
     assert not (RUN.keys() & TRAIN.keys() | RUN.keys() & DEV.keys() | TRAIN.keys() & DEV.keys())
     for lines in [*RUN.values(), *TRAIN.values(), *DEV.values()]:
-        assert all(re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|==|>=) \"3\.\d+\")?", line) for line in lines), lines
-        assert len(lines) == 1 or len({line.split(";")[1] for line in lines}) == len(lines) <= 3, lines
+        assert all(
+            re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|==|>=) \"3\.\d+\")?", line)
+            for line in lines
+        ), lines
+        assert len(lines) == 1 or len({line.split(";")[1] for line in lines}) == len(lines) <= 3, (
+            lines
+        )
 
 
 def test_every_dependency_is_explained():
-    sections = re.split(r"^## ", (ROOT / "docs" / "dependencies.md").read_text(), flags=re.MULTILINE)[1:]
+    sections = re.split(
+        r"^## ", (ROOT / "docs" / "dependencies.md").read_text(), flags=re.MULTILINE
+    )[1:]
     explained = {
-        s.splitlines()[0]: set(re.findall(r"^\| ([a-z][\w.-]*) \|", s, re.MULTILINE)) - {"package"} for s in sections
+        s.splitlines()[0]: set(re.findall(r"^\| ([a-z][\w.-]*) \|", s, re.MULTILINE)) - {"package"}
+        for s in sections
     }
     assert {name(package) for package in explained["For running"]} == DECLARED
     assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
-    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - {"packaging"}
+    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - {
+        "packaging"
+    }
     assert explained["For building"] <= RUN.keys()
 
 
@@ -108,24 +134,50 @@ def test_pins_satisfy_the_package():
 
 
 def test_only_nodes_import_ros():
-    assert not [(m, file) for m, file in imported(PACKAGE) if ROS.fullmatch(m) and file.parent.name != "nodes"]
+    assert not [
+        (m, file)
+        for m, file in imported(PACKAGE)
+        if ROS.fullmatch(m) and file.parent.name != "nodes"
+    ]
 
 
 def test_the_wheel_holds_the_whole_package(tmp_path):
     """Without network, from a copy, because a build leaves its folders beside setup.py."""
-    shutil.copytree(PACKAGE, tmp_path / "source" / "gaussvae_ros", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copytree(
+        PACKAGE,
+        tmp_path / "source" / "gaussvae_ros",
+        ignore=shutil.ignore_patterns("__pycache__", ".*"),
+    )
     shutil.copytree(ROOT / "models", tmp_path / "source" / "models")
     for file in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / file, tmp_path / "source")
-    options = ["--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--use-pep517", "--wheel-dir", tmp_path]
-    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, tmp_path / "source"], check=True)
+    options = [
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-build-isolation",
+        "--use-pep517",
+        "--wheel-dir",
+        tmp_path,
+    ]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", *options, tmp_path / "source"], check=True
+    )
     [wheel] = tmp_path.glob("gaussvae_ros-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = {file for file in archive.namelist() if file.startswith("gaussvae_ros/")}
-        shared = {file.split(".data/data/")[1] for file in archive.namelist() if ".data/data/" in file}
-        [scripts] = [archive.read(file).decode() for file in archive.namelist() if file.endswith("entry_points.txt")]
+        shared = {
+            file.split(".data/data/")[1] for file in archive.namelist() if ".data/data/" in file
+        }
+        [scripts] = [
+            archive.read(file).decode()
+            for file in archive.namelist()
+            if file.endswith("entry_points.txt")
+        ]
     source = tmp_path / "source"
-    assert inside == {str(f.relative_to(source)) for f in (source / "gaussvae_ros").rglob("*") if f.is_file()}
+    assert inside == {
+        str(f.relative_to(source)) for f in (source / "gaussvae_ros").rglob("*") if f.is_file()
+    }
     assert shared == {f"share/gaussvae_ros/models/{f.name}" for f in (ROOT / "models").iterdir()}
     assert "gaussvae = gaussvae_ros.cli:main" in scripts
 
@@ -135,7 +187,9 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    snippets = [snippet for snippet in snippets if "gaussvae_ros.client" not in snippet]  # that is for a graph
+    snippets = [
+        snippet for snippet in snippets if "gaussvae_ros.client" not in snippet
+    ]  # that is for a graph
     assert snippets
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
@@ -147,7 +201,9 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
 def commands() -> list[list[str]]:
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line[0] in ("gaussvae", "make")]  # the others are ROS's; test/ros/test_docs.py
+    return [
+        line for line in lines if line[0] in ("gaussvae", "make")
+    ]  # the others are ROS's; test/ros/test_docs.py
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

@@ -50,13 +50,21 @@ def test_the_figures_are_those_of_a_real_file(image, codec):
     options = {
         "jpeg": {"subsampling": "4:2:0", "optimize": True},
         "webp": {"method": 6},
-        "avif": {"speed": 4, "subsampling": "4:2:0" if image.ndim == 3 else "4:0:0", "max_threads": 1},
+        "avif": {
+            "speed": 4,
+            "subsampling": "4:2:0" if image.ndim == 3 else "4:0:0",
+            "max_threads": 1,
+        },
     }[codec]
     if codec == "avif":
         options["advanced"] = {"tune": "psnr"}
     file = io.BytesIO()
     small.save(file, codec, quality=result.quality, **options)
-    assert result.bytes <= len(file.getvalue()) if codec == "jpeg" else result.bytes == len(file.getvalue())
+    assert (
+        result.bytes <= len(file.getvalue())
+        if codec == "jpeg"
+        else result.bytes == len(file.getvalue())
+    )
     again = np.asarray(Image.open(file).convert("RGB" if image.ndim == 3 else "L"))
     again = cv2.resize(again, image.shape[1::-1], interpolation=cv2.INTER_LANCZOS4)
     np.testing.assert_array_equal(result.image, again)
@@ -111,6 +119,8 @@ def test_dct_floor_is_the_best_so_many_coefficients(shape):
     energy = np.sort(fft.dctn(np.float64(image), norm="ortho").ravel() ** 2)[::-1]
     for numbers in (50, 500):
         left = np.sum((np.float64(image) - dct_floor(image, numbers)) ** 2)
-        assert left == pytest.approx(energy[numbers:].sum(), rel=0.02)  # rounding and clipping to uint8
+        assert left == pytest.approx(
+            energy[numbers:].sum(), rel=0.02
+        )  # rounding and clipping to uint8
     np.testing.assert_array_equal(dct_floor(image, image.size), image)
     assert (dct_floor(image, 1) == dct_floor(image, 1).flat[0]).all()

@@ -21,11 +21,26 @@ def picture(i: int) -> np.ndarray:
 def tour(kind: str) -> BagMaker:
     maker = BagMaker(kind)
     for i in range(5):
-        maker.image("/cam", START + i * STEP, picture(i)).image("/other", START + i * STEP, picture(i))
+        maker.image("/cam", START + i * STEP, picture(i)).image(
+            "/other", START + i * STEP, picture(i)
+        )
         maker.tf("map", "camera", START + i * STEP, (float(i), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
     roi = maker.make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
     header, k = maker.header(START, "camera"), np.arange(9.0)
-    info = maker.make("sensor_msgs/msg/CameraInfo", header, 12, 16, "plumb_bob", np.arange(5.0), k, k, np.arange(12.0), 0, 0, roi)
+    info = maker.make(
+        "sensor_msgs/msg/CameraInfo",
+        header,
+        12,
+        16,
+        "plumb_bob",
+        np.arange(5.0),
+        k,
+        k,
+        np.arange(12.0),
+        0,
+        0,
+        roi,
+    )
     return maker.put("/cam_info", info, START)
 
 
@@ -77,4 +92,6 @@ def test_a_damaged_chunk_is_not_played_as_it_is(tmp_path):
         assert not is_playable(bag, TOPICS) and bag.problems
         write_playable(bag, TOPICS, tmp_path / "copy")
     with Bag(tmp_path / "copy") as copy:
-        assert is_playable(copy, TOPICS) and 3 <= copy.topics(("sensor_msgs/msg/Image",))["/cam"] <= 5
+        assert (
+            is_playable(copy, TOPICS) and 3 <= copy.topics(("sensor_msgs/msg/Image",))["/cam"] <= 5
+        )

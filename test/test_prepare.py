@@ -43,7 +43,9 @@ def photos(tmp_path_factory):
     (folder / "below").mkdir()
     for i in range(20):
         kind = "L" if i == 5 else "RGB"
-        Image.fromarray(picture(i)).convert(kind).save(folder / ("below" if i % 3 == 0 else "") / f"{i:02d}.png")
+        Image.fromarray(picture(i)).convert(kind).save(
+            folder / ("below" if i % 3 == 0 else "") / f"{i:02d}.png"
+        )
     (folder / "99_broken.jpg").write_bytes(b"no image")
     (folder / "98_cut.png").write_bytes((folder / "01.png").read_bytes()[:-200])
     Image.fromarray(picture(97, (40, 30))).save(folder / "97_tiny.png")
@@ -68,13 +70,28 @@ def shards(folder: Path) -> dict[str, bytes]:
 
 def test_samples_are_fits_of_crops(made, photos):
     out, manifest = made
-    assert [np.load(p).shape for p in sorted(out.glob("*.npy"))] == [(16,), (16,), (16,), (3,), (3,)]
-    assert manifest["parts"] == {"train": {"pictures": 17, "samples": 51}, "valid": {"pictures": 1, "samples": 3}}
+    assert [np.load(p).shape for p in sorted(out.glob("*.npy"))] == [
+        (16,),
+        (16,),
+        (16,),
+        (3,),
+        (3,),
+    ]
+    assert manifest["parts"] == {
+        "train": {"pictures": 17, "samples": 51},
+        "valid": {"pictures": 1, "samples": 3},
+    }
     for sample in np.load(out / "train-00001.npy")[:3]:
         again = fit(sample["picture"], 512, "fast")
         np.testing.assert_array_equal(sample["splats"], again.params)
-        np.testing.assert_array_equal(sample["splats"], Splats(sample["splats"], SIZE).canonical().params)
-    grey = [s for s in np.load(out / "train-00000.npy") if np.ptp(s["picture"].astype(int), axis=2).max() == 0]
+        np.testing.assert_array_equal(
+            sample["splats"], Splats(sample["splats"], SIZE).canonical().params
+        )
+    grey = [
+        s
+        for s in np.load(out / "train-00000.npy")
+        if np.ptp(s["picture"].astype(int), axis=2).max() == 0
+    ]
     for sample in grey:
         assert np.ptp(sample["splats"][:, 5:], axis=1).max() < 1e-6
 
@@ -86,7 +103,12 @@ def test_the_manifest_says_what_was_done(made, photos):
     assert why.keys() == {"96_again.png", "97_tiny.png", "98_cut.png", "99_broken.jpg"}
     assert "too small: 40x30 px" in why["97_tiny.png"] and "the same as" in why["96_again.png"]
     source = manifest["sources"][0]
-    assert (source["kind"], source["pictures"], source["crops"], source["skipped"]) == ("folder", 20, 54, 4)
+    assert (source["kind"], source["pictures"], source["crops"], source["skipped"]) == (
+        "folder",
+        20,
+        54,
+        4,
+    )
     assert source["licence"] == "not stated" and manifest["asked"]["seed"] == 4
     assert sorted(p.name for p in out.iterdir() if p.suffix != ".npy") == ["manifest.json"]
 
@@ -97,7 +119,10 @@ def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path)
         "import sys; from gaussvae_ros.training import prepare as m; m.SHARD = 16\n"
         "if __name__ == '__main__': m.prepare([sys.argv[1]], sys.argv[2], crops=3, size=(64, 48), seed=4, jobs=1)"
     )
-    command, out = [sys.executable, "-c", program, str(photos), str(tmp_path / "set")], tmp_path / "set"
+    command, out = (
+        [sys.executable, "-c", program, str(photos), str(tmp_path / "set")],
+        tmp_path / "set",
+    )
     process = subprocess.Popen(command, cwd=ROOT)
     try:
         deadline = time.monotonic() + 60
@@ -131,7 +156,9 @@ def test_other_arguments_or_pictures_are_refused_in_the_same_folder(made, photos
     out, _ = made
     with pytest.raises(DataError, match="prepared with seed 4, not 5: choose another folder"):
         prepare([photos], out, crops=3, size=SIZE, seed=5)
-    (tmp_path / "manifest.json").write_text((out / "manifest.json").read_text().replace("true", "false"))
+    (tmp_path / "manifest.json").write_text(
+        (out / "manifest.json").read_text().replace("true", "false")
+    )
     Image.fromarray(picture(50)).save(photos / "50.png")
     try:
         with pytest.raises(DataError, match="other pictures"):
@@ -158,7 +185,13 @@ def test_validation_gets_whole_blocks_with_a_gap_around_them(n, seed):
 @settings(deadline=None)
 @given(st.integers(247, 4000), st.integers(185, 4000), st.integers(0, 99))
 def test_crops_have_the_asked_shape_inside_the_picture(width, height, seed):
-    found = plan([Picture(Path("p"), (width, height), 0)] * 3, np.array([True, False, True]), 4, (320, 240), seed)
+    found = plan(
+        [Picture(Path("p"), (width, height), 0)] * 3,
+        np.array([True, False, True]),
+        4,
+        (320, 240),
+        seed,
+    )
     largest = min(width / 320, height / 240)
     assert len(found) == 8
     for x, y, w, h in (crop.box for crop in found):
@@ -210,7 +243,9 @@ def test_what_a_bag_lacks_is_listed_and_a_folder_of_its_files_is_one(tmp_path):
     source = find_source(path)
     files, problems = picture_files(source, tmp_path / "frames", 1)
     assert source.kind == "bag" and len(files) == 3
-    assert [(name, "is empty or damaged" in why) for name, why in problems] == [(f"{path}: as it lies there", True)]
+    assert [(name, "is empty or damaged" in why) for name, why in problems] == [
+        (f"{path}: as it lies there", True)
+    ]
     (path / "metadata.yaml").unlink()
     assert find_source(path).kind == "bag"
 
@@ -223,10 +258,17 @@ def test_a_bag_is_thinned_and_its_faults_are_counted(tmp_path, kind):
         maker.image("/cam/depth", START + i * STEP, picture(i)[..., 0], encoding="mono8")
     source = find_source(maker.write(tmp_path))
     files, problems = picture_files(source, tmp_path / "frames", None)
-    assert source.kind == "bag" and len(files) == 2 and len(problems) == 1 and "/cam at" in problems[0][0]
+    assert (
+        source.kind == "bag"
+        and len(files) == 2
+        and len(problems) == 1
+        and "/cam at" in problems[0][0]
+    )
     assert len(picture_files(source, tmp_path / "frames", 2)[0]) == 6
     before = [f.stat().st_mtime_ns for f in files]
-    assert before == [f.stat().st_mtime_ns for f in picture_files(source, tmp_path / "frames", None)[0]]
+    assert before == [
+        f.stat().st_mtime_ns for f in picture_files(source, tmp_path / "frames", None)[0]
+    ]
 
 
 def test_the_simulated_drive_is_a_source(tmp_path, monkeypatch):
@@ -283,6 +325,9 @@ def test_the_command_reports(made, photos, capsys, tmp_path):
     arguments = ["train", "prepare", str(photos), "--out", str(made[0]), *asked]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1].endswith("51 samples to train with, 3 to validate with") and str(photos) in lines[1]
+    assert (
+        lines[-1].endswith("51 samples to train with, 3 to validate with")
+        and str(photos) in lines[1]
+    )
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == made[1]

@@ -17,7 +17,16 @@ from gaussvae_ros.entropy import grid, stream
 from gaussvae_ros.entropy.coder import Meter
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import EFFORTS, descend, to_splats
-from gaussvae_ros.quantise import COARSEST, FINEST, _normal_equations, axes, best_precision, encode_splats, log_size, quantise
+from gaussvae_ros.quantise import (
+    COARSEST,
+    FINEST,
+    _normal_equations,
+    axes,
+    best_precision,
+    encode_splats,
+    log_size,
+    quantise,
+)
 from gaussvae_ros.raster import BACKGROUND, cpu
 from gaussvae_ros.raster.reference import rasterize
 from gaussvae_ros.raster.view import render
@@ -38,7 +47,11 @@ def frame() -> np.ndarray:  # uint8 [480, 640, 3]
 def sketch(width=160, height=120, seed=0) -> np.ndarray:  # uint8 [h, w, 3]
     """Soft shapes, hard edges and a little noise."""
     rng = np.random.default_rng(seed)
-    image = cv2.resize(rng.uniform(0, 255, (6, 8, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(
+        rng.uniform(0, 255, (6, 8, 3)).astype(np.float32),
+        (width, height),
+        interpolation=cv2.INTER_CUBIC,
+    )
     for _ in range(4):
         a, b = (tuple(int(v) for v in rng.uniform(0, 1, 2) * (width, height)) for _ in range(2))
         cv2.rectangle(image, a, b, rng.uniform(0, 255, 3).tolist(), -1)
@@ -57,8 +70,12 @@ def fitted(image, n, effort="fast"):
 def both(image, n, effort="fast") -> tuple[float, float]:
     """PSNR of a fit and of its record."""
     state, size = fitted(image, n, effort), image.shape[1::-1]
-    record = stream.read(stream.write(quantise(image, state, best_precision(image, state), effort)), size)
-    return psnr(image, render(to_splats(state, size, 3 if image.ndim == 3 else 1))), psnr(image, render(record))
+    record = stream.read(
+        stream.write(quantise(image, state, best_precision(image, state), effort)), size
+    )
+    return psnr(image, render(to_splats(state, size, 3 if image.ndim == 3 else 1))), psnr(
+        image, render(record)
+    )
 
 
 @pytest.mark.parametrize("n", [512, 128])
@@ -94,19 +111,38 @@ def test_finer_is_longer_and_loses_less():
 
 
 def test_better_fits_are_rounded_finer():
-    rough, exact = np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8), np.full((90, 70, 3), 90, np.uint8)
+    rough, exact = (
+        np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8),
+        np.full((90, 70, 3), 90, np.uint8),
+    )
     precisions = [best_precision(image, fitted(image, 64)) for image in (exact, sketch(), rough)]
-    assert precisions == sorted(precisions) and precisions[0] == FINEST and precisions[2] == COARSEST
+    assert (
+        precisions == sorted(precisions) and precisions[0] == FINEST and precisions[2] == COARSEST
+    )
     assert FINEST in USED and COARSEST in USED
 
 
 def test_all_indices_are_those_that_a_record_can_hold():
-    for image in (sketch(), checker(160, 120, 7), np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8)):
+    for image in (
+        sketch(),
+        checker(160, 120, 7),
+        np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8),
+    ):
         for precision in (USED[0], 128, USED[-1]):
             g = quantise(image, fitted(image, 64), precision, "fast")
-            parts = grid.shifts(g.scale, grid.shape(g.scale, g.aspect, g.angle, g.size, precision), g.size, precision)
+            parts = grid.shifts(
+                g.scale,
+                grid.shape(g.scale, g.aspect, g.angle, g.size, precision),
+                g.size,
+                precision,
+            )
             count, half = np.multiply(*grid.angles(g.scale, g.aspect, precision)), grid.COLOURS // 2
-            limits = [(g.scale, grid.SIZES), (g.aspect, grid.ASPECTS), (g.angle, count), (g.shift, parts)]
+            limits = [
+                (g.scale, grid.SIZES),
+                (g.aspect, grid.ASPECTS),
+                (g.angle, count),
+                (g.shift, parts),
+            ]
             for index, end in [*limits, (g.colour + half, grid.COLOURS)]:
                 assert index.dtype == np.int64 and (index >= 0).all() and (index < end).all()
             assert (np.diff(g.cell) >= 0).all()
@@ -175,12 +211,19 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path):
     for n, image in images.items():
         np.save(tmp_path / f"{n}.npy", image)
     here, again = (
-        [hashlib.sha256(encode_splats(image, n, "fast", seed=3)).hexdigest() for n, image in images.items()]
+        [
+            hashlib.sha256(encode_splats(image, n, "fast", seed=3)).hexdigest()
+            for n, image in images.items()
+        ]
         for _ in range(2)
     )
-    alone = dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    alone = dict.fromkeys(
+        ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+    )
     command = [sys.executable, "-c", DIGEST, str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **alone}, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **alone}, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     assert here == again == done.stdout.split()
 
@@ -188,7 +231,9 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path):
 def some_splats(n, width, height, seed=0) -> np.ndarray:  # [n, 8]
     rng = np.random.default_rng(seed)
     xy, turn = rng.uniform(-0.05, 1.05, (n, 2)) * (width, height), rng.uniform(0, np.pi, (n, 1))
-    return np.concatenate([xy, rng.normal(1.2, 0.6, (n, 2)), turn, rng.uniform(0, 1, (n, 3))], 1).astype(np.float32)
+    return np.concatenate(
+        [xy, rng.normal(1.2, 0.6, (n, 2)), turn, rng.uniform(0, 1, (n, 3))], 1
+    ).astype(np.float32)
 
 
 def test_sizes_and_axes_are_read_off_the_geometry():
@@ -207,14 +252,21 @@ def test_colours_are_a_least_squares_solution(first, end):
     """Against the weights that the reference rasteriser draws with, and numpy's dense least squares."""
     n, width, height = 40, 31, 23
     params, rng = some_splats(n, width, height), np.random.default_rng(1)
-    target, colour = rng.uniform(0, 1, (height, width, 3)).astype(np.float32), rng.normal(0, 0.3, (n, 3))
-    one_hot = torch.cat([torch.tensor(params[:, :5], dtype=torch.float64), torch.eye(n, dtype=torch.float64)], 1)
+    target, colour = (
+        rng.uniform(0, 1, (height, width, 3)).astype(np.float32),
+        rng.normal(0, 0.3, (n, 3)),
+    )
+    one_hot = torch.cat(
+        [torch.tensor(params[:, :5], dtype=torch.float64), torch.eye(n, dtype=torch.float64)], 1
+    )
     nothing = torch.cat([one_hot[:, :5], torch.zeros(n, n, dtype=torch.float64)], 1)
     share = rasterize(one_hot, (width, height)) - rasterize(nothing, (width, height))
     share = share.numpy().reshape(-1, n)  # what each splat's colour adds to each pixel
     grey = rasterize(nothing, (width, height)).numpy().reshape(-1, n)[:, :1]
     # colours are relative to the background, so grey splats make a grey picture
-    np.testing.assert_allclose(grey + BACKGROUND * share.sum(1, keepdims=True), BACKGROUND, rtol=1e-9)
+    np.testing.assert_allclose(
+        grey + BACKGROUND * share.sum(1, keepdims=True), BACKGROUND, rtol=1e-9
+    )
     mine = np.arange(first, end)
     others = np.setdiff1d(np.arange(n), mine)
     wanted = target.reshape(-1, 3) - BACKGROUND - share[:, others] @ colour[others]
@@ -224,7 +276,9 @@ def test_colours_are_a_least_squares_solution(first, end):
     ridge = 1e-3
     best = np.linalg.solve(gram + ridge * np.eye(len(mine)), right)
     rows = np.concatenate([share[:, mine], np.sqrt(ridge) * np.eye(len(mine))])
-    expected = np.linalg.lstsq(rows, np.concatenate([wanted, np.zeros((len(mine), 3))]), rcond=None)[0]
+    expected = np.linalg.lstsq(
+        rows, np.concatenate([wanted, np.zeros((len(mine), 3))]), rcond=None
+    )[0]
     np.testing.assert_allclose(best, expected, atol=1e-2)
 
 

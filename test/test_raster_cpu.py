@@ -34,14 +34,19 @@ def test_many_splats():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_nothing_to_draw_is_grey_and_has_a_gradient(channels):
-    image, grad = render(np.zeros((0, 5 + channels), np.float32), np.ones((SIZE[1], SIZE[0], channels), np.float32))
+    image, grad = render(
+        np.zeros((0, 5 + channels), np.float32), np.ones((SIZE[1], SIZE[0], channels), np.float32)
+    )
     assert image.shape == (SIZE[1], SIZE[0], channels)
     np.testing.assert_allclose(image, BACKGROUND, atol=1e-6)
     assert grad.shape == (0, 5 + channels)
 
 
 def test_the_number_of_threads_changes_no_bit():
-    params, slope = splats(40, seed=31), np.random.default_rng(0).normal(size=(SIZE[1], SIZE[0], 3)).astype(np.float32)
+    params, slope = (
+        splats(40, seed=31),
+        np.random.default_rng(0).normal(size=(SIZE[1], SIZE[0], 3)).astype(np.float32),
+    )
     outcomes = []
     for threads in (1, 2):
         with kernel_threads(threads):
@@ -71,7 +76,10 @@ def test_callers_in_several_threads_get_what_one_gets(count):
 
 
 def test_any_strides_do():
-    params, slope = splats(12, seed=32), np.random.default_rng(0).normal(size=(SIZE[1], SIZE[0], 3)).astype(np.float32)
+    params, slope = (
+        splats(12, seed=32),
+        np.random.default_rng(0).normal(size=(SIZE[1], SIZE[0], 3)).astype(np.float32),
+    )
     plain = render(params, slope)
     image, grad = render(np.asfortranarray(params), np.asfortranarray(slope))
     np.testing.assert_array_equal(image, plain[0])

@@ -26,14 +26,21 @@ INTERPRETED = not isinstance(_kernels.forward, triton.JITFunction)
 DEVICE = "cpu" if INTERPRETED else "cuda"
 ROOT = Path(__file__).parents[1]
 
-kernels = pytest.mark.skipif(not (GPU or INTERPRETED), reason="runs in the interpreter's own process")
+kernels = pytest.mark.skipif(
+    not (GPU or INTERPRETED), reason="runs in the interpreter's own process"
+)
 
 
 @pytest.mark.skipif(GPU or INTERPRETED, reason="the tests run here as they are")
 def test_the_kernels_through_the_interpreter():
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
     run = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True, timeout=300
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert int(run.stdout.split(" passed")[0].split()[-1]) > len(CASES)
@@ -72,7 +79,9 @@ def test_nothing_to_draw_is_grey_and_has_a_gradient(shape):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_picture_and_its_gradient_do_not_depend_on_the_batch(channels):
     sets = np.stack([splats(9, channels=channels, seed=s) for s in range(3)])
-    slopes = np.random.default_rng(0).normal(size=(3, SIZE[1], SIZE[0], channels)).astype(np.float32)
+    slopes = (
+        np.random.default_rng(0).normal(size=(3, SIZE[1], SIZE[0], channels)).astype(np.float32)
+    )
     batch = torch.tensor(sets, device=DEVICE, requires_grad=True)
     images = cuda.rasterize(batch, SIZE)
     images.backward(torch.tensor(slopes, device=DEVICE))
@@ -112,7 +121,9 @@ def test_a_lost_splat_harms_no_other(value):
     bad = good.copy()[:4]
     bad[[0, 1, 2], [0, 1, 4]] = value
     bad[3, :2] = value
-    params = torch.tensor(np.concatenate([bad[:2], good, bad[2:]])[None], device=DEVICE, requires_grad=True)
+    params = torch.tensor(
+        np.concatenate([bad[:2], good, bad[2:]])[None], device=DEVICE, requires_grad=True
+    )
     image = cuda.rasterize(params, SIZE)
     image.sum().backward()
     assert torch.isfinite(image).all() and torch.isfinite(params.grad[:, 2:7]).all()
@@ -129,7 +140,9 @@ def test_a_tensor_on_the_cpu_is_an_error():
         cuda.rasterize(torch.zeros(1, 2, 8), SIZE)
 
 
-@pytest.mark.parametrize("params", [torch.zeros(2, 8), torch.zeros(1, 2, 7), torch.zeros(1, 2, 8, dtype=torch.float64)])
+@pytest.mark.parametrize(
+    "params", [torch.zeros(2, 8), torch.zeros(1, 2, 7), torch.zeros(1, 2, 8, dtype=torch.float64)]
+)
 def test_other_shapes_and_dtypes_are_errors(params):
     with pytest.raises(GaussVaeError, match="float32"):
         cuda.rasterize(params, SIZE)
@@ -143,29 +156,43 @@ def test_the_package_loads_without_torch_and_triton():
 @pytest.mark.skipif(INTERPRETED, reason="interpreted kernels do not compile")
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
-    "kernel", [_binning.prepare, _binning.list_splats, _kernels.forward, _kernels.backward], ids=lambda k: k.__name__
+    "kernel",
+    [_binning.prepare, _binning.list_splats, _kernels.forward, _kernels.backward],
+    ids=lambda k: k.__name__,
 )
 def test_the_kernels_compile_for_a_gpu(kernel, channels, tmp_path, monkeypatch):
     """To machine code of an H200, by the compiler that comes with triton: no GPU needed."""
     compiler = pytest.importorskip("triton.compiler")
     target = pytest.importorskip("triton.backends.compiler").GPUTarget("cuda", 90, 32)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    constants = {"C": channels, "CUT": CUT, "CUT_WEIGHT": CUT_WEIGHT, "EPS": EPS, "BACKGROUND": BACKGROUND}
+    constants = {
+        "C": channels,
+        "CUT": CUT,
+        "CUT_WEIGHT": CUT_WEIGHT,
+        "EPS": EPS,
+        "BACKGROUND": BACKGROUND,
+    }
     constants |= {"SAVE": True, "TILE": cuda.TILE, "BLOCK": cuda.BLOCK}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
     pointers = {"list_ptr": "*i16", "count_ptr": "*i32"}
     signature = {
-        key: "constexpr" if key in constants else pointers.get(key, "*fp32" if key.endswith("_ptr") else "i32")
+        key: "constexpr"
+        if key in constants
+        else pointers.get(key, "*fp32" if key.endswith("_ptr") else "i32")
         for key in kernel.arg_names
     }
     indexed = {(kernel.arg_names.index(key),): value for key, value in constants.items()}
-    compiled = triton.compile(compiler.ASTSource(kernel, signature, indexed), target=target, options=cuda.FUSE)
+    compiled = triton.compile(
+        compiler.ASTSource(kernel, signature, indexed), target=target, options=cuda.FUSE
+    )
     assert compiled.asm["cubin"]
 
 
 @pytest.mark.skipif(not GPU or INTERPRETED, reason="needs a GPU")
 def test_a_thousand_images_a_second():
-    params = torch.tensor(np.stack([splats(512, (640, 480), (10, 30), seed=s) for s in range(16)]), device="cuda")
+    params = torch.tensor(
+        np.stack([splats(512, (640, 480), (10, 30), seed=s) for s in range(16)]), device="cuda"
+    )
     cuda.rasterize(params, (640, 480))
     torch.cuda.synchronize()
     start = time.perf_counter()

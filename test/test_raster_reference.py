@@ -20,9 +20,14 @@ def by_loops(params, size):
     image = np.empty((size[1], size[0], params.shape[1] - 5))
     for row in range(size[1]):
         for col in range(size[0]):
-            weights, total = background_weight, np.full(params.shape[1] - 5, background_weight * background)
+            weights, total = (
+                background_weight,
+                np.full(params.shape[1] - 5, background_weight * background),
+            )
             for x, y, log_s1, log_s2, theta, *colour in params:
-                turn = np.array([[math.cos(theta), -math.sin(theta)], [math.sin(theta), math.cos(theta)]])
+                turn = np.array(
+                    [[math.cos(theta), -math.sin(theta)], [math.sin(theta), math.cos(theta)]]
+                )
                 covariance = turn @ np.diag([math.exp(2 * log_s1), math.exp(2 * log_s2)]) @ turn.T
                 d = np.array([col + 0.5 - x, row + 0.5 - y])
                 q = d @ np.linalg.solve(covariance, d)
@@ -68,7 +73,9 @@ def test_gradients_are_the_slopes(seed):
     tries = (splats(5, SIZE, aspect=3.0, seed=100 * seed + k) for k in range(100))
     params = next(p for p in tries if not near_cut(p, SIZE, margin=1e-3).any()).astype(np.float64)
     tensor = torch.tensor(params, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda p: reference.rasterize(p, SIZE), tensor, eps=1e-6, atol=1e-7)
+    assert torch.autograd.gradcheck(
+        lambda p: reference.rasterize(p, SIZE), tensor, eps=1e-6, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -138,7 +145,10 @@ def test_colours_mix_between_the_background_and_theirs(params, value):
     params[:, 5:] = value
     image = draw(params)
     assert image.min() >= min(value, 0.5) - 1e-12 and image.max() <= max(value, 0.5) + 1e-12
-    params[:, 2:5], params[:, :2] = (4.0, 4.0, 0.0), (6.5, 4.5)  # covered by a weight of almost one or more
+    params[:, 2:5], params[:, :2] = (
+        (4.0, 4.0, 0.0),
+        (6.5, 4.5),
+    )  # covered by a weight of almost one or more
     covered = draw(params)
     np.testing.assert_allclose(covered, value, atol=0.02 * abs(value - 0.5) + 1e-12)
 

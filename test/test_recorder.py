@@ -28,7 +28,14 @@ class Setup:
         self.counters, self.stored = Counters(["camera", "rear"]), []
         encoding = {"tier": "splats", "quality": 0, "effort": "fast"}
         self.recorder = Recorder(
-            bank, codec, self.counters, name, encoding, self.stored.extend, lambda: T + 10**9, wants_poses
+            bank,
+            codec,
+            self.counters,
+            name,
+            encoding,
+            self.stored.extend,
+            lambda: T + 10**9,
+            wants_poses,
         )
 
     def counts(self, camera="camera"):
@@ -38,7 +45,9 @@ class Setup:
 def pending(number=0, camera="camera", session=0, **more):
     y, x = np.mgrid[:32, :48]
     image = np.uint8(np.stack([5 * x, 7 * y, 3 * (x + y) + number], -1) % 256)
-    return PendingFrame(camera, session, T + number * 10**8, image, describe(image).tobytes(), "lens", **more)
+    return PendingFrame(
+        camera, session, T + number * 10**8, image, describe(image).tobytes(), "lens", **more
+    )
 
 
 def test_a_frame_is_stored_as_the_codec_encodes_it(bank, codec):
@@ -50,7 +59,12 @@ def test_a_frame_is_stored_as_the_codec_encodes_it(bank, codec):
     [frame] = it.stored
     assert frame == bank.get(1)
     assert frame.data == codec.encode(image, "splats", 0)
-    assert (frame.stamp_ns, frame.camera, frame.frame_id, frame.pose) == (T, "camera", "lens", Pose(1, 2, 3))
+    assert (frame.stamp_ns, frame.camera, frame.frame_id, frame.pose) == (
+        T,
+        "camera",
+        "lens",
+        Pose(1, 2, 3),
+    )
     assert bank.descriptor(1) == describe(image).tobytes()
     assert it.counts() == {"stored": 1, "with_pose": 1}
     assert it.counters.median("camera", "latency") == 1.0
@@ -88,7 +102,9 @@ def test_nobody_misses_poses_that_are_not_wanted(bank, codec):
 
 def test_each_lap_is_a_session_with_its_tally(bank, codec):
     it = Setup(bank, codec, name="")
-    for number, (session, camera) in enumerate([(0, "camera"), (0, "rear"), (1, "camera"), (0, "rear")]):
+    for number, (session, camera) in enumerate(
+        [(0, "camera"), (0, "rear"), (1, "camera"), (0, "rear")]
+    ):
         for what in ("received", "received", "gated"):
             it.counters.count(camera, session, what)
         it.recorder.work(pending(number, camera, session))
@@ -99,8 +115,18 @@ def test_each_lap_is_a_session_with_its_tally(bank, codec):
     assert not it.recorder.behind
     assert [bank.get(i).session for i in (1, 2, 3, 4)] == [1, 1, 2, 1]
     first, second = bank.info()["sessions"]
-    assert (first["received"], first["gated"], first["dropped"], first["poses_missing"]) == (6, 3, 0, 3)
-    assert (second["received"], second["gated"], second["dropped"], second["poses_missing"]) == (2, 1, 0, 1)
+    assert (first["received"], first["gated"], first["dropped"], first["poses_missing"]) == (
+        6,
+        3,
+        0,
+        3,
+    )
+    assert (second["received"], second["gated"], second["dropped"], second["poses_missing"]) == (
+        2,
+        1,
+        0,
+        1,
+    )
     assert first["start_ns"] == T and second["start_ns"] == T + 2 * 10**8
     assert first["name"].count(":") == 2, "named by the time"
 

@@ -99,7 +99,9 @@ def test_frames_wait_for_a_folder_that_comes_back(tmp_path, codec, caplog):
         assert not store(it, late)
         it.recorder.settle(late, Pose(1, 2, 3))
         assert it.recorder.waiting == 4 and "gone" in it.recorder.refusal
-        assert sum(record.levelname == "ERROR" for record in caplog.records) == 1, "each try says it again"
+        assert sum(record.levelname == "ERROR" for record in caplog.records) == 1, (
+            "each try says it again"
+        )
         away.rename(folder)
         assert it.recorder.commit() and it.recorder.waiting == 0
         frames, _ = read(folder / "memory.db")
@@ -109,7 +111,9 @@ def test_frames_wait_for_a_folder_that_comes_back(tmp_path, codec, caplog):
 
 
 def test_frames_wait_while_nothing_is_mounted_where_the_disk_was(bank, codec, monkeypatch):
-    monkeypatch.setattr(module, "_mount_of", lambda path: path.parent)  # so it looks as after the stick was pulled
+    monkeypatch.setattr(
+        module, "_mount_of", lambda path: path.parent
+    )  # so it looks as after the stick was pulled
     it = Setup(bank, codec)
     delete(bank.path)
     assert not store(it, pending(0))
@@ -136,7 +140,9 @@ def test_a_full_disk_delays_frames_and_their_poses(bank, codec, caplog):
     it = Setup(bank, codec)
     assert store(it, pending(0))
     pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
-    bank._db.execute(f"PRAGMA max_page_count={pages}")  # "database or disk is full", as SQLite says it for both
+    bank._db.execute(
+        f"PRAGMA max_page_count={pages}"
+    )  # "database or disk is full", as SQLite says it for both
     number, late = 0, []
     while not it.recorder.refusal or number < 40:
         number += 1

@@ -48,9 +48,16 @@ def test_every_frame_is_stored_with_stamp_pose_and_camera(kind, tmp_path, bank):
     result = replay(drive(kind).write(tmp_path), JpegCodec(), bank, compare=0)
     frames = list(bank)
     assert [f.stamp_ns for f in frames] == [START + i * STEP for i in range(5)]
-    assert [f.pose.x for f in frames] == [0, 1, 2, 3, 4] and {f.pose.reference for f in frames} == {"map"}
+    assert [f.pose.x for f in frames] == [0, 1, 2, 3, 4] and {f.pose.reference for f in frames} == {
+        "map"
+    }
     assert {f.camera for f in frames} == {"/cam"}
-    assert (result["frames"], result["with_pose"], result["sessions"], result["skipped"]) == (5, 5, 1, 0)
+    assert (result["frames"], result["with_pose"], result["sessions"], result["skipped"]) == (
+        5,
+        5,
+        1,
+        0,
+    )
     assert (result["first_id"], result["last_id"]) == (frames[0].id, frames[-1].id)
     assert result["span_s"] == pytest.approx(0.4) and result["poses"] == "/pose"
 
@@ -91,13 +98,21 @@ def test_the_figures_are_those_of_the_records(tmp_path, bank):
     result = replay(drive().write(tmp_path), codec, bank, quality=20, compare=2)
     frames = list(bank)
     scores = [psnr(picture(i), codec.decode(f.data)) for i, f in enumerate(frames)]
-    assert result["total_bytes"] == sum(len(f.data) for f in frames) == pytest.approx(5 * result["bytes"])
-    assert result["psnr"] == pytest.approx(np.mean(scores)) and result["worst_psnr"] == pytest.approx(min(scores))
+    assert (
+        result["total_bytes"]
+        == sum(len(f.data) for f in frames)
+        == pytest.approx(5 * result["bytes"])
+    )
+    assert result["psnr"] == pytest.approx(np.mean(scores)) and result[
+        "worst_psnr"
+    ] == pytest.approx(min(scores))
     ours = result["compared"]["ours"]
     assert ours["frames"] == 2 and ours["psnr"] == pytest.approx((scores[0] + scores[4]) / 2)
     for peer in ("jpeg", "webp"):
         assert result["compared"][peer]["bytes"] <= ours["bytes"]
-    assert result["compared"]["jpeg"]["psnr"] > ours["psnr"] - 0.5  # the stand-in is a JPEG of less care
+    assert (
+        result["compared"]["jpeg"]["psnr"] > ours["psnr"] - 0.5
+    )  # the stand-in is a JPEG of less care
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert [row[0] for row in as_rows(result)][:3] == [
         "gaussvae, all frames",
@@ -106,7 +121,9 @@ def test_the_figures_are_those_of_the_records(tmp_path, bank):
     ]
 
 
-@pytest.mark.parametrize("step, stored", [(20 * STEP, [3, 3]), (STEP, [5, 1])], ids=["at once", "the third"])
+@pytest.mark.parametrize(
+    "step, stored", [(20 * STEP, [3, 3]), (STEP, [5, 1])], ids=["at once", "the third"]
+)
 def test_a_clock_that_was_set_back_begins_a_session(tmp_path, bank, step, stored):
     maker = BagMaker("mcap")
     for i in range(6):
@@ -122,7 +139,11 @@ def test_images_out_of_order_are_one_session(tmp_path, bank):
     for i, k in enumerate(order):
         maker.image("/cam", START + k * STEP, picture(k), recorded_ns=START + i * STEP)
     result = replay(maker.write(tmp_path), JpegCodec(), bank, compare=0)
-    assert (result["frames"], result["sessions"], result["span_s"]) == (10, 1, pytest.approx(9 * STEP / 1e9))
+    assert (result["frames"], result["sessions"], result["span_s"]) == (
+        10,
+        1,
+        pytest.approx(9 * STEP / 1e9),
+    )
     assert [frame.stamp_ns for frame in bank] == [START + k * STEP for k in range(10)]
 
 
@@ -131,7 +152,9 @@ def test_a_broken_frame_costs_that_frame_only(tmp_path, bank):
     result = replay(maker.write(tmp_path), JpegCodec(), bank, topic="/cam", compare=0)
     assert (result["frames"], result["skipped"], len(bank)) == (4, 1, 4)
     assert result["problems"] == [f"frame 1 at {START + STEP} ns: image is too small"]
-    with pytest.raises(BagError, match=r"no readable image on /cam2: frame 0 .* neither JPEG nor PNG"):
+    with pytest.raises(
+        BagError, match=r"no readable image on /cam2: frame 0 .* neither JPEG nor PNG"
+    ):
         replay(tmp_path / "test", JpegCodec(), bank, topic="/cam2", compare=0)
 
 
@@ -170,7 +193,10 @@ def test_mono_and_tiny_frames_are_replayed_too(tmp_path, bank):
     maker = BagMaker("mcap").image("/mono", START, picture(0)[..., 0].copy(), encoding="mono8")
     maker.image("/tiny", START, picture(0, 10))
     path = maker.write(tmp_path)
-    assert replay(path, JpegCodec(), bank, topic="/mono", quality=20)["compared"]["jpeg"]["frames"] == 1
+    assert (
+        replay(path, JpegCodec(), bank, topic="/mono", quality=20)["compared"]["jpeg"]["frames"]
+        == 1
+    )
     tiny = replay(path, JpegCodec(), bank, topic="/tiny", report_dir=tmp_path / "report")
     assert tiny["frames"] == 1 and tiny["ssim"] is None and tiny["compared"] == {}
 
@@ -197,8 +223,13 @@ def test_memory_does_not_grow_with_the_bag(tmp_path):
             maker.image("/cam", START + i * STEP, large)
         path = maker.write(tmp_path, f"bag{frames}")
         command = [sys.executable, "-c", MEMORY, path, tmp_path / f"{frames}.db"]
-        environment = {"PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}", "PATH": "/usr/bin:/bin"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=True)
+        environment = {
+            "PYTHONPATH": f"{Path(__file__).parent}:{Path(__file__).parents[1]}",
+            "PATH": "/usr/bin:/bin",
+        }
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=True
+        )
         peak[frames] = int(done.stdout)
     assert peak[200] - peak[10] < 100, peak  # MB
 

@@ -56,7 +56,13 @@ def test_everything_is_in_one_file_and_escaped(tmp_path, pictures):
     path = write_report(
         tmp_path / "new" / "folder",
         NASTY,
-        [Table(NASTY, ["codec", "bytes", "PSNR (dB)"], [[NASTY, 1234567, 25.678], ["none", None, float("inf")]])],
+        [
+            Table(
+                NASTY,
+                ["codec", "bytes", "PSNR (dB)"],
+                [[NASTY, 1234567, 25.678], ["none", None, float("inf")]],
+            )
+        ],
         [Figure(NASTY, png())],
         [Gallery(NASTY, [Views(NASTY, {NASTY: colour, "b": mono}), Views("second", {"c": mono})])],
     )
@@ -75,9 +81,13 @@ def test_pictures_come_out_in_their_colours_sizes_and_order(tmp_path, pictures):
     blue = np.zeros((40, 30, 3), np.uint8)
     blue[..., 2] = 250
     views = [Views("a", {"x": colour, "y": blue}), Views("b", {"x": mono, "y": mono})]
-    path = write_report(tmp_path, "t", figures=[Figure("f", png(7, 3))], galleries=[Gallery("g", views)])
+    path = write_report(
+        tmp_path, "t", figures=[Figure("f", png(7, 3))], galleries=[Gallery("g", views)]
+    )
     page = Page(path.read_text())
-    shown = [np.asarray(Image.open(io.BytesIO(base64.b64decode(s.split(",")[1])))) for s in page.sources]
+    shown = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(s.split(",")[1])))) for s in page.sources
+    ]
     assert shown[0].shape == (3, 7, 3) and tuple(shown[0][0, 0]) == (200, 30, 30)
     for got, sent in zip(shown[1:3], (colour, blue)):
         assert got.shape == sent.shape
@@ -105,5 +115,7 @@ def test_a_failed_write_keeps_the_old_report_and_leaves_no_draft(tmp_path, pictu
 
 def test_the_same_input_gives_the_same_file(tmp_path, pictures):
     gallery = Gallery("g", [Views("p", dict(zip("xy", pictures)))])
-    first, second = (write_report(tmp_path / name, "t", galleries=[gallery]).read_bytes() for name in "ab")
+    first, second = (
+        write_report(tmp_path / name, "t", galleries=[gallery]).read_bytes() for name in "ab"
+    )
     assert first == second

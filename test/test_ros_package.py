@@ -18,7 +18,12 @@ def depends(*kinds: str) -> set[str]:
 
 
 def ros_packages(*folders: str) -> set[str]:
-    modules = {module for folder in folders for module, _ in imported(ROOT / folder) if ROS.fullmatch(module)}
+    modules = {
+        module
+        for folder in folders
+        for module, _ in imported(ROOT / folder)
+        if ROS.fullmatch(module)
+    }
     return {PACKAGES.get(module, module) for module in modules}
 
 
@@ -29,7 +34,9 @@ def test_manifest_and_setup_agree(key):
 
 def test_the_maintainer_can_be_parsed():
     """Otherwise colcon takes the package for a plain Python one, without a word. The pattern is catkin_pkg's."""
-    address = r"[-a-zA-Z0-9_%+]+(\.[-a-zA-Z0-9_%+]+)*@[-a-zA-Z0-9%]+(\.[-a-zA-Z0-9%]+)*\.[a-zA-Z]{2,}"
+    address = (
+        r"[-a-zA-Z0-9_%+]+(\.[-a-zA-Z0-9_%+]+)*@[-a-zA-Z0-9%]+(\.[-a-zA-Z0-9%]+)*\.[a-zA-Z]{2,}"
+    )
     assert re.fullmatch(address, MANIFEST.find("maintainer").get("email"))
 
 
@@ -40,7 +47,9 @@ def test_what_nodes_and_launch_files_import_is_declared():
 
 def test_what_the_messages_hold_is_declared():
     texts = [file.read_text() for kind in ("msg", "srv") for file in (ROOT / kind).iterdir()]
-    used = {name for text in texts for name in re.findall(r"^(\w+)/\w+", text, re.MULTILINE)} - {"gaussvae_ros"}
+    used = {name for text in texts for name in re.findall(r"^(\w+)/\w+", text, re.MULTILINE)} - {
+        "gaussvae_ros"
+    }
     assert used == depends("depend") == set(re.search(r"set\(uses (.*)\)", CMAKE)[1].split())
 
 
@@ -54,7 +63,9 @@ def test_the_executables_ask_for_every_package_that_pip_would_bring():
     from gaussvae_ros.nodes.start import NEEDED
 
     assert NEEDED.keys() == DECLARED
-    assert all(name(PACKAGE_OF.get(module, module)) == package for package, module in NEEDED.items())
+    assert all(
+        name(PACKAGE_OF.get(module, module)) == package for package, module in NEEDED.items()
+    )
 
 
 def test_build_files_of_colcon_stay_out_of_git():

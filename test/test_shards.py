@@ -50,7 +50,9 @@ def folder(tmp_path_factory):
 def averaged(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Area means of uint8 [B, H, W, 3] in double precision, [B, 3, h, w], 0 to 1."""
     (b, height, width, _), (w, h) = pixels.shape, size
-    means = pixels.reshape(b, h, height // h, w, width // w, 3).astype(np.float64).mean((2, 4)) / 255
+    means = (
+        pixels.reshape(b, h, height // h, w, width // w, 3).astype(np.float64).mean((2, 4)) / 255
+    )
     return means.transpose(0, 3, 1, 2)
 
 
@@ -62,7 +64,9 @@ def test_a_batch_holds_what_the_files_hold(folder):
         batch = shards.batch(indices, size)
         assert batch.size == SIZE and batch.splats.dtype == batch.pictures.dtype == torch.float32
         np.testing.assert_array_equal(batch.splats.numpy(), files[indices]["splats"])
-        np.testing.assert_allclose(batch.pictures.numpy(), averaged(files[indices]["picture"], size), atol=1e-6)
+        np.testing.assert_allclose(
+            batch.pictures.numpy(), averaged(files[indices]["picture"], size), atol=1e-6
+        )
 
 
 def test_augmented_splats_render_to_the_augmented_rendering(folder):
@@ -102,8 +106,14 @@ def test_mirrored_splats_are_canonical_and_mirror_back(seed, angle):
 
 def test_colours_stay_near_their_range_and_some_are_grey():
     matrix, offset = random_colours(np.random.default_rng(0), 4000)
-    colours = np.random.default_rng(1).random((4000, 50, 3)) @ matrix.transpose(0, 2, 1) + offset[:, None]
-    assert np.mean((colours < 0) | (colours > 1)) < 0.03 and colours.min() > -0.3 and colours.max() < 1.3
+    colours = (
+        np.random.default_rng(1).random((4000, 50, 3)) @ matrix.transpose(0, 2, 1) + offset[:, None]
+    )
+    assert (
+        np.mean((colours < 0) | (colours > 1)) < 0.03
+        and colours.min() > -0.3
+        and colours.max() < 1.3
+    )
     grey = np.ptp(colours, axis=2).max(1) < 1e-9
     assert 0.13 < grey.mean() < 0.17
     assert np.std(colours.mean((1, 2))) > 0.03  # light varies
@@ -114,18 +124,29 @@ def test_every_epoch_takes_every_sample_once_in_a_new_order(folder):
     shards = Shards(folder)
     flat = np.concatenate(list(islice(shards.iterate(11, 5), 2 * COUNT // 11)))  # COUNT is 26 * 11
     first, second = flat[:COUNT], flat[COUNT:]
-    assert sorted(first) == sorted(second) == list(range(COUNT)) and not np.array_equal(first, second)
+    assert sorted(first) == sorted(second) == list(range(COUNT)) and not np.array_equal(
+        first, second
+    )
     assert not np.array_equal(next(shards.iterate(COUNT, 6)), first)
 
 
 @settings(max_examples=30, deadline=None)
-@given(start=st.integers(0, 200), size=st.integers(1, 40), world=st.integers(1, 4), seed=st.integers(0, 9))
+@given(
+    start=st.integers(0, 200),
+    size=st.integers(1, 40),
+    world=st.integers(1, 4),
+    seed=st.integers(0, 9),
+)
 def test_the_order_resumes_anywhere_and_is_shared_out(folder, start, size, world, seed):
     shards = Shards(folder)
     together = list(islice(shards.iterate(size * world, seed), start + 3))[start:]
-    parts = [list(islice(shards.iterate(size, seed, start, rank, world), 3)) for rank in range(world)]
+    parts = [
+        list(islice(shards.iterate(size, seed, start, rank, world), 3)) for rank in range(world)
+    ]
     for step in range(3):
-        np.testing.assert_array_equal(np.concatenate([part[step] for part in parts]), together[step])
+        np.testing.assert_array_equal(
+            np.concatenate([part[step] for part in parts]), together[step]
+        )
 
 
 def test_a_batch_may_hold_more_than_there_is(folder):
@@ -135,7 +156,9 @@ def test_a_batch_may_hold_more_than_there_is(folder):
 
 def test_augmentation_is_that_of_the_generator(folder):
     shards = Shards(folder)
-    a, b, c = (shards.batch(np.arange(8), (32, 24), np.random.default_rng(seed)) for seed in (1, 1, 2))
+    a, b, c = (
+        shards.batch(np.arange(8), (32, 24), np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
     assert torch.equal(a.splats, b.splats) and torch.equal(a.pictures, b.pictures)
     assert not torch.equal(a.pictures, c.pictures)
 

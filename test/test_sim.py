@@ -36,28 +36,39 @@ def test_the_bag_holds_frames_and_true_poses(bag_path):
     assert all(s.pixels.shape == (*SIZE[::-1], 3) for s in images)
     for image, (x, y, yaw) in zip(images, where(np.arange(SECONDS * RATE) / RATE, SECONDS)):
         eye = (x + MOUNT[0] * np.cos(yaw), y + MOUNT[0] * np.sin(yaw), MOUNT[2])
-        for source in poses.values():  # TF, and Odometry with the mount from /tf_static, in REP 103's body axes
+        for source in (
+            poses.values()
+        ):  # TF, and Odometry with the mount from /tf_static, in REP 103's body axes
             pose = source.at(image.stamp_ns, image.recorded_ns)
-            assert np.allclose(pose[:3], eye) and abs(pose[5] * np.cos(yaw / 2) - pose[6] * np.sin(yaw / 2)) < 1e-6
+            assert (
+                np.allclose(pose[:3], eye)
+                and abs(pose[5] * np.cos(yaw / 2) - pose[6] * np.sin(yaw / 2)) < 1e-6
+            )
 
 
 def test_the_same_seed_gives_the_same_bag_and_replaces_it(bag_path, tmp_path):
     again = write_drive(write_drive(tmp_path / "bag", 1.0, seed=5), SECONDS)
     with Bag(bag_path) as a, Bag(again) as b:
-        assert all(np.array_equal(p.pixels, q.pixels) for p, q in zip(a.images(IMAGE), b.images(IMAGE)))
+        assert all(
+            np.array_equal(p.pixels, q.pixels) for p, q in zip(a.images(IMAGE), b.images(IMAGE))
+        )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bag"]
 
 
 def test_the_file_in_the_bag_has_the_bags_name(bag_path):
     assert sorted(p.name for p in bag_path.iterdir()) == ["bag.mcap", "metadata.yaml"]
-    about = YAML(typ="safe", pure=True).load((bag_path / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    about = YAML(typ="safe", pure=True).load((bag_path / "metadata.yaml").read_text())[
+        "rosbag2_bagfile_information"
+    ]
     assert about["relative_file_paths"] == ["bag.mcap"] == [file["path"] for file in about["files"]]
 
 
 def test_fixed_transforms_are_played_for_whoever_comes_late(bag_path):
     with Reader(bag_path) as reader:
         [fixed] = [c for c in reader.connections if c.topic == "/tf_static"]
-    assert [qos.durability for qos in fixed.ext.offered_qos_profiles] == [QosDurability.TRANSIENT_LOCAL]
+    assert [qos.durability for qos in fixed.ext.offered_qos_profiles] == [
+        QosDurability.TRANSIENT_LOCAL
+    ]
 
 
 def test_it_does_not_replace_what_is_no_bag(tmp_path):
@@ -91,9 +102,13 @@ def test_the_picture_obeys_the_pinhole_model(world):
 
 
 def test_a_turn_moves_the_picture_sideways(world):
-    here, turned = (render(world, 3.0, 1.0, 0.6, yaw, SIZE, FOCAL) for yaw in (0.0, np.arctan(40 / FOCAL)))
+    here, turned = (
+        render(world, 3.0, 1.0, 0.6, yaw, SIZE, FOCAL) for yaw in (0.0, np.arctan(40 / FOCAL))
+    )
     middle = np.s_[200:280, 280:340]
-    shifts = [np.abs(turned[200:280, 280 + s : 340 + s] - here[middle]).mean() for s in range(20, 61)]
+    shifts = [
+        np.abs(turned[200:280, 280 + s : 340 + s] - here[middle]).mean() for s in range(20, 61)
+    ]
     assert abs(20 + int(np.argmin(shifts)) - 40) <= 1
 
 
@@ -103,4 +118,11 @@ def test_the_sensor_adds_little_noise_and_blurs_turns(world):
     assert np.array_equal(still, again)
     sharpness = [np.abs(np.diff(image.astype(float), axis=1)).mean() for image in (still, turning)]
     assert sharpness[1] < 0.8 * sharpness[0]
-    assert 1 < np.std(still[:, :, 0] - np.clip(view[:, :, 0] * Sensor(SIZE, FOCAL, 0)._vignette[..., 0], 0, 255)) < 6
+    assert (
+        1
+        < np.std(
+            still[:, :, 0]
+            - np.clip(view[:, :, 0] * Sensor(SIZE, FOCAL, 0)._vignette[..., 0], 0, 255)
+        )
+        < 6
+    )

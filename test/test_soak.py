@@ -12,7 +12,9 @@ from gaussvae_ros.errors import GaussVaeError
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     monkeypatch.setattr(soak.os, "getsid", lambda pid: 1)
-    return soak._Soak(None, tmp_path / "announced.jsonl", {"memory_node": 7, "recall_node": 8}, False)
+    return soak._Soak(
+        None, tmp_path / "announced.jsonl", {"memory_node": 7, "recall_node": 8}, False
+    )
 
 
 def test_frames_of_a_deleted_file_need_not_come_back(made):

@@ -37,7 +37,9 @@ def test_the_canonical_form_draws_the_same_picture(channels):
     raw = Splats(splats(60, channels=channels, seed=3), SIZE)
     c = raw.canonical()
     assert not np.array_equal(c.params, raw.params)
-    np.testing.assert_allclose(cpu.forward(c.params, SIZE), cpu.forward(raw.params, SIZE), atol=2e-5)
+    np.testing.assert_allclose(
+        cpu.forward(c.params, SIZE), cpu.forward(raw.params, SIZE), atol=2e-5
+    )
 
 
 def test_one_splat_has_one_form():
@@ -62,7 +64,17 @@ def test_wrap_angle_keeps_the_axis(theta):
 
 @pytest.mark.parametrize(
     "theta, expected",
-    [(0, 0), (-0.0, 0), (np.pi, 0), (-np.pi, 0), (-1e-30, 0), (-1e-9, 0), (1e-30, 0), (4 * np.pi, 0), (-1, np.pi - 1)],
+    [
+        (0, 0),
+        (-0.0, 0),
+        (np.pi, 0),
+        (-np.pi, 0),
+        (-1e-30, 0),
+        (-1e-9, 0),
+        (1e-30, 0),
+        (4 * np.pi, 0),
+        (-1, np.pi - 1),
+    ],
 )
 def test_wrap_angle_at_its_edges(theta, expected):
     wrapped = wrap_angle(np.array([theta], np.float32))
@@ -82,7 +94,9 @@ def interleaved(column: int, line: int) -> int:
 def test_morton_order_is_that_of_interleaved_bits(xy, size):
     cells = np.clip(np.floor(np.clip(xy / max(size), 0, 1) * 65536), 0, 65535).astype(int)
     codes = [interleaved(*cell) for cell in cells.tolist()]
-    assert list(morton_order(xy, size)) == sorted(range(len(xy)), key=lambda i: codes[i])  # sorted() is stable
+    assert list(morton_order(xy, size)) == sorted(
+        range(len(xy)), key=lambda i: codes[i]
+    )  # sorted() is stable
 
 
 def test_morton_order_of_a_square():

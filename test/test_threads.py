@@ -24,15 +24,23 @@ def python(code: str, **environment: str) -> str:
     unset = (*VARIABLES, "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER_PRIORITY")
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**kept, **environment}, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("first", ["gaussvae_ros.codec", "numba", "gaussvae_ros.vae", "gaussvae_ros.bank"])
+@pytest.mark.parametrize(
+    "first", ["gaussvae_ros.codec", "numba", "gaussvae_ros.vae", "gaussvae_ros.bank"]
+)
 def test_whatever_is_imported_first_the_kernels_do_not_run_in_tbb(first):
-    layer = python(ENCODE.format(first=first) + "print(numba.threading_layer())", NUMBA_NUM_THREADS="2")
+    layer = python(
+        ENCODE.format(first=first) + "print(numba.threading_layer())", NUMBA_NUM_THREADS="2"
+    )
     assert layer in ("omp", "workqueue")
 
 

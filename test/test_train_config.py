@@ -14,8 +14,12 @@ MODEL = {"architecture": "vector"}
 
 
 def test_defaults_and_what_is_given():
-    config = config_of({"model": MODEL, "training": {"learning_rate": 1, "picture": [80, 60]}, "losses": None})
-    assert config.training == Training(learning_rate=1.0, picture=(80, 60)) and config.data == Data()
+    config = config_of(
+        {"model": MODEL, "training": {"learning_rate": 1, "picture": [80, 60]}, "losses": None}
+    )
+    assert (
+        config.training == Training(learning_rate=1.0, picture=(80, 60)) and config.data == Data()
+    )
     assert isinstance(config.training.learning_rate, float) and config.losses == config.search == {}
 
 
@@ -33,7 +37,9 @@ def test_numbers_are_numbers_however_they_are_written(tmp_path):
     assert (training.learning_rate, training.weight_decay, training.clip) == (1e-4, 2.5e-3, 3.0)
 
 
-MODELS = sorted(set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "memory.yaml"})  # that one is for the nodes
+MODELS = sorted(
+    set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "memory.yaml"}
+)  # that one is for the nodes
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)
@@ -42,9 +48,12 @@ def test_configs_that_ship_are_configs(path):
 
 
 def test_the_documentation_has_every_key_with_its_default():
-    table = re.findall(r"^\| `(\w+)` \| ([^|]*?) ?\| ", (ROOT / "docs" / "training.md").read_text(), re.MULTILINE)
+    table = re.findall(
+        r"^\| `(\w+)` \| ([^|]*?) ?\| ", (ROOT / "docs" / "training.md").read_text(), re.MULTILINE
+    )
     assert {key: text for key, text in table} == {
-        f.name: str(list(f.default)) if isinstance(f.default, tuple) else str(f.default) for f in fields(Training)
+        f.name: str(list(f.default)) if isinstance(f.default, tuple) else str(f.default)
+        for f in fields(Training)
     }
 
 
@@ -58,19 +67,49 @@ def test_the_documentation_has_every_key_with_its_default():
         ("losses: {}", "model.architecture is missing"),
         ("model: 3", "model is a mapping"),
         ("model: {architecture: vector}\ntrainig: {}", "unknown key trainig"),
-        ("model: {architecture: vector}\ntraining: {step: 3}", "unknown key training.step; known are steps,"),
+        (
+            "model: {architecture: vector}\ntraining: {step: 3}",
+            "unknown key training.step; known are steps,",
+        ),
         ("model: {architecture: vector}\ndata: {mirror: true}", "unknown key data.mirror"),
-        ("model: {architecture: vector}\ndata: {augment: 1}", "data.augment is true or false, not 1"),
-        ("model: {architecture: vector}\ntraining: {steps: 2.5}", "training.steps is a whole number, not 2.5"),
-        ("model: {architecture: vector}\ntraining: {steps: true}", "training.steps is a whole number"),
-        ("model: {architecture: vector}\ntraining: {steps: 0}", "training.steps is at least 1, not 0"),
-        ("model: {architecture: vector}\ntraining: {ema: 1.0}", "training.ema is at least 0 and below 1"),
-        ("model: {architecture: vector}\ntraining: {learning_rate: .nan}", "training.learning_rate is at least 0"),
+        (
+            "model: {architecture: vector}\ndata: {augment: 1}",
+            "data.augment is true or false, not 1",
+        ),
+        (
+            "model: {architecture: vector}\ntraining: {steps: 2.5}",
+            "training.steps is a whole number, not 2.5",
+        ),
+        (
+            "model: {architecture: vector}\ntraining: {steps: true}",
+            "training.steps is a whole number",
+        ),
+        (
+            "model: {architecture: vector}\ntraining: {steps: 0}",
+            "training.steps is at least 1, not 0",
+        ),
+        (
+            "model: {architecture: vector}\ntraining: {ema: 1.0}",
+            "training.ema is at least 0 and below 1",
+        ),
+        (
+            "model: {architecture: vector}\ntraining: {learning_rate: .nan}",
+            "training.learning_rate is at least 0",
+        ),
         ("model: {architecture: vector}\ntraining: {clip: .inf}", "training.clip is at least 0"),
-        ("model: {architecture: vector}\ntraining: {clip: low}", "training.clip is a number, not 'low'"),
+        (
+            "model: {architecture: vector}\ntraining: {clip: low}",
+            "training.clip is a number, not 'low'",
+        ),
         ("model: {architecture: vector}\ntraining: {precision: float16}", "float32 or bfloat16"),
-        ("model: {architecture: vector}\ntraining: {picture: 160}", "training.picture is 2 numbers"),
-        ("model: {architecture: vector}\ntraining: {picture: [160, 1]}", "training.picture is at least 11"),
+        (
+            "model: {architecture: vector}\ntraining: {picture: 160}",
+            "training.picture is 2 numbers",
+        ),
+        (
+            "model: {architecture: vector}\ntraining: {picture: [160, 1]}",
+            "training.picture is at least 11",
+        ),
     ],
 )
 def test_what_is_wrong_is_named_in_one_line(text, says, tmp_path):

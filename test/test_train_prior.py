@@ -73,7 +73,9 @@ def test_the_shipped_prior_is_better_than_a_plain_guess(grids):
 def test_bits_per_splat_are_those_of_records(grids):
     bits = splats_prior.bits_per_splat(grids, prior.load())
     assert bits["all"] == pytest.approx(sum(bits.values()) - bits["all"], abs=0.01)
-    assert 8 * length(grids, prior.load()) == pytest.approx(bits["all"] * sum(len(g.cell) for g in grids), rel=0.02)
+    assert 8 * length(grids, prior.load()) == pytest.approx(
+        bits["all"] * sum(len(g.cell) for g in grids), rel=0.02
+    )
 
 
 def test_the_command_writes_what_the_codec_can_load(folder, tmp_path, quick, capsys):
@@ -82,7 +84,10 @@ def test_the_command_writes_what_the_codec_can_load(folder, tmp_path, quick, cap
     assert main(["train", "prior", str(folder), "--out", str(out), "--json"]) == 0
     card, made = json.loads(capsys.readouterr().out), json.loads(out.read_text())
     assert made["card"] == card and made.keys() == {"card", "weights"}
-    lines = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n" for f in sorted(folder.iterdir())]
+    lines = [
+        f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n"
+        for f in sorted(folder.iterdir())
+    ]
     assert card["images_sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
     assert (card["images"], card["seed"], card["splats"]) == (3, 0, 96 + 64)
     assert card["bits_per_splat"]["images"] == 1 and 0 < card["seconds"] < time.time() - begun + 1
@@ -92,7 +97,10 @@ def test_the_command_writes_what_the_codec_can_load(folder, tmp_path, quick, cap
 
     main(["train", "prior", str(folder), "--out", str(out)])
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert rows[0] == ["bits", "per", "splat", "before", "after"] and [rows[-2][0], len(rows[-2])] == ["all", 3]
+    assert rows[0] == ["bits", "per", "splat", "before", "after"] and [
+        rows[-2][0],
+        len(rows[-2]),
+    ] == ["all", 3]
     assert json.loads(out.read_text())["weights"] == made["weights"]
 
 

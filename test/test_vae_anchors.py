@@ -28,19 +28,27 @@ def splats(n=64, seed=0, batch=1, dtype=torch.float64):
     p[..., 2] = rng.uniform(2, 3.5, (batch, n))
     p[..., 3] = p[..., 2] - rng.uniform(0.05, 1.5, (batch, n))
     p[..., 4], p[..., 5:] = rng.uniform(0, math.pi, (batch, n)), rng.random((batch, n, 3))
-    return torch.from_numpy(np.stack([Splats(one.astype(np.float32), SIZE).canonical().params for one in p])).to(dtype)
+    return torch.from_numpy(
+        np.stack([Splats(one.astype(np.float32), SIZE).canonical().params for one in p])
+    ).to(dtype)
 
 
 def matrices(p):  # [N, 8] -> [N, 2, 2]
-    turn = np.stack([np.cos(p[:, 4]), -np.sin(p[:, 4]), np.sin(p[:, 4]), np.cos(p[:, 4])], 1).reshape(-1, 2, 2)
-    return turn @ np.einsum("nk,kl->nkl", np.exp(2 * p[:, 2:4]), np.eye(2)) @ turn.transpose(0, 2, 1)
+    turn = np.stack(
+        [np.cos(p[:, 4]), -np.sin(p[:, 4]), np.sin(p[:, 4]), np.cos(p[:, 4])], 1
+    ).reshape(-1, 2, 2)
+    return (
+        turn @ np.einsum("nk,kl->nkl", np.exp(2 * p[:, 2:4]), np.eye(2)) @ turn.transpose(0, 2, 1)
+    )
 
 
 def test_axes_give_the_covariance_back():
     p = splats()[0]
     back = axes(*covariance(p))
     assert torch.allclose(back[:, :2], p[:, 2:4], atol=1e-4)
-    assert torch.allclose(torch.sin(back[:, 2] - p[:, 4]), torch.zeros(64, dtype=torch.float64), atol=1e-3)
+    assert torch.allclose(
+        torch.sin(back[:, 2] - p[:, 4]), torch.zeros(64, dtype=torch.float64), atol=1e-3
+    )
 
 
 def test_no_change_leaves_splats_as_they_are():
@@ -53,10 +61,14 @@ def test_no_change_leaves_splats_as_they_are():
 
 def test_a_change_is_made_in_the_splats_own_frame():
     p = splats(8)
-    change = torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.3
+    change = (
+        torch.randn(1, 8, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.3
+    )
     out, q, c = move(p, change)[0].numpy(), p[0].numpy(), change[0].numpy()
     bound = 1.5 * np.tanh(c[:, :4] / 1.5)
-    turn = np.stack([np.cos(q[:, 4]), -np.sin(q[:, 4]), np.sin(q[:, 4]), np.cos(q[:, 4])], 1).reshape(-1, 2, 2)
+    turn = np.stack(
+        [np.cos(q[:, 4]), -np.sin(q[:, 4]), np.sin(q[:, 4]), np.cos(q[:, 4])], 1
+    ).reshape(-1, 2, 2)
     root = turn * np.exp(q[:, None, 2:4])
     assert np.allclose(out[:, :2], q[:, :2] + np.einsum("nij,nj->ni", root, bound[:, :2]))
     upper = np.zeros((8, 2, 2))
@@ -68,7 +80,9 @@ def test_a_change_is_made_in_the_splats_own_frame():
 
 def test_gradients_of_a_change():
     p = splats(5)
-    change = 0.2 * torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    change = 0.2 * torch.randn(
+        1, 5, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64
+    )
     assert torch.autograd.gradcheck(lambda c: move(p, c), change.requires_grad_(), atol=1e-4)
 
 
@@ -77,14 +91,23 @@ def test_gradients_of_a_change():
 def test_merged_splats_have_the_moments_of_their_runs(count, seed):
     p = splats(64, seed)
     merged, run, seen = merge(p, count)
-    assert merged.shape == (1, count, 8) and seen.shape == (1, 64, 9) and torch.isfinite(merged).all()
+    assert (
+        merged.shape == (1, count, 8) and seen.shape == (1, 64, 9) and torch.isfinite(merged).all()
+    )
     q, i = p[0].numpy(), int(run[20])
     rows = q[run.numpy() == i]
     area = np.exp(rows[:, 2] + rows[:, 3])
     centre = np.average(rows[:, :2], 0, area)
     spread = matrices(rows) + np.einsum("ni,nj->nij", rows[:, :2] - centre, rows[:, :2] - centre)
-    assert np.allclose(merged[0, i, :2], centre) and np.allclose(merged[0, i, 5:], np.average(rows[:, 5:], 0, area))
-    assert np.allclose(matrices(merged[0, i : i + 1].numpy())[0], 0.6 * np.average(spread, 0, area), rtol=2e-3, atol=0.05)
+    assert np.allclose(merged[0, i, :2], centre) and np.allclose(
+        merged[0, i, 5:], np.average(rows[:, 5:], 0, area)
+    )
+    assert np.allclose(
+        matrices(merged[0, i : i + 1].numpy())[0],
+        0.6 * np.average(spread, 0, area),
+        rtol=2e-3,
+        atol=0.05,
+    )
 
 
 def test_neighbours_look_the_same_when_all_is_turned():
@@ -97,7 +120,9 @@ def test_neighbours_look_the_same_when_all_is_turned():
     q[..., 4] += math.pi / 2
     there = relate(q, index, (2 * SIZE[1], 2 * SIZE[0]))
     assert torch.allclose(relate(p, index, SIZE), there, atol=1e-6)
-    assert torch.allclose(describe(p, SIZE)[..., :2], describe(q, (2 * SIZE[1], 2 * SIZE[0]))[..., :2], atol=1e-6)
+    assert torch.allclose(
+        describe(p, SIZE)[..., :2], describe(q, (2 * SIZE[1], 2 * SIZE[0]))[..., :2], atol=1e-6
+    )
 
 
 def test_steps_are_those_of_records():
@@ -108,12 +133,20 @@ def test_steps_are_those_of_records():
         colour, shape = grid.colour_step(scale, precision), grid.shape_step(scale, precision)
         assert np.median(np.abs(np.log(mine[:, 5] / colour))) < 0.1
         assert np.median(np.abs(np.log(mine[:, 3] / (shape * grid.ASPECT_STEP)))) < 0.1
-        theta_step = np.pi / np.multiply(*grid.angles(scale, np.round((p[0, :, 2] - p[0, :, 3]).numpy() / mine[:, 3]).astype(int), precision))
+        theta_step = np.pi / np.multiply(
+            *grid.angles(
+                scale,
+                np.round((p[0, :, 2] - p[0, :, 3]).numpy() / mine[:, 3]).astype(int),
+                precision,
+            )
+        )
         thin = (p[0, :, 2] - p[0, :, 3]).numpy() > 0.5
         assert np.median(np.abs(np.log(mine[thin, 4] / theta_step[thin]))) < 0.25
 
 
-@pytest.mark.parametrize("count, parts", [(16, 8), (64, 8), (96, 8), (128, 4), (192, 4), (256, 2), (384, 2), (512, 1)])
+@pytest.mark.parametrize(
+    "count, parts", [(16, 8), (64, 8), (96, 8), (128, 4), (192, 4), (256, 2), (384, 2), (512, 1)]
+)
 def test_parts(count, parts):
     assert parts_of(count) == parts
 
@@ -150,17 +183,34 @@ def test_training_gives_gradients_to_every_weight():
     for _ in range(12):
         output = model(batch)
         (output.splats.sum() + output.bits.sum()).backward()
-    seen = {name for name, p in model.named_parameters() if p.grad is not None and torch.isfinite(p.grad).all()}
+    seen = {
+        name
+        for name, p in model.named_parameters()
+        if p.grad is not None and torch.isfinite(p.grad).all()
+    }
     assert seen == {name for name, _ in model.named_parameters()}
 
 
 def test_descent_approaches_the_picture(model):
-    target = forward(splats(200, 3)[0].float().numpy() * [0.25, 0.25, 1, 1, 1, 1, 1, 1] - [0, 0, 1.386, 1.386, 0, 0, 0, 0], (80, 60))
+    target = forward(
+        splats(200, 3)[0].float().numpy() * [0.25, 0.25, 1, 1, 1, 1, 1, 1]
+        - [0, 0, 1.386, 1.386, 0, 0, 0, 0],
+        (80, 60),
+    )
     begin = splats(64, 4, dtype=torch.float32)
     picture = torch.from_numpy(target.transpose(2, 0, 1).copy()).unsqueeze(0)
 
     def error(params):
-        small = params.astype(np.float32) * [0.25, 0.25, 1, 1, 1, 1, 1, 1] - [0, 0, 1.386, 1.386, 0, 0, 0, 0]
+        small = params.astype(np.float32) * [0.25, 0.25, 1, 1, 1, 1, 1, 1] - [
+            0,
+            0,
+            1.386,
+            1.386,
+            0,
+            0,
+            0,
+            0,
+        ]
         return ((forward(small.astype(np.float32), (80, 60)) - target) ** 2).mean()
 
     better = module.descended(begin, SIZE, picture, 20)

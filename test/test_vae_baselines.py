@@ -24,7 +24,9 @@ def sample(batch: int = 4, n: int = 32) -> Batch:
 
 def small(name: str, latent: int = 16, n: int = 32, **settings):
     torch.manual_seed(0)
-    model = models.build({"architecture": name, "latent": latent, "splats": n, **BASELINES[name], **settings})
+    model = models.build(
+        {"architecture": name, "latent": latent, "splats": n, **BASELINES[name], **settings}
+    )
     model.adapt(sample(n=n))
     return model
 
@@ -40,17 +42,24 @@ def test_the_networks_have_the_published_number_of_parameters():
     assert (size(resnet) - size(resnet.decoder), size(resnet.decoder)) == (12_246_304, 41_911_848)
 
 
-@pytest.mark.parametrize("name, form", [("conv1d", "canonical"), ("resnet1d", "raw"), ("vector", "canonical")])
+@pytest.mark.parametrize(
+    "name, form", [("conv1d", "canonical"), ("resnet1d", "raw"), ("vector", "canonical")]
+)
 def test_what_a_baseline_gives(name, form):
     model, batch = small(name, parameters=form), sample()
     output = model.train()(batch)
-    assert output.splats.shape == output.features.shape == (4, 32, 8) and output.mean.shape == (4, 16)
+    assert output.splats.shape == output.features.shape == (4, 32, 8) and output.mean.shape == (
+        4,
+        16,
+    )
     assert (output.log_variance is None) == (name == "vector")
     assert output.splats.isfinite().all() and model.config["parameters"] == form
     decoded = model.normaliser.decode(output.features, SIZE)
     assert torch.equal(decoded, output.splats)
     output.features.square().sum().backward()
-    assert all(p.grad is not None for key, p in model.named_parameters() if "log_variance" not in key)
+    assert all(
+        p.grad is not None for key, p in model.named_parameters() if "log_variance" not in key
+    )
 
 
 def test_training_draws_a_latent_and_evaluation_takes_its_mean():
@@ -102,4 +111,6 @@ def test_the_config_builds_its_model_and_its_losses(name):
     batch = Batch(splats, SIZE, torch.zeros(2, 3, *PICTURE[::-1]))
     model.adapt(batch)
     total, figures = Objective(config["losses"], model)(batch, model.train()(batch), 100)
-    assert total.isfinite() and {f"parameters/{g}" for g in model.normaliser.groups} <= figures.keys()
+    assert (
+        total.isfinite() and {f"parameters/{g}" for g in model.normaliser.groups} <= figures.keys()
+    )

@@ -37,7 +37,9 @@ def sample(count: int = 4) -> Batch:
 
 def small(**settings):
     torch.manual_seed(0)
-    model = models.build({"architecture": "grid", "channels": 8, "width": 16, "layers": 1, "prior": 24, **settings})
+    model = models.build(
+        {"architecture": "grid", "channels": 8, "width": 16, "layers": 1, "prior": 24, **settings}
+    )
     model.adapt(sample())
     return model
 
@@ -49,7 +51,9 @@ def test_it_begins_as_the_principal_components_of_the_picture():
         for network in (model.encoder, model.decoder):
             network.last.weight.zero_()
         splats = model(batch).splats
-    means = interpolate(batch.pictures, size=(30, 40), mode="area").permute(0, 2, 3, 1).flatten(1, 2)
+    means = (
+        interpolate(batch.pictures, size=(30, 40), mode="area").permute(0, 2, 3, 1).flatten(1, 2)
+    )
     torch.testing.assert_close(splats[..., 5:], means, atol=2e-3, rtol=0)
     distance = SIZE[0] / 40
     x, y = splats[0, :, 0].view(30, 40), splats[0, :, 1].view(30, 40)
@@ -65,7 +69,9 @@ def test_splats_stay_near_their_anchors_and_canonical():
     wild = model.synthesise(100 * torch.randn(1, 8, *CELLS[::-1]), torch.zeros(1), SIZE)
     away = (wild - rest)[..., :2].abs().max()
     assert 0.5 * REACH * SIZE[0] / 40 < away <= REACH * SIZE[0] / 40 * 1.01
-    assert (wild[..., 2] >= wild[..., 3]).all() and ((wild[..., 4] >= 0) & (wild[..., 4] < 3.1416)).all()
+    assert (wild[..., 2] >= wild[..., 3]).all() and (
+        (wild[..., 4] >= 0) & (wild[..., 4] < 3.1416)
+    ).all()
 
 
 def shuffled_prior():
@@ -102,9 +108,13 @@ def test_losses_are_squared_error_and_bits_at_one_price():
     model, batch = small(step=step).eval(), sample()
     output = model(batch)
     total, _ = Objective({"render": {}, "rate": {}}, model)(batch, output, 0)
-    error = ((draw(output.splats, SIZE, PICTURE) - batch.pictures) ** 2).sum((1, 2, 3))  # at the cells' resolution
+    error = ((draw(output.splats, SIZE, PICTURE) - batch.pictures) ** 2).sum(
+        (1, 2, 3)
+    )  # at the cells' resolution
     whole = (error / (PRICE * step**2) + output.bits.sum(1)).mean()
-    assert float(total.detach()) == pytest.approx(float(whole.detach()) / (PICTURE[0] * PICTURE[1]), rel=1e-4)
+    assert float(total.detach()) == pytest.approx(
+        float(whole.detach()) / (PICTURE[0] * PICTURE[1]), rel=1e-4
+    )
 
 
 def test_evaluation_rounds_and_training_draws_steps():

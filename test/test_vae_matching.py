@@ -20,7 +20,10 @@ GROUPS = {"position", "scale", "rotation", "colour", "angle"}
 
 
 def fits(batch: int, n: int, seed: int = 0) -> torch.Tensor:  # [B, N, 8]
-    sets = [Splats(splats(n, SIZE, sigma=(2, 20), seed=seed + b), SIZE).canonical().params for b in range(batch)]
+    sets = [
+        Splats(splats(n, SIZE, sigma=(2, 20), seed=seed + b), SIZE).canonical().params
+        for b in range(batch)
+    ]
     return torch.tensor(np.stack(sets))
 
 
@@ -37,9 +40,15 @@ def test_no_other_matching_costs_less(seed, m):
     partners, rows = match(decoded, fitted, SIZE)
     assert len(set(partners)) == len(partners) == len(set(rows)) == min(m, 5)
     if m <= 5:
-        every = (cost(decoded, fitted, np.arange(m), list(rows)) for rows in itertools.permutations(range(5), m))
+        every = (
+            cost(decoded, fitted, np.arange(m), list(rows))
+            for rows in itertools.permutations(range(5), m)
+        )
     else:
-        every = (cost(decoded, fitted, list(p), np.arange(5)) for p in itertools.permutations(range(m), 5))
+        every = (
+            cost(decoded, fitted, list(p), np.arange(5))
+            for p in itertools.permutations(range(m), 5)
+        )
     assert cost(decoded, fitted, partners, rows) == pytest.approx(min(every))
 
 
@@ -60,7 +69,10 @@ def test_the_mean_predictor_is_one():
     fitted = fits(4, 50)
     features = to_features(fitted.double(), SIZE, 50)
     mean = fitted.double().clone()
-    mean[..., :2], mean[..., 5:] = fitted[..., :2].double().mean((0, 1)), fitted[..., 5:].double().mean((0, 1))
+    mean[..., :2], mean[..., 5:] = (
+        fitted[..., :2].double().mean((0, 1)),
+        fitted[..., 5:].double().mean((0, 1)),
+    )
     mean[..., 2:4] = fitted[..., 2:4].double().mean((0, 1))
     mean[..., 4] = fitted[..., 4].double().mean()
     errors = group_errors(mean, fitted, SIZE)
@@ -69,17 +81,27 @@ def test_the_mean_predictor_is_one():
     vector = to_features(mean, SIZE, 50)[..., 3:5]
     rotation = features[..., 3:5]
     blind = ((rotation - rotation.mean((0, 1))) ** 2).mean((0, 1))
-    assert errors["rotation"] == pytest.approx(float((((vector - rotation) ** 2).mean((0, 1)) / blind).mean()))
+    assert errors["rotation"] == pytest.approx(
+        float((((vector - rotation) ** 2).mean((0, 1)) / blind).mean())
+    )
 
 
 def test_each_error_is_its_own_group_s():
     fitted = fits(2, 80)
-    for name, columns in {"position": [0], "scale": [2, 3], "colour": [5, 6, 7], "rotation": [4]}.items():
+    for name, columns in {
+        "position": [0],
+        "scale": [2, 3],
+        "colour": [5, 6, 7],
+        "rotation": [4],
+    }.items():
         moved = fitted.clone()
         moved[..., columns] += 0.05
         errors = group_errors(moved, fitted, SIZE)
         untouched = GROUPS - {name} - ({"angle"} if name == "rotation" else set())
-        assert errors[name] > 1e-7 and all(errors[other] < 1e-9 for other in untouched), (name, errors)
+        assert errors[name] > 1e-7 and all(errors[other] < 1e-9 for other in untouched), (
+            name,
+            errors,
+        )
 
 
 def test_the_angle_of_round_splats_counts_only_as_the_published_attempts_measured_it():

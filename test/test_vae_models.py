@@ -51,7 +51,9 @@ def test_a_loaded_model_gives_the_same_numbers(file):
 
 
 def test_a_file_says_what_it_is(file):
-    config = {key: value for key, value in SMALL.items() if key != "architecture"} | {"parameters": "raw"}
+    config = {key: value for key, value in SMALL.items() if key != "architecture"} | {
+        "parameters": "raw"
+    }
     assert files.describe(file) == {"architecture": "vector", "config": config, "card": CARD}
     card = {"name": "größer", "curve": [0.1, 1e-30, None], "limits": "\n"}
     models.save(small(), file, card)
@@ -122,7 +124,10 @@ def test_a_missing_file_is_refused(path):
         ({}, "architecture None is unknown; there is .*conv1d"),
         ({"architecture": "transformer"}, "'transformer' is unknown"),
         ({"architecture": ["vector"]}, "is unknown"),
-        ({"architecture": "vector", "latnet": 3}, "vector has no setting 'latnet'; it has latent, hidden"),
+        (
+            {"architecture": "vector", "latnet": 3},
+            "vector has no setting 'latnet'; it has latent, hidden",
+        ),
         ({"architecture": "vector", "latent": "many"}, "cannot be built with"),
         ({"architecture": "vector", "latent": -3}, "cannot be built with"),
         ({"architecture": "vector", "parameters": "polar"}, "canonical or raw"),

@@ -47,7 +47,9 @@ def test_there_and_back_is_the_same_splat(form):
     st.integers(1, 4000),
 )  # fmt: skip
 def test_any_splat_comes_back(x, y, log_s1, ratio, theta, count):
-    splat = torch.tensor([[x, y, log_s1, log_s1 - ratio, theta, 0.5, -0.2, 1.3]], dtype=torch.float64)
+    splat = torch.tensor(
+        [[x, y, log_s1, log_s1 - ratio, theta, 0.5, -0.2, 1.3]], dtype=torch.float64
+    )
     back = from_features(to_features(splat, SIZE, count), SIZE, count)
     torch.testing.assert_close(back, splat, rtol=1e-9, atol=1e-9)
 
@@ -80,7 +82,9 @@ def test_round_splats_have_the_same_features_whatever_their_angle():
 def test_decoded_features_draw_the_same_picture():
     params = canonical(20).double()
     back = from_features(to_features(params, SIZE, 20), SIZE, 20)
-    torch.testing.assert_close(reference.rasterize(back, (40, 30)), reference.rasterize(params, (40, 30)))
+    torch.testing.assert_close(
+        reference.rasterize(back, (40, 30)), reference.rasterize(params, (40, 30))
+    )
 
 
 @pytest.mark.parametrize("form", GROUPS)
@@ -99,13 +103,17 @@ def test_a_round_splat_has_a_finite_gradient():
 
 @pytest.mark.parametrize("form", GROUPS)
 def test_a_normaliser_takes_the_statistics_of_its_data(form):
-    batch = Batch(torch.stack([canonical(seed=s) for s in range(8)]), SIZE, torch.zeros(8, 3, 12, 16))
+    batch = Batch(
+        torch.stack([canonical(seed=s) for s in range(8)]), SIZE, torch.zeros(8, 3, 12, 16)
+    )
     normaliser = Normaliser(form)
     normaliser.adapt(batch)
     features = normaliser.encode(batch.splats, SIZE)
     np.testing.assert_allclose(features.mean((0, 1)), 0, atol=1e-4)
     np.testing.assert_allclose(features.std((0, 1)), 1, atol=1e-3)
-    torch.testing.assert_close(normaliser.decode(features, SIZE), batch.splats, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(
+        normaliser.decode(features, SIZE), batch.splats, rtol=1e-4, atol=1e-3
+    )
     assert sorted(c for g in normaliser.groups.values() for c in range(8)[g]) == list(range(8))
 
 

@@ -31,7 +31,9 @@ def test_values_and_gradients_are_the_reference_s(name):
 
 
 def sample(batch: int, n: int = 40, channels: int = 3, size=SIZE) -> torch.Tensor:  # [B, N, 5 + C]
-    return torch.tensor(np.stack([splats(n, size, channels=channels, seed=50 + b) for b in range(batch)]))
+    return torch.tensor(
+        np.stack([splats(n, size, channels=channels, seed=50 + b) for b in range(batch)])
+    )
 
 
 def drawn(params: torch.Tensor, size=SIZE, picture=SIZE) -> tuple[torch.Tensor, torch.Tensor]:
@@ -66,7 +68,9 @@ def test_six_channels_are_two_pictures_of_one_geometry():
     first, first_grad = drawn(params[..., :8])
     second, second_grad = drawn(torch.cat([params[..., :5], params[..., 8:]], -1))
     assert torch.equal(pictures, torch.cat([first, second], 1))
-    assert torch.equal(grad[..., 5:8], first_grad[..., 5:]) and torch.equal(grad[..., 8:], second_grad[..., 5:])
+    assert torch.equal(grad[..., 5:8], first_grad[..., 5:]) and torch.equal(
+        grad[..., 8:], second_grad[..., 5:]
+    )
     torch.testing.assert_close(grad[..., :5], first_grad[..., :5] + second_grad[..., :5])
 
 
@@ -77,14 +81,18 @@ def test_a_smaller_picture_is_the_frame_with_its_geometry_scaled():
     expected = reference.rasterize(scaled, picture)
     (expected**2).sum().backward()
     pictures, grad = drawn(params.detach().float()[None], size, picture)
-    torch.testing.assert_close(pictures[0].permute(1, 2, 0).double(), expected.detach(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        pictures[0].permute(1, 2, 0).double(), expected.detach(), rtol=0, atol=1e-5
+    )
     torch.testing.assert_close(grad[0].double(), params.grad, rtol=1e-3, atol=1e-3)
 
 
 def test_the_gradient_is_the_slope_of_the_drawn_picture():
     """Finite differences of the float32 pictures themselves, with float64 sums, where no splat is near its cut."""
     params = torch.tensor(splats(3, (24, 18), sigma=(30, 60), aspect=2, seed=5))[None]
-    weights = torch.randn(1, 3, 18, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = torch.randn(
+        1, 3, 18, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
 
     def loss(p):
         return (draw(p, (24, 18), (24, 18)).double() * weights).sum()

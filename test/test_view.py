@@ -46,7 +46,9 @@ def assert_rounded(image, exact):
     np.testing.assert_allclose(image, exact.reshape(image.shape), atol=0.51)
 
 
-@pytest.mark.parametrize("name", ["random", "tiny", "huge", "needles", "half and wholly off-screen", "mono", "one row"])
+@pytest.mark.parametrize(
+    "name", ["random", "tiny", "huge", "needles", "half and wholly off-screen", "mono", "one row"]
+)
 def test_at_its_own_size_it_is_the_formula(name):
     params, size = CASES[name]
     exact = formula(params, centres(0, size[0], size[0]), centres(0, size[1], size[1]))
@@ -59,7 +61,9 @@ def test_at_its_own_size_it_is_the_formula(name):
 @given(st.data())
 def test_a_larger_picture_is_the_formula_between_the_pixels(data):
     """Of all or of a part, both sides scaled on their own."""
-    s = picture(20, (37, 29), data.draw(st.sampled_from([1, 3])), data.draw(st.integers(0, 99)), (1, 8))
+    s = picture(
+        20, (37, 29), data.draw(st.sampled_from([1, 3])), data.draw(st.integers(0, 99)), (1, 8)
+    )
     x, y = data.draw(st.integers(0, 36)), data.draw(st.integers(0, 28))
     w, h = data.draw(st.integers(1, 37 - x)), data.draw(st.integers(1, 29 - y))
     size = data.draw(st.integers(w, 90)), data.draw(st.integers(h, 90))
@@ -97,14 +101,18 @@ def test_a_fine_pattern_turns_grey_in_a_small_picture():
     assert np.abs(render(s, (16, 12)).astype(int) - 128).max() <= 2
 
 
-@pytest.mark.parametrize("roi", [(0, 0, 120, 90), (7, 11, 40, 30), (119, 89, 1, 1), (0, 50, 120, 1), (30, 0, 5, 90)])
+@pytest.mark.parametrize(
+    "roi", [(0, 0, 120, 90), (7, 11, 40, 30), (119, 89, 1, 1), (0, 50, 120, 1), (30, 0, 5, 90)]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_part_is_cut_out_of_the_whole(roi, channels):
     s = picture(channels=channels)
     x, y, w, h = roi
     part = render(s, roi=roi)
     assert part.shape[:2] == (h, w)
-    assert np.abs(part.astype(int) - render(s)[y : y + h, x : x + w]).max() <= 1  # rounding may fall otherwise
+    assert (
+        np.abs(part.astype(int) - render(s)[y : y + h, x : x + w]).max() <= 1
+    )  # rounding may fall otherwise
 
 
 def test_a_part_is_drawn_in_less_time_than_the_whole():
@@ -127,7 +135,9 @@ def test_nothing_to_draw_is_grey():
     assert np.all(render(Splats(np.zeros((0, 8), np.float32), (20, 10)), (40, 5)) == 128)
 
 
-@pytest.mark.parametrize("size", [(0, 5), (5, -1), (65536, 1), (16384, 4097), (4.0, 3), (4,), (4, 3, 2), "ab", 5])
+@pytest.mark.parametrize(
+    "size", [(0, 5), (5, -1), (65536, 1), (16384, 4097), (4.0, 3), (4,), (4, 3, 2), "ab", 5]
+)
 def test_sizes_that_cannot_be_get_one_line(size):
     with pytest.raises(GaussVaeError) as error:
         render(picture(3), size)
@@ -135,7 +145,17 @@ def test_sizes_that_cannot_be_get_one_line(size):
 
 
 @pytest.mark.parametrize(
-    "roi", [(0, 0, 121, 90), (-1, 0, 5, 5), (0, 85, 10, 6), (3, 3, 0, 4), (3, 3, 4, -4), (1, 2, 3), (0, 0, 1.5, 2), 7]
+    "roi",
+    [
+        (0, 0, 121, 90),
+        (-1, 0, 5, 5),
+        (0, 85, 10, 6),
+        (3, 3, 0, 4),
+        (3, 3, 4, -4),
+        (1, 2, 3),
+        (0, 0, 1.5, 2),
+        7,
+    ],
 )
 def test_parts_that_are_not_there_get_one_line(roi):
     with pytest.raises(GaussVaeError) as error:
@@ -157,7 +177,8 @@ def test_a_huge_frame_is_refused_at_its_own_size_and_fine_as_a_small_picture_or_
     mean = exact.reshape(48, 8, 64, 8, 3).mean((1, 3))
     assert np.abs(whole - mean).mean() < 1
     assert_rounded(
-        render(s, roi=(65000, 65500, 30, 20)), formula(s.params, centres(65000, 30, 30), centres(65500, 20, 20))
+        render(s, roi=(65000, 65500, 30, 20)),
+        formula(s.params, centres(65000, 30, 30), centres(65500, 20, 20)),
     )
 
 

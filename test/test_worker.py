@@ -220,7 +220,9 @@ def test_a_drain_ends_when_nobody_waits_any_more(make):
 def test_putters_in_many_threads_lose_nothing_untold(make):
     log = make(size=3)
     threads = [
-        threading.Thread(target=lambda lane=lane: [log.worker.put(lane, (lane, i)) for i in range(200)])
+        threading.Thread(
+            target=lambda lane=lane: [log.worker.put(lane, (lane, i)) for i in range(200)]
+        )
         for lane in "abcd"
     ]
     for thread in threads:
@@ -228,7 +230,9 @@ def test_putters_in_many_threads_lose_nothing_untold(make):
     for thread in threads:
         thread.join(PATIENCE)
     assert log.worker.drain(PATIENCE)
-    assert sorted(log.done + log.dropped) == sorted((lane, i) for lane in "abcd" for i in range(200))
+    assert sorted(log.done + log.dropped) == sorted(
+        (lane, i) for lane in "abcd" for i in range(200)
+    )
     for lane in "abcd":
         done = [i for other, i in log.done if other == lane]
         assert done == sorted(done) and done[-1] == 199

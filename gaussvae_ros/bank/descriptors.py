@@ -38,7 +38,9 @@ def read_descriptor(db: Database, frame_id: int) -> bytes | None:
             raise
         raise DamagedFrame(f"the descriptor of frame {frame_id} is damaged: {error}") from error
     if row is not None and not _is_sound(*row):
-        raise DamagedFrame(f"the descriptor of frame {frame_id} is damaged: its checksum does not match")
+        raise DamagedFrame(
+            f"the descriptor of frame {frame_id} is damaged: its checksum does not match"
+        )
     return None if row is None else row[2]
 
 
@@ -51,9 +53,13 @@ class Descriptors:
     def forget(self):
         """Read everything again at the next question."""
         self._last = 0  # the highest id that was read
-        self._by_length: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # ids int64 [M] ascending, int8 [M, N]
+        self._by_length: dict[
+            int, tuple[np.ndarray, np.ndarray]
+        ] = {}  # ids int64 [M] ascending, int8 [M, N]
 
-    def ranked(self, db: Database, descriptor: bytes, among: Iterable[int] | None) -> Iterator[tuple[int, float]]:
+    def ranked(
+        self, db: Database, descriptor: bytes, among: Iterable[int] | None
+    ) -> Iterator[tuple[int, float]]:
         """(frame id, likeness to `descriptor`) of the frames, or of those in `among`, best first, then by id."""
         self._refresh(db)
         ids, descriptors = self._by_length.get(len(descriptor), (np.zeros(0, np.int64), None))
@@ -75,17 +81,28 @@ class Descriptors:
         for length, (ids, descriptors) in found.items():
             rows = np.frombuffer(b"".join(descriptors), np.int8).reshape(-1, length)
             old_ids, old_rows = self._by_length.get(length, (np.zeros(0, np.int64), rows[:0]))
-            self._by_length[length] = (np.concatenate([old_ids, ids]), np.concatenate([old_rows, rows]))
+            self._by_length[length] = (
+                np.concatenate([old_ids, ids]),
+                np.concatenate([old_rows, rows]),
+            )
 
     def _new(self, db: Database) -> Iterator[tuple[int, bytes]]:
         begun, (self._last,) = self._last, db.execute("SELECT max(id) FROM frames").fetchone()
         self._last = max(self._last or 0, begun)
         try:
-            rows = db.execute(f"{_READ} BETWEEN ? AND ? ORDER BY frame", [begun + 1, self._last]).fetchall()
+            rows = db.execute(
+                f"{_READ} BETWEEN ? AND ? ORDER BY frame", [begun + 1, self._last]
+            ).fetchall()
             damaged = [row[0] for row in rows if not _is_sound(*row)]
             yield from ((row[0], row[2]) for row in rows if _is_sound(*row))
-        except (sqlite3.DatabaseError, UnicodeError):  # a page is lost: go by the frames, past the damage
-            damaged = [row[0] for row in db.execute("SELECT id FROM frames WHERE id > ?", [begun]).fetchall()]
+        except (
+            sqlite3.DatabaseError,
+            UnicodeError,
+        ):  # a page is lost: go by the frames, past the damage
+            damaged = [
+                row[0]
+                for row in db.execute("SELECT id FROM frames WHERE id > ?", [begun]).fetchall()
+            ]
         for frame_id in damaged:
             try:
                 if (descriptor := read_descriptor(db, frame_id)) is not None:

@@ -12,8 +12,15 @@ INT64 = 2**63  # SQLite's integers go from -INT64 to INT64 - 1
 FARTHEST = 1e9  # m, beyond the Moon; the R*Tree's 32-bit floats would take 1e39 but not hold it
 NAME_LENGTH = 1000  # characters of a name
 LABEL_LENGTH = 200  # characters of a label
-_BREAKING = ("Cc", "Cs", "Zl", "Zp")  # Unicode's control characters, surrogates, line and paragraph separators
-NORM_TOLERANCE = 0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
+_BREAKING = (
+    "Cc",
+    "Cs",
+    "Zl",
+    "Zp",
+)  # Unicode's control characters, surrogates, line and paragraph separators
+NORM_TOLERANCE = (
+    0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,9 @@ class Frame:
     label: str | None
     pose: Pose | None
     data: bytes
-    frame_id: str = ""  # the camera's coordinate frame in this session, as ROS names it; empty where not known
+    frame_id: str = (
+        ""  # the camera's coordinate frame in this session, as ROS names it; empty where not known
+    )
 
 
 def checked_int(what: str, value: int) -> int:
@@ -103,7 +112,9 @@ def checked_text(what: str, value: str) -> str:
         raise BankError(f"{what} must be text on one line and not empty, not {value!r}")
     for character in value:
         if unicodedata.category(character) in _BREAKING:
-            raise BankError(f"{what} must be text on one line, and U+{ord(character):04X} is not: {value[:80]!r}")
+            raise BankError(
+                f"{what} must be text on one line, and U+{ord(character):04X} is not: {value[:80]!r}"
+            )
     return _checked_length(what, value, NAME_LENGTH)
 
 
@@ -124,7 +135,9 @@ def name_from_outside(what: str, value: str) -> str:
 
 def _checked_length(what: str, value: str, longest: int) -> str:
     if len(value) > longest:
-        raise BankError(f"{what} has at most {longest} characters, not {len(value)}: {value[:40]!r}...")
+        raise BankError(
+            f"{what} has at most {longest} characters, not {len(value)}: {value[:40]!r}..."
+        )
     return value
 
 

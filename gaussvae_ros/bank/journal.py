@@ -26,7 +26,9 @@ class Journal:
         self._db, self._path, self._name, self._log = db, path, str(path), log_path(path)
         self._number: int | None = None  # the database's, as this connection last committed it
         self._next = self._version = 0
-        self._seen: tuple[int, ...] | None = None  # the database after the last merge: device, inode, size, time
+        self._seen: tuple[int, ...] | None = (
+            None  # the database after the last merge: device, inode, size, time
+        )
         self._log_id: tuple[int, ...] = ()  # device and inode of the log
         self.overwritten = False  # by another program
         self._counted = False  # whether this log has its number
@@ -77,7 +79,9 @@ class Journal:
     def is_overwritten(self) -> bool:
         """Whether another program has copied another file over the database; not to be asked during a merge."""
         seen = _look(self._name)
-        if self._seen and seen and seen[:2] == self._seen[:2] and seen != self._seen:  # the same file, written
+        if (
+            self._seen and seen and seen[:2] == self._seen[:2] and seen != self._seen
+        ):  # the same file, written
             self._seen = seen
             other = lone_number(self._path) not in (self._number, self._number - 1)
             self.overwritten = other and self._version == self._data_version()  # not through SQLite
@@ -85,7 +89,9 @@ class Journal:
 
     def discard(self):
         """Empty the log, which SQLite would merge into the other file when the connection closes."""
-        for name in os.listdir("/proc/self/fd"):  # SQLite's own descriptor: the log may not be at its path any more
+        for name in os.listdir(
+            "/proc/self/fd"
+        ):  # SQLite's own descriptor: the log may not be at its path any more
             try:
                 facts = os.fstat(int(name))
                 if (facts.st_dev, facts.st_ino) == self._log_id:
@@ -100,7 +106,9 @@ class Journal:
 
 def connect(path: Path, mode: str) -> Database:
     """A connection; every use of it goes through a bank's lock, so that threads may share it."""
-    connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_MS / 1000, check_same_thread=False)
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?{mode}", uri=True, timeout=BUSY_MS / 1000, check_same_thread=False
+    )
     return Database(connection, execute_plugins=False)
 
 
@@ -168,7 +176,9 @@ def _numbers(log) -> list[int]:
             log.seek(page_size, os.SEEK_CUR)
             continue
         page = log.read(page_size)
-        if not numbers and _checksum(frame[:8] + page, (sum_1, sum_2), "<>"[magic & 1]) != tuple(found[2:]):
+        if not numbers and _checksum(frame[:8] + page, (sum_1, sum_2), "<>"[magic & 1]) != tuple(
+            found[2:]
+        ):
             return []  # torn by a power cut: SQLite replays nothing either
         if len(page) == page_size:
             numbers.append(int.from_bytes(page[60:64], "big"))

@@ -48,7 +48,9 @@ class WriterLock:
         with self._changing:
             if self.held():
                 os.unlink(self._path)
-            fcntl.flock(self._file, fcntl.LOCK_UN)  # also for children that were forked with this descriptor
+            fcntl.flock(
+                self._file, fcntl.LOCK_UN
+            )  # also for children that were forked with this descriptor
             os.close(self._file)
             self._file = None
 
@@ -57,7 +59,9 @@ class WriterLock:
             try:
                 file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
             except OSError as error:
-                raise BankError(f"{self._database} cannot be opened for writing: {error.strerror}") from error
+                raise BankError(
+                    f"{self._database} cannot be opened for writing: {error.strerror}"
+                ) from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The holder before us may have removed the name between our open and our lock.
@@ -118,8 +122,12 @@ def _holder(text: bytes) -> str:
     facts = [f"since {since}"] if since else []
     if host and host != socket.gethostname():
         return f"process {pid} on {host} ({', '.join([*facts, 'from here nobody can tell whether it still runs'])})"
-    if not _lives(pid):  # a child that was forked has the lock as well; in a container, processes have other numbers
-        facts.append("which has ended: one that it started, or one in a container, still has the file open")
+    if not _lives(
+        pid
+    ):  # a child that was forked has the lock as well; in a container, processes have other numbers
+        facts.append(
+            "which has ended: one that it started, or one in a container, still has the file open"
+        )
     return f"process {pid} ({', '.join(facts)})" if facts else f"process {pid}"
 
 

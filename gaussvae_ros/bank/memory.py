@@ -128,7 +128,10 @@ class MemoryBank(Reader):
             number = group.next_id
             facts = (number, stamp_ns, camera, session, *record.size, record.tier)
             checksum = queries.row_checksum(*facts, data)
-            write = [(statements.ADD_FRAME, (*facts, checksum)), (statements.ADD_RECORD, (number, data))]
+            write = [
+                (statements.ADD_FRAME, (*facts, checksum)),
+                (statements.ADD_RECORD, (number, data)),
+            ]
             if pose is not None:
                 write.append(statements.pose_statement(number, pose))
             if label is not None:
@@ -236,7 +239,9 @@ class MemoryBank(Reader):
         self._watches, self._db = [], open_file(self.path, self.readonly)
         try:
             if not self.readonly:
-                self._group = writing.Group(self._db, self.path, self._lock, self.check_place, *self._first_ids)
+                self._group = writing.Group(
+                    self._db, self.path, self._lock, self.check_place, *self._first_ids
+                )
             place.settle()
         except (sqlite3.Error, UnicodeError) as error:
             raise BankError(f"{self.path} cannot be opened: {error}") from error
@@ -251,7 +256,10 @@ class MemoryBank(Reader):
             raise BankGone(self._lost)
         if reason := self._writer_lock.lost():
             raise BankGone(reason)
-        self._kept = [replace(f, frame_id=self._frame_ids.get((f.session, f.camera), "")) for f in self._group.frames()]
+        self._kept = [
+            replace(f, frame_id=self._frame_ids.get((f.session, f.camera), ""))
+            for f in self._group.frames()
+        ]
         self._first_ids = self._group.next_id, self._group.next_session
         self._group.let_go(merge=held)
         left = self._place.left(overwritten=self._group.overwritten)
@@ -264,7 +272,9 @@ class MemoryBank(Reader):
     def _begin_anew(self):
         self._session: int | None = None
         self._sessions: set[int] = set()  # known to be in the file
-        self._frame_ids: dict[tuple[int, str], str] = {}  # by session and camera, what this bank has written
+        self._frame_ids: dict[
+            tuple[int, str], str
+        ] = {}  # by session and camera, what this bank has written
         self._calibrations: dict[tuple[int, str], tuple] = {}
 
     def _close_file(self):
@@ -284,7 +294,9 @@ class MemoryBank(Reader):
 
     def _checked_session(self, session: int | None) -> int:
         if session is None:
-            raise BankError(f"no session was begun in {self.path} since it was opened: begin or name one")
+            raise BankError(
+                f"no session was begun in {self.path} since it was opened: begin or name one"
+            )
         session = checked_int("session", session)
         if session not in self._sessions:
             if not self._db.execute("SELECT 1 FROM sessions WHERE id = ?", [session]).fetchone():

@@ -27,9 +27,13 @@ class Place:
             BankError: another process moved the file while it was opened.
         """
         self._files = {ending: found for ending in ("", *JOURNALS) if (found := self._find(ending))}
-        self._frozen = self._time() if len(self._files) == 1 else None  # it is read as it lies, without a journal
+        self._frozen = (
+            self._time() if len(self._files) == 1 else None
+        )  # it is read as it lies, without a journal
         if "" not in self._files or self._before not in (None, self._files[""]):
-            raise BankError(f"{self.path} was moved or replaced while it was being opened: try again")
+            raise BankError(
+                f"{self.path} was moved or replaced while it was being opened: try again"
+            )
 
     def moved(self) -> bool:
         """Whether `lost` has something to say of the database, by one look."""
@@ -60,7 +64,9 @@ class Place:
     def same_number_elsewhere(self) -> bool:
         """Whether a file of the same inode on another device lies there now."""
         found, opened = self._find(""), self._files.get("")
-        return found is not None and opened is not None and found != opened and found[1] == opened[1]
+        return (
+            found is not None and opened is not None and found != opened and found[1] == opened[1]
+        )
 
     def left(self, overwritten: bool) -> list[Path]:
         """The journals of the opened file that still lie at the path, though the file does not, or holds another one.
@@ -70,7 +76,11 @@ class Place:
         """
         if self._find("") == self._files[""] and not overwritten:
             return []
-        return [Path(f"{self.path}{e}") for e in JOURNALS if e in self._files and self._find(e) == self._files[e]]
+        return [
+            Path(f"{self.path}{e}")
+            for e in JOURNALS
+            if e in self._files and self._find(e) == self._files[e]
+        ]
 
     def _time(self) -> tuple[int, int]:
         facts = os.stat(self.path)

@@ -33,7 +33,14 @@ class DamagedFrame(BankError):
 
 
 def row_checksum(
-    frame_id: int, stamp_ns: int, camera: str, session: int, width: int, height: int, tier: str, record: bytes
+    frame_id: int,
+    stamp_ns: int,
+    camera: str,
+    session: int,
+    width: int,
+    height: int,
+    tier: str,
+    record: bytes,
 ) -> int:
     """BLAKE2b, 32 bits, of everything in a frame's row: it ties the record to its id, stamp and camera.
 
@@ -41,7 +48,9 @@ def row_checksum(
     a row with another frame's record would pass.
     """
     facts = f"{frame_id} {stamp_ns} {camera} {session} {width} {height} {tier}\n"
-    return int.from_bytes(hashlib.blake2b(facts.encode() + record, digest_size=4).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(facts.encode() + record, digest_size=4).digest(), "little"
+    )
 
 
 def read_frame(db: Database, frame_id: int) -> Frame | None:
@@ -67,7 +76,9 @@ def read_frame(db: Database, frame_id: int) -> Frame | None:
         raise DamagedFrame(f"frame {frame_id} is damaged: {error}") from error
     _, stamp_ns, camera, session, width, height, tier = facts
     frame = _camera_frame(db, session, camera)
-    return Frame(frame_id, stamp_ns, camera, session, (width, height), tier, label, pose, record, frame)
+    return Frame(
+        frame_id, stamp_ns, camera, session, (width, height), tier, label, pose, record, frame
+    )
 
 
 def matching(
@@ -141,12 +152,18 @@ def matching(
             yield frame_id
 
 
-def by_distance(db: Database, stamp_ns: int, camera: str | None, tolerance_ns: int | None) -> Iterator[int]:
+def by_distance(
+    db: Database, stamp_ns: int, camera: str | None, tolerance_ns: int | None
+) -> Iterator[int]:
     """Ids of the frames at most `tolerance_ns` from a stamp, nearest first; of two equally near, the earlier."""
-    where, values = ("camera = ? AND", [checked_text("camera", camera)]) if camera is not None else ("", [])
+    where, values = (
+        ("camera = ? AND", [checked_text("camera", camera)]) if camera is not None else ("", [])
+    )
     sql = f"SELECT stamp_ns, id FROM frames WHERE {where} stamp_ns"
     with (
-        closing(db.execute(f"{sql} <= ? ORDER BY stamp_ns DESC, id DESC", [*values, stamp_ns])) as earlier,
+        closing(
+            db.execute(f"{sql} <= ? ORDER BY stamp_ns DESC, id DESC", [*values, stamp_ns])
+        ) as earlier,
         closing(db.execute(f"{sql} > ? ORDER BY stamp_ns, id", [*values, stamp_ns])) as later,
     ):
         for stamp, frame_id in heapq.merge(earlier, later, key=lambda row: abs(row[0] - stamp_ns)):
@@ -183,9 +200,13 @@ def references(db: Database) -> list[str]:
 
 def latest(db: Database, camera: str | None) -> Iterator[int]:
     """All ids, or those of a camera, from the highest down."""
-    where, values = ("WHERE camera = ?", [checked_text("camera", camera)]) if camera is not None else ("", [])
+    where, values = (
+        ("WHERE camera = ?", [checked_text("camera", camera)]) if camera is not None else ("", [])
+    )
     # By an index on cameras, SQLite would sort all frames of the camera first.
-    with closing(db.execute(f"SELECT id FROM frames NOT INDEXED {where} ORDER BY id DESC", values)) as rows:
+    with closing(
+        db.execute(f"SELECT id FROM frames NOT INDEXED {where} ORDER BY id DESC", values)
+    ) as rows:
         for (frame_id,) in rows:
             yield frame_id
 
@@ -193,11 +214,15 @@ def latest(db: Database, camera: str | None) -> Iterator[int]:
 def read_calibration(db: Database, session: int, camera: str) -> dict | None:
     """See `MemoryBank.calibration`."""
     sql = "SELECT calibration FROM cameras WHERE session = ? AND camera = ?"
-    row = db.execute(sql, [checked_int("session", session), checked_text("camera", camera)]).fetchone()
+    row = db.execute(
+        sql, [checked_int("session", session), checked_text("camera", camera)]
+    ).fetchone()
     try:
         return None if row is None or row[0] is None else json.loads(row[0])
     except (TypeError, ValueError, RecursionError) as error:
-        raise BankError(f"the calibration of {camera} in session {session} is damaged: {error}") from error
+        raise BankError(
+            f"the calibration of {camera} in session {session} is damaged: {error}"
+        ) from error
 
 
 def _camera_frame(db: Database, session: int, camera: str) -> str:
@@ -217,11 +242,15 @@ def _is_crowded(db: Database, box: str, sides: list[float]) -> bool:
     return db.execute(sql, sides).fetchone()[0] == CROWD
 
 
-def _checked_ball(near: tuple[float, float, float], radius: float) -> tuple[tuple[float, float, float], float]:
+def _checked_ball(
+    near: tuple[float, float, float], radius: float
+) -> tuple[tuple[float, float, float], float]:
     try:
         x, y, z, radius = map(float, (*near, radius))
     except (TypeError, ValueError, OverflowError) as error:
-        raise BankError(f"near must be (x, y, z) and radius a number, in m, not {near!r} and {radius!r}") from error
+        raise BankError(
+            f"near must be (x, y, z) and radius a number, in m, not {near!r} and {radius!r}"
+        ) from error
     if not all(map(math.isfinite, (x, y, z, radius))) or radius < 0:
         raise BankError(f"near must be finite and radius at least 0, not {near!r} and {radius!r}")
     return (x, y, z), radius
@@ -232,9 +261,13 @@ def _heading(yaw: float, tolerance: float) -> tuple:
     try:
         yaw, tolerance = float(yaw), float(tolerance)
     except (TypeError, ValueError, OverflowError) as error:
-        raise BankError(f"yaw and yaw_tolerance must be numbers, in rad, not {yaw!r} and {tolerance!r}") from error
+        raise BankError(
+            f"yaw and yaw_tolerance must be numbers, in rad, not {yaw!r} and {tolerance!r}"
+        ) from error
     if not (math.isfinite(yaw) and tolerance >= 0):  # NaN is not
-        raise BankError(f"yaw must be finite and yaw_tolerance at least 0, not {yaw!r} and {tolerance!r}")
+        raise BankError(
+            f"yaw must be finite and yaw_tolerance at least 0, not {yaw!r} and {tolerance!r}"
+        )
     # With (x, y) = n (cos a, sin a) for an angle a from `yaw`: n sin(|a| - tolerance) <= 0, without arc tangents,
     # which not every SQLite has. The margin is for rounding.
     tolerance = min(tolerance + 1e-9, math.pi)

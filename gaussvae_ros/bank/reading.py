@@ -27,7 +27,9 @@ class Reader:
         self._db = None
         self._group: writing.Group | None = None  # what a writer has not committed yet
         self._place = Place(path)
-        self._watches: list[Callable[[], str]] = []  # each says why the open file is not to be used any more
+        self._watches: list[
+            Callable[[], str]
+        ] = []  # each says why the open file is not to be used any more
         self._lost = ""  # what one of them said
         self._kept: list[Frame] = []  # what was not committed in a file that is gone
         self._descriptors = Descriptors()
@@ -49,7 +51,9 @@ class Reader:
             raise BankError(f"no frame {frame_id} in {self.path}")
         return frame
 
-    def nearest(self, stamp_ns: int, camera: str | None = None, tolerance_ns: int | None = None) -> Frame | None:
+    def nearest(
+        self, stamp_ns: int, camera: str | None = None, tolerance_ns: int | None = None
+    ) -> Frame | None:
         """The readable frame nearest to a stamp, None if there is none within `tolerance_ns`; of two the earlier."""
         stamp_ns = checked_int("stamp_ns", stamp_ns)
         if tolerance_ns is not None and checked_int("tolerance_ns", tolerance_ns) < 0:
@@ -116,7 +120,9 @@ class Reader:
         with self._use():
             return queries.references(self._db)
 
-    def find_like(self, descriptor: bytes, *, limit: int = 10, **conditions: object) -> list[tuple[Frame, float]]:
+    def find_like(
+        self, descriptor: bytes, *, limit: int = 10, **conditions: object
+    ) -> list[tuple[Frame, float]]:
         """The frames whose descriptor is most like this one, best first, with their likeness, 0 to 1.
 
         Frames without a descriptor, or with one of another length, are left out; so are damaged ones. `conditions` are

@@ -18,11 +18,19 @@ from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log
 from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.errors import BankError
 
-APPLICATION_ID = 0x47535642  # "GSVB", in every memory file's header: any other SQLite file is refused
+APPLICATION_ID = (
+    0x47535642  # "GSVB", in every memory file's header: any other SQLite file is refused
+)
 # Measured, records of 500 bytes with pose and descriptor, one frame a commit: pages of 2048 write 30 KB a frame to log
 # and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94 and take 0.86.
 PAGE_SIZE = 2048
-BESIDE = ("-journal", "-wal", "-shm", "-lock", ".partial")  # ends of names, of files that belong to another one
+BESIDE = (
+    "-journal",
+    "-wal",
+    "-shm",
+    "-lock",
+    ".partial",
+)  # ends of names, of files that belong to another one
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
 
 migrations = Migrations("gaussvae_ros.bank")
@@ -113,7 +121,9 @@ def checked_path(path: str | Path, readonly: bool) -> Path:
         if not path.parent.is_dir():
             raise BankError(f"{path} cannot be made: its folder does not exist")
         if not path.exists() and path.name.endswith(BESIDE):
-            raise BankError(f"{path} cannot be made: {', '.join(BESIDE)} end the names of what lies beside memory files")
+            raise BankError(
+                f"{path} cannot be made: {', '.join(BESIDE)} end the names of what lies beside memory files"
+            )
         return path
     except OSError as error:
         raise BankError(f"{path} cannot be opened: {error.strerror}") from error
@@ -144,10 +154,14 @@ def open_file(path: Path, readonly: bool) -> Database:
         _refuse_newer(db, path)
         if readonly:
             if migrations.pending(db):
-                raise BankError(f"{path} has an older schema: open it once for writing to bring it up to date")
+                raise BankError(
+                    f"{path} has an older schema: open it once for writing to bring it up to date"
+                )
             return db
         if not migrations.applied(db):
-            migrations.apply(db)  # before there is a log, so that a copy of the file alone has all tables
+            migrations.apply(
+                db
+            )  # before there is a log, so that a copy of the file alone has all tables
         db.enable_wal()
         # NORMAL would sync only at checkpoints: a power cut could take minutes of frames instead of the last second.
         db.execute("PRAGMA synchronous=FULL")
@@ -162,7 +176,9 @@ def open_file(path: Path, readonly: bool) -> Database:
         if new:
             for file in (path, *journals(path)):
                 file.unlink(missing_ok=True)
-        if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):  # the latter two: damage in the schema itself
+        if isinstance(
+            error, (sqlite3.Error, UnicodeError, LookupError)
+        ):  # the latter two: damage in the schema itself
             raise BankError(f"{path} cannot be opened: {_why(path, readonly, error)}") from error
         if isinstance(error, OSError):
             raise BankError(f"{path} cannot be opened: {error.strerror}") from error
@@ -205,7 +221,9 @@ def _why(path: Path, readonly: bool, error: Exception) -> str:
         return str(error)
     if not os.access(path, os.R_OK if readonly else os.W_OK) and path.exists():
         return "permission denied"
-    return str(error) if os.access(path.parent, os.W_OK) else f"its folder cannot be written ({error})"
+    return (
+        str(error) if os.access(path.parent, os.W_OK) else f"its folder cannot be written ({error})"
+    )
 
 
 def schema_version(db: Database) -> int:
@@ -230,7 +248,12 @@ def _connect(path: Path, readonly: bool) -> Database:
         log = log_path(path)
         unmerged = log.exists() and log.stat().st_size
         writable = os.access(path.parent, os.W_OK) and not _is_full(path)
-        if unmerged or writable or may_be_written(path) or not isinstance(error, sqlite3.OperationalError):
+        if (
+            unmerged
+            or writable
+            or may_be_written(path)
+            or not isinstance(error, sqlite3.OperationalError)
+        ):
             raise
         for journal in journals(path) if os.access(path.parent, os.W_OK) else ():
             journal.unlink(missing_ok=True)  # empty, made just now
@@ -248,9 +271,13 @@ def _start_file(db: Database):
 def _refuse_newer(db: Database, path: Path):
     with Database(memory=True, execute_plugins=False) as empty:
         known = {migration.name for migration in migrations.pending(empty)}
-    unknown = [migration.name for migration in migrations.applied(db) if migration.name not in known]
+    unknown = [
+        migration.name for migration in migrations.applied(db) if migration.name not in known
+    ]
     if unknown:
-        raise BankError(f"{path} was written by a newer gaussvae_ros (it has {unknown[-1]}): upgrade to open it")
+        raise BankError(
+            f"{path} was written by a newer gaussvae_ros (it has {unknown[-1]}): upgrade to open it"
+        )
 
 
 def _pragma(db: Database, name: str) -> int:

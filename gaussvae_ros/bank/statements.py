@@ -15,7 +15,9 @@ _SET_POSE = """
         x = excluded.x, y = excluded.y, z = excluded.z,
         qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw, reference = excluded.reference
 """
-_SET_LABEL = "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"
+_SET_LABEL = (
+    "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"
+)
 _SET_CAMERA = """
     INSERT INTO cameras (session, camera, {0}) VALUES (?, ?, ?)
     ON CONFLICT(session, camera) DO UPDATE SET {0} = excluded.{0}
@@ -41,7 +43,11 @@ def label_statement(frame_id: int, label: str | None) -> Statement:
 
 def camera_frame_statement(session: int, camera: str, frame_id: str) -> Statement:
     """Says which coordinate frame a camera's pictures of a session are in."""
-    return _SET_CAMERA.format("frame_id"), (session, camera, name_from_outside("frame_id", frame_id))
+    return _SET_CAMERA.format("frame_id"), (
+        session,
+        camera,
+        name_from_outside("frame_id", frame_id),
+    )
 
 
 def calibration_statement(session: int, camera: str, calibration: dict) -> Statement:

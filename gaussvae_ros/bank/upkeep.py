@@ -23,7 +23,9 @@ def summary(db: Database, path: Path) -> dict:
         return dict(db.execute(sql).fetchall())
 
     first_ns, last_ns = db.execute("SELECT min(stamp_ns), max(stamp_ns) FROM frames").fetchone()
-    bounds = db.execute("SELECT min(x), max(x), min(y), max(y), min(z), max(z) FROM poses").fetchone()
+    bounds = db.execute(
+        "SELECT min(x), max(x), min(y), max(y), min(z), max(z) FROM poses"
+    ).fetchone()
     sessions = db.execute(f"""
         SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns), {", ".join(TALLY)}
         FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
@@ -42,13 +44,17 @@ def summary(db: Database, path: Path) -> dict:
         "sessions": [dict(zip(names, row)) for row in sessions],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
-        "bounds_m": None if bounds[0] is None else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],
+        "bounds_m": None
+        if bounds[0] is None
+        else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],
     }
 
 
 def size(db: Database) -> int:
     """See `MemoryBank.size`."""
-    pages, page = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    pages, page = (
+        db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
     return pages * page
 
 
@@ -83,7 +89,9 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
             yield None, f"row {row} of {table} belongs to nothing in the file"
         if (problem := db.execute("SELECT rtreecheck('pose_index')").fetchone()[0]) != "ok":
             yield None, problem
-        for (frame_id,) in db.execute("SELECT frame FROM poses EXCEPT SELECT frame FROM pose_index").fetchall():
+        for (frame_id,) in db.execute(
+            "SELECT frame FROM poses EXCEPT SELECT frame FROM pose_index"
+        ).fetchall():
             yield frame_id, f"the pose of frame {frame_id} is not in the index"
     except (sqlite3.DatabaseError, UnicodeError) as error:
         yield None, str(error)
@@ -112,7 +120,9 @@ def copy(db: Database, target: Path, progress: Callable[[int], None] | None = No
         db.conn.set_progress_handler(report, 10_000)
         db.execute("VACUUM INTO ?", [str(partial)])
         with closing(sqlite3.connect(partial, isolation_level=None)) as made:
-            made.execute(f"PRAGMA user_version={first_number()}")  # no journal of the original's is one of the copy
+            made.execute(
+                f"PRAGMA user_version={first_number()}"
+            )  # no journal of the original's is one of the copy
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         if report() == 0:

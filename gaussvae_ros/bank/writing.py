@@ -23,7 +23,9 @@ from gaussvae_ros.errors import BankError, BankGone
 COMMIT_S = 0.8  # with the commit itself a frame is on the disk within one second
 GROUP_WRITES = 2000  # frames and changes in a group at most, also while the disk is full
 GROUP_BYTES = 4 * 2**20  # of records in a group at most
-PIECE = 10  # frames and changes that are committed at once where a whole group does not fit on the disk
+PIECE = (
+    10  # frames and changes that are committed at once where a whole group does not fit on the disk
+)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,9 @@ class Group:
         self._said = False  # that it failed
         self._timer: threading.Timer | None = None
         self._usurped = ""
-        if not db.execute("SELECT count(*) FROM sqlite_sequence WHERE name = 'frames'").fetchone()[0]:
+        if not db.execute("SELECT count(*) FROM sqlite_sequence WHERE name = 'frames'").fetchone()[
+            0
+        ]:
             db.execute("INSERT INTO sqlite_sequence VALUES ('frames', 0)")
         self.next_id = max(_last_id(db, "frames") + 1, first_id)
         self.next_session = max(_last_id(db, "sessions") + 1, first_session)
@@ -79,7 +83,9 @@ class Group:
         if not self._usurped and self._lock.acquire(blocking=False):
             try:
                 if self._journal.is_overwritten():
-                    self._usurped = f"{self._path} was replaced by another file, which was copied over it"
+                    self._usurped = (
+                        f"{self._path} was replaced by another file, which was copied over it"
+                    )
             except sqlite3.Error:
                 pass  # the next commit says why
             finally:
@@ -110,7 +116,9 @@ class Group:
                 raise
             except BankError as error:
                 if len(self._writes) >= GROUP_WRITES or self._bytes >= GROUP_BYTES:
-                    raise BankError(f"{error}; no more can wait in memory, so this is refused") from error
+                    raise BankError(
+                        f"{error}; no more can wait in memory, so this is refused"
+                    ) from error
         try:
             self._begin()
             for statement in statements:
@@ -121,7 +129,9 @@ class Group:
             self._undo()
             if isinstance(error, sqlite3.Error):
                 self._refuse_lost()  # pages of two files are mixed where one was copied over the other
-                raise BankError(f"{self._path} could not take the write: {error}{self.still_waiting()}") from error
+                raise BankError(
+                    f"{self._path} could not take the write: {error}{self.still_waiting()}"
+                ) from error
             raise
         self._writes.append(statements)
         self._bytes += _bytes(statements)
@@ -169,7 +179,9 @@ class Group:
             if self._writes or not self._lost():
                 self.flush()
                 self._reserve(self.next_id)
-                self._journal.merge(shrink=True)  # while others read, SQLite would leave the log beside the file
+                self._journal.merge(
+                    shrink=True
+                )  # while others read, SQLite would leave the log beside the file
             else:
                 self.let_go(merge=False)
         except sqlite3.Error:
@@ -214,8 +226,12 @@ class Group:
         if not self._db.conn.in_transaction:
             self._begin(writes)
         if not self._journal.count():
-            self._usurped = f"{self._path} was written by another process, since its lock file was deleted"
-        if self.next_id + GROUP_WRITES > self._reserved:  # not with each commit, which would write a page more
+            self._usurped = (
+                f"{self._path} was written by another process, since its lock file was deleted"
+            )
+        if (
+            self.next_id + GROUP_WRITES > self._reserved
+        ):  # not with each commit, which would write a page more
             self._reserve(self.next_id + 2 * GROUP_WRITES)
         self._refuse_lost()  # within the transaction: nobody else can have written since
         self._db.execute("COMMIT")
@@ -246,7 +262,9 @@ class Group:
 
     def _refuse_lost(self):
         if reason := self._lost():
-            self.let_go(merge=False)  # whoever writes the file now must not wait for our transaction
+            self.let_go(
+                merge=False
+            )  # whoever writes the file now must not wait for our transaction
             raise BankGone(f"{reason}{self.still_waiting()}")
 
     def _keep_time(self):
@@ -297,4 +315,9 @@ def _last_id(db: Database, table: str) -> int:
 
 
 def _bytes(statements: list[Statement]) -> int:
-    return sum(len(value) for _, values in statements for value in values if isinstance(value, (bytes, str)))
+    return sum(
+        len(value)
+        for _, values in statements
+        for value in values
+        if isinstance(value, (bytes, str))
+    )

@@ -28,7 +28,10 @@ def run(tmp_dir: str | Path) -> list[dict]:
     Returns rows of name, value, unit, target and reference (what plain sqlite3 does for the same).
     """
     tmp_dir = Path(tmp_dir)
-    records = [pack(Record("splats", (640, 480), random.Random(i).randbytes(RECORD - OVERHEAD))) for i in range(256)]
+    records = [
+        pack(Record("splats", (640, 480), random.Random(i).randbytes(RECORD - OVERHEAD)))
+        for i in range(256)
+    ]
     path, plain_path = tmp_dir / "bench.db", tmp_dir / "bench_plain.db"
     try:
         written = _write_bank(path, records)
@@ -89,7 +92,13 @@ def _write_plain(path: Path, records: list[bytes]) -> float:
             db.executemany(
                 "INSERT INTO frames VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (i * PERIOD, CAMERAS[i % 2], *_place(i), records[i % len(records)], _descriptor(i))
+                    (
+                        i * PERIOD,
+                        CAMERAS[i % 2],
+                        *_place(i),
+                        records[i % len(records)],
+                        _descriptor(i),
+                    )
                     for i in range(first, first + 1000)
                 ),
             )
@@ -128,22 +137,36 @@ def _questions(bank: MemoryBank, plain: sqlite3.Connection) -> list[dict]:
             lambda i: plain.execute(by_time, (i * PERIOD, (i + 2) * PERIOD)).fetchone(),
         ),
     ):
-        rows.append(row(name, median_ms(ask, numbers), "ms", "at most 2", median_ms(ask_plain, numbers)))
+        rows.append(
+            row(name, median_ms(ask, numbers), "ms", "at most 2", median_ms(ask_plain, numbers))
+        )
     return [*rows, *_searches(bank, plain, numbers)]
 
 
 def _searches(bank: MemoryBank, plain: sqlite3.Connection, numbers: list[int]) -> list[dict]:
     def plain_like(i: int):
         stored = plain.execute("SELECT id, descriptor FROM frames").fetchall()
-        many = np.frombuffer(b"".join(descriptor for _, descriptor in stored), np.int8).reshape(-1, LENGTH)
+        many = np.frombuffer(b"".join(descriptor for _, descriptor in stored), np.int8).reshape(
+            -1, LENGTH
+        )
         best = np.argsort(-likeness(np.frombuffer(_descriptor(i), np.int8), many))[:10]
         for at in best:
             plain.execute("SELECT * FROM frames WHERE id = ?", [stored[at][0]]).fetchone()
 
     rows = []
     for name, target, questions, ask in (
-        ("bank: the first search for likeness", None, numbers[:1], lambda i: bank.find_like(_descriptor(i))),
-        ("bank: the 10 frames most like a picture", "at most 50", numbers, lambda i: bank.find_like(_descriptor(i))),
+        (
+            "bank: the first search for likeness",
+            None,
+            numbers[:1],
+            lambda i: bank.find_like(_descriptor(i)),
+        ),
+        (
+            "bank: the 10 frames most like a picture",
+            "at most 50",
+            numbers,
+            lambda i: bank.find_like(_descriptor(i)),
+        ),
         (
             "bank: the same within 2 m",
             "at most 50",
@@ -152,10 +175,14 @@ def _searches(bank: MemoryBank, plain: sqlite3.Connection, numbers: list[int]) -
         ),
     ):
         found = median_ms(ask, questions[:SEARCHES])
-        rows.append(row(f"{name}, of 100,000", found, "ms", target, median_ms(plain_like, numbers[:1])))
+        rows.append(
+            row(f"{name}, of 100,000", found, "ms", target, median_ms(plain_like, numbers[:1]))
+        )
     return rows
 
 
 def _size(plain: sqlite3.Connection) -> int:
-    pages, page = (plain.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    pages, page = (
+        plain.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size")
+    )
     return round(pages * page / FRAMES)

@@ -20,9 +20,14 @@ BATCH = 64  # pictures that the GPU draws at once
 def run(frames: list[np.ndarray]) -> list[dict]:
     """Decode the records of all frames, at the default quality, several times."""
     codec = FrameCodec()
-    datas = codec.encode_many([cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames], "splats")
+    datas = codec.encode_many(
+        [cv2.resize(frame, SIZE, interpolation=cv2.INTER_AREA) for frame in frames], "splats"
+    )
     splats = [stream.read(record.payload, record.size) for record in map(unpack, datas)]
-    files = [cv2.imencode(".jpg", codec.decode(data), [cv2.IMWRITE_JPEG_QUALITY, 90])[1] for data in datas]
+    files = [
+        cv2.imencode(".jpg", codec.decode(data), [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+        for data in datas
+    ]
     middle = (SIZE[0] // 2, SIZE[1] // 2, *PART)
     for data in datas:
         codec.decode(data, SMALL)
@@ -48,7 +53,9 @@ def _on_gpu(splats: list, cpu: float) -> dict:
 
     from gaussvae_ros.raster.cuda import rasterize
 
-    params = torch.from_numpy(np.stack([splats[k % len(splats)].params for k in range(BATCH)])).cuda()
+    params = torch.from_numpy(
+        np.stack([splats[k % len(splats)].params for k in range(BATCH)])
+    ).cuda()
     times = []
     for _ in range(12):
         torch.cuda.synchronize()
@@ -56,4 +63,10 @@ def _on_gpu(splats: list, cpu: float) -> dict:
         rasterize(params, SIZE)
         torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
-    return row(f"{name}, beside the CPU", round(BATCH / float(np.median(times[2:]))), "1/s", target, round(cpu))
+    return row(
+        f"{name}, beside the CPU",
+        round(BATCH / float(np.median(times[2:]))),
+        "1/s",
+        target,
+        round(cpu),
+    )

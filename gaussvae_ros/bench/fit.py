@@ -28,13 +28,24 @@ def run(frames: list[np.ndarray]) -> list[dict]:
     for kind, work in kinds.items():
         fitted = [work(frames[0])]  # compiles, or loads what was compiled
         fitted.clear()
-        ms[kind] = median_ms(lambda f: fitted.append(work(f)), tqdm(frames, desc=f"fit, {kind}", delay=1, disable=None))
-        quality[kind] = round(float(np.mean([psnr(f, render(s)) for f, s in zip(frames, fitted, strict=True)])), 3)
+        ms[kind] = median_ms(
+            lambda f: fitted.append(work(f)),
+            tqdm(frames, desc=f"fit, {kind}", delay=1, disable=None),
+        )
+        quality[kind] = round(
+            float(np.mean([psnr(f, render(s)) for f, s in zip(frames, fitted, strict=True)])), 3
+        )
     return [
         row("fit, fast: 512 splats", ms["fast"], "ms", "at most 45, aim 33", ms["reference"]),
         row("fit, fast: PSNR", quality["fast"], "dB", "reference less 1.0", quality["reference"]),
         row("fit, best: 512 splats", ms["best"], "ms", None, ms["reference"]),
-        row("fit, best: PSNR", quality["best"], "dB", "25.3 on Kodak, aim 25.8", quality["reference"]),
+        row(
+            "fit, best: PSNR",
+            quality["best"],
+            "dB",
+            "25.3 on Kodak, aim 25.8",
+            quality["reference"],
+        ),
         _on_gpu(frames, ms["fast"]),
     ]
 
@@ -52,4 +63,10 @@ def _on_gpu(frames: list[np.ndarray], cpu_ms: float) -> dict:
 
     batch = [frames[k % len(frames)] for k in range(BATCH)]
     fit_many(batch, SPLATS)
-    return row(name, round(median_ms(lambda _: fit_many(batch, SPLATS), range(5)) / BATCH, 3), "ms", target, cpu_ms)
+    return row(
+        name,
+        round(median_ms(lambda _: fit_many(batch, SPLATS), range(5)) / BATCH, 3),
+        "ms",
+        target,
+        cpu_ms,
+    )

@@ -20,7 +20,10 @@ def drive_frames(count: int = FRAMES) -> list[np.ndarray]:  # uint8 [480, 640, 3
     times = _times(count)
     yaw, soon = where(times, SECONDS)[:, 2], where(times + 0.02, SECONDS)[:, 2]
     turning = (np.mod(soon - yaw + np.pi, 2 * np.pi) - np.pi) / 0.02  # rad/s
-    return [photograph(world, sensor, *pose, turn) for pose, turn in zip(drive_poses(count), turning, strict=True)]
+    return [
+        photograph(world, sensor, *pose, turn)
+        for pose, turn in zip(drive_poses(count), turning, strict=True)
+    ]
 
 
 def drive_poses(count: int) -> np.ndarray:  # [count, 3] x, y (m), yaw (rad)

@@ -16,7 +16,11 @@ from gaussvae_ros.errors import GaussVaeError
 
 PATIENCE = 120.0  # s, for whatever a process is to do next
 END_S = 15.0  # s that processes have to end in
-ENDED = ("ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE")  # settings that this graph does without
+ENDED = (
+    "ROS_LOCALHOST_ONLY",
+    "ROS_STATIC_PEERS",
+    "ROS_NAMESPACE",
+)  # settings that this graph does without
 NODES = ("memory_node", "recall_node")
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
@@ -31,14 +35,18 @@ class Graph:
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(folder / "log"),
         }
-        self.environment = {name: value for name, value in os.environ.items() if name not in ENDED} | own
+        self.environment = {
+            name: value for name, value in os.environ.items() if name not in ENDED
+        } | own
 
     @contextmanager
     def nodes(self) -> Iterator[tuple[dict[str, int], float]]:
         """Both nodes, launched and active: their process ids, and the seconds that took."""
         with self.probe("active") as probe:
             begun = time.monotonic()
-            with self.process("ros2", "launch", "gaussvae_ros", "memory.launch.py", f"bank:={self.bank}") as launched:
+            with self.process(
+                "ros2", "launch", "gaussvae_ros", "memory.launch.py", f"bank:={self.bank}"
+            ) as launched:
                 seconds = probe.result() - begun
                 yield nodes_of(launched.popen.pid), round(seconds, 2)
 
@@ -71,7 +79,9 @@ class Process:
     def __init__(self, command: tuple[str, ...], folder: Path, environment: dict[str, str]) -> None:
         said, self._said = tempfile.mkstemp(".out", dir=folder)
         errors, self._errors = tempfile.mkstemp(".err", dir=folder)
-        prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec little should be done
+        prctl = ctypes.CDLL(
+            None
+        ).prctl  # looked up here: between fork and exec little should be done
         self.popen = subprocess.Popen(
             command,
             cwd=folder,  # not the checkout, which would hide the package that was built
@@ -123,7 +133,9 @@ class Process:
 
     def _failed(self) -> GaussVaeError:
         words = Path(self._errors).read_text(errors="replace").strip().rpartition("\n")[2]
-        return GaussVaeError(f"bench ros: {' '.join(map(str, self.popen.args[-3:]))}: {words or 'no answer'}")
+        return GaussVaeError(
+            f"bench ros: {' '.join(map(str, self.popen.args[-3:]))}: {words or 'no answer'}"
+        )
 
 
 def nodes_of(session: int) -> dict[str, int]:
@@ -136,9 +148,15 @@ def nodes_of(session: int) -> dict[str, int]:
                 continue
         except OSError:  # it has ended
             continue
-        found |= {node: int(folder.name) for node in NODES if any(word.endswith(f"/{node}".encode()) for word in words)}
+        found |= {
+            node: int(folder.name)
+            for node in NODES
+            if any(word.endswith(f"/{node}".encode()) for word in words)
+        }
     if set(found) != set(NODES):
-        raise GaussVaeError(f"bench ros: launch runs {', '.join(found) or 'no node'}, not {' and '.join(NODES)}")
+        raise GaussVaeError(
+            f"bench ros: launch runs {', '.join(found) or 'no node'}, not {' and '.join(NODES)}"
+        )
     return found
 
 

@@ -12,7 +12,18 @@ from gaussvae_ros.fit import fit
 
 QUALITIES, DEFAULT = (25, 50, 75), 50
 SIZES = {25: "about 256", 50: "at most 512", 75: "about 1024"}  # bytes
-SPLATS = (8.0, 11.0, 14.0, 17.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0)  # qualities at which records are about as small
+SPLATS = (
+    8.0,
+    11.0,
+    14.0,
+    17.0,
+    20.0,
+    24.0,
+    28.0,
+    32.0,
+    36.0,
+    40.0,
+)  # qualities at which records are about as small
 MEASURES = {"PSNR": (psnr, "dB"), "SSIM": (ssim, "")}
 
 
@@ -21,7 +32,9 @@ def run(frames: list[np.ndarray]) -> list[dict]:
     codec = FrameCodec()
     codec.decode(codec.encode(frames[0], "latent"))  # loads the model, compiles
     datas = {q: [codec.encode(f, "latent", q) for f in frames] for q in QUALITIES}
-    files = {name: [] for name in ("splats", *CODECS)}  # for each frame its pictures by quality, None where none fits
+    files = {
+        name: [] for name in ("splats", *CODECS)
+    }  # for each frame its pictures by quality, None where none fits
     for k, frame in enumerate(tqdm(frames, desc="latent, beside its peers", delay=1, disable=None)):
         budgets = [len(datas[q][k]) for q in QUALITIES]
         files["splats"].append(_splats(codec, frame, budgets))
@@ -41,10 +54,17 @@ def run(frames: list[np.ndarray]) -> list[dict]:
                     _mean(ours[k] for k in fit_in), _mean(score(frames[k], pictures[k][at]) for k in fit_in)
                 )  # fmt: skip
                 target = "above the reference" if q == DEFAULT else None
-                rows.append(row(f"latent, {q}: {measure} beside {where}", value, unit, target, reference))
+                rows.append(
+                    row(f"latent, {q}: {measure} beside {where}", value, unit, target, reference)
+                )
         reference = _mean(psnr(f, image) for f, image in zip(frames, floor, strict=True))
-        ours, target = _mean(map(psnr, frames, recalls)), "reference and 3 more" if q == DEFAULT else None
-        rows.append(row(f"latent, {q}: PSNR beside 512 DCT coefficients", ours, "dB", target, reference))
+        ours, target = (
+            _mean(map(psnr, frames, recalls)),
+            "reference and 3 more" if q == DEFAULT else None,
+        )
+        rows.append(
+            row(f"latent, {q}: PSNR beside 512 DCT coefficients", ours, "dB", target, reference)
+        )
     return rows + _times(codec, frames, datas)
 
 
@@ -55,7 +75,9 @@ def _splats(codec: FrameCodec, frame: np.ndarray, budgets: list[int]) -> list[np
     return [codec.decode(some[-1]) if some else None for some in fitting]
 
 
-def _times(codec: FrameCodec, frames: list[np.ndarray], datas: dict[int, list[bytes]]) -> list[dict]:
+def _times(
+    codec: FrameCodec, frames: list[np.ndarray], datas: dict[int, list[bytes]]
+) -> list[dict]:
     from gaussvae_ros.vae.latent import LatentCodec
 
     model, splats, rows = LatentCodec(), [fit(frame) for frame in frames], []
@@ -66,9 +88,16 @@ def _times(codec: FrameCodec, frames: list[np.ndarray], datas: dict[int, list[by
         decode = median_ms(codec.decode, datas[q] * 5)
         on = q == DEFAULT
         rows += [
-            row(f"latent, {q}: frame to record", encode, "ms", "at most 60, aim 33" if on else None),
+            row(
+                f"latent, {q}: frame to record", encode, "ms", "at most 60, aim 33" if on else None
+            ),
             row(f"latent, {q}: 512 splats to record", code, "ms", "at most 10" if on else None),
-            row(f"latent, {q}: record to the frame's size", decode, "ms", "at most 8" if on else None),
+            row(
+                f"latent, {q}: record to the frame's size",
+                decode,
+                "ms",
+                "at most 8" if on else None,
+            ),
         ]
     return rows
 

@@ -23,23 +23,43 @@ def run(frames: list[np.ndarray]) -> list[dict]:
     for effort in EFFORTS:
         codec.encode(frames[0], "splats", effort=effort)  # compiles, or loads what was compiled
     settings = [Setting("splats", effort, QUALITY) for effort in EFFORTS]
-    for number, frame in enumerate(tqdm(frames, desc="record, beside its peers", delay=1, disable=None)):
+    for number, frame in enumerate(
+        tqdm(frames, desc="record, beside its peers", delay=1, disable=None)
+    ):
         points += measure(codec, str(number), frame, settings)[0]
     for setting in settings:
         effort = setting.effort
         [ours] = means(points, setting.series, setting.series)
-        free = _round(np.mean([psnr(frame, render(fit(frame, splats_at(QUALITY), effort))) for frame in frames]))
+        free = _round(
+            np.mean(
+                [psnr(frame, render(fit(frame, splats_at(QUALITY), effort))) for frame in frames]
+            )
+        )
         rows += [
             row(f"record, {effort}: size", round(ours.bytes), "bytes", "about 2048"),
-            row(f"record, {effort}: PSNR beside the fit", _round(ours.psnr), "dB", "reference less 0.4", free),
+            row(
+                f"record, {effort}: PSNR beside the fit",
+                _round(ours.psnr),
+                "dB",
+                "reference less 0.4",
+                free,
+            ),
         ]
         for peer in PEERS:
             [other] = means(points, peer, setting.series)
             name = f"record, {effort}: PSNR beside {NAMES[peer]} at equal bytes"
             if other.psnr is None:
                 name += f" (makes such small files of {other.fitted} of {len(frames)} frames only)"
-            rows.append(row(name, _round(ours.psnr), "dB", "above the reference", _round(other.psnr)))
-        rows.append(row(f"record, {effort}: encode", median_ms(lambda f: codec.encode(f, "splats", effort=effort), frames), "ms"))
+            rows.append(
+                row(name, _round(ours.psnr), "dB", "above the reference", _round(other.psnr))
+            )
+        rows.append(
+            row(
+                f"record, {effort}: encode",
+                median_ms(lambda f: codec.encode(f, "splats", effort=effort), frames),
+                "ms",
+            )
+        )
     return rows
 
 

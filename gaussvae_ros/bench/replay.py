@@ -29,6 +29,10 @@ def run(folder: Path) -> list[dict]:
 def _replay(folder: Path, seconds: int) -> tuple[int, float]:
     """Frames of a drive, and the peak resident memory of their replay, MB."""
     bag = folder / f"drive_{seconds}"
-    write_drive(bag, seconds, progress=lambda frames: tqdm(frames, desc=f"drive of {seconds} s", disable=None))
+    write_drive(
+        bag,
+        seconds,
+        progress=lambda frames: tqdm(frames, desc=f"drive of {seconds} s", disable=None),
+    )
     frames, kilobytes = in_fresh_process(CODE, bag, bag.with_suffix(".db"))
     return frames, kilobytes / 1024

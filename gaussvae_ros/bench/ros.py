@@ -18,7 +18,11 @@ STARTS = 3
 FRAMES = 75  # of the drive, 0.6 m apart, so that every one is new to the gates
 IDLE_S = 20
 RUN_S, WARM_S = 60, 10  # of a run of frames; its memory is compared with that after WARM_S
-RUNS = {"10 Hz": (10, 0.1), "30 Hz": (30, 0.1), "30 Hz, none gated": (30, 0.0)}  # Hz; min_interval, s
+RUNS = {
+    "10 Hz": (10, 0.1),
+    "30 Hz": (30, 0.1),
+    "30 Hz, none gated": (30, 0.0),
+}  # Hz; min_interval, s
 WRITING = 10  # Hz, while questions are asked, and which nothing may be dropped at
 RECALLS, ROUTE_S = 300, 10  # frames asked for, and how long a route is followed
 SETTLE_S = 2.5  # after a run: the last frames are stored, and the counts of them published
@@ -62,7 +66,9 @@ def run(folder: str | Path) -> list[dict]:
             )
         ]
         with graph.nodes() as (pids, _):
-            rows.append(row("ros: both nodes idle", load(pids.values(), IDLE_S), "% of a core", "at most 5"))
+            rows.append(
+                row("ros: both nodes idle", load(pids.values(), IDLE_S), "% of a core", "at most 5")
+            )
             bar.update()
             for name, (rate, min_interval) in RUNS.items():
                 graph.set("visual_memory", "min_interval", min_interval)
@@ -79,11 +85,16 @@ def run(folder: str | Path) -> list[dict]:
     return [*rows, row("ros: disk a frame", round(info["bytes"] / info["frames"]), "bytes")]
 
 
-def _keeping_up(graph: "Graph", name: str, pids: dict[str, int], frames: Path, poses: Path, rate: int) -> list[dict]:
+def _keeping_up(
+    graph: "Graph", name: str, pids: dict[str, int], frames: Path, poses: Path, rate: int
+) -> list[dict]:
     """What became of frames that came at `rate` Hz."""
     with graph.probe("listen") as before:
         counted = before.stop()["counts"]
-    with graph.probe("listen") as listener, graph.probe("camera", frames, poses, rate, RUN_S) as camera:
+    with (
+        graph.probe("listen") as listener,
+        graph.probe("camera", frames, poses, rate, RUN_S) as camera,
+    ):
         begun = cpu_seconds(pids.values())
         time.sleep(WARM_S)
         warm = resident_mb(pids["memory_node"])
@@ -96,9 +107,20 @@ def _keeping_up(graph: "Graph", name: str, pids: dict[str, int], frames: Path, p
     return [
         row(f"{name}: received, beside sent", counts["received"], "frames", "all", sent),
         row(f"{name}: left out by the gates", counts["gated"], "frames"),
-        row(f"{name}: dropped", counts["dropped"], "frames", "none" if rate == WRITING else "counted"),
+        row(
+            f"{name}: dropped",
+            counts["dropped"],
+            "frames",
+            "none" if rate == WRITING else "counted",
+        ),
         row(f"{name}: bad or refused", counts["bad"] + counts["failed"], "frames", "none"),
-        row(f"{name}: stored, beside announced", counts["stored"], "frames", None, len(heard["latency_ms"])),
+        row(
+            f"{name}: stored, beside announced",
+            counts["stored"],
+            "frames",
+            None,
+            len(heard["latency_ms"]),
+        ),
         row(f"{name}: not accounted for", unaccounted(counts), "frames", "none"),
         row(f"{name}: stored without a pose", counts["poses_missing"], "frames", "none"),
         *_quantiles(f"{name}: stamp to stored", heard["latency_ms"], "at most 150"),
@@ -109,7 +131,13 @@ def _keeping_up(graph: "Graph", name: str, pids: dict[str, int], frames: Path, p
             "at most 60" if rate == WRITING else None,
             round(1e3 * taken / RUN_S),
         ),
-        row(f"{name}: growth of memory_node, beside its size", round(grown, 1), "MB", "none", round(warm)),
+        row(
+            f"{name}: growth of memory_node, beside its size",
+            round(grown, 1),
+            "MB",
+            "none",
+            round(warm),
+        ),
     ]
 
 
@@ -125,11 +153,17 @@ def _answers(ms: dict[str, list[float]]) -> list[dict]:
     ]
 
 
-def _quantiles(name: str, ms: list[float], median: str | None = None, most: str | None = None) -> list[dict]:
-    at_half, at_99 = (None, None) if not ms else (round(float(v), 1) for v in np.quantile(ms, (0.5, 0.99)))
+def _quantiles(
+    name: str, ms: list[float], median: str | None = None, most: str | None = None
+) -> list[dict]:
+    at_half, at_99 = (
+        (None, None) if not ms else (round(float(v), 1) for v in np.quantile(ms, (0.5, 0.99)))
+    )
     return [row(f"{name}, median", at_half, "ms", median), row(f"{name}, 99 %", at_99, "ms", most)]
 
 
 def unaccounted(counts: dict[str, int]) -> int:
     """Images that arrived and of which nobody says what became of them."""
-    return counts["received"] - sum(counts[what] for what in ("bad", "paused", "gated", "dropped", "failed", "stored"))
+    return counts["received"] - sum(
+        counts[what] for what in ("bad", "paused", "gated", "dropped", "failed", "stored")
+    )

@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterable
 from gaussvae_ros.errors import GaussVaeError
 
 
-def row(name: str, value: float | None, unit: str, target: str | None = None, reference: float | None = None) -> dict:
+def row(
+    name: str,
+    value: float | None,
+    unit: str,
+    target: str | None = None,
+    reference: float | None = None,
+) -> dict:
     """One figure; `target` is what it should be in words, `reference` what something known reaches, in `unit` too."""
     return {"name": name, "value": value, "unit": unit, "target": target, "reference": reference}
 
@@ -27,7 +33,9 @@ def median_ms(work: Callable, items: Iterable) -> float:
 
 def in_fresh_process(code: str, *args: object) -> list:
     """The JSON that `code` prints in a Python of its own. Raises GaussVaeError when it fails, with its last words."""
-    done = subprocess.run([sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True
+    )
     if done.returncode:
         raise GaussVaeError(f"a bench process failed: {done.stderr.strip().rpartition(chr(10))[2]}")
     return json.loads(done.stdout)

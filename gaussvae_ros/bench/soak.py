@@ -66,7 +66,9 @@ def run(folder: Path, minutes: float) -> list[dict]:
             ended = soak.ended()
     return [
         row("soak: images sent, beside odd ones", sent, "images", None, odd),
-        row("soak: disk full, file deleted, memory_node killed", sum(soak.faults.values()), "times"),
+        row(
+            "soak: disk full, file deleted, memory_node killed", sum(soak.faults.values()), "times"
+        ),
         row("soak: processes lost", ended, "processes", "none"),
         row(
             "soak: starts of memory_node, beside those after kills",
@@ -145,7 +147,9 @@ class _Soak:
 
     def kept(self) -> list[list]:
         """What `witness` wrote of frames that came after the last file was deleted."""
-        lines = self._announced.read_text().split("\n")[:-1]  # what follows the last of them is not whole
+        lines = self._announced.read_text().split("\n")[
+            :-1
+        ]  # what follows the last of them is not whole
         return [line for line in map(json.loads, lines) if line[2] > self._deleted + MARGIN_S]
 
     def ended(self) -> int:

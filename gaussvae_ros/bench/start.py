@@ -28,10 +28,20 @@ def run(folder: Path) -> list[dict]:
     rows = []
     for tier in TIERS:
         runs = [in_fresh_process(CODE, tier) for _ in range(1 + TIMES)][1:]
-        packages, imported, first, second = (round(statistics.median(values), 3) for values in zip(*runs))
+        packages, imported, first, second = (
+            round(statistics.median(values), 3) for values in zip(*runs)
+        )
         if not rows:
             name = "start: import of gaussvae_ros.codec, beside that of its packages"
             rows.append(row(name, imported, "s", "at most 3", packages))
         target = "at most 2"
-        rows.append(row(f"start: first frame there and back, {tier}, beside the second", first, "s", target, second))
+        rows.append(
+            row(
+                f"start: first frame there and back, {tier}, beside the second",
+                first,
+                "s",
+                target,
+                second,
+            )
+        )
     return rows

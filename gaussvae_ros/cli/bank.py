@@ -22,10 +22,26 @@ def info(args: argparse.Namespace) -> None:
         return show(args, info, "")
     print("\n".join(f"{key}: {value}" for key, value in info.items() if key != "sessions"))
     rows = [
-        [str(s["id"]), s["name"], s["frames"], *(s[count] for count in TALLY), *(s[end] and str(s[end]) for end in ENDS)]
+        [
+            str(s["id"]),
+            s["name"],
+            s["frames"],
+            *(s[count] for count in TALLY),
+            *(s[end] and str(s[end]) for end in ENDS),
+        ]
         for s in info["sessions"]
     ]
-    table(("session", "name", "frames", *(count.replace("_", " ") for count in TALLY), "first (ns)", "last (ns)"), rows)
+    table(
+        (
+            "session",
+            "name",
+            "frames",
+            *(count.replace("_", " ") for count in TALLY),
+            "first (ns)",
+            "last (ns)",
+        ),
+        rows,
+    )
 
 
 def list_(args: argparse.Namespace) -> None:
@@ -36,10 +52,33 @@ def list_(args: argparse.Namespace) -> None:
             frames = [{**_facts(f), "likeness": score} for f, score in _like(bank, args)]
     if args.json:
         return show(args, frames, "")
-    columns, rows = ["id", "stamp (ns)", "camera", "session", "size", "bytes", "label", "x (m)", "y (m)", "z (m)"], []
+    columns, rows = (
+        [
+            "id",
+            "stamp (ns)",
+            "camera",
+            "session",
+            "size",
+            "bytes",
+            "label",
+            "x (m)",
+            "y (m)",
+            "z (m)",
+        ],
+        [],
+    )
     for f in frames:
         size, place = "x".join(map(str, f["size"])), (f["pose"] or [None] * 3)[:3]
-        row = [str(f["id"]), str(f["stamp_ns"]), f["camera"], f["session"], size, f["bytes"], f["label"], *place]
+        row = [
+            str(f["id"]),
+            str(f["stamp_ns"]),
+            f["camera"],
+            f["session"],
+            size,
+            f["bytes"],
+            f["label"],
+            *place,
+        ]
         rows.append([*row, f["likeness"]] if "likeness" in f else row)
     table(columns if args.like is None else [*columns, "likeness"], rows)
 
@@ -48,7 +87,9 @@ def recall(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
         frame = bank.get(args.id) if args.id is not None else bank.nearest(args.stamp, args.camera)
     if frame is None:
-        raise GaussVaeError(f"no frame in {args.bank}" + (f" of camera {args.camera}" if args.camera else ""))
+        raise GaussVaeError(
+            f"no frame in {args.bank}" + (f" of camera {args.camera}" if args.camera else "")
+        )
     write_picture(args, frame.data, _facts(frame))
 
 
@@ -61,16 +102,38 @@ def export(args: argparse.Namespace) -> None:
     codec, folder, count = FrameCodec(), Path(args.out), 0
     index = io.StringIO()
     rows = csv.writer(index)
-    rows.writerow(["file", "id", "stamp_ns", "camera", "session", "label", "x", "y", "z", "qx", "qy", "qz", "qw"])
+    rows.writerow(
+        [
+            "file",
+            "id",
+            "stamp_ns",
+            "camera",
+            "session",
+            "label",
+            "x",
+            "y",
+            "z",
+            "qx",
+            "qy",
+            "qz",
+            "qw",
+        ]
+    )
     with _bank(args) as bank:
         folder.mkdir(parents=True, exist_ok=True)
         for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
             write_image(folder / f"{f.id:08d}.png", codec.decode(f.data))
             place = [*f.pose.position, *f.pose.orientation] if f.pose else [""] * 7
-            rows.writerow([f"{f.id:08d}.png", f.id, f.stamp_ns, f.camera, f.session, f.label or "", *place])
+            rows.writerow(
+                [f"{f.id:08d}.png", f.id, f.stamp_ns, f.camera, f.session, f.label or "", *place]
+            )
             count += 1
     write_file(folder / "index.csv", index.getvalue().encode())
-    show(args, {"frames": count, "folder": args.out}, f"{count} frames in {args.out}, listed in index.csv")
+    show(
+        args,
+        {"frames": count, "folder": args.out},
+        f"{count} frames in {args.out}, listed in index.csv",
+    )
 
 
 def backup(args: argparse.Namespace) -> None:
@@ -78,12 +141,16 @@ def backup(args: argparse.Namespace) -> None:
 
     with _bank(args) as bank:
         size = bank.size()
-        with tqdm(total=size, unit="B", unit_scale=True, desc="backup", delay=1, disable=None) as bar:
+        with tqdm(
+            total=size, unit="B", unit_scale=True, desc="backup", delay=1, disable=None
+        ) as bar:
             bank.backup(args.out, lambda written: bar.update(min(written, size) - bar.n))
     with MemoryBank(args.out, readonly=True) as copy:
         frames, size = len(copy), copy.path.stat().st_size
     show(
-        args, {"copy": args.out, "frames": frames, "bytes": size}, f"{args.out}: {frames} frames, {size / 1e6:.1f} MB"
+        args,
+        {"copy": args.out, "frames": frames, "bytes": size},
+        f"{args.out}: {frames} frames, {size / 1e6:.1f} MB",
     )
 
 

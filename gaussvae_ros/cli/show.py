@@ -21,7 +21,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     widths = [max(map(len, column)) for column in zip(*cells)]
     for row in cells:
         first, *rest = row
-        print("  ".join([first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:]))]).rstrip())
+        print(
+            "  ".join(
+                [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:]))]
+            ).rstrip()
+        )
 
 
 def warn(problems: Sequence[str]) -> None:
@@ -36,7 +40,9 @@ def replayed(result: dict) -> None:
 
     where = f"poses from {result['poses']}" if result["poses"] else "no poses"
     skipped = f" and {result['skipped']} skipped" if result["skipped"] else ""
-    print(f"{result['topic']}: {result['frames']} frames{skipped}, {result['span_s']:.1f} s, {where}")
+    print(
+        f"{result['topic']}: {result['frames']} frames{skipped}, {result['span_s']:.1f} s, {where}"
+    )
     table(COLUMNS, as_rows(result))
     if result["report"]:
         print(f"Report: {result['report']}")
@@ -54,7 +60,13 @@ def write_picture(args: argparse.Namespace, data: bytes, facts: dict | None = No
     taken = 1e3 * (time.perf_counter() - begun)
     write_image(args.out, image)
     height, width = image.shape[:2]
-    figures = {"image": args.out, "width": width, "height": height, "decode_ms": taken, **(facts or {})}
+    figures = {
+        "image": args.out,
+        "width": width,
+        "height": height,
+        "decode_ms": taken,
+        **(facts or {}),
+    }
     show(args, figures, f"{args.out}: {width}x{height} px, decoded in {taken:.1f} ms")
 
 
@@ -62,5 +74,11 @@ def _cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}"
+        return (
+            f"{value:,.0f}"
+            if abs(value) >= 1000
+            else f"{value:.3f}"
+            if abs(value) < 1
+            else f"{value:.2f}"
+        )
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -16,11 +16,20 @@ def train_prior(args: argparse.Namespace) -> None:
     _check(args)
     from gaussvae_ros.training.splats_prior import train_prior as run
 
-    card = run(args.images, args.out, args.seed, lambda files: tqdm(files, unit="image", desc="fit", disable=None))
+    card = run(
+        args.images,
+        args.out,
+        args.seed,
+        lambda files: tqdm(files, unit="image", desc="fit", disable=None),
+    )
     bits = card["bits_per_splat"]
     _show_bits(args, bits)
     learned = card["images"] - bits["images"]
-    show(args, card, f"{args.out}: learned from {learned} images, measured on {bits['images']} held out")
+    show(
+        args,
+        card,
+        f"{args.out}: learned from {learned} images, measured on {bits['images']} held out",
+    )
 
 
 def train_prepare(args: argparse.Namespace) -> None:
@@ -48,9 +57,20 @@ def train_run(args: argparse.Namespace) -> None:
     if not args.json:
         names = [name for name in row if name.startswith("valid/")]
         rows = [[name.removeprefix("valid/"), row[name], result["last"][name]] for name in names]
-        table(("in validation", f"best, step {row['step']}", f"last, step {result['last']['step']}"), rows)
-    why = {"steps": "done", "patience": "ended early, it no longer improves", "signal": "stopped, go on with --resume"}
-    show(args, result, f"{args.out}: {result['step']} steps in {result['seconds']:.0f} s, {why[result['stopped']]}")
+        table(
+            ("in validation", f"best, step {row['step']}", f"last, step {result['last']['step']}"),
+            rows,
+        )
+    why = {
+        "steps": "done",
+        "patience": "ended early, it no longer improves",
+        "signal": "stopped, go on with --resume",
+    }
+    show(
+        args,
+        result,
+        f"{args.out}: {result['step']} steps in {result['seconds']:.0f} s, {why[result['stopped']]}",
+    )
 
 
 def train_search(args: argparse.Namespace) -> None:
@@ -63,7 +83,10 @@ def train_search(args: argparse.Namespace) -> None:
         raise GaussVaeError(f"--trials must be at least 1, not {args.trials}")
     from gaussvae_ros.training.search import search as run
 
-    study, bar = Path(args.config).stem, lambda trials: tqdm(trials, unit="trial", desc="search", disable=None)
+    study, bar = (
+        Path(args.config).stem,
+        lambda trials: tqdm(trials, unit="trial", desc="search", disable=None),
+    )
     result = run(config, args.data, args.storage, study, args.trials, bar)
     states = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     about = f"# {study}: {states}"
@@ -78,7 +101,13 @@ def train_latents(args: argparse.Namespace) -> None:
     _check(args)
     from gaussvae_ros.training.latent_prior import train_latents as run
 
-    card = run(args.data, args.model, args.out, args.seed, lambda c: tqdm(c, unit="chunk", desc="fit", disable=None))
+    card = run(
+        args.data,
+        args.model,
+        args.out,
+        args.seed,
+        lambda c: tqdm(c, unit="chunk", desc="fit", disable=None),
+    )
     _show_bits(args, card["bits_per_splat"])
     show(args, card, f"{args.out}: learned from {card['splats']} splats in {card['seconds']:.0f} s")
 

@@ -27,7 +27,11 @@ def encode(args: argparse.Namespace) -> None:
     write_file(args.out, data)
     quality = min(psnr(image, codec.decode(data)), EQUAL)
     figures = {"record": args.out, "bytes": len(data), "psnr": quality, "encode_ms": taken}
-    show(args, figures, f"{args.out}: {len(data):,} bytes, {quality:.2f} dB, encoded in {taken:.0f} ms")
+    show(
+        args,
+        figures,
+        f"{args.out}: {len(data):,} bytes, {quality:.2f} dB, encoded in {taken:.0f} ms",
+    )
 
 
 def decode(args: argparse.Namespace) -> None:
@@ -51,7 +55,15 @@ def replay(args: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
         with MemoryBank(args.bank or Path(folder) / "memory.db") as bank:
             how = {name: getattr(args, name) for name in ("tier", "quality", "effort", "compare")}
-            result = run(args.bag, FrameCodec(), bank, args.topic, args.pose_topic, report_dir=args.report, **how)
+            result = run(
+                args.bag,
+                FrameCodec(),
+                bank,
+                args.topic,
+                args.pose_topic,
+                report_dir=args.report,
+                **how,
+            )
     _show_replay(args, {**result, "bank": args.bank})
 
 
@@ -68,9 +80,14 @@ def evaluate(args: argparse.Namespace) -> None:
         measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
         rows = []
         for m in summary["means"]:
-            rows.append([f"{m['tier']}, {m['effort']}, {m['quality']:g}", *(m[name] for name in measures)])
+            rows.append(
+                [f"{m['tier']}, {m['effort']}, {m['quality']:g}", *(m[name] for name in measures)]
+            )
         table(("setting", "codec", "bytes", "PSNR (dB)", "SSIM", "MS-SSIM"), rows)
-        rows = [[f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]] for d in summary["bjontegaard"]]
+        rows = [
+            [f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]]
+            for d in summary["bjontegaard"]
+        ]
         table(("", "BD-rate (%)", "BD-PSNR (dB)"), rows)
     show(args, summary, f"Report: {Path(args.out) / 'report.html'}")
 
@@ -82,7 +99,16 @@ def _evaluate_models(args: argparse.Namespace) -> None:
     result = compare(args.models, args.images, args.out)
     if not args.json:
         measures = ("psnr", "ssim", "bytes", "counted", "encode_ms", "decode_ms")
-        columns = ("", *ERRORS, "PSNR (dB)", "SSIM", "bytes", "what they are", "encode (ms)", "decode (ms)")
+        columns = (
+            "",
+            *ERRORS,
+            "PSNR (dB)",
+            "SSIM",
+            "bytes",
+            "what they are",
+            "encode (ms)",
+            "decode (ms)",
+        )
         rows = [[row[name] for name in ("name", *ERRORS, *measures)] for row in result["rows"]]
         for row, cells in zip(result["rows"], rows):
             above = [(row[f"psnr_above_{codec}"], row[f"{codec}_fitted"]) for codec in CODECS]

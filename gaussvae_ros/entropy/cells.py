@@ -14,7 +14,12 @@ from gaussvae_ros.kernels import kernel
 # small where fits cluster their splats, large where they space them evenly.
 EXPECTED = np.array([1.0, 4.0, 16.0, 64.0])
 CONCENTRATION = np.array([12, 8, 6, 6, 6])
-COUNTS = (0, 8, 64, 1 << 30)  # nodes are coded in groups of alike counts, so that tables stay narrow
+COUNTS = (
+    0,
+    8,
+    64,
+    1 << 30,
+)  # nodes are coded in groups of alike counts, so that tables stay narrow
 
 
 def depth(size: tuple[int, int], n: int) -> int:
@@ -34,9 +39,13 @@ def code_cells(coder, size: tuple[int, int], n: int, cells: np.ndarray | None) -
     for level in range(2 * k - 1, -1, -1):  # bits of the code, from the top
         share, inside = _halves(nodes, level, width, height)
         expected = n * inside / (width * height)
-        first = None if coder.reads else np.bincount(
-            np.searchsorted(nodes, cells >> level + 1), ~(cells >> level) & 1, len(nodes)
-        ).astype(np.int64)
+        first = (
+            None
+            if coder.reads
+            else np.bincount(
+                np.searchsorted(nodes, cells >> level + 1), ~(cells >> level) & 1, len(nodes)
+            ).astype(np.int64)
+        )
         first = _split(coder, first, counts, share, expected)
         nodes = np.stack([2 * nodes, 2 * nodes + 1], 1).ravel()
         counts = np.stack([first, counts - first], 1).ravel()
@@ -63,7 +72,9 @@ def _halves(nodes, level, width, height):
 def cell_of(xy: np.ndarray, size: tuple[int, int], n: int) -> np.ndarray:
     """Z-order codes [N] of the cells that points [N, 2] px lie in."""
     k = depth(size, n)
-    last = [-(-side * 2**k // max(size)) - 1 for side in size]  # columns and rows that the image reaches
+    last = [
+        -(-side * 2**k // max(size)) - 1 for side in size
+    ]  # columns and rows that the image reaches
     at = np.clip((xy * (2**k / max(size))).astype(np.int64), 0, last)
     code = np.zeros(len(xy), np.int64)
     for bit in range(k):
@@ -102,7 +113,9 @@ def beta_binomial(m: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndar
     for i in range(len(m)):
         p[i, 0] = 1.0
         for k in range(1, m[i] + 1):
-            p[i, k] = p[i, k - 1] * ((alpha[i] + k - 1) * (m[i] - k + 1)) / (k * (m[i] - k + beta[i]))
+            p[i, k] = (
+                p[i, k - 1] * ((alpha[i] + k - 1) * (m[i] - k + 1)) / (k * (m[i] - k + beta[i]))
+            )
     return p
 
 

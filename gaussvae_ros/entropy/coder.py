@@ -31,7 +31,9 @@ class Writer:
         """`values` [n] int, each in 0..size-1, all as likely."""
         wide = sizes > 1  # a choice of one costs nothing
         if wide.any():
-            self._stream.encode(values[wide].astype(np.int32), _UNIFORM, sizes[wide].astype(np.int32))
+            self._stream.encode(
+                values[wide].astype(np.int32), _UNIFORM, sizes[wide].astype(np.int32)
+            )
         return values
 
     def finish(self) -> bytes:
@@ -46,7 +48,9 @@ class Reader:
 
     def __init__(self, data: bytes):
         data += b"\0" * (-len(data) % 4)
-        self._stream = constriction.stream.queue.RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
+        self._stream = constriction.stream.queue.RangeDecoder(
+            np.frombuffer(data, "<u4").astype(np.uint32)
+        )
 
     def symbols(self, values, probabilities):
         if not len(probabilities):

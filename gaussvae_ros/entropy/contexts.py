@@ -35,7 +35,9 @@ def neighbours(x, y):
         distance[i] = 1 << 60
         for j in range(n):
             d = distance[j]
-            if d < near_known[NEAR - 1]:  # the nearest of all are never farther than the nearest known
+            if (
+                d < near_known[NEAR - 1]
+            ):  # the nearest of all are never farther than the nearest known
                 if d < near_all[NEAR - 1]:
                     _insert(near_all, around[i], d, j)
                 if _pass(j) < when:
@@ -175,6 +177,8 @@ def axial(guesses, counts, weights, cosine, sine, most):
         a = weights[0] * guesses[r, 0] + weights[1] * guesses[r, 2]
         b = weights[0] * guesses[r, 1] + weights[1] * guesses[r, 3]
         for k in range(counts[r]):
-            p = 1.0 / max(weights[2] + 1.0 - a * cosine[counts[r], k] - b * sine[counts[r], k], 1e-3)
+            p = 1.0 / max(
+                weights[2] + 1.0 - a * cosine[counts[r], k] - b * sine[counts[r], k], 1e-3
+            )
             out[r, k] = p * p
     return out

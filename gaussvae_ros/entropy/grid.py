@@ -16,9 +16,14 @@ from gaussvae_ros.splats import Splats
 POWER = 0.42
 TYPICAL = 0.54  # u of a typical splat
 LARGE = 2.5  # u over a typical splat's from which on steps no longer shrink: indices must reach the thinnest shapes
-OVERSHOOT = 2.56  # range of opponent colour that indices reach: light spans sqrt(3) / 2, and fits overshoot
+OVERSHOOT = (
+    2.56  # range of opponent colour that indices reach: light spans sqrt(3) / 2, and fits overshoot
+)
 SIZES, ASPECTS, SHIFTS = 256, 128, 64  # most values of each kind; indices start at 0
-SECTORS, FINE = 48, 32  # angles are coded as one of so many sectors by context, and plainly inside it
+SECTORS, FINE = (
+    48,
+    32,
+)  # angles are coded as one of so many sectors by context, and plainly inside it
 COLOURS = 256  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
 
 # Steps of a typical splat at precision 1, found by search for the lowest rate at equal loss
@@ -58,7 +63,9 @@ def relative_size(scale: np.ndarray, precision: int) -> np.ndarray:
 def scale_index(log_size: np.ndarray, size: tuple[int, int], n: int, precision: int) -> np.ndarray:
     """Nearest scale index [N] to log(sqrt(s1 s2)) [N], s in px."""
     u = np.exp(POWER * (log_size - unit(size, n))) / TYPICAL
-    return np.clip(np.round(u / (SIZE_STEP * POWER * factor(precision))) - 1, 0, SIZES - 1).astype(np.int64)
+    return np.clip(np.round(u / (SIZE_STEP * POWER * factor(precision))) - 1, 0, SIZES - 1).astype(
+        np.int64
+    )
 
 
 def unit(size: tuple[int, int], n: int) -> float:
@@ -109,7 +116,9 @@ def theta(scale, aspect, angle, precision) -> np.ndarray:
     return angle * np.pi / np.multiply(*angles(scale, aspect, precision))
 
 
-def shape(scale, aspect, angle, size, precision) -> np.ndarray:  # geometry [N, 3]: lxx (px), shear, lyy (px)
+def shape(
+    scale, aspect, angle, size, precision
+) -> np.ndarray:  # geometry [N, 3]: lxx (px), shear, lyy (px)
     """The shapes that indices [N] stand for."""
     middle = log_size(scale, size, precision)
     half = log_ratio(scale, aspect, precision) / 2
@@ -146,7 +155,9 @@ def to_splats(g: Grid) -> Splats:
     half = log_ratio(g.scale, g.aspect, g.precision) / 2
     middle = log_size(g.scale, g.size, g.precision)
     turn = theta(g.scale, g.aspect, g.angle, g.precision)
-    params = np.concatenate([placed[:, :2], np.stack([middle + half, middle - half, turn], 1), rgb], 1)
+    params = np.concatenate(
+        [placed[:, :2], np.stack([middle + half, middle - half, turn], 1), rgb], 1
+    )
     return Splats(params[:, : 5 + channels].astype(np.float32), g.size).canonical()
 
 

@@ -9,7 +9,13 @@ import numpy as np
 from gaussvae_ros.entropy import contexts, grid
 
 FILE = "prior.json"
-LINEAR = ("scale", "colour0", "colour1", "colour2", "aspect")  # kinds of symbols with a value and linear contexts
+LINEAR = (
+    "scale",
+    "colour0",
+    "colour1",
+    "colour2",
+    "aspect",
+)  # kinds of symbols with a value and linear contexts
 
 
 class Prior:
@@ -17,7 +23,12 @@ class Prior:
 
     def __init__(self, weights: dict):
         self.weights = {
-            kind: [np.array(w) if kind == "angle" else tuple(np.array(w[k]) for k in ("centre", "width")) for w in sets]
+            kind: [
+                np.array(w)
+                if kind == "angle"
+                else tuple(np.array(w[k]) for k in ("centre", "width"))
+                for w in sets
+            ]
             for kind, sets in weights.items()
         }
 

@@ -1,8 +1,8 @@
 """The payload of a splat record: 3 bytes of header, then one range-coded stream.
 
-    byte 0      precision (step factor, see grid.factor)
-    bytes 1, 2  number of splats, little endian; the top bit is set for mono
-    rest        cells, scales, colours, aspects, angles, shifts
+byte 0      precision (step factor, see grid.factor)
+bytes 1, 2  number of splats, little endian; the top bit is set for mono
+rest        cells, scales, colours, aspects, angles, shifts
 """
 
 import numpy as np
@@ -37,7 +37,9 @@ def read(payload: bytes, size: tuple[int, int]) -> Splats:
     return grid.to_splats(code(Reader(payload[_HEADER:]), size, n, payload[0], channels, None))
 
 
-def code(coder, size: tuple[int, int], n: int, precision: int, channels: int, g: Grid | None, law=None) -> Grid:
+def code(
+    coder, size: tuple[int, int], n: int, precision: int, channels: int, g: Grid | None, law=None
+) -> Grid:
     """Write, weigh or (with `g` None) read a grid of `n` splats under `law` (default: the shipped prior); returns it."""
     law = law or prior.load()
     coder.part = "cells"
@@ -45,7 +47,17 @@ def code(coder, size: tuple[int, int], n: int, precision: int, channels: int, g:
     near = Neighbourhood(cell)
 
     step = grid.SIZE_STEP * grid.POWER * grid.factor(precision)
-    scale, _ = _linear(coder, law, "scale", g and g.scale, np.full(n, step), near.spacing[:, None], near, 0, grid.SIZES)
+    scale, _ = _linear(
+        coder,
+        law,
+        "scale",
+        g and g.scale,
+        np.full(n, step),
+        near.spacing[:, None],
+        near,
+        0,
+        grid.SIZES,
+    )
     u = grid.relative_size(scale, precision)
 
     colour_step, surprise = grid.colour_step(scale, precision), np.zeros(n)
@@ -54,15 +66,27 @@ def code(coder, size: tuple[int, int], n: int, precision: int, channels: int, g:
         values = None if g is None else g.colour[:, k]
         extra = np.stack([u, surprise], 1)
         index[:, k], colour[:, k] = _linear(
-            coder, law, f"colour{k}", values, colour_step, extra, near, -grid.COLOURS // 2, grid.COLOURS
+            coder,
+            law,
+            f"colour{k}",
+            values,
+            colour_step,
+            extra,
+            near,
+            -grid.COLOURS // 2,
+            grid.COLOURS,
         )
         if k == 0:  # where light jumps, colour does too
             surprise = np.abs(colour[:, 0] - near.mean(np.arange(n), colour[:, 0]))
 
     aspect_step = grid.shape_step(scale, precision) * grid.ASPECT_STEP
     extra = np.stack([u, near.spacing], 1)
-    aspect, thinness = _linear(coder, law, "aspect", g and g.aspect, aspect_step, extra, near, 0, grid.ASPECTS)
-    angle = _angles(coder, law, g and g.angle, *grid.angles(scale, aspect, precision), thinness, colour, near)
+    aspect, thinness = _linear(
+        coder, law, "aspect", g and g.aspect, aspect_step, extra, near, 0, grid.ASPECTS
+    )
+    angle = _angles(
+        coder, law, g and g.angle, *grid.angles(scale, aspect, precision), thinness, colour, near
+    )
 
     coder.part = "shifts"
     parts = grid.shifts(scale, grid.shape(scale, aspect, angle, size, precision), size, precision)
@@ -112,4 +136,6 @@ class Neighbourhood:
         return self.features(rows, values, np.zeros((len(values), 0)))[:, 1]
 
     def directions(self, rows, cosine, sine, thinness, colour):
-        return contexts.directions(rows, cosine, sine, thinness, colour, self.known, self.around, self.x, self.y)
+        return contexts.directions(
+            rows, cosine, sine, thinness, colour, self.known, self.around, self.x, self.y
+        )

@@ -14,8 +14,12 @@ import numpy as np
 class Difference:
     """Test against anchor; a number is None where the curves have nothing in common, and `reason` says what."""
 
-    rate: float | None  # BD-rate, %: bytes that the test needs more (+) or less (-) than the anchor for equal quality
-    psnr: float | None  # BD-PSNR, dB: quality that the test has more (+) or less (-) for equal bytes
+    rate: (
+        float | None
+    )  # BD-rate, %: bytes that the test needs more (+) or less (-) than the anchor for equal quality
+    psnr: (
+        float | None
+    )  # BD-PSNR, dB: quality that the test has more (+) or less (-) for equal bytes
     reason: str = ""
 
 
@@ -49,7 +53,9 @@ def _front(points: np.ndarray) -> np.ndarray:
     return np.column_stack((np.log10(points[:, 0]), points[:, 1]))
 
 
-def _mean_gap(anchor: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> float | None:
+def _mean_gap(
+    anchor: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]
+) -> float | None:
     """Mean of test minus anchor, each (x, y) with x rising, over the x that both cover."""
     low, high = max(anchor[0][0], test[0][0]), min(anchor[0][-1], test[0][-1])
     if not low < high:
@@ -61,7 +67,9 @@ def _integral(x: np.ndarray, y: np.ndarray, low: float, high: float) -> float:
     curve = pchip(x, y)
     knots = np.concatenate(([low], x[(x > low) & (x < high)], [high]))
     a, b = knots[:-1], knots[1:]
-    return np.sum((b - a) / 6 * (curve(a) + 4 * curve((a + b) / 2) + curve(b)))  # Simpson, exact for a cubic
+    return np.sum(
+        (b - a) / 6 * (curve(a) + 4 * curve((a + b) / 2) + curve(b))
+    )  # Simpson, exact for a cubic
 
 
 def pchip(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -16,7 +16,16 @@ from gaussvae_ros.evaluation.bjontegaard import bjontegaard
 from gaussvae_ros.evaluation.images import find_images, read_image
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.evaluation.peers import CODECS, dct_floor
-from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Mean, Point, Setting, as_curve, means, measure
+from gaussvae_ros.evaluation.rate_distortion import (
+    EQUAL,
+    Codec,
+    Mean,
+    Point,
+    Setting,
+    as_curve,
+    means,
+    measure,
+)
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
 from gaussvae_ros.record import TIERS
 
@@ -67,13 +76,16 @@ def evaluate(
         points += new
         floors.append(min(psnr(image, dct_floor(image, FLOOR)), EQUAL))
         views = Views(
-            _caption(file, new, settings), {"original": thumbnail(image), "recall": thumbnail(recalls[shown])}
+            _caption(file, new, settings),
+            {"original": thumbnail(image), "recall": thumbnail(recalls[shown])},
         )
         worst = heapq.nsmallest(SHOWN, [*worst, (new[shown].psnr, number, views)])
     return _write(out_dir, points, settings, float(np.mean(floors)), [views for *_, views in worst])
 
 
-def _write(out_dir: Path, points: list[Point], settings: list[Setting], floor: float, worst: list[Views]) -> dict:
+def _write(
+    out_dir: Path, points: list[Point], settings: list[Setting], floor: float, worst: list[Views]
+) -> dict:
     series = list(dict.fromkeys(s.series for s in settings))
     averages = {(s, c): means(points, c, s) for s in series for c in (s, *CODECS)}
     images = len({p.image for p in points})
@@ -89,20 +101,30 @@ def _write(out_dir: Path, points: list[Point], settings: list[Setting], floor: f
 
     # Peers are drawn at the sizes of each tier's last series only: the others give the same curves, up to noise.
     last = {s.tier: s.series for s in settings}.values()
-    drawn = {s: averages[s, s] for s in series[::-1]} | {c: [m for s in last for m in averages[s, c]] for c in CODECS}
-    curves = {m: {name: as_curve(group, m) for name, group in drawn.items()} for m in ("psnr", "ms_ssim")}
+    drawn = {s: averages[s, s] for s in series[::-1]} | {
+        c: [m for s in last for m in averages[s, c]] for c in CODECS
+    }
+    curves = {
+        m: {name: as_curve(group, m) for name, group in drawn.items()} for m in ("psnr", "ms_ssim")
+    }
     drawings = {
-        "rate_distortion": plots.rate_distortion(curves["psnr"], LABELS["psnr"], (f"{FLOOR} DCT coefficients", floor)),
+        "rate_distortion": plots.rate_distortion(
+            curves["psnr"], LABELS["psnr"], (f"{FLOOR} DCT coefficients", floor)
+        ),
         "ms_ssim": plots.rate_distortion(curves["ms_ssim"], LABELS["ms_ssim"]),
     }
     for name, png in drawings.items():
         (out_dir / f"{name}.png").write_bytes(png)
-    captions = {"rate_distortion": f"PSNR, mean of {images} images", "ms_ssim": f"MS-SSIM, mean of {images} images"}
+    captions = {
+        "rate_distortion": f"PSNR, mean of {images} images",
+        "ms_ssim": f"MS-SSIM, mean of {images} images",
+    }
     middle = _middle(settings)
     write_report(
         out_dir,
         f"Rate and distortion of {images} images",
-        [_difference_table(differences)] + [measure_table(averages, series, images, m) for m in LABELS],
+        [_difference_table(differences)]
+        + [measure_table(averages, series, images, m) for m in LABELS],
         [Figure(captions[name], png) for name, png in drawings.items()],
         [Gallery(f"Worst images, {middle.series}, quality {middle.quality:g}", worst)],
     )
@@ -111,7 +133,13 @@ def _write(out_dir: Path, points: list[Point], settings: list[Setting], floor: f
 
 def _difference(averages: dict, series: str, peer: str) -> dict:
     found = bjontegaard(as_curve(averages[series, peer]), as_curve(averages[series, series]))
-    return {"series": series, "anchor": peer, "rate": found.rate, "psnr": found.psnr, "reason": found.reason}
+    return {
+        "series": series,
+        "anchor": peer,
+        "rate": found.rate,
+        "psnr": found.psnr,
+        "reason": found.reason,
+    }
 
 
 def measure_table(averages: dict, series: Sequence[str], images: int, measure: str) -> Table:
@@ -126,7 +154,9 @@ def measure_table(averages: dict, series: Sequence[str], images: int, measure: s
     rows = []
     for s in series:
         for ours, *peers in zip(averages[s, s], *(averages[s, c] for c in CODECS)):
-            rows.append([s, f"{ours.setting.quality:g}", round(ours.bytes), *map(cell, (ours, *peers))])
+            rows.append(
+                [s, f"{ours.setting.quality:g}", round(ours.bytes), *map(cell, (ours, *peers))]
+            )
     columns = ["tier and effort", "quality", "bytes", "ours", *(plots.NAMES[c] for c in CODECS)]
     return Table(f"{LABELS[measure]} at equal bytes, mean of {images} images", columns, rows)
 
@@ -141,14 +171,21 @@ def _difference_table(differences: list[dict]) -> Table:
         ]
         for d in differences
     ]
-    return Table("Bjøntegaard differences of the mean curves", ["curves", "BD-rate (%)", "BD-PSNR (dB)", ""], rows)
+    return Table(
+        "Bjøntegaard differences of the mean curves",
+        ["curves", "BD-rate (%)", "BD-PSNR (dB)", ""],
+        rows,
+    )
 
 
 def _caption(file: Path, points: list[Point], settings: list[Setting]) -> str:
     """What each codec reached for this image at the setting that the gallery shows."""
     shown = [p for p in points if p.setting == _middle(settings)]
     ours, peers = shown[0], shown[1:]
-    others = (f"{plots.NAMES[p.codec]} {'does not fit' if p.psnr is None else f'{p.psnr:.2f} dB'}" for p in peers)
+    others = (
+        f"{plots.NAMES[p.codec]} {'does not fit' if p.psnr is None else f'{p.psnr:.2f} dB'}"
+        for p in peers
+    )
     return f"{file.name}: {ours.bytes:,} bytes, {ours.psnr:.2f} dB ({', '.join(others)})"
 
 

@@ -19,7 +19,9 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first
 def check_image(image: np.ndarray) -> None:
     """Raise ImageError unless `image` is uint8 [H, W, 3] or [H, W] and not empty."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        raise ImageError(f"image is {getattr(image, 'dtype', type(image).__name__)}, expected a uint8 array")
+        raise ImageError(
+            f"image is {getattr(image, 'dtype', type(image).__name__)}, expected a uint8 array"
+        )
     if image.ndim not in (2, 3) or image.ndim == 3 and image.shape[2] != 3 or not image.size:
         raise ImageError(f"image has shape {list(image.shape)}, expected [H, W, 3] or [H, W]")
 
@@ -35,7 +37,11 @@ def psnr(original: np.ndarray, image: np.ndarray) -> float:
     """
     _check_pair(original, image)
     squared_error = cv2.norm(original, image, cv2.NORM_L2SQR)
-    return float(10 * np.log10(255**2 * original.size / squared_error)) if squared_error else float("inf")
+    return (
+        float(10 * np.log10(255**2 * original.size / squared_error))
+        if squared_error
+        else float("inf")
+    )
 
 
 def ssim(original: np.ndarray, image: np.ndarray) -> float:
@@ -73,10 +79,14 @@ def _check_pair(original: np.ndarray, image: np.ndarray, least: int = 1) -> None
     check_image(original)
     check_image(image)
     if original.shape != image.shape:
-        raise ImageError(f"images to compare have different shapes, {list(original.shape)} and {list(image.shape)}")
+        raise ImageError(
+            f"images to compare have different shapes, {list(original.shape)} and {list(image.shape)}"
+        )
     if min(original.shape[:2]) < least:
         height, width = original.shape[:2]
-        raise ImageError(f"image of {width}x{height} px is too small for SSIM, which needs {least} px a side")
+        raise ImageError(
+            f"image of {width}x{height} px is too small for SSIM, which needs {least} px a side"
+        )
 
 
 def _planes(*images: np.ndarray) -> Iterator[list[np.ndarray]]:
@@ -112,4 +122,6 @@ def _window_mean(values: np.ndarray) -> np.ndarray:
 def _halve(values: np.ndarray) -> np.ndarray:
     """Mean over 2x2 px; an odd last row or column is left out."""
     height, width = (n // 2 for n in values.shape[:2])
-    return cv2.resize(values[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        values[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+    )

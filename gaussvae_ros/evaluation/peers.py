@@ -15,7 +15,9 @@ from PIL import Image, features
 
 from gaussvae_ros.evaluation.metrics import check_image, psnr
 
-CODECS = tuple(c for c in ("jpeg", "webp", "avif") if c == "jpeg" or features.check(c))  # old Pillow has no AVIF
+CODECS = tuple(
+    c for c in ("jpeg", "webp", "avif") if c == "jpeg" or features.check(c)
+)  # old Pillow has no AVIF
 SCALES = (1.0, 0.5, 0.25)
 LOWEST, HIGHEST = 0, 95  # quality; Pillow advises against JPEG above 95
 DRAFT_ERROR = 0.3  # dB, by how much a scale may look worse in the draft and still be tried
@@ -46,15 +48,25 @@ def curve(image: np.ndarray, codec: str, budgets: Sequence[int]) -> list[PeerRes
     """`at_bytes` for each of `budgets` (bytes); it shares files between them, so it is faster than one by one."""
     check_image(image)
     pictures = {scale: Image.fromarray(_shrink(image, scale)) for scale in SCALES}
-    drafts = {scale: _Files(partial(_DRAFTS[codec], picture)) for scale, picture in pictures.items()}
-    files = {scale: _Files(partial(_ENCODERS[codec], picture)) for scale, picture in pictures.items()}
+    drafts = {
+        scale: _Files(partial(_DRAFTS[codec], picture)) for scale, picture in pictures.items()
+    }
+    files = {
+        scale: _Files(partial(_ENCODERS[codec], picture)) for scale, picture in pictures.items()
+    }
 
     def seen(data: bytes) -> np.ndarray:
         return _enlarge(_decode(data, image.ndim), image.shape)
 
     def best(budget: int) -> PeerResult | None:
-        likely = {scale: quality for scale in SCALES if (quality := drafts[scale].highest_fit(budget)) is not None}
-        score = {scale: psnr(image, seen(drafts[scale][quality])) for scale, quality in likely.items()}
+        likely = {
+            scale: quality
+            for scale in SCALES
+            if (quality := drafts[scale].highest_fit(budget)) is not None
+        }
+        score = {
+            scale: psnr(image, seen(drafts[scale][quality])) for scale, quality in likely.items()
+        }
         found = []
         for scale, quality in likely.items():
             if score[scale] < max(score.values()) - DRAFT_ERROR:
@@ -140,7 +152,10 @@ def _avif(picture: Image.Image, quality: int, speed: int = 4) -> bytes:
 
 
 _ENCODERS = {"jpeg": _jpeg, "webp": _webp, "avif": _avif}
-_DRAFTS = {**_ENCODERS, "avif": partial(_avif, speed=6)}  # to find the scale and about the quality, 8 times as fast
+_DRAFTS = {
+    **_ENCODERS,
+    "avif": partial(_avif, speed=6),
+}  # to find the scale and about the quality, 8 times as fast
 
 
 def _file(picture: Image.Image, kind: str, **options) -> bytes:

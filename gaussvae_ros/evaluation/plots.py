@@ -30,7 +30,9 @@ STYLE = {
 }
 
 
-def rate_distortion(curves: Mapping[str, np.ndarray], label: str, floor: tuple[str, float] | None = None) -> bytes:
+def rate_distortion(
+    curves: Mapping[str, np.ndarray], label: str, floor: tuple[str, float] | None = None
+) -> bytes:
     """Quality against bytes, one labelled line for each codec; `curves` maps its name to [N, 2] bytes and quality.
 
     Names of peers ("jpeg", "webp", "avif") have their own colours, all others are ours, the most important first.
@@ -44,13 +46,21 @@ def rate_distortion(curves: Mapping[str, np.ndarray], label: str, floor: tuple[s
         ends = []
         for name, points in curves.items():
             colour = PEERS.get(name) or next(ours)
-            look = {"lw": 1.5, "ms": 4, "zorder": 2} if name in PEERS else {"lw": 2.6, "ms": 6, "zorder": 3}
+            look = (
+                {"lw": 1.5, "ms": 4, "zorder": 2}
+                if name in PEERS
+                else {"lw": 2.6, "ms": 6, "zorder": 3}
+            )
             axes.plot(*points.T, "o-", color=colour, **look)
             ends.append((NAMES.get(name, name), colour, points[-1], name not in PEERS))
         axes.set_xscale("log")
         if floor:
             axes.axhline(floor[1], color="#98a2b3", lw=1, ls=(0, (4, 3)))
-            place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 4), "textcoords": "offset points"}
+            place = {
+                "xycoords": ("axes fraction", "data"),
+                "xytext": (0, 4),
+                "textcoords": "offset points",
+            }
             axes.annotate(floor[0], (0.005, floor[1]), **place, color="#667085", fontsize=9)
         if curves:
             _byte_ticks(axes, np.concatenate(list(curves.values()))[:, 0])
@@ -108,7 +118,11 @@ def comparison(
         return _png(figure)
 
 
-def sheet(columns: Sequence[Mapping[str, np.ndarray]], notes: Mapping[str, str], thumbnail: tuple[int, int]) -> bytes:
+def sheet(
+    columns: Sequence[Mapping[str, np.ndarray]],
+    notes: Mapping[str, str],
+    thumbnail: tuple[int, int],
+) -> bytes:
     """Pictures in rows by name and in columns by frame, each uint8 [h, w, 3], reduced to `thumbnail` (w, h) px.
 
     `notes` are added to the names that they have.
@@ -122,7 +136,9 @@ def sheet(columns: Sequence[Mapping[str, np.ndarray]], notes: Mapping[str, str],
             text = "\n".join([fill(name, 22), *([notes[name]] if name in notes else [])])
             place = (MARGIN - 10) / across, 1 - (row + 0.5) / len(names)
             figure.text(*place, text, ha="right", va="center", color="#1c2330")
-        strips = [np.hstack([_reduced(column[name], thumbnail) for column in columns]) for name in names]
+        strips = [
+            np.hstack([_reduced(column[name], thumbnail) for column in columns]) for name in names
+        ]
         axes = figure.add_axes((MARGIN / across, 0, 1 - MARGIN / across, 1))
         axes.imshow(np.vstack(strips), interpolation="none", aspect="auto")
         axes.set_axis_off()

@@ -47,7 +47,9 @@ class Point:
     setting: Setting
     codec: str  # the series of `setting` for our own record, or one of CODECS
     budget: int  # bytes of our record
-    bytes: int | None  # of the whole file, at most the budget; None, as the rest, when the codec has no such file
+    bytes: (
+        int | None
+    )  # of the whole file, at most the budget; None, as the rest, when the codec has no such file
     psnr: float | None = None  # dB
     ssim: float | None = None
     ms_ssim: float | None = None
@@ -60,7 +62,9 @@ class Mean:
     """A codec's points for one setting, averaged over the images."""
 
     setting: Setting
-    fitted: int  # images for which the codec has a file; the means are None unless that is all of them
+    fitted: (
+        int  # images for which the codec has a file; the means are None unless that is all of them
+    )
     bytes: float | None
     psnr: float | None  # dB
     ssim: float | None
@@ -80,9 +84,15 @@ def measure(
     """
     points, recalls = [], []
     for setting in settings:
-        data = codec.encode(image, tier=setting.tier, quality=setting.quality, effort=setting.effort)
+        data = codec.encode(
+            image, tier=setting.tier, quality=setting.quality, effort=setting.effort
+        )
         recalls.append(codec.decode(data))
-        points.append(Point(name, setting, setting.series, len(data), len(data), **_scores(image, recalls[-1])))
+        points.append(
+            Point(
+                name, setting, setting.series, len(data), len(data), **_scores(image, recalls[-1])
+            )
+        )
     budgets = [p.budget for p in points]
     for peer in CODECS:
         for setting, budget, result in zip(settings, budgets, curve(image, peer, budgets)):
@@ -90,7 +100,17 @@ def measure(
                 points.append(Point(name, setting, peer, budget, None))
                 continue
             about = {"scale": result.scale, "peer_quality": result.quality}
-            points.append(Point(name, setting, peer, budget, result.bytes, **_scores(image, result.image), **about))
+            points.append(
+                Point(
+                    name,
+                    setting,
+                    peer,
+                    budget,
+                    result.bytes,
+                    **_scores(image, result.image),
+                    **about,
+                )
+            )
     return points, recalls
 
 
@@ -105,7 +125,9 @@ def means(points: Sequence[Point], codec: str, series: str) -> list[Mean]:
 
 def as_curve(series: Sequence[Mean], measure: str = "psnr") -> np.ndarray:
     """Bytes and a measure, [N, 2], where the codec has a file for every image."""
-    return np.array([(m.bytes, getattr(m, measure)) for m in series if m.bytes is not None]).reshape(-1, 2)
+    return np.array(
+        [(m.bytes, getattr(m, measure)) for m in series if m.bytes is not None]
+    ).reshape(-1, 2)
 
 
 def _scores(original: np.ndarray, image: np.ndarray) -> dict[str, float]:
@@ -117,5 +139,6 @@ def _mean(setting: Setting, points: list[Point]) -> Mean:
     made = [p for p in points if p.bytes is not None]
     if len(made) < len(points):
         return Mean(setting, len(made), None, None, None, None)
-    return Mean(setting, len(made), *(float(np.mean([getattr(p, f) for p in made])) for f in MEASURES))
-
+    return Mean(
+        setting, len(made), *(float(np.mean([getattr(p, f) for p in made])) for f in MEASURES)
+    )

@@ -13,7 +13,15 @@ from gaussvae_ros.evaluation import plots
 from gaussvae_ros.evaluation.evaluate import measure_table
 from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
-from gaussvae_ros.evaluation.rate_distortion import EQUAL, Codec, Point, Setting, as_curve, means, measure
+from gaussvae_ros.evaluation.rate_distortion import (
+    EQUAL,
+    Codec,
+    Point,
+    Setting,
+    as_curve,
+    means,
+    measure,
+)
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
 from gaussvae_ros.files import name_of
 from gaussvae_ros.problems import Problems
@@ -27,7 +35,9 @@ COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "rec
 
 def as_rows(result: dict) -> list[list]:
     """The one table of a replay, columns as COLUMNS: all frames, then ours and the peers on the frames compared."""
-    names = {"ours": "gaussvae, same frames"} | {codec: f"{plots.NAMES[codec]}, at equal bytes" for codec in CODECS}
+    names = {"ours": "gaussvae, same frames"} | {
+        codec: f"{plots.NAMES[codec]}, at equal bytes" for codec in CODECS
+    }
     rows = [
         [
             "gaussvae, all frames",
@@ -35,7 +45,9 @@ def as_rows(result: dict) -> list[list]:
         ]
     ]
     for codec, found in result["compared"].items():
-        rows.append([names[codec], *(found[key] for key in ("frames", "bytes", "psnr", "ssim")), None, None])
+        rows.append(
+            [names[codec], *(found[key] for key in ("frames", "bytes", "psnr", "ssim")), None, None]
+        )
     return rows
 
 
@@ -51,16 +63,23 @@ class Recalls:
         curves: bool,  # whether half of those are coded with both tiers at several qualities
     ) -> None:
         self.codec, self.setting = codec, setting
-        self.curve_settings = [Setting(t, setting.effort, q) for t in TIERS for q in sorted({*CURVE, setting.quality})]
+        self.curve_settings = [
+            Setting(t, setting.effort, q) for t in TIERS for q in sorted({*CURVE, setting.quality})
+        ]
         self.shown, self.compared = _spread(expected, SHOWN), _spread(expected, compare)
         self.curved = self.compared[::2] if curves else []
         self.stamps = array("q")
         self.ids = array("q")
-        self.numbers = {name: array("d") for name in ("time_s", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")}
+        self.numbers = {
+            name: array("d")
+            for name in ("time_s", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")
+        }
         self.problems = Problems()
         self.skipped = self.with_pose = 0
         self.span_s = 0.0  # of all sessions, one after the other
-        self._begun: dict[int, tuple[float, int]] = {}  # session: (s within that span, ns its first stamp)
+        self._begun: dict[
+            int, tuple[float, int]
+        ] = {}  # session: (s within that span, ns its first stamp)
         self.points: list[Point] = []
         self.curve_points: list[Point] = []
         self.worst: list[tuple[float, int, Views]] = []
@@ -88,7 +107,9 @@ class Recalls:
             "time_s": time_s,
             "bytes": size,
             "psnr": min(psnr(image.pixels, recalled), EQUAL),
-            "ssim": ssim(image.pixels, recalled) if min(image.pixels.shape[:2]) >= WINDOW else np.nan,
+            "ssim": ssim(image.pixels, recalled)
+            if min(image.pixels.shape[:2]) >= WINDOW
+            else np.nan,
             "encode_ms": encode_ms,
             "recall_ms": recall_ms,
         }
@@ -141,7 +162,10 @@ class Recalls:
 
     def write_report(self, out_dir: str | Path, result: dict, facts: dict | None = None) -> Path:
         """The report of the whole replay; `result` is what `replay` returns, `facts` is more to say, by what it is."""
-        rows = [[key, result[key]] for key in ("topic", "poses", "frames", "skipped", "with_pose", "sessions")]
+        rows = [
+            [key, result[key]]
+            for key in ("topic", "poses", "frames", "skipped", "with_pose", "sessions")
+        ]
         rows += [["duration (s)", result["span_s"]], ["all records (bytes)", result["total_bytes"]]]
         rows += [[key, value] for key, value in (facts or {}).items()]
         series = list(dict.fromkeys(s.series for s in self.curve_settings))
@@ -150,23 +174,38 @@ class Recalls:
         curves |= {c: as_curve([m for s in series for m in averages[s, c]]) for c in CODECS}
         frames = len({p.image for p in self.curve_points})
         problems = self.problems.texts()
-        lines = (("psnr", "PSNR (dB)"), ("bytes", "bytes"), ("encode_ms", "encode (ms)"), ("recall_ms", "recall (ms)"))
+        lines = (
+            ("psnr", "PSNR (dB)"),
+            ("bytes", "bytes"),
+            ("encode_ms", "encode (ms)"),
+            ("recall_ms", "recall (ms)"),
+        )
         return write_report(
             out_dir,
             f"Replay of {name_of(result['bag'])}",
             [Table("Frames", COLUMNS, as_rows(result)), Table("Replay", ("", ""), rows)]
-            + [measure_table(averages, series, frames, measure) for measure in ("psnr", "ssim")][: 2 * frames]
-            + ([Table("Problems", ("",), [[text] for text in problems])] if problems else []),
-            [Figure(f"PSNR at equal bytes, mean of {frames} frames", plots.rate_distortion(curves, "PSNR (dB)"))][
-                :frames
+            + [measure_table(averages, series, frames, measure) for measure in ("psnr", "ssim")][
+                : 2 * frames
             ]
+            + ([Table("Problems", ("",), [[text] for text in problems])] if problems else []),
+            [
+                Figure(
+                    f"PSNR at equal bytes, mean of {frames} frames",
+                    plots.rate_distortion(curves, "PSNR (dB)"),
+                )
+            ][:frames]
             + [
                 Figure(f"{label} of every frame", self._over_time(name, label))
                 for name, label in lines
                 if np.isfinite(self.numbers[name]).any()
             ],
             [
-                *[Gallery(f"Both tiers, and {plots.NAMES[BESIDE]} in the bytes of {TIERS[-1]}", self.beside)][:frames],
+                *[
+                    Gallery(
+                        f"Both tiers, and {plots.NAMES[BESIDE]} in the bytes of {TIERS[-1]}",
+                        self.beside,
+                    )
+                ][:frames],
                 Gallery("Worst frames first", [views for *_, views in self.worst]),
                 Gallery("Evenly spread frames", self.spread),
             ],
@@ -193,25 +232,44 @@ class Recalls:
                 self.curve_points += points
                 self.beside.append(self._beside(number, image, points, recalls))
 
-    def _beside(self, number: int, image: np.ndarray, points: list[Point], recalls: list[np.ndarray]) -> Views:
+    def _beside(
+        self, number: int, image: np.ndarray, points: list[Point], recalls: list[np.ndarray]
+    ) -> Views:
         """An original, what both tiers make of it at the replay's quality, and a peer in the bytes of the smaller."""
         pictures, budget = {"original": thumbnail(image)}, 0
         for point, recall in zip(points, recalls):  # our own points come first
             if point.setting.quality == self.setting.quality:
                 name = f"{point.setting.tier}: {point.bytes:,} bytes, {point.psnr:.2f} dB"
-                pictures[name], budget = thumbnail(recall), point.bytes  # the smaller tier is the last
+                pictures[name], budget = (
+                    thumbnail(recall),
+                    point.bytes,
+                )  # the smaller tier is the last
         if (peer := at_bytes(image, BESIDE, budget)) is None:
-            return Views(f"frame {number}: {plots.NAMES[BESIDE]} has no file of {budget:,} bytes", pictures)
+            return Views(
+                f"frame {number}: {plots.NAMES[BESIDE]} has no file of {budget:,} bytes", pictures
+            )
         name = f"{plots.NAMES[BESIDE]}: {peer.bytes:,} bytes, {psnr(image, peer.image):.2f} dB"
         return Views(f"frame {number}", {**pictures, name: thumbnail(peer.image)})
 
     def _compared(self) -> dict:
         found = {}
         for name in (self.setting.series, *CODECS):
-            mean = next((m for m in means(self.points, name, self.setting.series) if m.setting == self.setting), None)
+            mean = next(
+                (
+                    m
+                    for m in means(self.points, name, self.setting.series)
+                    if m.setting == self.setting
+                ),
+                None,
+            )
             if mean is not None:
                 key = "ours" if name == self.setting.series else name
-                found[key] = {"frames": mean.fitted, "bytes": mean.bytes, "psnr": mean.psnr, "ssim": mean.ssim}
+                found[key] = {
+                    "frames": mean.fitted,
+                    "bytes": mean.bytes,
+                    "psnr": mean.psnr,
+                    "ssim": mean.ssim,
+                }
         return found
 
     def _over_time(self, name: str, label: str) -> bytes:

@@ -24,7 +24,9 @@ class Table:
 
     caption: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[object]]  # text as it is, int with thousands, float with two decimals, None as a dash
+    rows: Sequence[
+        Sequence[object]
+    ]  # text as it is, int with thousands, float with two decimals, None as a dash
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class Views:
     """An original beside what became of it."""
 
     caption: str
-    pictures: Mapping[str, np.ndarray]  # by what to write below each: uint8 [H, W, 3] RGB or [H, W], of any sizes
+    pictures: Mapping[
+        str, np.ndarray
+    ]  # by what to write below each: uint8 [H, W, 3] RGB or [H, W], of any sizes
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in table.columns)
-    rows = "\n".join("<tr>" + "".join(f"<td>{_cell(c)}</td>" for c in row) + "</tr>" for row in table.rows)
+    rows = "\n".join(
+        "<tr>" + "".join(f"<td>{_cell(c)}</td>" for c in row) + "</tr>" for row in table.rows
+    )
     return (
         f'<section><h2>{html.escape(table.caption)}</h2><div class="wide"><table>'
         f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div></section>"

@@ -1,7 +1,7 @@
 """Image to splats: seeds where the picture is busy, then gradient descent over a pyramid, with useless splats moved.
 
-    from gaussvae_ros.fit import fit
-    splats = fit(image, n=512, effort="fast")
+from gaussvae_ros.fit import fit
+splats = fit(image, n=512, effort="fast")
 """
 
 from collections.abc import Callable
@@ -149,6 +149,8 @@ def to_splats(state: Descent, size: tuple[int, int], channels: int) -> Splats:
     params[:, THETA] = 0.5 * np.arctan2(2 * xy, xx - yy)
     mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     params[:, LOG_S1] = 0.5 * np.log(mean + spread)
-    params[:, LOG_S2] = np.log(g[:, 2] * g[:, 4]) - params[:, LOG_S1]  # from the determinant: exact on thin splats
+    params[:, LOG_S2] = (
+        np.log(g[:, 2] * g[:, 4]) - params[:, LOG_S1]
+    )  # from the determinant: exact on thin splats
     params[:, 5:] = state.colour[:, :channels]
     return Splats(params, size).canonical()

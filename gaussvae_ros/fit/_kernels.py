@@ -31,7 +31,11 @@ def tabulate(
     lyy = tl.load(g + 4, mask=live, other=1.0)
     store_geometry(form_ptr, span_ptr, row, live, total, x, y, lxx, shear, lyy, CUT)
     for c in tl.static_range(3):
-        tl.store(form_ptr + row * ROW + 12 + c, tl.load(colour_ptr + row * 3 + c, mask=live, other=0.0), mask=live)
+        tl.store(
+            form_ptr + row * ROW + 12 + c,
+            tl.load(colour_ptr + row * 3 + c, mask=live, other=0.0),
+            mask=live,
+        )
 
 
 @triton.jit
@@ -103,7 +107,16 @@ def gather(
 
 @triton.jit
 def _adam(
-    k: tl.constexpr, grad, first, second, rates_ptr, live, scale, unbias, BETA1: tl.constexpr, BETA2: tl.constexpr
+    k: tl.constexpr,
+    grad,
+    first,
+    second,
+    rates_ptr,
+    live,
+    scale,
+    unbias,
+    BETA1: tl.constexpr,
+    BETA2: tl.constexpr,
 ):
     """The step of coordinate `k`, from rows' starts in the tables of gradients and of moments, which it updates."""
     g = tl.load(grad + k, mask=live, other=0.0) * scale
@@ -136,8 +149,12 @@ def update(
     row = (tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)
     live = row < total
     grad, first, second = grad_ptr + row * 8, first_ptr + row * 8, second_ptr + row * 8
-    delta1 = _adam(0, grad, first, second, rates_ptr, live, scale, unbias, BETA1, BETA2).to(tl.float64)
-    delta2 = _adam(1, grad, first, second, rates_ptr, live, scale, unbias, BETA1, BETA2).to(tl.float64)
+    delta1 = _adam(0, grad, first, second, rates_ptr, live, scale, unbias, BETA1, BETA2).to(
+        tl.float64
+    )
+    delta2 = _adam(1, grad, first, second, rates_ptr, live, scale, unbias, BETA1, BETA2).to(
+        tl.float64
+    )
     m11 = _adam(2, grad, first, second, rates_ptr, live, scale, unbias, BETA1, BETA2).to(tl.float64)
     m12 = _adam(3, grad, first, second, rates_ptr, live, scale, unbias, BETA1, BETA2).to(tl.float64)
     m22 = _adam(4, grad, first, second, rates_ptr, live, scale, unbias, BETA1, BETA2).to(tl.float64)

@@ -14,8 +14,13 @@ from gaussvae_ros.kernels import inline, parallel, prange, threads
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
 
-BETA1, BETA2 = np.float32(0.7), np.float32(0.86)  # short memories: a fit has few steps, and no noise to average out
-RATES = np.array([0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32)  # delta, M (dimensionless), colour
+BETA1, BETA2 = (
+    np.float32(0.7),
+    np.float32(0.86),
+)  # short memories: a fit has few steps, and no noise to average out
+RATES = np.array(
+    [0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32
+)  # delta, M (dimensionless), colour
 MIN_SIGMA = 0.3  # px; thinner than the pixel grid can show
 
 
@@ -37,14 +42,27 @@ class Descent:
         self,
         target: np.ndarray,  # [h, w, 3] float32, 0 to 1
         rates: np.ndarray,  # [steps] multiples of RATES
-        free: np.ndarray | None = None,  # [8] 1 or 0: which of delta, M and colour may move (default: all)
+        free: np.ndarray
+        | None = None,  # [8] 1 or 0: which of delta, M and colour may move (default: all)
         keep_size: bool = False,  # hold the area of every splat (the trace of M is zero)
     ) -> float:
         """Take one step towards `target` per entry of `rates`; returns the mean squared error before the last."""
         canvas = planes((target.shape[1], target.shape[0]))
-        steps = rates.astype(np.float32)[:, None] * (RATES if free is None else RATES * free.astype(np.float32))
+        steps = rates.astype(np.float32)[:, None] * (
+            RATES if free is None else RATES * free.astype(np.float32)
+        )
         moments = self.first, self.second
-        error = _descend(self.geometry, self.colour, *moments, target, canvas, steps, self.count, threads(), keep_size)
+        error = _descend(
+            self.geometry,
+            self.colour,
+            *moments,
+            target,
+            canvas,
+            steps,
+            self.count,
+            threads(),
+            keep_size,
+        )
         self.count += len(rates)
         return error
 
@@ -77,7 +95,9 @@ def _descend(geometry, colour, first, second, target, canvas, rates, count, work
                     m = BETA1 * first[i, k] + (np.float32(1) - BETA1) * g
                     v = BETA2 * second[i, k] + (np.float32(1) - BETA2) * g * g
                     first[i, k], second[i, k] = m, v
-                    grad[k] = -rates[step, k] * m * unbias1 / (math.sqrt(v * unbias2) + np.float32(1e-9))
+                    grad[k] = (
+                        -rates[step, k] * m * unbias1 / (math.sqrt(v * unbias2) + np.float32(1e-9))
+                    )
                 if keep_size:
                     grad[2], grad[4] = (grad[2] - grad[4]) / 2, (grad[4] - grad[2]) / 2
                 _move(geometry[i], colour[i], grad, width, height)

@@ -19,11 +19,25 @@ import numpy as np
 import torch
 
 from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.fit import EFFORTS, Plan, check_arguments, check_image, follow, shrunk, start, to_splats
+from gaussvae_ros.fit import (
+    EFFORTS,
+    Plan,
+    check_arguments,
+    check_image,
+    follow,
+    shrunk,
+    start,
+    to_splats,
+)
 from gaussvae_ros.fit.adam import BETA1, BETA2, MIN_SIGMA, RATES, Descent
 from gaussvae_ros.fit.reseeding import APART, SIGMA
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
-from gaussvae_ros.raster.cuda import BLOCK, FUSE, TILE, triton  # before what follows: it says so if triton is missing
+from gaussvae_ros.raster.cuda import (
+    BLOCK,
+    FUSE,
+    TILE,
+    triton,
+)  # before what follows: it says so if triton is missing
 from gaussvae_ros.splats import Splats
 
 from gaussvae_ros.fit import _kernels  # isort: skip
@@ -67,7 +81,9 @@ def _device() -> torch.device:
     if not isinstance(_kernels.update, triton.JITFunction):  # Triton's interpreter, for tests
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise GaussVaeError("a fit in batches needs a CUDA GPU, and torch finds none: fit images one by one")
+        raise GaussVaeError(
+            "a fit in batches needs a CUDA GPU, and torch finds none: fit images one by one"
+        )
     return torch.device("cuda", torch.cuda.current_device())
 
 
@@ -85,7 +101,12 @@ def _batches(images: list[np.ndarray], n: int, plan: Plan) -> Iterator[list[int]
 
 
 def _descend(
-    images: list[np.ndarray], n: int, plan: Plan, seed: int, device: torch.device, pool: ThreadPoolExecutor
+    images: list[np.ndarray],
+    n: int,
+    plan: Plan,
+    seed: int,
+    device: torch.device,
+    pool: ThreadPoolExecutor,
 ) -> list[Descent]:
     """Run a plan on checked images of one shape."""
 
@@ -100,7 +121,10 @@ def _descend(
     many = Descents(states, device)
     follow(plan, many, images[0].shape[1::-1], target_at, reseed)
     geometry, colour = many.geometry.cpu().numpy(), many.colour.cpu().numpy()
-    return [Descent(*rows) for rows in zip(np.split(geometry, len(images)), np.split(colour, len(images)), strict=True)]
+    return [
+        Descent(*rows)
+        for rows in zip(np.split(geometry, len(images)), np.split(colour, len(images)), strict=True)
+    ]
 
 
 class Descents:
@@ -108,8 +132,12 @@ class Descents:
 
     def __init__(self, states: list[Descent], device: torch.device):
         self.batch, self.n = len(states), len(states[0].geometry)
-        self.geometry = torch.from_numpy(np.concatenate([s.geometry for s in states])).to(device)  # [B N, 5] float64
-        self.colour = torch.from_numpy(np.concatenate([s.colour for s in states])).to(device)  # [B N, 3]
+        self.geometry = torch.from_numpy(np.concatenate([s.geometry for s in states])).to(
+            device
+        )  # [B N, 5] float64
+        self.colour = torch.from_numpy(np.concatenate([s.colour for s in states])).to(
+            device
+        )  # [B N, 3]
         self.first = self.colour.new_zeros(len(self.colour), 8)
         self.second, self.grad = torch.zeros_like(self.first), torch.empty_like(self.first)
         self.form = self.colour.new_empty(len(self.colour), _binning.FORM)
@@ -118,7 +146,9 @@ class Descents:
 
     def rescale(self, sx: float, sy: float) -> None:
         """As adam.Descent.rescale."""
-        self.geometry *= torch.tensor([sx, sy, sx, sx / sy, sy], dtype=torch.float64).to(self.geometry.device)
+        self.geometry *= torch.tensor([sx, sy, sx, sx / sy, sy], dtype=torch.float64).to(
+            self.geometry.device
+        )
 
     def run(self, target: torch.Tensor, rates: np.ndarray) -> None:
         """Queue one step per entry of `rates` (multiples of RATES) towards `target` [B, h, w, 3]."""
@@ -155,7 +185,14 @@ class Descents:
         """Fill the tables that kernels draw from, and the tiles' lists."""
         total = len(self.colour)
         _kernels.tabulate[(triton.cdiv(total, BLOCK),)](
-            self.geometry, self.colour, self.form, self.span, total, CUT=CUT, BLOCK=BLOCK, num_warps=4
+            self.geometry,
+            self.colour,
+            self.form,
+            self.span,
+            total,
+            CUT=CUT,
+            BLOCK=BLOCK,
+            num_warps=4,
         )
         _binning.list_splats[counts.shape[::-1]](
             self.span, lists, counts, total, self.n, triton.cdiv(target.shape[2], TILE),
@@ -184,14 +221,29 @@ def reseed(state: Descents, target: torch.Tensor, share: float) -> None:
     reach = 2 * math.ceil(APART * sigma) + 1  # px
     highest = torch.nn.functional.max_pool2d(gain[:, None], reach, 1, reach // 2)[:, 0]
     gain = torch.where(gain == highest, gain, 0).flatten(1)
-    gain, peaks = (t[:, : round(state.n * share)] for t in gain.sort(dim=1, descending=True, stable=True))
+    gain, peaks = (
+        t[:, : round(state.n * share)] for t in gain.sort(dim=1, descending=True, stable=True)
+    )
     moved = worth.argsort(dim=1, stable=True)[:, : gain.shape[1]]
     moved = (moved + state.n * torch.arange(batch, device=target.device)[:, None])[:, :, None]
     x, y = peaks % width + 0.5, peaks // width + 0.5
-    new = torch.stack([x, y, *torch.tensor([sigma, 0, sigma]).to(x)[:, None, None].expand(3, *x.shape)], 2).double()
-    colour = _blurred(target, max(sigma / 2, 0.5)).flatten(1, 2).gather(1, peaks[:, :, None].expand(-1, -1, 3))
-    for table, rows in (state.geometry, new), (state.colour, colour), (state.first, 0), (state.second, 0):
-        rows = torch.where(gain[:, :, None] > 0, rows, table[moved[:, :, 0]])  # with too few peaks the rest stay
+    new = torch.stack(
+        [x, y, *torch.tensor([sigma, 0, sigma]).to(x)[:, None, None].expand(3, *x.shape)], 2
+    ).double()
+    colour = (
+        _blurred(target, max(sigma / 2, 0.5))
+        .flatten(1, 2)
+        .gather(1, peaks[:, :, None].expand(-1, -1, 3))
+    )
+    for table, rows in (
+        (state.geometry, new),
+        (state.colour, colour),
+        (state.first, 0),
+        (state.second, 0),
+    ):
+        rows = torch.where(
+            gain[:, :, None] > 0, rows, table[moved[:, :, 0]]
+        )  # with too few peaks the rest stay
         table[moved[:, :, 0]] = rows
 
 
@@ -201,7 +253,11 @@ def _blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:  # [B, h, w, C
     taps = cv2.getGaussianKernel(2 * radius + 1, sigma, cv2.CV_32F)[:, 0].tolist()
     for axis in (1, 2):
         length = images.shape[axis]
-        at = np.abs(np.arange(length) + np.arange(-radius, radius + 1)[:, None]) % max(2 * length - 2, 1)
+        at = np.abs(np.arange(length) + np.arange(-radius, radius + 1)[:, None]) % max(
+            2 * length - 2, 1
+        )
         at = torch.from_numpy(np.minimum(at, 2 * length - 2 - at)).to(images.device)
-        images = sum(tap * images.index_select(axis, where) for tap, where in zip(taps, at, strict=True))
+        images = sum(
+            tap * images.index_select(axis, where) for tap, where in zip(taps, at, strict=True)
+        )
     return images

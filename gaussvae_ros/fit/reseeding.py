@@ -34,11 +34,15 @@ def reseed(
     sigma = SIGMA * math.sqrt(height * width / n)
     gain = np.square(cv2.GaussianBlur(target - image, (0, 0), sigma)).sum(2)
     reach = 2 * math.ceil(APART * sigma) + 1  # px
-    peaks = np.flatnonzero((gain == cv2.dilate(gain, np.ones((reach, reach), np.uint8))).ravel() & (gain.ravel() > 0))
+    peaks = np.flatnonzero(
+        (gain == cv2.dilate(gain, np.ones((reach, reach), np.uint8))).ravel() & (gain.ravel() > 0)
+    )
     peaks = peaks[np.argsort(-gain.ravel()[peaks], kind="stable")][: round(n * share)]
     moved = np.argsort(worth, kind="stable")[: len(peaks)]
     iy, ix = np.divmod(peaks, width)
-    state.geometry[moved] = np.stack([ix + 0.5, iy + 0.5, *np.broadcast_to([[sigma], [0], [sigma]], (3, len(moved)))], 1)
+    state.geometry[moved] = np.stack(
+        [ix + 0.5, iy + 0.5, *np.broadcast_to([[sigma], [0], [sigma]], (3, len(moved)))], 1
+    )
     state.colour[moved] = cv2.GaussianBlur(target, (0, 0), max(sigma / 2, 0.5))[iy, ix]
     state.first[moved] = state.second[moved] = 0
 
@@ -50,13 +54,17 @@ def _worth(geometry, colour, canvas, target, worth):
     for i in prange(len(geometry)):
         mx, my, lxx, shear, lyy = geometry[i]
         total = 0.0
-        for y in range(max(0, int(my - CUT * lyy)), min(height, int(max(my + CUT * lyy, -1.0)) + 1)):
+        for y in range(
+            max(0, int(my - CUT * lyy)), min(height, int(max(my + CUT * lyy, -1.0)) + 1)
+        ):
             dy = y + 0.5 - my
             q2 = (dy / lyy) ** 2
             if q2 >= CUT * CUT:
                 continue
             half, middle = lxx * math.sqrt(CUT * CUT - q2), mx + shear * dy
-            for x in range(max(0, int(middle - half)), min(width, int(max(middle + half, -1.0)) + 1)):
+            for x in range(
+                max(0, int(middle - half)), min(width, int(max(middle + half, -1.0)) + 1)
+            ):
                 q = ((x + 0.5 - middle) / lxx) ** 2 + q2
                 if q >= CUT * CUT:
                     continue

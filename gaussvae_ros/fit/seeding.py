@@ -25,7 +25,8 @@ def seed_splats(
     gx, gy = cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)
     over_channels = np.ones((1, 3), np.float32)  # cv2 sums them ten times as fast as numpy
     xx, xy, yy = (
-        cv2.GaussianBlur(cv2.transform(a * b, over_channels), (0, 0), BLUR) for a, b in ((gx, gx), (gx, gy), (gy, gy))
+        cv2.GaussianBlur(cv2.transform(a * b, over_channels), (0, 0), BLUR)
+        for a, b in ((gx, gx), (gx, gy), (gy, gy))
     )
     density = np.sqrt(xx + yy)
     density = density + FLOOR * density.mean() + 1e-6
@@ -53,7 +54,9 @@ def place(density: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     if len(points) >= n:  # dithering hits n only nearly
         return points[np.sort(rng.permutation(len(points))[:n])]
     extra = rng.choice(density.size, n - len(points), p=density.ravel() / n)
-    return np.concatenate([points, np.stack([extra % density.shape[1], extra // density.shape[1]], 1)])
+    return np.concatenate(
+        [points, np.stack([extra % density.shape[1], extra // density.shape[1]], 1)]
+    )
 
 
 @kernel()

@@ -34,7 +34,9 @@ class Answers:
     def recall_frame(self, request: RecallFrame.Request, response: RecallFrame.Response) -> None:
         encoding, bank = _encoding(request.encoding), self._bank.get()
         if request.id and (request.camera or convert.stamp_ns(request.stamp)):
-            raise GaussVaeError("a frame is asked for by its id or by its stamp and camera, not by both")
+            raise GaussVaeError(
+                "a frame is asked for by its id or by its stamp and camera, not by both"
+            )
         frame = bank.get(request.id) if request.id else self._nearest(bank, request)
         roi = _roi(request.roi)
         size = _size(request.width, request.height, roi[2:] if roi else frame.size)
@@ -48,7 +50,9 @@ class Answers:
             calibration = bank.calibration(frame.session, frame.camera)
         except BankError:  # damaged: the picture is not
             calibration = None
-        response.camera_info = convert.camera_info(calibration, frame.size, roi, size, response.frame.header)
+        response.camera_info = convert.camera_info(
+            calibration, frame.size, roi, size, response.frame.header
+        )
 
     def recall_frames(self, request: RecallFrames.Request, response: RecallFrames.Response) -> None:
         encoding, bank = _encoding(request.encoding), self._bank.get()
@@ -59,7 +63,9 @@ class Answers:
             frames = bank.window(centre, request.radius)
         sizes = [_size(request.width, request.height, frame.size) for frame in frames]
         if sum(width * height for width, height in sizes) > MAX_PIXELS:
-            raise GaussVaeError(f"a call returns at most {MAX_PIXELS} px, which these {len(frames)} pictures exceed")
+            raise GaussVaeError(
+                f"a call returns at most {MAX_PIXELS} px, which these {len(frames)} pictures exceed"
+            )
         response.center = -1
         for frame, size in zip(frames, sizes, strict=True):
             try:
@@ -93,7 +99,9 @@ class Answers:
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
         response.frames = [convert.memory_frame(frame) for frame in frames]
 
-    def describe_memory(self, request: DescribeMemory.Request, response: DescribeMemory.Response) -> None:
+    def describe_memory(
+        self, request: DescribeMemory.Request, response: DescribeMemory.Response
+    ) -> None:
         info = self._bank.get().info()
         for name in ("path", "bytes", "frames", "poses"):
             setattr(response, name, info[name])
@@ -103,7 +111,9 @@ class Answers:
             setattr(response, f"{name}s", list(counts))
             setattr(response, f"{name}_frames", list(counts.values()))
         if info["bounds_m"] is not None:
-            response.lower, response.upper = (Point(**dict(zip("xyz", corner))) for corner in zip(*info["bounds_m"]))
+            response.lower, response.upper = (
+                Point(**dict(zip("xyz", corner))) for corner in zip(*info["bounds_m"])
+            )
         tallies = ("id", "name", "frames", "received", "gated", "dropped", "poses_missing")
         response.sessions = [
             MemorySession(
@@ -114,11 +124,15 @@ class Answers:
             for session in info["sessions"]
         ]
 
-    def _nearest(self, bank: MemoryBank, request: RecallFrame.Request | RecallFrames.Request) -> Frame:
+    def _nearest(
+        self, bank: MemoryBank, request: RecallFrame.Request | RecallFrames.Request
+    ) -> Frame:
         """The frame nearest to the stamp that is asked for."""
         stamp, camera = convert.stamp_ns(request.stamp), request.camera or None
         if not stamp and not camera:
-            raise GaussVaeError("which frame? give an id, or a stamp, and the camera where there are several")
+            raise GaussVaeError(
+                "which frame? give an id, or a stamp, and the camera where there are several"
+            )
         tolerance = convert.stamp_ns(request.tolerance)
         if tolerance < 0:
             raise GaussVaeError(f"tolerance is at least 0 s, not {tolerance / 1e9:g} s")
@@ -135,10 +149,14 @@ class Answers:
             )
         return frame
 
-    def _by_ids(self, bank: MemoryBank, request: RecallFrames.Request) -> tuple[list[Frame], list[str]]:
+    def _by_ids(
+        self, bank: MemoryBank, request: RecallFrames.Request
+    ) -> tuple[list[Frame], list[str]]:
         """The frames with these ids, and a sentence for each that is not there."""
         if request.center or request.radius or request.camera or convert.stamp_ns(request.stamp):
-            raise GaussVaeError("frames are asked for by ids or as the window around a centre, not by both")
+            raise GaussVaeError(
+                "frames are asked for by ids or as the window around a centre, not by both"
+            )
         _at_most_frames(len(request.ids))
         frames, problems = [], []
         for frame_id in request.ids:
@@ -151,7 +169,9 @@ class Answers:
     def _centre(self, bank: MemoryBank, request: RecallFrames.Request) -> int:
         """The id of the frame in the middle of the window."""
         if request.center and (request.camera or convert.stamp_ns(request.stamp)):
-            raise GaussVaeError("a centre is asked for by its id or by its stamp and camera, not by both")
+            raise GaussVaeError(
+                "a centre is asked for by its id or by its stamp and camera, not by both"
+            )
         _at_most_frames(2 * request.radius + 1)
         return request.center or self._nearest(bank, request).id
 
@@ -166,16 +186,25 @@ class Answers:
         }
         if request.radius or request.yaw_tolerance or request.by_distance:
             place, reference = self._nearness.place(request.near, bank.references())
-            conditions["near"], conditions["radius"] = tuple(place[:3].tolist()), request.radius or ANYWHERE
+            conditions["near"], conditions["radius"] = (
+                tuple(place[:3].tolist()),
+                request.radius or ANYWHERE,
+            )
             conditions["reference"] = reference
         if request.yaw_tolerance:
             conditions["yaw"] = _heading(Pose(*place.tolist()))
             conditions["yaw_tolerance"] = request.yaw_tolerance
-        return {name: value for name, value in conditions.items() if value or name in ("near", "yaw")}
+        return {
+            name: value for name, value in conditions.items() if value or name in ("near", "yaw")
+        }
 
     def _like(self, bank: MemoryBank, request: FindFrames.Request) -> bytes | None:
         """The descriptor of what the frames are to be like, None where nothing is given."""
-        given = [bool(request.like_id), request.like_image.width > 0, len(request.like_compressed.data) > 0]
+        given = [
+            bool(request.like_id),
+            request.like_image.width > 0,
+            len(request.like_compressed.data) > 0,
+        ]
         if not any(given):
             return None
         if sum(given) > 1:
@@ -214,7 +243,9 @@ def _size(width: int, height: int, shown: tuple[int, int]) -> tuple[int, int]:
     if not (width or height):
         return shown
     wide, high = max(shown[0], 1), max(shown[1], 1)
-    return width or max(round(height * wide / high), 1), height or max(round(width * high / wide), 1)
+    return width or max(round(height * wide / high), 1), height or max(
+        round(width * high / wide), 1
+    )
 
 
 def _at_most_frames(count: int) -> None:

@@ -48,14 +48,20 @@ TRUTH = {"true": True, "1": True, "false": False, "0": False}
 RELATIVE_TF = (("/tf", "tf"), ("/tf_static", "tf_static"))
 RESPAWN_S = 2.0  # after the end of a process that died
 CRASHED = 70  # exit code of a node after an error inside, see lifecycle.py
-ASKED = (-signal.SIGINT, -signal.SIGTERM)  # exit codes of a process that was told to end before it had begun
+ASKED = (
+    -signal.SIGINT,
+    -signal.SIGTERM,
+)  # exit codes of a process that was told to end before it had begun
 
 
 def arguments(names: Iterable[str] = ARGUMENTS) -> list[DeclareLaunchArgument]:
     """Declarations of these launch arguments."""
     return [
         DeclareLaunchArgument(
-            name, default_value=DEFAULTS.get(name, ""), description=ARGUMENTS[name], choices=CHOICES.get(name)
+            name,
+            default_value=DEFAULTS.get(name, ""),
+            description=ARGUMENTS[name],
+            choices=CHOICES.get(name),
         )
         for name in names
     ]
@@ -99,7 +105,9 @@ def number(context: LaunchContext, name: str) -> float | str:
 def check_topic(what: str, name: str) -> None:
     """Raises RuntimeError if ROS has no topic of this name, absolute or relative."""
     if "//" in name:
-        raise RuntimeError(f"{what} {name!r} is no name of a topic: it must not hold two slashes in a row")
+        raise RuntimeError(
+            f"{what} {name!r} is no name of a topic: it must not hold two slashes in a row"
+        )
     try:
         validate_topic_name(name)
     except InvalidTopicNameException as error:
@@ -149,14 +157,18 @@ def lifecycle_node(
 
     def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
         """Launch would also start one again that was told to end, or that cannot run as it was started."""
-        died = event.returncode == CRASHED or (event.returncode < 0 and event.returncode not in ASKED)
+        died = event.returncode == CRASHED or (
+            event.returncode < 0 and event.returncode not in ASKED
+        )
         return (
             []
             if died or context.is_shutdown
             else [EmitEvent(event=ShutdownProcess(process_matcher=matches_action(node)))]
         )
 
-    handlers = [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))] if respawn else []
+    handlers = (
+        [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=ended))] if respawn else []
+    )
     return [*handlers, node]
 
 

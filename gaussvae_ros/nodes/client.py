@@ -1,10 +1,10 @@
 """`MemoryClient`: remembered frames as arrays, for navigation code.
 
-    from gaussvae_ros.client import MemoryClient
-    with MemoryClient() as memory:
-        dock = memory.find(label="dock")[0][0]                          # a MemoryFrame: stamp, camera, pose, ...
-        image = memory.recall(dock.id).image                            # uint8 [H, W, 3] RGB
-        ahead = memory.recall_window(dock.id, radius=5, size=(96, 96))  # 11 small pictures along the route
+from gaussvae_ros.client import MemoryClient
+with MemoryClient() as memory:
+    dock = memory.find(label="dock")[0][0]                          # a MemoryFrame: stamp, camera, pose, ...
+    image = memory.recall(dock.id).image                            # uint8 [H, W, 3] RGB
+    ahead = memory.recall_window(dock.id, radius=5, size=(96, 96))  # 11 small pictures along the route
 """
 
 import atexit
@@ -50,7 +50,9 @@ class Recalled:
 
     frame: MemoryFrame
     image: np.ndarray  # uint8 [h, w, 3] RGB
-    camera_info: CameraInfo | None = None  # of this picture; only from `recall`, and where the memory has a calibration
+    camera_info: CameraInfo | None = (
+        None  # of this picture; only from `recall`, and where the memory has a calibration
+    )
 
 
 class MemoryClient:
@@ -68,7 +70,9 @@ class MemoryClient:
         """`namespace` is that of the two nodes, such as "robot1"; with `jpeg`, pictures come as such, for networks."""
         default = get_default_context()
         self._timeout_s, self._encoding = timeout_s, "jpeg" if jpeg else "rgb8"
-        self._context = Context()  # not the caller's: it may end before this client, and may remap its nodes
+        self._context = (
+            Context()
+        )  # not the caller's: it may end before this client, and may remap its nodes
         self._context.init(args=[], domain_id=default.get_domain_id() if default.ok() else None)
         self._node = Node(
             "memory_client",
@@ -78,7 +82,9 @@ class MemoryClient:
             enable_rosout=False,
             start_parameter_services=False,
         )
-        self._clients = {kind: self._node.create_client(kind, name) for kind, name in SERVICES.items()}
+        self._clients = {
+            kind: self._node.create_client(kind, name) for kind, name in SERVICES.items()
+        }
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, name="memory_client", daemon=True)
@@ -130,10 +136,14 @@ class MemoryClient:
         request = RecallFrame.Request(encoding=self._encoding, **place, **requests.size(size))
         if roi is not None:
             part = request.roi
-            part.x_offset, part.y_offset, part.width, part.height = (requests.whole("roi", v) for v in roi)
+            part.x_offset, part.y_offset, part.width, part.height = (
+                requests.whole("roi", v) for v in roi
+            )
         answer = self._ask(request)
         picture = requests.array(answer.compressed if self._encoding == "jpeg" else answer.image)
-        return Recalled(answer.frame, picture, answer.camera_info if answer.camera_info.width else None)
+        return Recalled(
+            answer.frame, picture, answer.camera_info if answer.camera_info.width else None
+        )
 
     def recall_window(
         self,
@@ -147,13 +157,19 @@ class MemoryClient:
     ) -> list[Recalled]:
         """A frame, by its id or a stamp, and up to `radius` frames of its camera and session before and after it."""
         place = requests.place("center", center, stamp_ns, camera, tolerance_s)
-        return self._many(RecallFrames.Request(radius=requests.whole("radius", radius), **place, **requests.size(size)))
+        return self._many(
+            RecallFrames.Request(
+                radius=requests.whole("radius", radius), **place, **requests.size(size)
+            )
+        )
 
     def recall_many(self, ids: list[int], size: tuple[int, int] | None = None) -> list[Recalled]:
         """The frames with these ids, in this order."""
         if not len(ids):
             return []
-        return self._many(RecallFrames.Request(ids=[checked_int("id", v) for v in ids], **requests.size(size)))
+        return self._many(
+            RecallFrames.Request(ids=[checked_int("id", v) for v in ids], **requests.size(size))
+        )
 
     def find(
         self,
@@ -201,11 +217,18 @@ class MemoryClient:
         turned = request.near.pose.orientation
         turned.z, turned.w = math.sin(yaw / 2), math.cos(yaw / 2)
         if isinstance(like, np.ndarray):
-            if like.dtype != np.uint8 or like.ndim not in (2, 3) or like.shape[2:] not in ((), (3,)) or not like.size:
+            if (
+                like.dtype != np.uint8
+                or like.ndim not in (2, 3)
+                or like.shape[2:] not in ((), (3,))
+                or not like.size
+            ):
                 raise RecallError(
                     f"like is an id or a picture uint8 [H, W, 3] or [H, W], not {like.dtype} {like.shape}"
                 )
-            request.like_image = convert.to_image(like, "rgb8" if like.ndim == 3 else "mono8", convert.header(0, ""))
+            request.like_image = convert.to_image(
+                like, "rgb8" if like.ndim == 3 else "mono8", convert.header(0, "")
+            )
         elif like is not None:
             request.like_id = checked_int("like", like)
         answer = self._ask(request)
@@ -223,17 +246,23 @@ class MemoryClient:
         request.encoding = self._encoding
         answer = self._ask(request)
         pictures = map(requests.array, answer.compressed or answer.images)
-        return [Recalled(frame, picture) for frame, picture in zip(answer.frames, pictures, strict=True)]
+        return [
+            Recalled(frame, picture) for frame, picture in zip(answer.frames, pictures, strict=True)
+        ]
 
     def _ask(self, request: object) -> object:
         """The answer to a request, if it is one of success."""
-        client = next(client for kind, client in self._clients.items() if isinstance(request, kind.Request))
+        client = next(
+            client for kind, client in self._clients.items() if isinstance(request, kind.Request)
+        )
         try:
             answer = self._answer(client, request)
         except (rclpy_implementation.RCLError, rclpy_implementation.InvalidHandle):
             if self._context.ok() and not self._closed:
                 raise
-            answer = None  # ROS was shut down, such as by Ctrl-C, or this client was closed meanwhile
+            answer = (
+                None  # ROS was shut down, such as by Ctrl-C, or this client was closed meanwhile
+            )
         if answer is None:
             raise RecallError("the memory client is closed")
         if not answer.success:
@@ -264,7 +293,9 @@ class MemoryClient:
                 if not self._context.ok():
                     return None
                 if now >= deadline:
-                    raise RecallError(f"no answer from {client.service_name} in {self._timeout_s:g} s")
+                    raise RecallError(
+                        f"no answer from {client.service_name} in {self._timeout_s:g} s"
+                    )
                 if now >= again:
                     futures.append(client.call_async(request))
                     futures[-1].add_done_callback(lambda _: done.set())

@@ -17,7 +17,9 @@ from gaussvae_ros.messages import ImageDecoder, rows_of, sample_layout
 from gaussvae_ros.msg import MemoryFrame
 
 JPEG_QUALITY = 90
-SAME_SHAPE = 0.01  # a frame's width to height and its calibration's may differ by this part, from rounding
+SAME_SHAPE = (
+    0.01  # a frame's width to height and its calibration's may differ by this part, from rounding
+)
 _CHANGES = {"rgb8": None, "bgr8": cv2.COLOR_RGB2BGR, "mono8": cv2.COLOR_RGB2GRAY}  # of an RGB array
 _SECONDS = 2**31  # Time's seconds go from -_SECONDS to _SECONDS - 1
 
@@ -52,7 +54,9 @@ def _plain(message: Image) -> Image:
         width=message.width,
         encoding=f"{8 * sample}UC{channels}",
         step=rows.shape[1],
-        data=message.data if whole and isinstance(message.data, array) else array("B", rows.tobytes()),
+        data=message.data
+        if whole and isinstance(message.data, array)
+        else array("B", rows.tobytes()),
     )
 
 
@@ -69,7 +73,9 @@ def load_bridge():
         bridge = CvBridge()
         bridge.encoding_to_dtype_with_channels("rgb8")  # loads its compiled half
         return bridge
-    except Exception as error:  # SystemError, AttributeError, KeyError, ... of a half that does not fit
+    except (
+        Exception
+    ) as error:  # SystemError, AttributeError, KeyError, ... of a half that does not fit
         raise GaussVaeError(
             f"cv_bridge cannot be used with numpy {np.__version__} and OpenCV {cv2.__version__}"
             f" ({type(error).__name__}: {error}); ROS 2 Jazzy's packages of Ubuntu 24.04 need numpy<2"
@@ -87,7 +93,14 @@ def to_image(image: np.ndarray, encoding: str, header: Header) -> Image:
     height, width = image.shape[:2]
     data = array("B")  # rclpy checks every byte of anything else
     data.frombytes(np.ascontiguousarray(image))
-    return Image(header=header, height=height, width=width, encoding=encoding, step=len(data) // height, data=data)
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding=encoding,
+        step=len(data) // height,
+        data=data,
+    )
 
 
 def to_jpeg(image: np.ndarray, header: Header) -> CompressedImage:
@@ -95,7 +108,9 @@ def to_jpeg(image: np.ndarray, header: Header) -> CompressedImage:
     image = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, file = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
-        raise ImageError(f"a picture of {image.shape[1]}x{image.shape[0]} px cannot be written as JPEG")
+        raise ImageError(
+            f"a picture of {image.shape[1]}x{image.shape[0]} px cannot be written as JPEG"
+        )
     data = array("B")
     data.frombytes(file)
     return CompressedImage(header=header, format="jpeg", data=data)
@@ -171,14 +186,25 @@ def camera_info(
     `calibration` at all, which a memory may hold, too.
     """
     try:
-        shown = None if calibration is None else _shown(calibration, frame_size, roi or (0, 0, *frame_size))
-        return CameraInfo(header=header) if shown is None else _scaled(calibration, shown, size, header)
+        shown = (
+            None
+            if calibration is None
+            else _shown(calibration, frame_size, roi or (0, 0, *frame_size))
+        )
+        return (
+            CameraInfo(header=header)
+            if shown is None
+            else _scaled(calibration, shown, size, header)
+        )
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
         return CameraInfo(header=header)
 
 
 def _scaled(
-    calibration: dict, shown: tuple[float, float, float, float], size: tuple[int, int], header: Header
+    calibration: dict,
+    shown: tuple[float, float, float, float],
+    size: tuple[int, int],
+    header: Header,
 ) -> CameraInfo:
     x, y, w, h = shown
     sx, sy = size[0] / w, size[1] / h

@@ -18,8 +18,13 @@ class Counters:
         self._lock = threading.Lock()
         self._cameras = {camera: Counter() for camera in cameras}
         self._sessions: dict[int, Counter] = {}
-        self._before: dict[int, Counter] = {}  # session: what of that is not of the memory file that is written now
-        self._times = {camera: {"encode": deque(maxlen=RECENT), "latency": deque(maxlen=RECENT)} for camera in cameras}
+        self._before: dict[
+            int, Counter
+        ] = {}  # session: what of that is not of the memory file that is written now
+        self._times = {
+            camera: {"encode": deque(maxlen=RECENT), "latency": deque(maxlen=RECENT)}
+            for camera in cameras
+        }
 
     def count(self, camera: str, session: int, what: str) -> None:
         """One more of COUNTS."""
@@ -59,7 +64,9 @@ class Counters:
         """Another memory file is written from now on: tallies are without the images that this is over for."""
         with self._lock:
             for session, counts in self._sessions.items():
-                self._before[session] = Counter({**counts, "received": sum(counts[what] for what in ENDS)})
+                self._before[session] = Counter(
+                    {**counts, "received": sum(counts[what] for what in ENDS)}
+                )
 
     def sessions(self) -> list[int]:
         """Those that something was counted for and that were not forgotten, oldest first."""

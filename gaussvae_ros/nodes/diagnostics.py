@@ -32,7 +32,9 @@ class CameraState:
     counts: dict[str, int]  # see counters.py
     encode_s: float | None
     latency_s: float | None
-    silence_s: float | None  # since its last image, or since the node was activated; None: not active
+    silence_s: (
+        float | None
+    )  # since its last image, or since the node was activated; None: not active
     paused: bool
     others: list[str]  # types other than ours that are published on the topic
     publishers: list[str]  # nodes that publish ours
@@ -66,7 +68,9 @@ class History:
     growth: deque = field(default_factory=lambda: deque(maxlen=GROWTH))  # (s, bytes)
 
 
-def camera_status(node: str, state: CameraState, history: History, image_timeout: float) -> DiagnosticStatus:
+def camera_status(
+    node: str, state: CameraState, history: History, image_timeout: float
+) -> DiagnosticStatus:
     """One camera's; `history` takes note of it."""
     none = (history.begun, dict.fromkeys(COUNTS, 0), 0)
     past = history.cameras.setdefault(state.name, deque([none], maxlen=WINDOW + 1))
@@ -83,7 +87,9 @@ def camera_status(node: str, state: CameraState, history: History, image_timeout
         "received Hz": f"{recent['received'] / seconds:.1f}",
         "stored Hz": f"{recent['stored'] / seconds:.1f}",
         "encode ms": _milliseconds(state.encode_s),
-        "latency ms": "stamps are of another clock" if _is_alien(state.latency_s) else _milliseconds(state.latency_s),
+        "latency ms": "stamps are of another clock"
+        if _is_alien(state.latency_s)
+        else _milliseconds(state.latency_s),
     }
     return status(f"{node}: {state.name}", state.topic, level, message, values)
 
@@ -106,11 +112,16 @@ def memory_status(node: str, state: MemoryState, history: History) -> Diagnostic
     return status(f"{node}: memory", str(state.path), level, message, values)
 
 
-def _judge_camera(state: CameraState, recent: dict[str, int], announced: int, image_timeout: float) -> Verdict:
+def _judge_camera(
+    state: CameraState, recent: dict[str, int], announced: int, image_timeout: float
+) -> Verdict:
     if state.silence_s is None:
         return OK, "not active"
     if state.silence_s > image_timeout:
-        return WARN, f"no image on {state.topic} for {state.silence_s:.0f} s: {_why_silent(state, announced)}"
+        return (
+            WARN,
+            f"no image on {state.topic} for {state.silence_s:.0f} s: {_why_silent(state, announced)}",
+        )
     if recent["received"] and recent["bad"] == recent["received"]:
         return ERROR, f"no image on {state.topic} can be decoded: {state.refusal}"
     if recent["failed"]:
@@ -145,7 +156,11 @@ def _clocks_differ(state: CameraState, out_of_order: int) -> bool:
 def _why_silent(state: CameraState, announced: int) -> str:
     if state.others:
         wants = "compressed" if "sensor_msgs/msg/CompressedImage" in state.others else "raw"
-        hint = f"set image_transport to {wants}" if "Image" in state.others[0] else "remap image to a camera's topic"
+        hint = (
+            f"set image_transport to {wants}"
+            if "Image" in state.others[0]
+            else "remap image to a camera's topic"
+        )
         return f"{', '.join(state.others)} is published there and not {state.type_name}: {hint}"
     if not state.publishers:
         return "nobody publishes it; start the camera, or remap image"
@@ -157,7 +172,9 @@ def _why_silent(state: CameraState, announced: int) -> str:
 def _remedy(state: CameraState) -> str:
     if state.reliability == "reliable":
         return "let DDS buffer more, see docs/ros.md, or publish compressed images"
-    return "let its publisher and image_reliability be reliable, or DDS buffer more, see docs/ros.md"
+    return (
+        "let its publisher and image_reliability be reliable, or DDS buffer more, see docs/ros.md"
+    )
 
 
 def _judge_memory(state: MemoryState, hours: float | None) -> Verdict:
@@ -205,4 +222,6 @@ def _milliseconds(seconds: float | None) -> str:
 def status(name: str, hardware: str, level: bytes, message: str, values: dict) -> DiagnosticStatus:
     """A status with values of any type."""
     pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message=message, hardware_id=hardware, values=pairs)
+    return DiagnosticStatus(
+        level=level, name=name, message=message, hardware_id=hardware, values=pairs
+    )

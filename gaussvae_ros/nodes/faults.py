@@ -42,7 +42,9 @@ class Faults:
                 return
             self._said[kind] = now
         if said is None:
-            log.error("internal error in %s; the node goes on. Please report this:", where, exc_info=error)
+            log.error(
+                "internal error in %s; the node goes on. Please report this:", where, exc_info=error
+            )
         else:
             log.error("internal error in %s again: %s; %d times", where, what, times)
 
@@ -54,7 +56,9 @@ class Faults:
             _, kind, what = self._last
             return f"{what}; {self._times[kind]} times; the log has the traceback; please report it"
 
-    def guarded(self, where: str, callback: Callable, otherwise: Callable | None = None) -> Callable:
+    def guarded(
+        self, where: str, callback: Callable, otherwise: Callable | None = None
+    ) -> Callable:
         """`callback`, whose exceptions are noted.
 
         Then it returns what `otherwise(error, *arguments)` does, or None.

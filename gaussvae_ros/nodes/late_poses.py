@@ -14,7 +14,9 @@ class LatePoses(Generic[T]):
     `look_up(frame)` returns a pose or None; `settle(frame, pose)` gets the answer, once a frame; None is final.
     """
 
-    def __init__(self, look_up: Callable[[T], Pose | None], settle: Callable[[T, Pose | None], None]) -> None:
+    def __init__(
+        self, look_up: Callable[[T], Pose | None], settle: Callable[[T, Pose | None], None]
+    ) -> None:
         self._look_up, self._settle = look_up, settle
         self._waiting: list[tuple[float, T]] = []  # (s, when it was added, frame), oldest first
 

@@ -54,4 +54,8 @@ class LazyBank:
             reason = getattr(error, "strerror", None) or error
             raise BankError(f"the memory at {self.path} cannot be read: {reason}") from None
         # A file that is copied over keeps its number and changes its time. So does one under its writer, at times.
-        return (facts.st_dev, facts.st_ino, *(() if written else (facts.st_size, facts.st_mtime_ns)))
+        return (
+            facts.st_dev,
+            facts.st_ino,
+            *(() if written else (facts.st_size, facts.st_mtime_ns)),
+        )

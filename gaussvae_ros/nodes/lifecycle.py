@@ -26,7 +26,10 @@ from gaussvae_ros.nodes.faults import Faults
 from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
 WAKE_S = 0.2
-WAIT_S, LONGEST_WAIT_S = 0.1, 10.0  # after an error of the executor itself, doubled while it does nothing else
+WAIT_S, LONGEST_WAIT_S = (
+    0.1,
+    10.0,
+)  # after an error of the executor itself, doubled while it does nothing else
 # Exit codes: wrong parameters or names; an error inside, after which a new process may do better.
 WRONG, CRASHED = 2, 70
 
@@ -45,16 +48,22 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self._table = table
         parameters.declare(
-            self, table, lambda: self._state_machine.current_state[0] != State.PRIMARY_STATE_UNCONFIGURED
+            self,
+            table,
+            lambda: self._state_machine.current_state[0] != State.PRIMARY_STATE_UNCONFIGURED,
         )
         self.settings = parameters.values(self, table)
         self._adjust = self.faults.guarded("the change of a parameter", self.adjust)
         self.add_post_set_parameters_callback(self._changed)
         # rclpy lets a request for a transition that is not possible now end the process.
         self._request_change = self._service_change_state.callback
-        self._service_change_state.callback = self.faults.guarded("a transition", self._change, refusal)
+        self._service_change_state.callback = self.faults.guarded(
+            "a transition", self._change, refusal
+        )
         self.presence = Presence(self)
-        self.create_timer(FOUND_S, self._look_for_another, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(
+            FOUND_S, self._look_for_another, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
 
     def load(self) -> None:
         """Load what takes long to load. Nobody else is to notice."""
@@ -76,7 +85,10 @@ class ManagedNode(LifecycleNode):
 
     def bring_up(self) -> None:
         """Configure and activate. An internal error ends the process, so that a new one may do better."""
-        for step, trigger in (("configure", self.trigger_configure), ("activate", self.trigger_activate)):
+        for step, trigger in (
+            ("configure", self.trigger_configure),
+            ("activate", self.trigger_activate),
+        ):
             done = trigger()
             if done == TransitionCallbackReturn.SUCCESS:
                 continue
@@ -85,18 +97,26 @@ class ManagedNode(LifecycleNode):
                 rclpy.try_shutdown(context=self.context)
             elif self.context.ok() and not self.presence.known_conflict():
                 name = self.get_fully_qualified_name()
-                self.get_logger().error(f"{name} did not {step}. Again: ros2 lifecycle set {name} {step}")
+                self.get_logger().error(
+                    f"{name} did not {step}. Again: ros2 lifecycle set {name} {step}"
+                )
             return
 
-    def create_subscription(self, kind: type, topic: str, callback: Callable, *arguments: object, **more: object):
+    def create_subscription(
+        self, kind: type, topic: str, callback: Callable, *arguments: object, **more: object
+    ):
         guarded = self.faults.guarded(f"a message of {topic}", callback)
         return super().create_subscription(kind, topic, guarded, *arguments, **more)
 
     def create_timer(self, period: float, callback: Callable, *arguments: object, **more: object):
-        guarded = self.faults.guarded(f"the timer of {getattr(callback, '__name__', 'a node').strip('_')}", callback)
+        guarded = self.faults.guarded(
+            f"the timer of {getattr(callback, '__name__', 'a node').strip('_')}", callback
+        )
         return super().create_timer(period, guarded, *arguments, **more)
 
-    def create_service(self, kind: type, name: str, callback: Callable, *arguments: object, **more: object):
+    def create_service(
+        self, kind: type, name: str, callback: Callable, *arguments: object, **more: object
+    ):
         guarded = self.faults.guarded(f"the service {name}", callback, refusal)
         return super().create_service(kind, name, guarded, *arguments, **more)
 
@@ -153,7 +173,9 @@ class ManagedNode(LifecycleNode):
             self.faults.note(f"the attempt to {what}", error)
             return TransitionCallbackReturn.ERROR
 
-    def _change(self, request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+    def _change(
+        self, request: ChangeState.Request, response: ChangeState.Response
+    ) -> ChangeState.Response:
         try:
             return self._request_change(request, response)
         except rclpy_implementation.RCLError:
@@ -210,7 +232,9 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     log.addHandler(_ToRosout(node))
     log.propagate = False
     faults = node.faults  # which outlives the node
-    threading.excepthook = lambda end: faults.note(f"the thread {end.thread and end.thread.name}", end.exc_value)
+    threading.excepthook = lambda end: faults.note(
+        f"the thread {end.thread and end.thread.name}", end.exc_value
+    )
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     if node.settings.autostart:
@@ -233,7 +257,9 @@ def _spin(executor: SingleThreadedExecutor, node: ManagedNode) -> bool:
     """Spin until a signal comes; False if the executor does nothing any more but fail."""
     beats = deque(maxlen=1)
     # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until something else wakes it.
-    node.create_timer(WAKE_S, lambda: beats.append(True), clock=Clock(clock_type=ClockType.STEADY_TIME))
+    node.create_timer(
+        WAKE_S, lambda: beats.append(True), clock=Clock(clock_type=ClockType.STEADY_TIME)
+    )
     wait = WAIT_S
     while rclpy.ok() and wait <= LONGEST_WAIT_S:
         try:

@@ -81,11 +81,15 @@ class MemoryNode(ManagedNode):
             lambda: self.get_clock().now().nanoseconds,
             wants_poses=bool(settings.map_frame),
         )
-        self._worker = Worker(self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note)
+        self._worker = Worker(
+            self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
+        )
         self._late = LatePoses(self._pose, self._settle)
         alone = len(settings.cameras) == 1
         limits = self._limits()
-        self._cameras = [Camera(self, name, alone, settings.image_transport, limits) for name in settings.cameras]
+        self._cameras = [
+            Camera(self, name, alone, settings.image_transport, limits) for name in settings.cameras
+        ]
         self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
         self._control = MemoryServices(self, self._bank)
         self._told = MemoryReport(
@@ -100,7 +104,10 @@ class MemoryNode(ManagedNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
         self._retry = self.create_timer(RETRY_S, self._retry_poses, clock=steady)
         self._retry.cancel()  # until a pose is late
-        self._timed = [self._retry, self.create_timer(CALIBRATION_S, self._take_calibrations, clock=steady)]
+        self._timed = [
+            self._retry,
+            self.create_timer(CALIBRATION_S, self._take_calibrations, clock=steady),
+        ]
         self.adjust()
         self.get_logger().info(f"memory {self._bank.path}, ready")
 
@@ -109,7 +116,9 @@ class MemoryNode(ManagedNode):
             self._transforms = Transforms(self, self.settings.map_frame)
         for camera in self._cameras:
             camera.listen(self.settings.image_reliability, self.settings.image_depth, self._receive)
-            self.get_logger().info(f"camera {camera.name}: listening to {camera.topic} ({TYPES[camera.kind]})")
+            self.get_logger().info(
+                f"camera {camera.name}: listening to {camera.topic} ({TYPES[camera.kind]})"
+            )
 
     def deactivate(self) -> None:
         self._quiet(DRAIN_S)
@@ -134,7 +143,10 @@ class MemoryNode(ManagedNode):
     def adjust(self) -> None:
         if self._worker is None:
             return
-        self._worker.size, self._worker.period = self.settings.queue_size, self.settings.commit_period
+        self._worker.size, self._worker.period = (
+            self.settings.queue_size,
+            self.settings.commit_period,
+        )
         self._recorder.encoding = self._encoding()
         for camera in self._cameras:
             camera.limits = self._limits()
@@ -156,7 +168,9 @@ class MemoryNode(ManagedNode):
         except GaussVaeError as error:
             camera.refusal = str(error)
             self._counters.count(camera.name, session, "bad")
-            self.get_logger().warning(f"camera {camera.name}: {error}", throttle_duration_sec=THROTTLE_S)
+            self.get_logger().warning(
+                f"camera {camera.name}: {error}", throttle_duration_sec=THROTTLE_S
+            )
             return
         frame_id = message.header.frame_id.strip("/")
         if not camera.gate(clock).admits(stamp_ns, descriptor, self._newest_pose(frame_id)):
@@ -175,15 +189,23 @@ class MemoryNode(ManagedNode):
     def _arrival(self, camera: Camera) -> int:
         if not camera.unstamped:
             camera.unstamped = True
-            log.warning("camera %s: its images have no stamp; the time of their arrival is taken", camera.name)
+            log.warning(
+                "camera %s: its images have no stamp; the time of their arrival is taken",
+                camera.name,
+            )
         return self.get_clock().now().nanoseconds
 
     def _clock_of(self, camera: Camera, stamp_ns: int) -> Stamps:
         """Which clock, and so which session, an image belongs to; TF of before a new session is forgotten."""
         newest, last_ns = self._sessions.newest, camera.last_ns
-        clock, is_behind = self._sessions.clock_of(camera.name, stamp_ns), camera.out_of_order(stamp_ns)
+        clock, is_behind = (
+            self._sessions.clock_of(camera.name, stamp_ns),
+            camera.out_of_order(stamp_ns),
+        )
         if clock.session > newest:
-            self.get_logger().info(f"camera {camera.name}: its clock was set back: a new session begins")
+            self.get_logger().info(
+                f"camera {camera.name}: its clock was set back: a new session begins"
+            )
             if self._transforms is not None:
                 self._transforms.take()
                 self._late.give_up()
@@ -212,7 +234,8 @@ class MemoryNode(ManagedNode):
             why = self._transforms.why_not(frame.frame_id, frame.stamp_ns)
             next(camera for camera in self._cameras if camera.name == frame.camera).no_pose = why
             self.get_logger().warning(
-                f"camera {frame.camera}: a frame stays without pose: {why}", throttle_duration_sec=THROTTLE_S
+                f"camera {frame.camera}: a frame stays without pose: {why}",
+                throttle_duration_sec=THROTTLE_S,
             )
         self._worker.call(partial(self._recorder.settle, frame, pose))
 
@@ -241,25 +264,43 @@ class MemoryNode(ManagedNode):
             self._late.give_up()
             self._transforms.close()
             self._transforms = None
-        begun, waits = time.monotonic(), self.context.ok()  # a signal that comes meanwhile ends the wait
+        begun, waits = (
+            time.monotonic(),
+            self.context.ok(),
+        )  # a signal that comes meanwhile ends the wait
         counted = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
         if not self._worker.drain(timeout, lambda: not waits or self.context.ok()):
-            dropped = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras) - counted
+            dropped = (
+                sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
+                - counted
+            )
             took = time.monotonic() - begun
-            log.warning("encoding takes long: after %.1f s, %d frames that waited for it are dropped", took, dropped)
+            log.warning(
+                "encoding takes long: after %.1f s, %d frames that waited for it are dropped",
+                took,
+                dropped,
+            )
         self._worker.call(self._recorder.tally)
         self._worker.drain(LAST_DRAIN_S)
 
     def _take_calibrations(self) -> None:
         for camera in self._cameras:
             if (info := camera.new_calibration()) is not None:
-                self._worker.call(partial(self._recorder.calibrate, camera.name, convert.calibration(info)))
+                self._worker.call(
+                    partial(self._recorder.calibrate, camera.name, convert.calibration(info))
+                )
 
     def _limits(self) -> Limits:
-        return Limits(**{limit.name: getattr(self.settings, limit.name) for limit in fields(Limits)})
+        return Limits(
+            **{limit.name: getattr(self.settings, limit.name) for limit in fields(Limits)}
+        )
 
     def _encoding(self) -> dict:
-        return {"tier": self.settings.tier, "quality": self.settings.quality, "effort": self.settings.effort}
+        return {
+            "tier": self.settings.tier,
+            "quality": self.settings.quality,
+            "effort": self.settings.effort,
+        }
 
 
 def _path(bank: str) -> Path:

@@ -48,14 +48,20 @@ class MemoryReport:
 
     def _report(self) -> None:
         lost = self._bank.check_place()
-        if self._recorder.behind or self._recorder.refusal or lost:  # a robot that stands still writes nothing
-            self._worker.call(self._recorder.tally)  # a commit follows, which tries again what failed
+        if (
+            self._recorder.behind or self._recorder.refusal or lost
+        ):  # a robot that stands still writes nothing
+            self._worker.call(
+                self._recorder.tally
+            )  # a commit follows, which tries again what failed
         try:
             statuses = self._statuses(lost)
         except Exception as error:
             self._node.faults.note("the diagnostics", error)
             what = self._node.faults.sentence()
-            statuses = [diagnostics.status(f"{self._name}: memory", "", diagnostics.ERROR, what, {})]
+            statuses = [
+                diagnostics.status(f"{self._name}: memory", "", diagnostics.ERROR, what, {})
+            ]
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
@@ -79,6 +85,9 @@ class MemoryReport:
         timeout, paused = self._node.settings.image_timeout, self._paused()
         states = [camera.state(self._counters, paused) for camera in self._cameras]
         return [
-            *(diagnostics.camera_status(self._name, state, self._history, timeout) for state in states),
+            *(
+                diagnostics.camera_status(self._name, state, self._history, timeout)
+                for state in states
+            ),
             diagnostics.memory_status(self._name, memory, self._history),
         ]

@@ -25,7 +25,9 @@ class MemoryServices:
             node.create_service(Trigger, "~/resume", partial(self._pause, False)),
             node.create_service(LabelFrame, "~/label_frame", self._label),
         ]
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="backup")  # images are stored meanwhile
+        self._pool = ThreadPoolExecutor(
+            1, thread_name_prefix="backup"
+        )  # images are stored meanwhile
         guarded = node.faults.guarded("the service ~/backup", self._backup, refusal)
         self._copying = PooledService(node, BackupMemory, "~/backup", guarded, self._pool)
 
@@ -36,7 +38,9 @@ class MemoryServices:
         self._copying.close()
         self._pool.shutdown(wait=False)
 
-    def _pause(self, paused: bool, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    def _pause(
+        self, paused: bool, _: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
         self.paused = paused
         response.success, response.message = (
             True,
@@ -44,7 +48,9 @@ class MemoryServices:
         )
         return response
 
-    def _label(self, request: LabelFrame.Request, response: LabelFrame.Response) -> LabelFrame.Response:
+    def _label(
+        self, request: LabelFrame.Request, response: LabelFrame.Response
+    ) -> LabelFrame.Response:
         try:
             frame_id = request.id
             if not frame_id:
@@ -59,7 +65,9 @@ class MemoryServices:
             response.success, response.message = False, str(error)
         return response
 
-    def _backup(self, request: BackupMemory.Request, response: BackupMemory.Response) -> BackupMemory.Response:
+    def _backup(
+        self, request: BackupMemory.Request, response: BackupMemory.Response
+    ) -> BackupMemory.Response:
         try:
             path = Path(request.path).expanduser()
             if not path.is_absolute():

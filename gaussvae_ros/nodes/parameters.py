@@ -4,7 +4,12 @@ import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
@@ -34,14 +39,23 @@ class Parameter:
 
 COMMON = (
     Parameter("bank", BANK, "path of the memory file; ~ is the home of who runs the node"),
-    Parameter("device", "auto", "what fits batches of frames; single frames are for the CPU", choices=DEVICES),
+    Parameter(
+        "device",
+        "auto",
+        "what fits batches of frames; single frames are for the CPU",
+        choices=DEVICES,
+    ),
     Parameter("model", "anchors", "name or path of the model of the latent tier"),
     Parameter("threads", 1, "that encode and draw; more pay only where cores are idle", (1, 64)),
     Parameter("autostart", False, "whether the node configures and activates itself as it starts"),
 )
 MEMORY = (
     *COMMON,
-    Parameter("cameras", ["camera"], "names of the cameras; one listens to image, several to <name>/image each"),
+    Parameter(
+        "cameras",
+        ["camera"],
+        "names of the cameras; one listens to image, several to <name>/image each",
+    ),
     Parameter("image_transport", "raw", "what the cameras publish", choices=TRANSPORTS),
     Parameter(
         "image_reliability",
@@ -49,24 +63,50 @@ MEMORY = (
         "what is asked of DDS for images; auto: reliable where every publisher offers it",
         choices=RELIABILITIES,
     ),
-    Parameter("image_depth", 5, "images of a camera that DDS keeps until they are looked at", (1, 100)),
-    Parameter("map_frame", "map", "coordinate frame of the poses, looked up in TF; empty: no poses"),
+    Parameter(
+        "image_depth", 5, "images of a camera that DDS keeps until they are looked at", (1, 100)
+    ),
+    Parameter(
+        "map_frame", "map", "coordinate frame of the poses, looked up in TF; empty: no poses"
+    ),
     Parameter("session", "", "name of the recording; empty: the local time at which it began"),
     Parameter(
-        "tier", "latent", "what a frame is stored as: small, or splats for more detail", choices=TIERS, live=True
+        "tier",
+        "latent",
+        "what a frame is stored as: small, or splats for more detail",
+        choices=TIERS,
+        live=True,
     ),
     Parameter(
-        "quality", 50.0, "of the pictures; 25 more doubles the bytes of the latent tier", (0.0, 100.0), live=True
+        "quality",
+        50.0,
+        "of the pictures; 25 more doubles the bytes of the latent tier",
+        (0.0, 100.0),
+        live=True,
     ),
     Parameter(
-        "effort", "fast", "best is for the highest quality and takes seconds a frame", choices=(*EFFORTS,), live=True
+        "effort",
+        "fast",
+        "best is for the highest quality and takes seconds a frame",
+        choices=(*EFFORTS,),
+        live=True,
     ),
     Parameter(
-        "queue_size", 2, "frames of a camera that may wait for the encoder; the oldest is dropped", (1, 100), live=True
+        "queue_size",
+        2,
+        "frames of a camera that may wait for the encoder; the oldest is dropped",
+        (1, 100),
+        live=True,
     ),
-    Parameter("commit_period", 0.05, "s from one commit to the next at least", (0.0, 0.8), live=True),
     Parameter(
-        "pose_timeout", 2.0, "s that a frame waits for its pose in TF, before it stays without", (0.0, 60.0), live=True
+        "commit_period", 0.05, "s from one commit to the next at least", (0.0, 0.8), live=True
+    ),
+    Parameter(
+        "pose_timeout",
+        2.0,
+        "s that a frame waits for its pose in TF, before it stays without",
+        (0.0, 60.0),
+        live=True,
     ),
     Parameter(
         "min_interval",
@@ -83,11 +123,33 @@ MEMORY = (
         live=True,
     ),
     Parameter(
-        "min_distance", Limits.min_distance, "m that the camera moved: the frame is stored", (0.0, 1000.0), live=True
+        "min_distance",
+        Limits.min_distance,
+        "m that the camera moved: the frame is stored",
+        (0.0, 1000.0),
+        live=True,
     ),
-    Parameter("min_angle", Limits.min_angle, "rad that the camera turned: the frame is stored", (0.0, 3.2), live=True),
-    Parameter("novelty", Limits.novelty, "how unlike the frame stored last a frame must be", (0.0, 1.0), live=True),
-    Parameter("image_timeout", 5.0, "s without an image, after which diagnostics warn", (0.1, 3600.0), live=True),
+    Parameter(
+        "min_angle",
+        Limits.min_angle,
+        "rad that the camera turned: the frame is stored",
+        (0.0, 3.2),
+        live=True,
+    ),
+    Parameter(
+        "novelty",
+        Limits.novelty,
+        "how unlike the frame stored last a frame must be",
+        (0.0, 1.0),
+        live=True,
+    ),
+    Parameter(
+        "image_timeout",
+        5.0,
+        "s without an image, after which diagnostics warn",
+        (0.1, 3600.0),
+        live=True,
+    ),
 )
 RECALL = (
     *COMMON,
@@ -141,7 +203,11 @@ def _problem(row: Parameter, value: object, configured: bool) -> str:
         return f"{row.name} is one of {', '.join(row.choices)}, not {value!r}"
     if isinstance(row.default, float):
         low, high = row.range or (-math.inf, math.inf)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not low <= value <= high
+        ):
             return f"{row.name} is a number from {low:g} to {high:g}, not {value!r}"
     return ""
 

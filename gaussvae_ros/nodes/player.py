@@ -67,11 +67,28 @@ def play(bag: Bag, chosen: Part, rate: float, folder: Path) -> None:
     topics = [chosen.topic, *chosen.others]
     path = bag.path if is_playable(bag, topics) else _converted(bag, topics, folder)
     qos = folder / "qos.yaml"
-    qos.write_text("".join(LATCHED.format(topic=name) for name in topics if name.endswith("tf_static")))
-    command = ["ros2", "bag", "play", str(path), "--rate", str(rate), "--delay", str(DELAY_S), "--clock", str(CLOCK_HZ)]
+    qos.write_text(
+        "".join(LATCHED.format(topic=name) for name in topics if name.endswith("tf_static"))
+    )
+    command = [
+        "ros2",
+        "bag",
+        "play",
+        str(path),
+        "--rate",
+        str(rate),
+        "--delay",
+        str(DELAY_S),
+        "--clock",
+        str(CLOCK_HZ),
+    ]
     command += ["--log-level", "warn", "--disable-keyboard-controls"]
     command += ["--qos-profile-overrides-path", str(qos)] if qos.stat().st_size else []
-    command += ["--remap", f"{chosen.topic}:={chosen.node_topic}"] if chosen.node_topic != chosen.topic else []
+    command += (
+        ["--remap", f"{chosen.topic}:={chosen.node_topic}"]
+        if chosen.node_topic != chosen.topic
+        else []
+    )
     _run([*command, "--topics", *topics])
 
 
@@ -95,7 +112,10 @@ def _run(command: list[str]) -> None:
 def _converted(bag: Bag, topics: list[str], folder: Path) -> Path:
     """These topics of a bag as a rosbag2 folder."""
     name = printable(bag.path.name)
-    print(f"{name} is nothing that ros2 bag play reads whole: converting what is played of it to {folder}", flush=True)
+    print(
+        f"{name} is nothing that ros2 bag play reads whole: converting what is played of it to {folder}",
+        flush=True,
+    )
     if lost := write_playable(bag, topics, folder / "bag"):
         print(f"{lost:,} messages of {name} do not decode, and are not played", flush=True)
     return folder / "bag"

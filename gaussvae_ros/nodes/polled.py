@@ -30,7 +30,9 @@ class Polled:
 
     def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile) -> None:
         self._node = node
-        self._subscription = node.create_subscription(kind, topic, lambda message: None, qos, callback_group=Never())
+        self._subscription = node.create_subscription(
+            kind, topic, lambda message: None, qos, callback_group=Never()
+        )
 
     @property
     def topic(self) -> str:
@@ -40,7 +42,9 @@ class Polled:
     def take(self) -> Iterator:
         """The messages that came since the last call, oldest first."""
         handle, kind = self._subscription.handle, self._subscription.msg_type
-        for _ in range(self._subscription.qos_profile.depth):  # messages that come faster must not hold us here
+        for _ in range(
+            self._subscription.qos_profile.depth
+        ):  # messages that come faster must not hold us here
             try:
                 with handle:
                     taken = handle.take_message(kind, False)

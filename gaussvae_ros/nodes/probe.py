@@ -46,22 +46,32 @@ def active(node: Node, over: threading.Event) -> float:
     print("ready", flush=True)
     while missing and not over.is_set():
         for name in missing:
-            if clients[name].service_is_ready():  # a request that a node does not get yet is lost, so ask again
+            if clients[
+                name
+            ].service_is_ready():  # a request that a node does not get yet is lost, so ask again
                 futures.append((name, clients[name].call_async(GetState.Request())))
         begun = time.monotonic()
         while missing and (left := begun + POLL_S - time.monotonic()) > 0:
             rclpy.spin_once(node, timeout_sec=left)
-            missing -= {name for name, f in futures if f.done() and f.result().current_state.label == "active"}
+            missing -= {
+                name
+                for name, f in futures
+                if f.done() and f.result().current_state.label == "active"
+            }
     return time.monotonic()
 
 
-def camera(node: Node, over: threading.Event, frames: str, poses: str, rate: str, seconds: str) -> int:
+def camera(
+    node: Node, over: threading.Event, frames: str, poses: str, rate: str, seconds: str
+) -> int:
     """Publish frames, uint8 [N, H, W, 3] in a .npy file, round and round, and where each was taken; returns how many.
 
     `poses` is such a file of [N, 3] x, y (m), yaw (rad), which go to TF as map <- camera.
     """
     pictures = np.load(frames, mmap_mode="r")
-    messages = [convert.to_image(picture, "rgb8", convert.header(0, "camera")) for picture in pictures]
+    messages = [
+        convert.to_image(picture, "rgb8", convert.header(0, "camera")) for picture in pictures
+    ]
     places = [_transform(*map(float, pose)) for pose in np.load(poses)]
     image = node.create_publisher(Image, "image", 10)
     tf = node.create_publisher(TFMessage, "/tf", 100)
@@ -91,10 +101,16 @@ def listen(node: Node, over: threading.Event) -> dict:
     node.create_subscription(
         DiagnosticArray,
         "/diagnostics",
-        lambda message: statuses.update((s.name, {v.key: v.value for v in s.values}) for s in message.status),
+        lambda message: statuses.update(
+            (s.name, {v.key: v.value for v in s.values}) for s in message.status
+        ),
         UNREAD,
     )
-    _until(lambda: (rclpy.spin_once(node, timeout_sec=POLL_S), statuses.get("visual_memory: camera"))[1])
+    _until(
+        lambda: (rclpy.spin_once(node, timeout_sec=POLL_S), statuses.get("visual_memory: camera"))[
+            1
+        ]
+    )
     print("ready", flush=True)
     heard.clear()
     while not over.is_set():
@@ -115,7 +131,9 @@ def ask(node: Node, over: threading.Event, recalls: str, route_s: str) -> dict[s
     def recall_jpeg(frame: MemoryFrame) -> np.ndarray:
         future = jpeg.call_async(RecallFrame.Request(id=frame.id, encoding="jpeg"))
         rclpy.spin_until_future_complete(node, future, timeout_sec=PATIENCE)
-        return cv2.imdecode(np.frombuffer(future.result().compressed.data, np.uint8), cv2.IMREAD_COLOR)
+        return cv2.imdecode(
+            np.frombuffer(future.result().compressed.data, np.uint8), cv2.IMREAD_COLOR
+        )
 
     with MemoryClient() as memory:
         frames = [frame for frame, _ in memory.find(limit=LIMIT)]
@@ -138,7 +156,9 @@ def ask(node: Node, over: threading.Event, recalls: str, route_s: str) -> dict[s
             "window": _times(window, rng.sample(centres, min(few, len(centres)))),
             "route": _times(window, frames[::ROUTE_STEP][:on_route], 1 / ROUTE_HZ),
             "near": _times(near, rng.choices(frames, k=few)),
-            "like": _times(lambda k: memory.find(like=pictures[k % len(pictures)], limit=20), range(few)),
+            "like": _times(
+                lambda k: memory.find(like=pictures[k % len(pictures)], limit=20), range(few)
+            ),
         }
 
 

@@ -32,7 +32,9 @@ SERVICES = {
     "find_frames": FindFrames,
     "describe_memory": DescribeMemory,
 }
-REMEMBERED = 16_000_000  # bytes of splats that stay in memory: windows of a robot that drives on overlap
+REMEMBERED = (
+    16_000_000  # bytes of splats that stay in memory: windows of a robot that drives on overlap
+)
 DIAGNOSTICS_S = 1.0
 THREADS = 4  # that answer; one decodes at a time where the kernels hold Python, and the others wait their turn
 TIMED = 100  # requests that the median is of
@@ -64,9 +66,13 @@ class RecallNode(ManagedNode):
         self._served = self._refused = 0
         self._took: deque[float] = deque(maxlen=TIMED)  # ms
         for name, kind in SERVICES.items():
-            self._offered.append(PooledService(self, kind, f"~/{name}", partial(self._answer, name), self._pool))
+            self._offered.append(
+                PooledService(self, kind, f"~/{name}", partial(self._answer, name), self._pool)
+            )
         self._publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a simulation that stands still is no reason to be silent
+        steady = Clock(
+            clock_type=ClockType.STEADY_TIME
+        )  # a simulation that stands still is no reason to be silent
         self._timer = self.create_timer(DIAGNOSTICS_S, self._report, clock=steady)
         self.adjust()
 
@@ -108,7 +114,10 @@ class RecallNode(ManagedNode):
             response.success, response.message = False, str(error)
         except Exception as error:  # counts as a request, too
             self.faults.note(f"the service {name}", error)
-            response.success, response.message = False, f"{name} failed: {type(error).__name__}: {error}"
+            response.success, response.message = (
+                False,
+                f"{name} failed: {type(error).__name__}: {error}",
+            )
         with self._counting:
             self._served += response.success
             self._refused += not response.success
@@ -121,7 +130,10 @@ class RecallNode(ManagedNode):
         try:
             path = self._bank.get().path
             if lock_path(path).exists() and not may_be_written(path):
-                level, message = diagnostics.WARN, f"who wrote {path} is gone, and nothing new is remembered"
+                level, message = (
+                    diagnostics.WARN,
+                    f"who wrote {path} is gone, and nothing new is remembered",
+                )
         except BankError as error:
             level, message = diagnostics.WARN, str(error)
         if fault := self.faults.sentence():
@@ -136,7 +148,9 @@ class RecallNode(ManagedNode):
             "internal errors": self.faults.count,
         }
         name = self.get_fully_qualified_name().strip("/")
-        report = DiagnosticArray(status=[diagnostics.status(name, str(self._bank.path), level, message, facts)])
+        report = DiagnosticArray(
+            status=[diagnostics.status(name, str(self._bank.path), level, message, facts)]
+        )
         report.header.stamp = self.get_clock().now().to_msg()
         self._publisher.publish(report)
 

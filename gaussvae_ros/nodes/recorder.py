@@ -75,7 +75,9 @@ class Recorder:
             0,
             (0.0, ""),
         )  # number of the file, and when and why the last one was gone
-        self._waiting: list[PendingFrame] = []  # for the bank, or for the commit if they have an id, oldest first
+        self._waiting: list[
+            PendingFrame
+        ] = []  # for the bank, or for the commit if they have an id, oldest first
         self._ids: dict[int, int] = {}  # session: its id in the bank
         self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
         self._calibrations: dict[str, dict] = {}
@@ -104,7 +106,10 @@ class Recorder:
         finally:
             frame.image = None
         self._counters.took(frame.camera, "encode", time.perf_counter() - begun)
-        if self.waiting >= WAITING or sum(len(other.data) for other in self._waiting) >= WAITING_BYTES:
+        if (
+            self.waiting >= WAITING
+            or sum(len(other.data) for other in self._waiting) >= WAITING_BYTES
+        ):
             self._fail(
                 frame,
                 f"{self.waiting} frames wait for {self._bank.path}, and no more can: one is lost",
@@ -116,7 +121,9 @@ class Recorder:
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
         frame.settled, frame.pose, self.behind = True, pose, True
-        if frame.id is None or frame.file != self._file:  # not there yet, or never, or with a file that is gone
+        if (
+            frame.id is None or frame.file != self._file
+        ):  # not there yet, or never, or with a file that is gone
             return
         self._count_pose(frame)
         if pose is not None:
@@ -155,7 +162,9 @@ class Recorder:
         """Close the bank; the log tells what is lost with it."""
         never = sum(frame.id is None for frame in self._waiting)
         if never:
-            log.error("%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal)
+            log.error(
+                "%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal
+            )
         try:
             self._bank.close()
         except BankError as error:
@@ -229,7 +238,9 @@ class Recorder:
     def _session(self, frame: PendingFrame) -> int:
         if frame.session in self._ids:
             if frame.session != next(reversed(self._ids)):
-                self._ids[frame.session] = self._ids.pop(frame.session)  # the one used last is the last
+                self._ids[frame.session] = self._ids.pop(
+                    frame.session
+                )  # the one used last is the last
                 self._facts_due |= not self._attempt(self._calibrate)
         else:
             self._tally()
@@ -268,7 +279,9 @@ class Recorder:
     def _count_pose(self, frame: PendingFrame) -> None:
         if self._wants_poses and not frame.counted:
             frame.counted = True
-            self._counters.count(frame.camera, frame.session, "poses_missing" if frame.pose is None else "with_pose")
+            self._counters.count(
+                frame.camera, frame.session, "poses_missing" if frame.pose is None else "with_pose"
+            )
 
     def _fail(self, frame: PendingFrame, why: str) -> None:
         frame.data = b""
@@ -278,7 +291,9 @@ class Recorder:
 
 def _is_of_the_disk(error: GaussVaeError) -> bool:
     """Whether a refusal comes from the disk or the file: other frames would be refused as well."""
-    return isinstance(error, BankGone) or isinstance(error.__cause__, (sqlite3.Error, OSError, BankError))
+    return isinstance(error, BankGone) or isinstance(
+        error.__cause__, (sqlite3.Error, OSError, BankError)
+    )
 
 
 def _mount_of(path: Path) -> Path | None:

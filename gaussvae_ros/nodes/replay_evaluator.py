@@ -69,7 +69,9 @@ class Nodes:
 
     def parameters(self, name: str, *wanted: str) -> list:
         """What a node's parameters are."""
-        answer = self._ask(GetParameters, f"{name}/get_parameters", GetParameters.Request(names=wanted))
+        answer = self._ask(
+            GetParameters, f"{name}/get_parameters", GetParameters.Request(names=wanted)
+        )
         return [parameter_value_to_python(value) for value in answer.values]
 
     def _ask(self, kind: type, service: str, request: object) -> object:
@@ -114,16 +116,29 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         sessions = [session for session in client.describe().sessions if session.id not in earlier]
         counts = {name: sum(getattr(session, name) for session in sessions) for name in COUNTS}
         stored = [_frames(client, session.id, chosen.topic) for session in sessions]
-        counts |= {"lost": max(chosen.images - counts["received"], 0), "stored": sum(map(len, stored))}
+        counts |= {
+            "lost": max(chosen.images - counts["received"], 0),
+            "stored": sum(map(len, stored)),
+        }
         _check(chosen, counts)
         print(f"{_sentence(chosen, counts)}; recalling them", flush=True)
-        recalls = Recalls(codec, Setting(tier, effort, quality), counts["stored"], compare, curves=True)
+        recalls = Recalls(
+            codec, Setting(tier, effort, quality), counts["stored"], compare, curves=True
+        )
         _recall(recalls, bag, chosen.topic, stored, client)
-        nodes.change(RECALL, "deactivate", "cleanup")  # the reader first, so that the writer leaves one whole file
+        nodes.change(
+            RECALL, "deactivate", "cleanup"
+        )  # the reader first, so that the writer leaves one whole file
         nodes.change(MEMORY, "cleanup")
     figures = recalls.figures()
     poses = f"TF in {map_frame}" if figures["with_pose"] else None
-    result = {"bag": printable(bag.path), "topic": chosen.topic, "tier": tier, "poses": poses, **figures}
+    result = {
+        "bag": printable(bag.path),
+        "topic": chosen.topic,
+        "tier": tier,
+        "poses": poses,
+        **figures,
+    }
     result |= {"images": chosen.images, "rate": rate, **counts}
     facts = {
         "played at rate": rate,
@@ -152,7 +167,9 @@ def _frames(client: MemoryClient, session: int, camera: str) -> list[MemoryFrame
             return [found[id] for id in sorted(found)]
 
 
-def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFrame]], client: MemoryClient) -> None:
+def _recall(
+    recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFrame]], client: MemoryClient
+) -> None:
     """Recall every frame and measure it beside the image of its stamp, in the order of the bag."""
     waiting: dict[tuple[int, int], deque[MemoryFrame]] = defaultdict(deque)  # (session, ns)
     for session, frames in enumerate(stored):
@@ -186,7 +203,9 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
             recall_ms=recall_ms,
         )
     for frame in (frame for frames in waiting.values() for frame in frames):
-        recalls.skip(f"frame {frame.id} at {stamp_ns(frame.header.stamp)} ns has the stamp of no image in the bag")
+        recalls.skip(
+            f"frame {frame.id} at {stamp_ns(frame.header.stamp)} ns has the stamp of no image in the bag"
+        )
     recalls.problems.include(bag.faults)
     if not recalls.ids:
         why = next(iter(recalls.problems.texts()), "it is empty")
@@ -196,7 +215,9 @@ def _recall(recalls: Recalls, bag: Bag, topic: str, stored: list[list[MemoryFram
 def _check(chosen: player.Part, counts: dict[str, int]) -> None:
     """Raises BagError if nothing came through."""
     if not counts["received"] and not counts["stored"]:
-        raise BagError(f"nothing came through: of {chosen.images} images on {chosen.node_topic} none was stored")
+        raise BagError(
+            f"nothing came through: of {chosen.images} images on {chosen.node_topic} none was stored"
+        )
     if not counts["stored"]:
         raise BagError(f"no frame was stored: {_sentence(chosen, counts)}")
 
@@ -208,13 +229,19 @@ def _sentence(chosen: player.Part, counts: dict[str, int]) -> str:
 
 def main() -> int:
     """Exit code 0; 2 after one line on stderr; 130 on SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(prog="replay_evaluator", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="replay_evaluator", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("bag", type=Path)
     parser.add_argument("--topic", default="", help="of the images; default: the only one")
     parser.add_argument("--rate", type=float, default=1.0)
-    parser.add_argument("--compare", type=int, default=8, help="frames that JPEG, WebP and AVIF get, too")
+    parser.add_argument(
+        "--compare", type=int, default=8, help="frames that JPEG, WebP and AVIF get, too"
+    )
     parser.add_argument("--report", type=Path, default=Path("replay_report"), help="a folder")
-    parser.add_argument("--plan", action="store_true", help="only say, as JSON, how the nodes are to be started")
+    parser.add_argument(
+        "--plan", action="store_true", help="only say, as JSON, how the nodes are to be started"
+    )
     args = parser.parse_args()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -224,7 +251,11 @@ def main() -> int:
         with Bag(args.bag) as bag:
             chosen = player.part(bag, args.topic or None)
             if args.plan:
-                told = {"topic": chosen.topic, "node_topic": chosen.node_topic, "transport": chosen.transport}
+                told = {
+                    "topic": chosen.topic,
+                    "node_topic": chosen.node_topic,
+                    "transport": chosen.transport,
+                }
                 print(json.dumps({**told, "map_frame": player.root(bag, chosen.topic)}))
                 return 0
             args.report.mkdir(parents=True, exist_ok=True)

@@ -37,8 +37,12 @@ def faults(node: Node, over: threading.Event) -> int:
     count = 0
     while not over.wait(FAULT_S):
         image.publish(_odd_image(count))
-        info.publish(CameraInfo(width=count, height=480, k=[math.nan] * 9, d=[math.inf] * (count % 9)))
-        broken = TransformStamped(header=convert.header(-(10**9) * count, "map"), child_frame_id="camera" * (count % 2))
+        info.publish(
+            CameraInfo(width=count, height=480, k=[math.nan] * 9, d=[math.inf] * (count % 9))
+        )
+        broken = TransformStamped(
+            header=convert.header(-(10**9) * count, "map"), child_frame_id="camera" * (count % 2)
+        )
         broken.transform.rotation.w = math.nan
         tf.publish(TFMessage(transforms=[broken, TransformStamped()]))
         count += 1
@@ -79,7 +83,9 @@ def _odd_image(number: int) -> Image:
 def clients(node: Node, over: threading.Event, count: str) -> dict[str, int]:
     """So many clients that ask for frames just announced; returns how their questions went."""
     newest, went, lock = [1], {"answered": 0, "refused": 0, "unanswered": 0}, threading.Lock()
-    node.create_subscription(MemoryFrame, "visual_memory/frames", lambda frame: newest.append(frame.id), LISTENED)
+    node.create_subscription(
+        MemoryFrame, "visual_memory/frames", lambda frame: newest.append(frame.id), LISTENED
+    )
 
     def ask(number: int) -> None:
         rng = random.Random(number)
@@ -96,7 +102,11 @@ def clients(node: Node, over: threading.Event, count: str) -> dict[str, int]:
                     rng.choice(questions)()
                     what = "answered"
                 except RecallError as error:
-                    what = "unanswered" if str(error).startswith("no ") and " in 10 s" in str(error) else "refused"
+                    what = (
+                        "unanswered"
+                        if str(error).startswith("no ") and " in 10 s" in str(error)
+                        else "refused"
+                    )
                 with lock:
                     went[what] += 1
 
@@ -131,7 +141,9 @@ def witness(node: Node, over: threading.Event, file: str) -> dict:
         def diagnostics(message: DiagnosticArray) -> None:
             for status in message.status:
                 values = {pair.key: pair.value for pair in status.values}
-                said["internal errors"] = max(said["internal errors"], int(values.get("internal errors", 0)))
+                said["internal errors"] = max(
+                    said["internal errors"], int(values.get("internal errors", 0))
+                )
                 said["errors"] += status.level == DiagnosticStatus.ERROR
 
         node.create_subscription(MemoryFrame, "visual_memory/frames", frame, LISTENED)

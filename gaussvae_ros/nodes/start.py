@@ -39,7 +39,9 @@ def start(module: str) -> int | None:
         from gaussvae_ros.threads import one_each
 
         one_each()
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while modules load would be a page of traceback
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # Ctrl-C while modules load would be a page of traceback
     loaded = importlib.import_module(module)
     signal.signal(signal.SIGINT, before)
     return loaded.main()
@@ -58,8 +60,14 @@ def missing(requirements: str | Path) -> str:
 
 def _requirements() -> Path:
     """requirements.txt as CMakeLists.txt installs it, in the workspace that this package was found in."""
-    installed = (Path(p) / "share/gaussvae_ros" for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
-    return next((folder / "requirements.txt" for folder in installed if folder.is_dir()), Path("requirements.txt"))
+    installed = (
+        Path(p) / "share/gaussvae_ros"
+        for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    )
+    return next(
+        (folder / "requirements.txt" for folder in installed if folder.is_dir()),
+        Path("requirements.txt"),
+    )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,10 @@ class Transforms:
         self._moving = Polled(node, TFMessage, "/tf", QoSProfile(depth=WAITING))
         # What never moves is published once, so nothing may be lost.
         self._fixed = Polled(
-            node, TFMessage, "/tf_static", QoSProfile(depth=WAITING, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            node,
+            TFMessage,
+            "/tf_static",
+            QoSProfile(depth=WAITING, durability=DurabilityPolicy.TRANSIENT_LOCAL),
         )
 
     def close(self) -> None:
@@ -58,13 +61,17 @@ class Transforms:
 
     def at(self, frame_id: str, stamp_ns: int) -> Pose | None:
         """Where a camera was at a stamp; None where TF does not know, or not yet."""
-        pose = self._look_up(frame_id, Time(nanoseconds=stamp_ns)) if stamp_ns >= 0 else None  # Time has no others
+        pose = (
+            self._look_up(frame_id, Time(nanoseconds=stamp_ns)) if stamp_ns >= 0 else None
+        )  # Time has no others
         try:
             return None if pose is None else Pose(*pose.tolist(), reference=self.reference)
         except BankError:  # not a pose: numbers that are not finite
             return None
 
-    def newest(self, frame_id: str) -> np.ndarray | None:  # float64 [7], x y z (m) and unit quaternion
+    def newest(
+        self, frame_id: str
+    ) -> np.ndarray | None:  # float64 [7], x y z (m) and unit quaternion
         """Where a camera was when TF last knew."""
         return self._look_up(frame_id, Time())
 
@@ -96,7 +103,9 @@ class Transforms:
             return f"TF has {' and '.join(frames.values())}, but nothing connects them"
         return ""
 
-    def between(self, reference: str, frame_id: str, time: Time) -> np.ndarray | None:  # float64 [7]
+    def between(
+        self, reference: str, frame_id: str, time: Time
+    ) -> np.ndarray | None:  # float64 [7]
         """The pose of a frame in another, with its own axes; Time() is when TF last knew."""
         try:
             found = self._buffer.lookup_transform_core(reference, frame_id, time).transform
@@ -117,7 +126,10 @@ class Transforms:
     def _put(self, transform: TransformStamped, put) -> None:
         try:
             put(transform, SOURCE)
-            self._frames |= {transform.header.frame_id.strip("/"), transform.child_frame_id.strip("/")}
+            self._frames |= {
+                transform.header.frame_id.strip("/"),
+                transform.child_frame_id.strip("/"),
+            }
         except TransformException:  # no frame names, or numbers that are not finite
             pass
 
@@ -125,4 +137,6 @@ class Transforms:
         if time.nanoseconds < 0 or not (frame_id and self.reference):
             return None
         pose = self.between(self.reference, frame_id, time)
-        return compose(pose, BODY_IN_OPTICAL) if pose is not None and "optical" in frame_id else pose
+        return (
+            compose(pose, BODY_IN_OPTICAL) if pose is not None and "optical" in frame_id else pose
+        )

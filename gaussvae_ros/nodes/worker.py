@@ -116,7 +116,11 @@ class Worker(Generic[T]):
                     return self._try_commit
                 if self._calls or self._jobs:
                     self._uncommitted = True
-                    return self._calls.popleft() if self._calls else partial(self._work, self._jobs.popleft()[1])
+                    return (
+                        self._calls.popleft()
+                        if self._calls
+                        else partial(self._work, self._jobs.popleft()[1])
+                    )
                 if self._drains:
                     return self._finish
                 self._changed.wait(wait)
@@ -128,7 +132,9 @@ class Worker(Generic[T]):
             committed = self._commit()
         finally:
             self._uncommitted = not committed
-            self._commit_at = time.monotonic() + (self.period if committed else max(self.period, RETRY_S))
+            self._commit_at = time.monotonic() + (
+                self.period if committed else max(self.period, RETRY_S)
+            )
 
     def _finish(self) -> None:
         """Commit for those who wait in `drain`."""

@@ -11,7 +11,9 @@ import triton.language as tl
 FORM = 16  # floats in a row of the form table
 SPAN = 6  # planes of the span table
 ROW = tl.constexpr(FORM)
-SLACK = tl.constexpr(0.01)  # px added to every extent: extents only save work, the cut itself is exact
+SLACK = tl.constexpr(
+    0.01
+)  # px added to every extent: extents only save work, the cut itself is exact
 HEAD = tl.constexpr(-8192)  # mask that leaves 11 significant binary digits of a float32
 
 
@@ -39,8 +41,12 @@ def prepare(
     x = tl.load(source, mask=live, other=0.0).to(tl.float64)
     y = tl.load(source + 1, mask=live, other=0.0).to(tl.float64)
     # beyond e^40 px float32 could overflow into inf - inf; nothing visible is that large or small
-    log_s1 = tl.minimum(tl.maximum(tl.load(source + 2, mask=live, other=0.0).to(tl.float64), -40.0), 40.0)
-    log_s2 = tl.minimum(tl.maximum(tl.load(source + 3, mask=live, other=0.0).to(tl.float64), -40.0), 40.0)
+    log_s1 = tl.minimum(
+        tl.maximum(tl.load(source + 2, mask=live, other=0.0).to(tl.float64), -40.0), 40.0
+    )
+    log_s2 = tl.minimum(
+        tl.maximum(tl.load(source + 3, mask=live, other=0.0).to(tl.float64), -40.0), 40.0
+    )
     theta = tl.load(source + 4, mask=live, other=0.0).to(tl.float64)
     cos, sin = tl.cos(theta), tl.sin(theta)
     s1, s2 = tl.exp(log_s1), tl.exp(log_s2)
@@ -60,10 +66,15 @@ def prepare(
 
 
 @triton.jit
-def store_geometry(form_ptr, span_ptr, row, live, total, x, y, width, lean, height, CUT: tl.constexpr):
+def store_geometry(
+    form_ptr, span_ptr, row, live, total, x, y, width, lean, height, CUT: tl.constexpr
+):
     """Fill both tables, but for what `prepare` adds, from float64 centres, lengths of rows, lean and heights (px)."""
     column, line = tl.floor(x), tl.floor(y)
-    rest_x, rest_y = column + 0.5 - x, line + 0.5 - y  # px from the centre to the centre of its pixel
+    rest_x, rest_y = (
+        column + 0.5 - x,
+        line + 0.5 - y,
+    )  # px from the centre to the centre of its pixel
     form = form_ptr + row * ROW
     tl.store(form, column.to(tl.float32), mask=live)
     tl.store(form + 1, line.to(tl.float32), mask=live)
@@ -78,7 +89,9 @@ def store_geometry(form_ptr, span_ptr, row, live, total, x, y, width, lean, heig
     tl.store(form + 8, (rest_y / height).to(tl.float32), mask=live)
 
     reach = CUT * 1.0001  # float32 loses up to 1e-7 of an extent
-    rightmost = lean * height * height / tl.sqrt(width * width + lean * lean * height * height)  # below the centre
+    rightmost = (
+        lean * height * height / tl.sqrt(width * width + lean * lean * height * height)
+    )  # below the centre
     span = span_ptr + row
     tl.store(span, x.to(tl.float32), mask=live)
     tl.store(span + total, y.to(tl.float32), mask=live)

@@ -113,7 +113,11 @@ def rows_of(span, total, h):
 def columns_of(span, total, top, w, TILE: tl.constexpr):
     """The columns, first to end, that a splat can reach in the TILE rows from `top`."""
     x, y, tall = tl.load(span), tl.load(span + total), tl.load(span + 2 * total)
-    lean, wide, rightmost = tl.load(span + 3 * total), tl.load(span + 4 * total), tl.load(span + 5 * total)
+    lean, wide, rightmost = (
+        tl.load(span + 3 * total),
+        tl.load(span + 4 * total),
+        tl.load(span + 5 * total),
+    )
     highest = top + 0.5
     left, right = columns(x, y, tall, lean, wide, rightmost, highest, highest + (TILE - 1))
     first = tl.ceil(tl.minimum(tl.maximum(left - 0.5, 0.0), w)).to(tl.int32)
@@ -189,7 +193,9 @@ def moments(
                 e += g * c2
                 sum2 += weight * g
             e *= gauss
-            z1 = tl.where(hit, z1, 0.0)  # far from a tiny splat z1 * z1 is inf, and inf * 0 would be NaN
+            z1 = tl.where(
+                hit, z1, 0.0
+            )  # far from a tiny splat z1 * z1 is inf, and inf * 0 would be NaN
             z2 = tl.where(hit, z2, 0.0)
             sum_1 += e * z1
             sum_2 += e * z2
@@ -197,8 +203,21 @@ def moments(
             sum_22 += e * z2 * z2
             sum_12 += e * z1 * z2
     e1, e2 = tl.sum(tl.sum(sum_1, 1), 0), tl.sum(tl.sum(sum_2, 1), 0)
-    e11, e22, e12 = tl.sum(tl.sum(sum_11, 1), 0), tl.sum(tl.sum(sum_22, 1), 0), tl.sum(tl.sum(sum_12, 1), 0)
-    return e1, e2, e11, e22, e12, tl.sum(tl.sum(sum0, 1), 0), tl.sum(tl.sum(sum1, 1), 0), tl.sum(tl.sum(sum2, 1), 0)
+    e11, e22, e12 = (
+        tl.sum(tl.sum(sum_11, 1), 0),
+        tl.sum(tl.sum(sum_22, 1), 0),
+        tl.sum(tl.sum(sum_12, 1), 0),
+    )
+    return (
+        e1,
+        e2,
+        e11,
+        e22,
+        e12,
+        tl.sum(tl.sum(sum0, 1), 0),
+        tl.sum(tl.sum(sum1, 1), 0),
+        tl.sum(tl.sum(sum2, 1), 0),
+    )
 
 
 @triton.jit

@@ -35,7 +35,9 @@ def _vec(value: float) -> ir.Constant:
 def _splat(b, scalar):
     one = b.insert_element(ir.Constant(_VEC, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
     return b.shuffle_vector(
-        one, ir.Constant(_VEC, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        one,
+        ir.Constant(_VEC, ir.Undefined),
+        ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES),
     )
 
 
@@ -58,7 +60,9 @@ def _store(b, value, pointer):
 
 
 def _call(b, name, kind, *args):
-    return b.call(b.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind] * len(args))), args)
+    return b.call(
+        b.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind] * len(args))), args
+    )
 
 
 # exp(t) on [-CUT^2 / 32, 0], through Chebyshev nodes: relative error 1e-8
@@ -96,7 +100,9 @@ def _over_ellipse(b, base, stride, width, rows, g, body):
             middle = b.fsub(b.fadd(mx, b.fmul(shear, dy)), half_pixel)  # as a pixel index
             left = _call(b, "llvm.maxnum", _F64, b.fsub(middle, half), zero)
             right = _call(b, "llvm.minnum", _F64, b.fadd(b.fadd(middle, half), one), end)
-            left = _call(b, "llvm.minnum", _F64, left, end)  # keeps the conversions to integer defined
+            left = _call(
+                b, "llvm.minnum", _F64, left, end
+            )  # keeps the conversions to integer defined
             right = _call(b, "llvm.maxnum", _F64, right, zero)
             row = b.gep(base, [b.mul(y, b.mul(stride, ir.Constant(_I64, 4)))])
             vdy, vq2 = _splat(b, b.fptrunc(dy, _F32)), _splat(b, b.fptrunc(q2, _F32))
@@ -157,7 +163,9 @@ def splat_moments(typing, address, stride, width, y0, y1, mx, my, lxx, shear, ly
             b.store(_fma(b, x, y, b.load(sums[k])), sums[k])
 
         def body(pixel, u, dy, e, weight):
-            s, *g = (_load(b, b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k))])) for k in range(4))
+            s, *g = (
+                _load(b, b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k))])) for k in range(4)
+            )
             slope = b.fneg(s)
             for k in range(3):
                 slope = _fma(b, g[k], colour[k], slope)
@@ -183,7 +191,9 @@ def _sum(b, vector):
     while n > 1:
         n //= 2
         halves = [
-            b.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), n), list(range(i, i + n))))
+            b.shuffle_vector(
+                vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), n), list(range(i, i + n)))
+            )
             for i in (0, n)
         ]
         vector = b.fadd(*halves)

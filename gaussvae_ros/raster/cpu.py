@@ -41,7 +41,9 @@ def backward(
     canvas, moments = planes(size), np.zeros((len(params), MOMENTS), np.float32)
     upstream = np.ascontiguousarray(np.broadcast_to(grad, (*grad.shape[:2], 3)), np.float32)
     if grad.shape[2] == 1:
-        upstream = upstream / np.float32(3)  # the three equal channels that stand for one share its gradient
+        upstream = upstream / np.float32(
+            3
+        )  # the three equal channels that stand for one share its gradient
     draw(geometry, colour, canvas, size[0])
     _to_gradient(canvas, upstream)
     _gather(geometry, colour, canvas, size[0], moments)
@@ -106,7 +108,9 @@ def draw_band(geometry, colour, canvas, width, r0, r1, top=0):
         g, c = geometry[i], colour[i]
         y0, y1 = first_row(g, r0), end_row(g, r1)
         if y0 < y1:
-            add_splat(address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2])
+            add_splat(
+                address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2]
+            )
 
 
 @inline
@@ -114,7 +118,9 @@ def gather_splat(g, c, canvas, width, out):
     """Moments [MOMENTS] of one splat over a canvas that holds (s, g_r, g_g, g_b)."""
     y0, y1 = first_row(g, 0), end_row(g, canvas.shape[0])
     address, stride, to = canvas.ctypes.data, canvas.shape[2], out.ctypes.data
-    splat_moments(address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2], to)
+    splat_moments(
+        address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2], to
+    )
 
 
 @parallel()

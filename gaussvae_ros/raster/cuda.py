@@ -38,9 +38,13 @@ def rasterize(
     a GPU it runs through Triton's interpreter if TRITON_INTERPRET=1 was set before this module was imported.
     """
     if params.dtype != torch.float32 or params.ndim != 3 or params.shape[2] not in (6, 8):
-        raise GaussVaeError(f"splats must be float32 [B, N, 6 or 8], not {params.dtype} {list(params.shape)}")
+        raise GaussVaeError(
+            f"splats must be float32 [B, N, 6 or 8], not {params.dtype} {list(params.shape)}"
+        )
     if not params.is_cuda and isinstance(_kernels.forward, triton.JITFunction):
-        raise GaussVaeError("the Triton rasteriser needs a CUDA GPU: use device cpu (or TRITON_INTERPRET=1 in tests)")
+        raise GaussVaeError(
+            "the Triton rasteriser needs a CUDA GPU: use device cpu (or TRITON_INTERPRET=1 in tests)"
+        )
     return _Rasterize.apply(params, *size)
 
 
@@ -85,7 +89,9 @@ class _Rasterize(torch.autograd.Function):
         form, span, image, inverse = ctx.saved_tensors
         batch, h, w, channels = image.shape
         g = slope * inverse[..., None]
-        planes = torch.cat([g, (g * image).sum(-1, keepdim=True)], -1).permute(0, 3, 1, 2).contiguous()
+        planes = (
+            torch.cat([g, (g * image).sum(-1, keepdim=True)], -1).permute(0, 3, 1, 2).contiguous()
+        )
         grad = slope.new_empty(ctx.shape)
         with torch.cuda.device_of(grad):
             _kernels.backward[(len(form),)](

@@ -21,8 +21,12 @@ from gaussvae_ros.splats import LOG_S2, Splats
 MAX_SIDE = 65535  # px
 MAX_PIXELS = 1 << 26  # of a picture: 8192x8192
 WIDEST = 2.0  # px of the fitted image between samples at most; a thumbnail differs by some 58 dB and takes half as long
-MAX_DRAWN = 1 << 24  # pixels to draw for a smaller picture; beyond, each of its pixels is a mean of fewer samples
-MAX_WORK = 1 << 35  # pixels times splats over them, some seconds; a fitted picture has about 7 over each pixel
+MAX_DRAWN = (
+    1 << 24
+)  # pixels to draw for a smaller picture; beyond, each of its pixels is a mean of fewer samples
+MAX_WORK = (
+    1 << 35
+)  # pixels times splats over them, some seconds; a fitted picture has about 7 over each pixel
 
 
 def render(
@@ -49,7 +53,9 @@ def render(
     geometry *= sx, sy, sx, sx / sy, sy
     seen, work = _in_view(geometry, width * fine_x, height * fine_y)
     if work > MAX_WORK:
-        raise GaussVaeError(f"{len(splats)} splats that large take too long to draw at {width}x{height} px")
+        raise GaussVaeError(
+            f"{len(splats)} splats that large take too long to draw at {width}x{height} px"
+        )
     image = np.empty((height, width, splats.channels), np.uint8)
     _paint(geometry[seen], colour[seen], fine_x, fine_y, image)
     return image if splats.channels == 3 else image[..., 0]
@@ -70,7 +76,9 @@ def checked_roi(roi: Sequence[int] | None, size: tuple[int, int]) -> tuple[int, 
     """The part (x, y, w, h) of an image of `size` (w, h) px, if there is such (GaussVaeError if not)."""
     x, y, width, height = (0, 0, *size) if roi is None else _whole("roi", roi, 4)
     if x < 0 or y < 0 or width < 1 or height < 1 or x + width > size[0] or y + height > size[1]:
-        raise GaussVaeError(f"roi {x},{y},{width},{height} is empty or not inside the frame of {size[0]}x{size[1]} px")
+        raise GaussVaeError(
+            f"roi {x},{y},{width},{height} is empty or not inside the frame of {size[0]}x{size[1]} px"
+        )
     return x, y, width, height
 
 
@@ -103,8 +111,12 @@ def _in_view(geometry: np.ndarray, width: int, height: int) -> tuple[np.ndarray,
     """Which splats [N] bool can reach the picture, and the pixels of their bounding boxes in it, summed."""
     reach_x = CUT * np.hypot(geometry[:, 2], geometry[:, 3] * geometry[:, 4])
     reach_y = CUT * geometry[:, 4]
-    across = np.clip(geometry[:, 0] + reach_x + 1, 0, width) - np.clip(geometry[:, 0] - reach_x - 1, 0, width)
-    down = np.clip(geometry[:, 1] + reach_y + 1, 0, height) - np.clip(geometry[:, 1] - reach_y - 1, 0, height)
+    across = np.clip(geometry[:, 0] + reach_x + 1, 0, width) - np.clip(
+        geometry[:, 0] - reach_x - 1, 0, width
+    )
+    down = np.clip(geometry[:, 1] + reach_y + 1, 0, height) - np.clip(
+        geometry[:, 1] - reach_y - 1, 0, height
+    )
     boxes = across * down
     return boxes > 0, float(boxes.sum())
 
@@ -141,7 +153,9 @@ def _add_row(sums, total):
         mixed, out = sums[1 + k], total[k]
         for x in range(len(out)):
             value = mixed[x] * np.float32(255) + np.float32(255 * EPS * BACKGROUND)
-            out[x] += min(max(value / (weight[x] + np.float32(EPS)), np.float32(0)), np.float32(255))
+            out[x] += min(
+                max(value / (weight[x] + np.float32(EPS)), np.float32(0)), np.float32(255)
+            )
 
 
 @inline

@@ -51,27 +51,46 @@ class Builder:
         return len(self.textures) - 1
 
     def box(
-        self, x: tuple, y: tuple, z: tuple, sides: np.ndarray | dict[int, np.ndarray], top: np.ndarray | None = None
+        self,
+        x: tuple,
+        y: tuple,
+        z: tuple,
+        sides: np.ndarray | dict[int, np.ndarray],
+        top: np.ndarray | None = None,
     ) -> None:
         """A box; `sides` is one picture for all, or one each for some of -x, +x, -y, +y (0 to 3)."""
         images = sides if isinstance(sides, dict) else dict.fromkeys(range(4), sides)
         known = {id(image): self.texture(image) for image in images.values()}
-        row = [known[id(images[i])] if i in images else next(iter(known.values())) for i in range(4)]
+        row = [
+            known[id(images[i])] if i in images else next(iter(known.values())) for i in range(4)
+        ]
         self.solids.append((BOX, *x, *y, *z))
         self.faces.append([*row, row[0] if top is None else self.texture(top)])
 
     def cylinder(
-        self, x: float, y: float, radius: float, z: tuple, skin: np.ndarray, top: np.ndarray | None = None
+        self,
+        x: float,
+        y: float,
+        radius: float,
+        z: tuple,
+        skin: np.ndarray,
+        top: np.ndarray | None = None,
     ) -> None:
         side = self.texture(skin)
         self.solids.append((CYLINDER, x - radius, x + radius, y - radius, y + radius, *z))
         self.faces.append([side, side, side, side, side if top is None else self.texture(top)])
 
-    def wall(self, x: tuple, y: tuple, faces: dict[int, list], colour: tuple = CREAM, dado: tuple = SAGE) -> None:
+    def wall(
+        self, x: tuple, y: tuple, faces: dict[int, list], colour: tuple = CREAM, dado: tuple = SAGE
+    ) -> None:
         """A wall to the ceiling; `faces` says what hangs on its sides -x, +x, -y, +y (0 to 3)."""
         length = {0: y[1] - y[0], 1: y[1] - y[0], 2: x[1] - x[0], 3: x[1] - x[0]}
-        faces = {i: faces.get(i, []) for i in range(4) if i in faces or length[i] < 1}  # the rest is never seen
-        pictures = {i: paint.wall(self.rng, length[i], colour, dado, things) for i, things in faces.items()}
+        faces = {
+            i: faces.get(i, []) for i in range(4) if i in faces or length[i] < 1
+        }  # the rest is never seen
+        pictures = {
+            i: paint.wall(self.rng, length[i], colour, dado, things) for i, things in faces.items()
+        }
         self.box(x, y, (0, paint.HEIGHT), pictures)
 
     def panel(self, width: float, height: float, colour: tuple, seams: int = 0) -> np.ndarray:
@@ -102,7 +121,14 @@ def build(seed: int) -> World:
 
 
 def _walls(b: Builder) -> None:
-    d, w, p, n, r, s = paint.door, paint.window, paint.poster, paint.board, paint.radiator, paint.sign
+    d, w, p, n, r, s = (
+        paint.door,
+        paint.window,
+        paint.poster,
+        paint.board,
+        paint.radiator,
+        paint.sign,
+    )
     # outer walls; what hangs on them is measured from the left as seen from the corridor
     b.wall(
         (-0.2, 9.2),
@@ -137,8 +163,16 @@ def _walls(b: Builder) -> None:
         CREAM,
         SAGE,
     )
-    b.wall((9.0, 9.2), (0.0, 2.4), {0: [(p, 0.5, 0.6, "ALPS 2019"), (d, 1.25, "105", GREEN)]}, CREAM, SAND)
-    b.wall((9.0, 9.2), (4.8, 7.0), {0: [(d, 0.2, "107", GREEN), (p, 1.65, 0.45, "JAZZ")]}, CREAM, SAND)
+    b.wall(
+        (9.0, 9.2),
+        (0.0, 2.4),
+        {0: [(p, 0.5, 0.6, "ALPS 2019"), (d, 1.25, "105", GREEN)]},
+        CREAM,
+        SAND,
+    )
+    b.wall(
+        (9.0, 9.2), (4.8, 7.0), {0: [(d, 0.2, "107", GREEN), (p, 1.65, 0.45, "JAZZ")]}, CREAM, SAND
+    )
     b.wall((-0.2, 3.0), (7.0, 7.2), {2: [(n, 0.5, 1.2), (d, 1.9, "110", OAK)]}, CREAM, SAGE)
     b.wall(
         (6.0, 9.2),
@@ -193,27 +227,64 @@ def _furniture(b: Builder) -> None:
     b.cylinder(3.12, 7.1, 0.14, (0, paint.HEIGHT), b.panel(0.9, paint.HEIGHT, WHITE))
     b.cylinder(5.88, 7.1, 0.14, (0, paint.HEIGHT), b.panel(0.9, paint.HEIGHT, WHITE))
     # kitchen: counter, wall cupboards, fridge
-    b.box((10.0, 10.6), (2.4, 4.1), (0, 0.9), b.panel(1.7, 0.9, WHITE, 4), b.panel(0.6, 1.7, (92, 92, 96)))
+    b.box(
+        (10.0, 10.6),
+        (2.4, 4.1),
+        (0, 0.9),
+        b.panel(1.7, 0.9, WHITE, 4),
+        b.panel(0.6, 1.7, (92, 92, 96)),
+    )
     b.box((10.3, 10.6), (2.4, 3.0), (1.45, 2.1), b.panel(0.6, 0.65, WHITE, 2))
     b.box((10.0, 10.6), (4.12, 4.78), (0, 1.75), b.panel(0.66, 1.75, STEEL, 1))
-    b.box((10.15, 10.4), (3.3, 3.65), (0.9, 1.2), b.panel(0.35, 0.3, (40, 40, 44)), b.panel(0.25, 0.35, (60, 60, 64)))
+    b.box(
+        (10.15, 10.4),
+        (3.3, 3.65),
+        (0.9, 1.2),
+        b.panel(0.35, 0.3, (40, 40, 44)),
+        b.panel(0.25, 0.35, (60, 60, 64)),
+    )
     # corridor
     for x, y, length in ((3.1, 0.06, 1.1), (6.4, 6.62, 1.2)):
         b.box((x, x + length), (y, y + 0.34), (0.38, 0.45), seat, wood)
         for leg in (x + 0.08, x + length - 0.14):
             b.box((leg, leg + 0.06), (y + 0.05, y + 0.3), (0, 0.38), b.panel(0.3, 0.38, STEEL))
-    b.box((0.02, 0.42), (2.05, 2.95), (0, 1.2), b.panel(0.9, 1.2, STEEL, 2), b.panel(0.4, 0.9, STEEL))
+    b.box(
+        (0.02, 0.42), (2.05, 2.95), (0, 1.2), b.panel(0.9, 1.2, STEEL, 2), b.panel(0.4, 0.9, STEEL)
+    )
     b.box((0.08, 0.34), (2.2, 2.6), (1.2, 1.45), b.panel(0.4, 0.25, OAK))
     b.box((8.62, 8.98), (6.2, 6.9), (0, 1.83), b.panel(0.7, 1.83, RED, 1))  # vending machine
     b.box((8.6, 8.62), (6.27, 6.83), (0.6, 1.7), paint.books(b.rng, 0.56, 1.1))
-    b.box((4.1, 4.5), (4.55, 4.95), (0, 0.4), b.panel(0.4, 0.4, (178, 140, 92)), b.panel(0.4, 0.4, (190, 152, 104)))
-    b.box((4.15, 4.45), (4.6, 4.9), (0.4, 0.68), b.panel(0.3, 0.28, (170, 132, 86)), b.panel(0.3, 0.3, (186, 148, 98)))
+    b.box(
+        (4.1, 4.5),
+        (4.55, 4.95),
+        (0, 0.4),
+        b.panel(0.4, 0.4, (178, 140, 92)),
+        b.panel(0.4, 0.4, (190, 152, 104)),
+    )
+    b.box(
+        (4.15, 4.45),
+        (4.6, 4.9),
+        (0.4, 0.68),
+        b.panel(0.3, 0.28, (170, 132, 86)),
+        b.panel(0.3, 0.3, (186, 148, 98)),
+    )
     for x, y in ((7.25, 2.2), (1.75, 4.85), (8.75, 2.2)):
-        b.cylinder(x, y, 0.13, (0, 0.55), b.panel(0.8, 0.55, (70, 76, 84)), b.panel(0.3, 0.3, (24, 24, 26)))
+        b.cylinder(
+            x, y, 0.13, (0, 0.55), b.panel(0.8, 0.55, (70, 76, 84)), b.panel(0.3, 0.3, (24, 24, 26))
+        )
     for x, y in ((1.88, 3.4), (7.1, 4.0)):
-        b.cylinder(x, y, 0.075, (0.25, 0.8), b.panel(0.5, 0.55, RED), b.panel(0.2, 0.2, (30, 30, 30)))
+        b.cylinder(
+            x, y, 0.075, (0.25, 0.8), b.panel(0.5, 0.55, RED), b.panel(0.2, 0.2, (30, 30, 30))
+        )
     for x, y in ((0.4, 6.6), (8.6, 0.4), (5.3, 8.85), (0.4, 0.4), (9.45, 4.55)):
-        b.cylinder(x, y, 0.17, (0, 0.38), b.panel(1.0, 0.38, (168, 96, 66)), b.panel(0.3, 0.3, (58, 42, 32)))
+        b.cylinder(
+            x,
+            y,
+            0.17,
+            (0, 0.38),
+            b.panel(1.0, 0.38, (168, 96, 66)),
+            b.panel(0.3, 0.3, (58, 42, 32)),
+        )
         green = paint.leaves(b.rng, 0.9, 1.0)
         b.box((x - 0.4, x + 0.4), (y - 0.004, y + 0.004), (0.34, 1.3), green)
         b.box((x - 0.004, x + 0.004), (y - 0.4, y + 0.4), (0.34, 1.3), green)

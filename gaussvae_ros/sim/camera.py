@@ -17,7 +17,9 @@ LEVELS = 7
 MAX_HITS = 48  # objects along one line; there are fewer in the world
 BOX, CYLINDER = 0, 1
 LIGHT_SCALE = 10  # cells per metre of World.light
-SIDE_LIGHT = np.array([0.90, 0.84, 1.0, 0.95, 1.06])  # faces towards -x, +x, -y, +y and up, as if lit unevenly
+SIDE_LIGHT = np.array(
+    [0.90, 0.84, 1.0, 0.95, 1.06]
+)  # faces towards -x, +x, -y, +y and up, as if lit unevenly
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,23 @@ class World:
     """All that the rays can meet, as arrays for the kernel."""
 
     solids: np.ndarray  # float64 [N, 7] kind, x0, x1, y0, y1, z0, z1 m
-    faces: np.ndarray  # int64 [N, 5] texture of the faces towards -x, +x, -y, +y and up (cylinder: first and last)
+    faces: (
+        np.ndarray
+    )  # int64 [N, 5] texture of the faces towards -x, +x, -y, +y and up (cylinder: first and last)
     texels: np.ndarray  # uint8 [T, 4] RGB and mask of all mip levels
     mips: np.ndarray  # int64 [K, LEVELS, 3] first texel, width, height
     density: np.ndarray  # float64 [K] texels per metre
     light: np.ndarray  # float32 [h, w] brightness over the ground plan
-    ground: np.ndarray  # float64 [5] x0, y0, width, depth of the ground plan and height of the ceiling, m
+    ground: (
+        np.ndarray
+    )  # float64 [5] x0, y0, width, depth of the ground plan and height of the ceiling, m
     floor: int  # its texture
     ceiling: int
 
 
-def pack_textures(textures: list[tuple[np.ndarray, float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pack_textures(
+    textures: list[tuple[np.ndarray, float]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(uint8 [h, w, 4], texels per metre) of each texture to `texels`, `mips` and `density` of a World."""
     texels, mips, start = [], np.zeros((len(textures), LEVELS, 3), np.int64), 0
     for k, (image, _) in enumerate(textures):
@@ -44,11 +52,15 @@ def pack_textures(textures: list[tuple[np.ndarray, float]]) -> tuple[np.ndarray,
             mips[k, level] = start, w, h
             texels.append(image.reshape(-1, 4))
             start += h * w
-            image = cv2.resize(image, (max(w // 2, 1), max(h // 2, 1)), interpolation=cv2.INTER_AREA)
+            image = cv2.resize(
+                image, (max(w // 2, 1), max(h // 2, 1)), interpolation=cv2.INTER_AREA
+            )
     return np.concatenate(texels), mips, np.array([density for _, density in textures])
 
 
-def render(world: World, x: float, y: float, z: float, yaw: float, size: tuple[int, int], focal: float) -> np.ndarray:
+def render(
+    world: World, x: float, y: float, z: float, yaw: float, size: tuple[int, int], focal: float
+) -> np.ndarray:
     """A noiseless view, float32 [h, w, 3] RGB 0 to 255, of a level camera at x, y, z (m) looking along `yaw` (rad).
 
     `size` is (w, h) px, `focal` px; the principal point is the image's centre.
@@ -97,11 +109,16 @@ class Sensor:
 
 
 @parallel(fastmath=True)
-def _cast(cx, cy, cz, yaw, focal, solids, faces, texels, mips, density, light, ground, floor, ceiling, out):
+def _cast(
+    cx, cy, cz, yaw, focal, solids, faces, texels, mips, density, light, ground, floor, ceiling, out
+):
     width, height = out.shape[:2]
     for col in prange(width):
         right = (col + 0.5 - width / 2) / focal
-        dx, dy = np.cos(yaw) + right * np.sin(yaw), np.sin(yaw) - right * np.cos(yaw)  # 1 m ahead at t = 1
+        dx, dy = (
+            np.cos(yaw) + right * np.sin(yaw),
+            np.sin(yaw) - right * np.cos(yaw),
+        )  # 1 m ahead at t = 1
         ids, near, far = np.empty(MAX_HITS, np.int64), np.empty(MAX_HITS), np.empty(MAX_HITS)
         side, across = np.empty(MAX_HITS, np.int64), np.empty(MAX_HITS)
         count = 0
@@ -147,7 +164,11 @@ def _cast(cx, cy, cz, yaw, focal, solids, faces, texels, mips, density, light, g
                                 else 0.8 + 0.2 * np.sin(2 * np.pi * across[k])
                             )
                         )
-                        out[col, row, 0], out[col, row, 1], out[col, row, 2] = shade * r, shade * g, shade * b
+                        out[col, row, 0], out[col, row, 1], out[col, row, 2] = (
+                            shade * r,
+                            shade * g,
+                            shade * b,
+                        )
                         on, end = -2, near[k]
                         break
                 elif z > solids[i, 6] and dz < 0:
@@ -168,7 +189,9 @@ def _cast(cx, cy, cz, yaw, focal, solids, faces, texels, mips, density, light, g
             else:
                 u, v, texture = (x - ground[0]) / ground[2], (y - ground[1]) / ground[3], flat
                 shade = _lit(light, ground, x, y) if dz < 0 else 1.0
-            slope = max(abs(dz), 0.02)  # a grazing view stretches the pixel: between its long and its short side
+            slope = max(
+                abs(dz), 0.02
+            )  # a grazing view stretches the pixel: between its long and its short side
             lod = log2(max(end / focal * density[texture] / np.sqrt(slope), 1e-6))
             r, g, b, a = _sample(texels, mips, texture, u, v, lod)
             out[col, row, 0], out[col, row, 1], out[col, row, 2] = shade * r, shade * g, shade * b
@@ -216,7 +239,11 @@ def _sample(texels, mips, texture, u, v, lod):
     r = g = b = a = 0.0
     for step in range(2):
         part = lod - level if step else 1 - (lod - level)
-        start, w, h = mips[texture, level + step, 0], mips[texture, level + step, 1], mips[texture, level + step, 2]
+        start, w, h = (
+            mips[texture, level + step, 0],
+            mips[texture, level + step, 1],
+            mips[texture, level + step, 2],
+        )
         x, y = min(max(u * w - 0.5, 0.0), w - 1.0), min(max(v * h - 0.5, 0.0), h - 1.0)
         x0, y0 = int(x), int(y)
         x1, y1 = min(x0 + 1, w - 1), min(y0 + 1, h - 1)

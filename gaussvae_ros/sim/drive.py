@@ -7,7 +7,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -78,7 +85,9 @@ def where(t: np.ndarray, seconds: float) -> np.ndarray:  # [N] s -> [N, 3] x, y 
     """The base's true pose `t` s into a drive of `seconds`: the loop, a little weaving that differs from lap to lap."""
     distance = LAPS * _perimeter() * np.asarray(t, float) / seconds
     ahead = _weave(distance + 1e-3) - _weave(distance - 1e-3)
-    look = 0.10 * np.sin(distance * 0.83 + 0.4) + 0.05 * np.sin(distance * 2.1)  # the robot does not look dead ahead
+    look = 0.10 * np.sin(distance * 0.83 + 0.4) + 0.05 * np.sin(
+        distance * 2.1
+    )  # the robot does not look dead ahead
     return np.column_stack([_weave(distance), np.arctan2(ahead[:, 1], ahead[:, 0]) + look])
 
 
@@ -96,8 +105,20 @@ def _loop(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points of the loop, counter-clockwise from the middle of its south side, and unit vectors to the left."""
     a, b = HALF[0] - RADIUS, HALF[1] - RADIUS
     quarter = np.pi / 2 * RADIUS
-    corners = [(0, -b), (a, -b), (a, -b), (a, b), (a, b), (-a, b), (-a, b), (-a, -b), (-a, -b)]  # where a piece turns
-    ends = np.cumsum([a, quarter, 2 * b, quarter, 2 * a, quarter, 2 * b, quarter, a])  # straight, arc, straight, ...
+    corners = [
+        (0, -b),
+        (a, -b),
+        (a, -b),
+        (a, b),
+        (a, b),
+        (-a, b),
+        (-a, b),
+        (-a, -b),
+        (-a, -b),
+    ]  # where a piece turns
+    ends = np.cumsum(
+        [a, quarter, 2 * b, quarter, 2 * a, quarter, 2 * b, quarter, a]
+    )  # straight, arc, straight, ...
     s = np.mod(distance, ends[-1])
     piece = np.minimum(np.searchsorted(ends, s, side="right"), 8)
     into = s - np.concatenate([[0], ends])[piece]
@@ -105,10 +126,14 @@ def _loop(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     heading = piece // 2 * np.pi / 2 + np.where(arc, into / RADIUS, 0)
     forward = np.column_stack([np.cos(heading), np.sin(heading)])
     left = np.column_stack([-forward[:, 1], forward[:, 0]])
-    return CENTRE + np.array(corners)[piece] - RADIUS * left + np.where(arc, 0, into)[:, None] * forward, left
+    return CENTRE + np.array(corners)[piece] - RADIUS * left + np.where(arc, 0, into)[
+        :, None
+    ] * forward, left
 
 
-def photograph(world: World, sensor: Sensor, x: float, y: float, yaw: float, turning: float) -> np.ndarray:
+def photograph(
+    world: World, sensor: Sensor, x: float, y: float, yaw: float, turning: float
+) -> np.ndarray:
     """What the camera gives, uint8 [h, w, 3], with the base at x, y (m), `yaw` (rad) and turning (rad/s)."""
     eye = x + MOUNT[0] * np.cos(yaw), y + MOUNT[0] * np.sin(yaw), MOUNT[2]
     return sensor.expose(render(world, *eye, yaw, SIZE, FOCAL), abs(turning) * EXPOSURE_S * FOCAL)
@@ -141,7 +166,12 @@ class _Recorder:
         )
         for frame in progress(range(len(times) // steps)):
             for i in range(frame * steps, (frame + 1) * steps):
-                self._odometry(START_NS + round(times[i] * 1e9), *poses[i], LAPS * _perimeter() / seconds, turning[i])
+                self._odometry(
+                    START_NS + round(times[i] * 1e9),
+                    *poses[i],
+                    LAPS * _perimeter() / seconds,
+                    turning[i],
+                )
             image = photograph(world, sensor, *poses[frame * steps], turning[frame * steps])
             self._image(START_NS + round(times[frame * steps] * 1e9), image)
 
@@ -152,14 +182,18 @@ class _Recorder:
             self._connections[topic] = self._bag.add_connection(
                 topic, name, typestore=self._store, offered_qos_profiles=qos
             )
-        self._bag.write(self._connections[topic], stamp_ns, self._store.serialize_cdr(message, name))
+        self._bag.write(
+            self._connections[topic], stamp_ns, self._store.serialize_cdr(message, name)
+        )
 
     def _make(self, name: str, *fields: object) -> object:
         return self._store.types[name](*fields)
 
     def _header(self, stamp_ns: int, frame_id: str) -> object:
         return self._make(
-            "std_msgs/msg/Header", self._make("builtin_interfaces/msg/Time", *divmod(stamp_ns, 10**9)), frame_id
+            "std_msgs/msg/Header",
+            self._make("builtin_interfaces/msg/Time", *divmod(stamp_ns, 10**9)),
+            frame_id,
         )
 
     def _vector(self, x: float, y: float, z: float, name: str = "Vector3") -> object:
@@ -171,17 +205,30 @@ class _Recorder:
             turn = self._make("geometry_msgs/msg/Quaternion", *map(float, turn))
             transform = self._make("geometry_msgs/msg/Transform", self._vector(*shift), turn)
             made.append(
-                self._make("geometry_msgs/msg/TransformStamped", self._header(stamp_ns, parent), child, transform)
+                self._make(
+                    "geometry_msgs/msg/TransformStamped",
+                    self._header(stamp_ns, parent),
+                    child,
+                    transform,
+                )
             )
         return self._make("tf2_msgs/msg/TFMessage", made)
 
-    def _odometry(self, stamp_ns: int, x: float, y: float, yaw: float, speed: float, turning: float) -> None:
+    def _odometry(
+        self, stamp_ns: int, x: float, y: float, yaw: float, speed: float, turning: float
+    ) -> None:
         turn = (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2)))
-        self._put("/tf", stamp_ns, self._transforms(stamp_ns, [("odom", "base_link", (x, y, 0), turn)]))
-        pose = self._make(
-            "geometry_msgs/msg/Pose", self._vector(x, y, 0, "Point"), self._make("geometry_msgs/msg/Quaternion", *turn)
+        self._put(
+            "/tf", stamp_ns, self._transforms(stamp_ns, [("odom", "base_link", (x, y, 0), turn)])
         )
-        twist = self._make("geometry_msgs/msg/Twist", self._vector(speed, 0, 0), self._vector(0, 0, turning))
+        pose = self._make(
+            "geometry_msgs/msg/Pose",
+            self._vector(x, y, 0, "Point"),
+            self._make("geometry_msgs/msg/Quaternion", *turn),
+        )
+        twist = self._make(
+            "geometry_msgs/msg/Twist", self._vector(speed, 0, 0), self._vector(0, 0, turning)
+        )
         self._put(
             ODOM,
             stamp_ns,
@@ -200,7 +247,12 @@ class _Recorder:
         self._put(
             IMAGE,
             stamp_ns,
-            self._make("sensor_msgs/msg/CompressedImage", header, "rgb8; jpeg compressed bgr8", data.reshape(-1)),
+            self._make(
+                "sensor_msgs/msg/CompressedImage",
+                header,
+                "rgb8; jpeg compressed bgr8",
+                data.reshape(-1),
+            ),
         )
         w, h = SIZE
         k = np.array([FOCAL, 0, w / 2, 0, FOCAL, h / 2, 0, 0, 1.0])

@@ -14,7 +14,9 @@ HEIGHT = 2.6  # m, of the rooms
 Colour = tuple[int, int, int]
 
 
-def wall(rng: np.random.Generator, length: float, paint: Colour, dado: Colour, things: list[tuple]) -> np.ndarray:
+def wall(
+    rng: np.random.Generator, length: float, paint: Colour, dado: Colour, things: list[tuple]
+) -> np.ndarray:
     """A painted wall; `things` are (function, position m, *arguments), called as function(canvas, rng, position, …)."""
     h, w = px(HEIGHT), px(length)
     canvas = np.empty((h, w, 3), np.uint8)
@@ -29,7 +31,9 @@ def wall(rng: np.random.Generator, length: float, paint: Colour, dado: Colour, t
     return _solid(canvas)
 
 
-def door(canvas: np.ndarray, rng: np.random.Generator, at: float, number: str, colour: Colour) -> None:
+def door(
+    canvas: np.ndarray, rng: np.random.Generator, at: float, number: str, colour: Colour
+) -> None:
     """A door 0.95 m wide with frame, handle, glass, kick plate and number sign."""
     _rect(canvas, at - 0.07, 2.12, at + 1.02, 0, (196, 190, 180))
     _rect(canvas, at, 2.05, at + 0.95, 0, colour)
@@ -66,14 +70,18 @@ def window(canvas: np.ndarray, rng: np.random.Generator, at: float, width: float
         left += step
     for _ in range(w // 8):
         centre = (int(rng.integers(0, w)), int(h * rng.uniform(0.78, 1.0)))
-        cv2.circle(view, centre, int(rng.integers(6, 20)), _vary(rng, (70, 110, 52), 25), -1, cv2.LINE_AA)
+        cv2.circle(
+            view, centre, int(rng.integers(6, 20)), _vary(rng, (70, 110, 52), 25), -1, cv2.LINE_AA
+        )
     for x in np.linspace(0, w - 1, 3).astype(int):
         cv2.line(view, (x, 0), (x, h), (232, 232, 230), 8)
     cv2.rectangle(view, (0, 0), (w - 1, h - 1), (205, 205, 205), 5)
     _rect(canvas, at - 0.12, 0.87, at + width + 0.12, 0.82, (176, 172, 165))
 
 
-def poster(canvas: np.ndarray, rng: np.random.Generator, at: float, width: float, title: str) -> None:
+def poster(
+    canvas: np.ndarray, rng: np.random.Generator, at: float, width: float, title: str
+) -> None:
     """A printed poster: title, picture of random shapes, lines of text."""
     height = 1.4 * width
     top = 1.25 + height / 2
@@ -81,20 +89,39 @@ def poster(canvas: np.ndarray, rng: np.random.Generator, at: float, width: float
     _rect(canvas, at, top, at + width, top - height, _vary(rng, (225, 222, 214), 24))
     ink = _vary(rng, (110, 90, 90), 85)
     _text(canvas, at + 0.04 * width, top - 0.13 * width, title, 0.11 * width, ink)
-    picture = canvas[y(top - 0.2 * width) : y(top - 0.92 * width), px(at + 0.06 * width) : px(at + 0.94 * width)]
+    picture = canvas[
+        y(top - 0.2 * width) : y(top - 0.92 * width), px(at + 0.06 * width) : px(at + 0.94 * width)
+    ]
     if picture.size:
         picture[:] = _vary(rng, (150, 160, 170), 80)
         h, w = picture.shape[:2]
         for _ in range(int(rng.integers(7, 13))):
-            centre, colour = (int(rng.integers(0, w)), int(rng.integers(0, h))), _vary(rng, (128, 128, 128), 120)
+            centre, colour = (
+                (int(rng.integers(0, w)), int(rng.integers(0, h))),
+                _vary(rng, (128, 128, 128), 120),
+            )
             if rng.random() < 0.5:
-                cv2.circle(picture, centre, int(rng.integers(h // 12 + 1, h // 3 + 2)), colour, -1, cv2.LINE_AA)
+                cv2.circle(
+                    picture,
+                    centre,
+                    int(rng.integers(h // 12 + 1, h // 3 + 2)),
+                    colour,
+                    -1,
+                    cv2.LINE_AA,
+                )
             else:
                 corners = np.array(centre) + rng.integers(-h // 3 - 1, h // 3 + 1, (3, 2))
                 cv2.fillPoly(picture, [corners.astype(np.int32)], colour, cv2.LINE_AA)
     for i in range(7):
         z = top - (1.0 + 0.055 * i) * width
-        _rect(canvas, at + 0.07 * width, z, at + rng.uniform(0.6, 0.93) * width, z - 0.022 * width, (90, 90, 95))
+        _rect(
+            canvas,
+            at + 0.07 * width,
+            z,
+            at + rng.uniform(0.6, 0.93) * width,
+            z - 0.022 * width,
+            (90, 90, 95),
+        )
 
 
 def board(canvas: np.ndarray, rng: np.random.Generator, at: float, width: float) -> None:
@@ -126,7 +153,14 @@ def radiator(canvas: np.ndarray, rng: np.random.Generator, at: float, width: flo
     _rect(canvas, at, 0.16, at + width, 0.13, (96, 92, 88))
 
 
-def sign(canvas: np.ndarray, rng: np.random.Generator, at: float, text: str, colour: Colour, z: float = 2.2) -> None:
+def sign(
+    canvas: np.ndarray,
+    rng: np.random.Generator,
+    at: float,
+    text: str,
+    colour: Colour,
+    z: float = 2.2,
+) -> None:
     """A coloured plate with white letters, its lower edge at height `z` m."""
     _rect(canvas, at, z + 0.2, at + 0.09 * len(text) + 0.12, z, colour)
     _text(canvas, at + 0.06, z + 0.05, text, 0.11, (245, 245, 245))
@@ -146,7 +180,10 @@ def floor(rng: np.random.Generator, width: float, depth: float) -> np.ndarray:
 
 def stripe(canvas: np.ndarray, x0: float, y0: float, x1: float, y1: float, colour: Colour) -> None:
     """Tape on the floor between two points in metres from the canvas's first corner."""
-    a, b = (int(x0 * GROUND_SCALE), int(y0 * GROUND_SCALE)), (int(x1 * GROUND_SCALE), int(y1 * GROUND_SCALE))
+    a, b = (
+        (int(x0 * GROUND_SCALE), int(y0 * GROUND_SCALE)),
+        (int(x1 * GROUND_SCALE), int(y1 * GROUND_SCALE)),
+    )
     cv2.line(canvas, a, b, (*colour, 255), 6, cv2.LINE_AA)
 
 
@@ -158,7 +195,11 @@ def ceiling(rng: np.random.Generator, width: float, depth: float, lamps: np.ndar
     canvas = np.float32((206, 205, 200)) + tone[..., None] - 22 * (rng.random((h, w, 1)) < 0.05)
     canvas[::tile] = canvas[:, ::tile] = (150, 150, 148)
     for i, j in rng.integers(0, [h // tile, w // tile], (28, 2)):
-        canvas[i * tile + 8 : i * tile + tile - 8 : 6, j * tile + 8 : j * tile + tile - 8] = (88, 90, 92)
+        canvas[i * tile + 8 : i * tile + tile - 8 : 6, j * tile + 8 : j * tile + tile - 8] = (
+            88,
+            90,
+            92,
+        )
     canvas = np.clip(canvas, 0, 255).astype(np.uint8)
     for x, y_ in (lamps * GROUND_SCALE / tile).astype(int) * tile:
         canvas[y_ : y_ + tile, x : x + tile] = (176, 178, 178)
@@ -166,7 +207,9 @@ def ceiling(rng: np.random.Generator, width: float, depth: float, lamps: np.ndar
     return _solid(canvas)
 
 
-def panel(rng: np.random.Generator, width: float, height: float, colour: Colour, seams: int = 0) -> np.ndarray:
+def panel(
+    rng: np.random.Generator, width: float, height: float, colour: Colour, seams: int = 0
+) -> np.ndarray:
     """A plain side of a piece of furniture, with vertical seams and handles if it is a cupboard."""
     canvas = np.empty((max(px(height), 8), max(px(width), 8), 3), np.uint8)
     canvas[:] = colour
@@ -190,7 +233,11 @@ def books(rng: np.random.Generator, width: float, height: float) -> np.ndarray:
         while x < w - 16:
             thick, tall = int(rng.integers(4, 11)), int((bottom - top) * rng.uniform(0.62, 0.97))
             canvas[bottom - tall : bottom, x : x + thick, :3] = _vary(rng, (120, 100, 90), 85)
-            canvas[bottom - tall // 2 : bottom - tall // 2 + 5, x + 1 : x + thick - 1, :3] = (214, 204, 180)
+            canvas[bottom - tall // 2 : bottom - tall // 2 + 5, x + 1 : x + thick - 1, :3] = (
+                214,
+                204,
+                180,
+            )
             x += thick + (rng.random() < 0.1) * 9
     return canvas
 
@@ -201,10 +248,22 @@ def leaves(rng: np.random.Generator, width: float, height: float) -> np.ndarray:
     canvas = np.zeros((h, w, 4), np.uint8)
     for _ in range(150):
         angle, reach = rng.uniform(-2.9, -0.25), rng.uniform(0.15, 0.95)
-        centre = (int(w / 2 + reach * w / 2 * np.cos(angle)), int(h * 0.95 + reach * h * 0.85 * np.sin(angle)))
+        centre = (
+            int(w / 2 + reach * w / 2 * np.cos(angle)),
+            int(h * 0.95 + reach * h * 0.85 * np.sin(angle)),
+        )
         colour = _vary(rng, (62, 112, 48), 34)
         axes = (int(rng.integers(8, 18)), int(rng.integers(3, 7)))
-        cv2.ellipse(canvas, centre, axes, np.degrees(angle) + rng.uniform(-40, 40), 0, 360, (*colour, 255), -1)
+        cv2.ellipse(
+            canvas,
+            centre,
+            axes,
+            np.degrees(angle) + rng.uniform(-40, 40),
+            0,
+            360,
+            (*colour, 255),
+            -1,
+        )
     return canvas
 
 
@@ -225,18 +284,31 @@ def _rect(canvas: np.ndarray, x0: float, z1: float, x1: float, z0: float, colour
 def _text(canvas: np.ndarray, x: float, z: float, text: str, height: float, colour: Colour) -> None:
     scale = px(height) / 22  # OpenCV's simplex capitals are 22 px high at scale 1
     cv2.putText(
-        canvas, text, (px(x), y(z)), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, max(1, round(2.5 * scale)), cv2.LINE_AA
+        canvas,
+        text,
+        (px(x), y(z)),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        scale,
+        colour,
+        max(1, round(2.5 * scale)),
+        cv2.LINE_AA,
     )
 
 
-def _weather(canvas: np.ndarray, rng: np.random.Generator, stains: float, grain: float) -> np.ndarray:
+def _weather(
+    canvas: np.ndarray, rng: np.random.Generator, stains: float, grain: float
+) -> np.ndarray:
     """Uneven paint: broad stains and fine grain, standard deviations in grey levels."""
     h, w = canvas.shape[:2]
     broad = cv2.resize(
-        rng.normal(0, 1, (h // 60 + 2, w // 60 + 2)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC
+        rng.normal(0, 1, (h // 60 + 2, w // 60 + 2)).astype(np.float32),
+        (w, h),
+        interpolation=cv2.INTER_CUBIC,
     )
     fine = rng.normal(0, 1, (h, w)).astype(np.float32)
-    return np.clip(canvas + (stains * 0.6 * broad + grain * fine)[..., None], 0, 255).astype(np.uint8)
+    return np.clip(canvas + (stains * 0.6 * broad + grain * fine)[..., None], 0, 255).astype(
+        np.uint8
+    )
 
 
 def _vary(rng: np.random.Generator, colour: Colour, by: int) -> Colour:

@@ -22,7 +22,18 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.fit import to_splats
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
-from gaussvae_ros.training.frames import EDGE, MEMBER, NODE, describe, gather, merge, move, nearest, pool, relate
+from gaussvae_ros.training.frames import (
+    EDGE,
+    MEMBER,
+    NODE,
+    describe,
+    gather,
+    merge,
+    move,
+    nearest,
+    pool,
+    relate,
+)
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.vae.prior import Prior
 
@@ -30,7 +41,11 @@ COUNTS = (64, 128, 256)  # anchors of the training batches
 NEIGHBOURS = 8
 DESCENT = 24  # steps on half of a training batch
 SETTLED = 12  # by how much finer the noise on those is: a record's rounding is made up for by further descent
-PARTS = {8: (4, 2), 4: (2, 2), 2: (2, 1)}  # an anchor's parts -> how many lie along its long axis, and abreast
+PARTS = {
+    8: (4, 2),
+    4: (2, 2),
+    2: (2, 1),
+}  # an anchor's parts -> how many lie along its long axis, and abreast
 FINEST, COARSEST = 125, 137  # precisions of the latent in training
 
 
@@ -43,9 +58,13 @@ class Anchors(SplatModel):
         self.config = {"count": count, "width": width, "layers": layers}
         self.member = nn.Sequential(nn.Linear(MEMBER, width), nn.ReLU(), nn.Linear(width, width))
         self.encoder = Network(NODE + width, width, layers, 8)
-        self.decoders = nn.ModuleDict({str(parts): Network(NODE, width, layers, 8 * parts) for parts in PARTS})
+        self.decoders = nn.ModuleDict(
+            {str(parts): Network(NODE, width, layers, 8 * parts) for parts in PARTS}
+        )
         self.rate = Rate(width)
-        self.prior: Prior | None = None  # of records; trained when the networks are (train_prior.py)
+        self.prior: Prior | None = (
+            None  # of records; trained when the networks are (train_prior.py)
+        )
         for parts, decoder in self.decoders.items():
             decoder.last.bias.data.copy_(_pattern(int(parts)).flatten())
 
@@ -64,13 +83,17 @@ class Anchors(SplatModel):
             bits = self.rate(anchors, batch.size, (FINEST + COARSEST) // 2)[1]
         return Output(self.split(anchors, batch.size), bits=bits)
 
-    def anchors(self, splats: Tensor, size: tuple[int, int], count: int) -> Tensor:  # [B, N, 8] -> [B, count, 8]
+    def anchors(
+        self, splats: Tensor, size: tuple[int, int], count: int
+    ) -> Tensor:  # [B, N, 8] -> [B, count, 8]
         """What the encoder makes of splats in Morton order."""
         merged, run, seen = merge(splats, count)
         members = pool(self.member(seen), run, count) * (count / splats.shape[1])
         return move(merged, self.encoder(merged, size, members).squeeze(2))
 
-    def split(self, anchors: Tensor, size: tuple[int, int]) -> Tensor:  # [B, M, 8] -> [B, M * parts, 8]
+    def split(
+        self, anchors: Tensor, size: tuple[int, int]
+    ) -> Tensor:  # [B, M, 8] -> [B, M * parts, 8]
         """What the decoder makes of anchors: as many equal parts of each as 512 splats allow."""
         parts = parts_of(anchors.shape[1])
         if parts == 1:
@@ -81,13 +104,22 @@ class Anchors(SplatModel):
     def state_dict(self, *args, **kwargs) -> dict:
         """Weights, and the integers of the prior."""
         laws = {} if self.prior is None else self.prior.tensors()
-        return {**super().state_dict(*args, **kwargs), **{f"prior.{k}": torch.from_numpy(v) for k, v in laws.items()}}
+        return {
+            **super().state_dict(*args, **kwargs),
+            **{f"prior.{k}": torch.from_numpy(v) for k, v in laws.items()},
+        }
 
     def load_state_dict(self, state: dict, strict: bool = True) -> None:
         """As torch's; a state with a prior brings it along."""
-        laws = {key.removeprefix("prior."): state[key].numpy() for key in state if key.startswith("prior.")}
+        laws = {
+            key.removeprefix("prior."): state[key].numpy()
+            for key in state
+            if key.startswith("prior.")
+        }
         self.prior = Prior.from_tensors(laws) if laws else None
-        super().load_state_dict({key: v for key, v in state.items() if not key.startswith("prior.")}, strict)
+        super().load_state_dict(
+            {key: v for key, v in state.items() if not key.startswith("prior.")}, strict
+        )
 
 
 def parts_of(count: int) -> int:
@@ -126,7 +158,9 @@ class Layer(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def forward(self, hidden: Tensor, edge: Tensor, index: Tensor) -> Tensor:
-        message = relu(self.own(hidden).unsqueeze(2) + gather(self.other(hidden), index) + self.edge(edge))
+        message = relu(
+            self.own(hidden).unsqueeze(2) + gather(self.other(hidden), index) + self.edge(edge)
+        )
         message = relu(self.message(message))
         heard = torch.cat([hidden, message.mean(2), message.amax(2)], -1)
         return hidden + self.out(relu(self.mix(heard)))
@@ -144,12 +178,16 @@ class Rate(nn.Module):
         nn.init.zeros_(self.net[-1].weight)
         nn.init.zeros_(self.net[-1].bias)
 
-    def forward(self, anchors: Tensor, size: tuple[int, int], precision: int) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, anchors: Tensor, size: tuple[int, int], precision: int
+    ) -> tuple[Tensor, Tensor]:
         """Anchors [B, M, 8] as a record would know them, blurred in training, and each number's bits [B, M * 8]."""
         known = blurred(anchors, size, precision) if self.training else anchors
         rows = describe(known, size)
         before = torch.nn.functional.pad(rows, (0, 0, 2, 0))
-        guess, log_width = self.net(torch.cat([before[:, 1:-1], before[:, :-2]], -1)).split([NODE, 8], -1)
+        guess, log_width = self.net(torch.cat([before[:, 1:-1], before[:, :-2]], -1)).split(
+            [NODE, 8], -1
+        )
         # Angles are a vector in rows; a record has one number for it, which costs what its error across the axis costs.
         off = known[..., 4] - 0.5 * torch.atan2(guess[..., 5], guess[..., 4] + 1e-3)
         off = torch.remainder(off + math.pi / 2, math.pi) - math.pi / 2
@@ -159,7 +197,9 @@ class Rate(nn.Module):
         step = steps(known.detach(), size, precision)
         width = (log_width.clamp(-6, 6).exp() * step.mean((0, 1))).clamp(min=1e-6)
         error = error.abs()
-        mass = torch.sigmoid((step / 2 - error) / width) - torch.sigmoid((-step / 2 - error) / width)
+        mass = torch.sigmoid((step / 2 - error) / width) - torch.sigmoid(
+            (-step / 2 - error) / width
+        )
         return known, -mass.clamp(min=1e-6).log2().flatten(1)
 
 
@@ -167,13 +207,17 @@ def steps(anchors: Tensor, size: tuple[int, int], precision: int) -> Tensor:  # 
     """The steps in which a record of `precision` stores numbers of anchors (entropy/grid.py), at most half a turn."""
     factor = grid.factor(precision)
     middle, thin = (anchors[..., 2] + anchors[..., 3]) / 2, anchors[..., 2] - anchors[..., 3]
-    u = (grid.POWER * (middle - grid.unit(size, anchors.shape[1])).clamp(-6, 6)).exp() / grid.TYPICAL
+    u = (
+        grid.POWER * (middle - grid.unit(size, anchors.shape[1])).clamp(-6, 6)
+    ).exp() / grid.TYPICAL
     shape = factor / u.clamp(max=grid.LARGE)
     place = grid.SHIFT_STEP * shape * middle.exp()
     log_size = grid.SIZE_STEP * factor / u
     turn = (shape * grid.ANGLE_STEP / (2 * thin.clamp(min=1e-2).sinh())).clamp(max=math.pi)
     colour = (grid.COLOUR_STEP * factor / (u * u)).clamp(min=2 * grid.OVERSHOOT / grid.COLOURS)
-    return torch.stack([place, place, log_size, grid.ASPECT_STEP * shape, turn, colour, colour, colour], -1)
+    return torch.stack(
+        [place, place, log_size, grid.ASPECT_STEP * shape, turn, colour, colour, colour], -1
+    )
 
 
 def blurred(anchors: Tensor, size: tuple[int, int], precision: int) -> Tensor:
@@ -204,7 +248,9 @@ def _pattern(parts: int) -> Tensor:  # [parts, 8]
     """Where the parts of an anchor start, as changes in its frame: a grid that together looks like the anchor."""
     along, across = PARTS[parts]
     change = torch.zeros(parts, 8)
-    places = torch.stack(torch.meshgrid(torch.arange(along), torch.arange(across), indexing="ij"), -1).reshape(parts, 2)
+    places = torch.stack(
+        torch.meshgrid(torch.arange(along), torch.arange(across), indexing="ij"), -1
+    ).reshape(parts, 2)
     for axis, n in enumerate((along, across)):
         if n > 1:
             change[:, axis] = (places[:, axis] / (n - 1) - 0.5) * (1.1 if n == 2 else 1.9)

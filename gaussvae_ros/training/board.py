@@ -31,7 +31,9 @@ class Board:
             from tensorboard.summary.writer.record_writer import RecordWriter
             from torch.utils.tensorboard import summary
         except ImportError as error:
-            raise TrainingError("TensorBoard is missing: pip install gaussvae_ros[train]") from error
+            raise TrainingError(
+                "TensorBoard is missing: pip install gaussvae_ros[train]"
+            ) from error
         self._event, self._summary = Event, summary
         name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"  # TensorBoard reads them in the order of names
         self._file = open(Path(folder) / name, "wb", buffering=0)

@@ -38,17 +38,26 @@ class Progress:
 
     step: int = 0  # steps done
     seconds: float = 0.0  # of all processes that worked on it, one after the other
-    best: dict = field(default_factory=dict)  # the row of `curve` with the lowest loss in validation
+    best: dict = field(
+        default_factory=dict
+    )  # the row of `curve` with the lowest loss in validation
     stale: int = 0  # validations since that one
     curve: list[dict] = field(default_factory=list)  # a row per validation
-    sums: dict[str, float] = field(default_factory=dict)  # of the losses in training since the last row
+    sums: dict[str, float] = field(
+        default_factory=dict
+    )  # of the losses in training since the last row
     count: int = 0  # steps in `sums`
 
 
-def save_checkpoint(folder: Path, progress: Progress, config: dict, manifest: str, states: dict[str, dict]) -> None:
+def save_checkpoint(
+    folder: Path, progress: Progress, config: dict, manifest: str, states: dict[str, dict]
+) -> None:
     """Replace the checkpoint of `folder`; `states` are state dicts. Raises OSError as `files.write_file`."""
     out = io.BytesIO()
-    torch.save({"progress": asdict(progress), "config": config, "manifest": manifest, "states": states}, out)
+    torch.save(
+        {"progress": asdict(progress), "config": config, "manifest": manifest, "states": states},
+        out,
+    )
     write_file(folder / CHECKPOINT, out.getbuffer())
 
 
@@ -68,7 +77,9 @@ def load_checkpoint(folder: Path, config: dict, manifest: str) -> tuple[Progress
     except Exception as error:  # whatever the bytes make of the reader
         raise TrainingError(f"{path}: damaged; begin again in another folder") from error
     for key, was, now in _differences(before, config):
-        raise TrainingError(f"{path}: its training had {key}: {was}, the config has {now}; a resume needs the same")
+        raise TrainingError(
+            f"{path}: its training had {key}: {was}, the config has {now}; a resume needs the same"
+        )
     if data != manifest:
         raise TrainingError(f"{path}: its training began with other data")
     return progress, states
@@ -80,12 +91,16 @@ def write_curve(folder: Path, curve: list[dict]) -> None:
     out = io.StringIO()
     rows = csv.DictWriter(out, columns, lineterminator="\n")
     rows.writeheader()
-    rows.writerows({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
-                   for row in curve)
+    rows.writerows(
+        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()}
+        for row in curve
+    )
     write_file(folder / CURVE, out.getvalue().encode())
 
 
-def model_card(progress: Progress, config: dict, data: dict, device: torch.device, world: int) -> dict:
+def model_card(
+    progress: Progress, config: dict, data: dict, device: torch.device, world: int
+) -> dict:
     """What a person wants to know of the weights at `progress`: JSON values.
 
     Args:
@@ -101,11 +116,16 @@ def model_card(progress: Progress, config: dict, data: dict, device: torch.devic
         "data": data,
         "machine": {
             "processor": _processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count(),
             "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
             "processes": world,
         },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "numpy")},
+        },
         "commit": _commit(),
         "curve": [{key: round(value, 5) for key, value in row.items()} for row in shown],
     }
@@ -114,8 +134,13 @@ def model_card(progress: Progress, config: dict, data: dict, device: torch.devic
 def data_summary(manifest: str) -> dict:
     """What a card says of data: the manifest's SHA-256, samples, and each source's name, licence note and crops."""
     facts = json.loads(manifest)
-    sources = [{"name": Path(s["given"]).name, **{k: s[k] for k in ("kind", "licence", "pictures", "crops")}}
-               for s in facts["sources"]]
+    sources = [
+        {
+            "name": Path(s["given"]).name,
+            **{k: s[k] for k in ("kind", "licence", "pictures", "crops")},
+        }
+        for s in facts["sources"]
+    ]
     samples = {part: counts["samples"] for part, counts in facts["parts"].items()}
     asked = {key: facts["asked"][key] for key in ("size", "seed")}
     digest = hashlib.sha256(manifest.encode()).hexdigest()
@@ -150,8 +175,20 @@ def _commit() -> str | None:
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None
-    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=40", "--dirty", "--exclude", "*"]
+    command = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--abbrev=40",
+        "--dirty",
+        "--exclude",
+        "*",
+    ]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=30, check=True
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

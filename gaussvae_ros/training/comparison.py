@@ -82,7 +82,9 @@ def compare(names: Sequence[str | Path], paths: Iterable[str | Path], out_dir: s
         ImageError, ModelError: a path or a name without an image or a model; found before the long work.
     """
     files = find_images(paths)
-    frames = [framed(read_image(file)) for file in tqdm(files, unit="image", desc="read", disable=None)]
+    frames = [
+        framed(read_image(file)) for file in tqdm(files, unit="image", desc="read", disable=None)
+    ]
     coders = {label: coder for name in names for label, coder in _coders(name).items()}
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -90,17 +92,24 @@ def compare(names: Sequence[str | Path], paths: Iterable[str | Path], out_dir: s
     references = {
         "the fit itself": fits,
         "fit with another seed": [fit(frame, seed=1) for frame in frames],
-        "fit of another frame": [fits[i - len(fits) // 2] for i in range(len(fits))],  # of one frame: itself
+        "fit of another frame": [
+            fits[i - len(fits) // 2] for i in range(len(fits))
+        ],  # of one frame: itself
     }
     coded = {label: [Coded(f.params) for f in sets] for label, sets in references.items()}
     coded |= {label: [] for label in coders}
     scores = {label: [] for label in (*coded, "floor")}  # label -> psnr and ssim of each frame
     peers, columns = [], []
-    shown = set(np.linspace(0, len(frames) - 1, min(SHOWN, len(frames))).round().astype(int).tolist())
+    shown = set(
+        np.linspace(0, len(frames) - 1, min(SHOWN, len(frames))).round().astype(int).tolist()
+    )
     for i, frame in enumerate(tqdm(frames, unit="image", desc="evaluate", disable=None)):
         for label, coder in coders.items():
             coded[label].append(coder(frame, fits[i]))
-        pictures = {"frame": frame, **{label: render(Splats(c[i].splats, SIZE)) for label, c in coded.items()}}
+        pictures = {
+            "frame": frame,
+            **{label: render(Splats(c[i].splats, SIZE)) for label, c in coded.items()},
+        }
         for label in coded:
             scores[label].append(_scores(frame, pictures[label]))
         scores["floor"].append(_scores(frame, dct_floor(frame, FLOOR)))
@@ -112,7 +121,11 @@ def compare(names: Sequence[str | Path], paths: Iterable[str | Path], out_dir: s
     result = {
         "images": len(frames),
         "floor": dict(zip(("psnr", "ssim"), _mean(scores["floor"]))),
-        "peers": [{"codec": c, "bytes": b, **_at(peers, c, [b] * len(peers))} for c in CODECS for b in BUDGETS],
+        "peers": [
+            {"codec": c, "bytes": b, **_at(peers, c, [b] * len(peers))}
+            for c in CODECS
+            for b in BUDGETS
+        ],
         "rows": rows,
     }
     _write(out_dir, result, columns)
@@ -138,7 +151,10 @@ def _coders(name: str | Path) -> dict[str, Coder]:
     coders = {label: _network(model)}
     if isinstance(model, Anchors) and model.prior is not None:
         codec = LatentCodec(path)
-        coders |= {f"{label}, record of quality {quality}": _recorded(codec, quality) for quality in QUALITIES}
+        coders |= {
+            f"{label}, record of quality {quality}": _recorded(codec, quality)
+            for quality in QUALITIES
+        }
     return coders
 
 
@@ -155,7 +171,12 @@ def _network(model: SplatModel) -> Coder:
 
     @torch.no_grad()
     def code(frame: np.ndarray, splats: Splats) -> Coded:
-        picture = torch.from_numpy(cv2.resize(frame, PICTURE, interpolation=cv2.INTER_AREA)).permute(2, 0, 1) / 255
+        picture = (
+            torch.from_numpy(cv2.resize(frame, PICTURE, interpolation=cv2.INTER_AREA)).permute(
+                2, 0, 1
+            )
+            / 255
+        )
         batch = Batch(torch.from_numpy(splats.params)[None], splats.size, picture[None])
         times = []
         for _ in range(REPEATS):
@@ -165,7 +186,9 @@ def _network(model: SplatModel) -> Coder:
             ended = time.perf_counter()
             middle = turned[0] if turned else ended
             times.append((1e3 * (middle - begun), 1e3 * (ended - middle)))
-        decoded = Splats(output.splats[0].numpy(), splats.size).canonical()  # so that angles and sizes compare
+        decoded = Splats(
+            output.splats[0].numpy(), splats.size
+        ).canonical()  # so that angles and sizes compare
         return Coded(decoded.params, *_counted(output), *np.median(times, 0).tolist())
 
     return code
@@ -178,7 +201,9 @@ def _counted(output: Output) -> tuple[float | None, str]:
     if output.mean is None:
         return None, ""
     if output.log_variance is not None:
-        return float(kl_nats(output.mean, output.log_variance).sum()) / math.log(2) / 8, "KL divergence"
+        return float(kl_nats(output.mean, output.log_variance).sum()) / math.log(
+            2
+        ) / 8, "KL divergence"
     return 2 * output.mean.numel(), "float16"
 
 
@@ -220,19 +245,31 @@ def _at(peers: list[dict], codec: str, sizes: list[int]) -> dict[str, float | No
     return dict(zip(("psnr", "ssim"), _mean(found) if len(found) == len(peers) else (None, None)))
 
 
-def _row(label: str, coded: list[Coded], scores: list, peers: list[dict], fitted: torch.Tensor) -> dict:
+def _row(
+    label: str, coded: list[Coded], scores: list, peers: list[dict], fitted: torch.Tensor
+) -> dict:
     means = {}
     for what in ("bytes", "encode_ms", "decode_ms"):
         values = [getattr(c, what) for c in coded]
         means[what] = None if None in values else float(np.mean(values))
     decoded = torch.from_numpy(np.stack([c.splats for c in coded]))
-    row = {"name": label, **dict(zip(("psnr", "ssim"), _mean(scores))), **means, "counted": coded[0].counted}
+    row = {
+        "name": label,
+        **dict(zip(("psnr", "ssim"), _mean(scores))),
+        **means,
+        "counted": coded[0].counted,
+    }
     row |= group_errors(decoded, fitted, SIZE)
     for codec in CODECS:
         beside = [(s, frame.get((codec, _budget(c)))) for s, frame, c in zip(scores, peers, coded)]
         above = [np.subtract(ours, theirs) for ours, theirs in beside if theirs]
         row[f"{codec}_fitted"] = len(above)
-        row |= dict(zip((f"psnr_above_{codec}", f"ssim_above_{codec}"), _mean(above) if above else (None, None)))
+        row |= dict(
+            zip(
+                (f"psnr_above_{codec}", f"ssim_above_{codec}"),
+                _mean(above) if above else (None, None),
+            )
+        )
     return row
 
 
@@ -248,7 +285,9 @@ def _write(out_dir: Path, result: dict, columns: list[dict[str, np.ndarray]]) ->
     write_file(out_dir / "models.csv", text.getvalue().encode())
     points = {r["name"]: (r["bytes"], r["psnr"]) for r in result["rows"] if r["bytes"]}
     made = [p for p in result["peers"] if p["psnr"] is not None]
-    lines = {codec: [(p["bytes"], p["psnr"]) for p in made if p["codec"] == codec] for codec in CODECS}
+    lines = {
+        codec: [(p["bytes"], p["psnr"]) for p in made if p["codec"] == codec] for codec in CODECS
+    }
     floor = (f"{FLOOR} DCT coefficients", result["floor"]["psnr"])
     write_file(out_dir / "models.png", plots.comparison(points, lines, "PSNR (dB)", floor))
     scores = {row["name"]: f"{row['psnr']:.1f} dB" for row in result["rows"]}

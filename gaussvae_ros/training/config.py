@@ -25,16 +25,26 @@ class Training:
     batch: int = _key(32, least=1)  # samples a step, over all processes together
     learning_rate: float = _key(1e-3, least=0)  # the highest
     warmup: int = _key(500, least=0)  # steps in which the learning rate rises from 0
-    schedule: str = _key("cosine", choices=("cosine", "constant"))  # of the learning rate after that; cosine ends at 0
+    schedule: str = _key(
+        "cosine", choices=("cosine", "constant")
+    )  # of the learning rate after that; cosine ends at 0
     weight_decay: float = _key(0.01, least=0)  # of matrices and filters; biases and norms have none
     clip: float = _key(1.0, least=0)  # the gradient's greatest length; 0 cuts nothing
     ema: float = _key(0.999, least=0, below=1)  # what an averaged weight keeps of itself in a step
     seed: int = _key(0, least=0)
     validate_every: int = _key(500, least=1)  # steps; checkpoints are written then, too
-    patience: int = _key(0, least=0)  # validations without a better one that end the training; 0: none do
-    precision: str = _key("float32", choices=("float32", "bfloat16"))  # of the network; losses are float32
-    picture: tuple[int, int] = _key((160, 120), least=11)  # (w, h) px of the pictures that losses and figures are about
-    init_from: str = _key("")  # a model, by name or file, whose weights training begins with; "": new ones
+    patience: int = _key(
+        0, least=0
+    )  # validations without a better one that end the training; 0: none do
+    precision: str = _key(
+        "float32", choices=("float32", "bfloat16")
+    )  # of the network; losses are float32
+    picture: tuple[int, int] = _key(
+        (160, 120), least=11
+    )  # (w, h) px of the pictures that losses and figures are about
+    init_from: str = _key(
+        ""
+    )  # a model, by name or file, whose weights training begins with; "": new ones
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,10 @@ class Config:
 
     def as_dict(self) -> dict:
         """What `config_of` takes back, with every default written out. No tuples: plain YAML and JSON values."""
-        plain = {**asdict(self), "training": {**asdict(self.training), "picture": list(self.training.picture)}}
+        plain = {
+            **asdict(self),
+            "training": {**asdict(self.training), "picture": list(self.training.picture)},
+        }
         return {key: value for key, value in plain.items() if value or key != "search"}
 
 
@@ -82,7 +95,9 @@ def load_config(path: str | Path) -> Config:
 def config_of(raw: object) -> Config:
     """A config from the values of its YAML (ConfigError as `load_config`)."""
     if not isinstance(raw, dict):
-        raise ConfigError("a config is a mapping with the key model, and losses, training, data and search as needed")
+        raise ConfigError(
+            "a config is a mapping with the key model, and losses, training, data and search as needed"
+        )
     _known(raw, [f.name for f in fields(Config)])
     parts = {}
     for name in (f.name for f in fields(Config)):
@@ -115,7 +130,9 @@ def _section(kind, raw, name):
 def _known(raw, names, inside=""):
     for key in raw:
         if key not in names:
-            raise ConfigError(f"unknown key {inside and inside + '.'}{key}; known are {', '.join(names)}")
+            raise ConfigError(
+                f"unknown key {inside and inside + '.'}{key}; known are {', '.join(names)}"
+            )
 
 
 def _value(about, value, key):
@@ -123,11 +140,15 @@ def _value(about, value, key):
     rules, default = about.metadata, about.default
     if isinstance(default, tuple):
         if not isinstance(value, (list, tuple)) or len(value) != len(default):
-            raise ConfigError(f"{key} is {len(default)} numbers, such as {list(default)}, not {value!r}")
+            raise ConfigError(
+                f"{key} is {len(default)} numbers, such as {list(default)}, not {value!r}"
+            )
         return tuple(_number(v, type(d), rules, key) for v, d in zip(value, default))
     if isinstance(default, (bool, str)):
         if type(value) is not type(default):
-            raise ConfigError(f"{key} is {'true or false' if isinstance(default, bool) else 'text'}, not {value!r}")
+            raise ConfigError(
+                f"{key} is {'true or false' if isinstance(default, bool) else 'text'}, not {value!r}"
+            )
         if rules["choices"] and value not in rules["choices"]:
             raise ConfigError(f"{key} is {' or '.join(rules['choices'])}, not {value!r}")
         return value
@@ -139,5 +160,7 @@ def _number(value, kind, rules, key):
         raise ConfigError(f"{key} is a {'whole ' if kind is int else ''}number, not {value!r}")
     least, below = rules["least"], rules["below"]
     if not value >= least or value == float("inf") or below is not None and value >= below:
-        raise ConfigError(f"{key} is at least {least}{f' and below {below}' if below else ''}, not {value}")
+        raise ConfigError(
+            f"{key} is at least {least}{f' and below {below}' if below else ''}, not {value}"
+        )
     return kind(value)

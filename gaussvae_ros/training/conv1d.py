@@ -27,16 +27,24 @@ class _SequenceVae(SplatModel):
         self.config = config
         self.normaliser = Normaliser(config["parameters"])
         self.encoder, self.decoder = encoder, decoder
-        self.mean, self.log_variance = nn.Linear(width, config["latent"]), nn.Linear(width, config["latent"])
+        self.mean, self.log_variance = (
+            nn.Linear(width, config["latent"]),
+            nn.Linear(width, config["latent"]),
+        )
 
     def adapt(self, batch: Batch) -> None:
         self.normaliser.adapt(batch)
 
     def forward(self, batch: Batch) -> Output:
         if batch.splats.shape[1] != self.config["splats"]:
-            raise ModelError(f"this model takes {self.config['splats']} splats a frame, not {batch.splats.shape[1]}")
+            raise ModelError(
+                f"this model takes {self.config['splats']} splats a frame, not {batch.splats.shape[1]}"
+            )
         hidden = self.encoder(self.normaliser.encode(batch.splats, batch.size).transpose(1, 2))
-        mean, log_variance = self.mean(hidden), self.log_variance(hidden).clamp(-LOG_VARIANCE, LOG_VARIANCE)
+        mean, log_variance = (
+            self.mean(hidden),
+            self.log_variance(hidden).clamp(-LOG_VARIANCE, LOG_VARIANCE),
+        )
         latent = mean + (log_variance / 2).exp() * torch.randn_like(mean) if self.training else mean
         features = self.decoder(latent).transpose(1, 2).float()
         splats = self.normaliser.decode(features, batch.size)
@@ -59,7 +67,9 @@ class Conv1D(_SequenceVae):
             _convolution(64, 32), nn.Upsample(scale_factor=2),
             _convolution(32, 16), nn.Conv1d(16, FEATURES, 1),
         )  # fmt: skip
-        super().__init__({"latent": latent, "parameters": parameters, "splats": splats}, encoder, 512, decoder)
+        super().__init__(
+            {"latent": latent, "parameters": parameters, "splats": splats}, encoder, 512, decoder
+        )
 
 
 class ResNet1D(_SequenceVae):
@@ -75,7 +85,9 @@ class ResNet1D(_SequenceVae):
             *_chain((512, 512, 256, 128, 64), nn.Upsample(scale_factor=2)), _Residual(64, 32),
             nn.Conv1d(32, FEATURES, 1),
         )  # fmt: skip
-        super().__init__({"latent": latent, "parameters": parameters, "splats": splats}, encoder, 2048, decoder)
+        super().__init__(
+            {"latent": latent, "parameters": parameters, "splats": splats}, encoder, 2048, decoder
+        )
 
 
 class _Residual(nn.Module):
@@ -84,7 +96,9 @@ class _Residual(nn.Module):
     def __init__(self, before: int, after: int):
         super().__init__()
         self.first = _convolution(before, after)
-        self.second = nn.Sequential(nn.Conv1d(after, after, KERNEL, padding="same"), nn.BatchNorm1d(after))
+        self.second = nn.Sequential(
+            nn.Conv1d(after, after, KERNEL, padding="same"), nn.BatchNorm1d(after)
+        )
         self.shortcut = nn.Identity() if before == after else nn.Conv1d(before, after, 1)
 
     def forward(self, x: Tensor) -> Tensor:  # [B, before, L] -> [B, after, L]
@@ -93,11 +107,17 @@ class _Residual(nn.Module):
 
 def _chain(widths: Sequence[int], resize: nn.Module) -> list[nn.Module]:
     """Residual blocks from each width to the next, with `resize` after each."""
-    return [layer for before, after in zip(widths, widths[1:]) for layer in (_Residual(before, after), resize)]
+    return [
+        layer
+        for before, after in zip(widths, widths[1:])
+        for layer in (_Residual(before, after), resize)
+    ]
 
 
 def _convolution(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv1d(before, after, KERNEL, padding="same"), nn.BatchNorm1d(after), nn.ELU())
+    return nn.Sequential(
+        nn.Conv1d(before, after, KERNEL, padding="same"), nn.BatchNorm1d(after), nn.ELU()
+    )
 
 
 def _dense(before: int, after: int) -> nn.Sequential:

@@ -55,17 +55,23 @@ def split(n: int, seed: int) -> np.ndarray:  # int [n]: index in PARTS, or -1
     return part
 
 
-def plan(pictures: list[Picture], chosen: np.ndarray, crops: int, size: tuple[int, int], seed: int) -> list[Crop]:
+def plan(
+    pictures: list[Picture], chosen: np.ndarray, crops: int, size: tuple[int, int], seed: int
+) -> list[Crop]:
     """The samples of one part, in the order of its shards: `crops` of each where `chosen` [pictures] holds."""
     made = []
     for i in np.flatnonzero(chosen):
         rng = np.random.default_rng([seed, 2, i])
-        made += [Crop(pictures[i].path, _box(pictures[i].size, size, rng), size) for _ in range(crops)]
+        made += [
+            Crop(pictures[i].path, _box(pictures[i].size, size, rng), size) for _ in range(crops)
+        ]
     order = np.random.default_rng([seed, 3]).permutation(len(made))
     return [made[i] for i in order]
 
 
-def make_sample(crop: Crop) -> tuple[np.ndarray, np.ndarray]:  # float32 [SPLATS, 8], uint8 [h, w, 3]
+def make_sample(
+    crop: Crop,
+) -> tuple[np.ndarray, np.ndarray]:  # float32 [SPLATS, 8], uint8 [h, w, 3]
     """Cut, resize and fit."""
     image, (x, y, w, h) = read_image(crop.path), crop.box
     image = image[y : y + h, x : x + w]
@@ -82,7 +88,9 @@ def largest_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float,
     return size[0] * scale, size[1] * scale
 
 
-def _box(picture: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
+def _box(
+    picture: tuple[int, int], size: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int, int, int]:
     """A random crop: x, y, w, h px."""
     width, height = largest_box(picture, size)
     scale = rng.uniform(min(1, max(SMALLEST, size[0] / ENLARGED / width)), 1)

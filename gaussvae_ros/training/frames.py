@@ -10,7 +10,11 @@ import math
 import torch
 from torch import Tensor
 
-NODE, EDGE, MEMBER = 9, 12, 9  # numbers that describe a splat, a neighbour of it, and a splat merged into it
+NODE, EDGE, MEMBER = (
+    9,
+    12,
+    9,
+)  # numbers that describe a splat, a neighbour of it, and a splat merged into it
 _EPS = 1e-6
 
 
@@ -33,10 +37,14 @@ def describe(splats: Tensor, size: tuple[int, int]) -> Tensor:  # [B, N, NODE]
     log_spacing = 0.5 * math.log(size[0] * size[1] / splats.shape[1])
     where = splats[..., :2] / splats.new_tensor(size) - 0.5
     turn = 2 * splats[..., 4:5]
-    return torch.cat([splats[..., 2:4] - log_spacing, where, turn.cos(), turn.sin(), 2 * splats[..., 5:] - 1], -1)
+    return torch.cat(
+        [splats[..., 2:4] - log_spacing, where, turn.cos(), turn.sin(), 2 * splats[..., 5:] - 1], -1
+    )
 
 
-def relate(splats: Tensor, index: Tensor, size: tuple[int, int]) -> Tensor:  # [B, N, 8], [B, N, K] -> [B, N, K, EDGE]
+def relate(
+    splats: Tensor, index: Tensor, size: tuple[int, int]
+) -> Tensor:  # [B, N, 8], [B, N, K] -> [B, N, K, EDGE]
     """Neighbours as each splat sees them: where, how large, along which axis, of which colour."""
     other, own = gather(splats, index), splats.unsqueeze(2)
     seen = _seen(own, other)
@@ -122,5 +130,7 @@ def _seen(own: Tensor, other: Tensor) -> Tensor:  # [..., 8] each -> [..., MEMBE
     near = torch.asinh(far) / far
     sizes = other[..., 2:4] - own[..., 2:4]
     thin, turn = other[..., 2] - other[..., 3], 2 * (other[..., 4] - own[..., 4])
-    place = torch.stack([u * near, v * near, sizes[..., 0], sizes[..., 1], thin * turn.cos(), thin * turn.sin()], -1)
+    place = torch.stack(
+        [u * near, v * near, sizes[..., 0], sizes[..., 1], thin * turn.cos(), thin * turn.sin()], -1
+    )
     return torch.cat([place, 4 * (other[..., 5:] - own[..., 5:])], -1)

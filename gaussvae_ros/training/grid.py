@@ -15,7 +15,16 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import fold, interpolate, linear, pad, pixel_shuffle, pixel_unshuffle, relu, unfold
+from torch.nn.functional import (
+    fold,
+    interpolate,
+    linear,
+    pad,
+    pixel_shuffle,
+    pixel_unshuffle,
+    relu,
+    unfold,
+)
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.training.model import Batch, Output, SplatModel
@@ -28,29 +37,50 @@ SIDE = 2  # splats along a side of a block
 PLACES = (CELLS[0] * CELL // BLOCK, CELLS[1] * CELL // BLOCK)  # (w, h) of the convolutions
 STEPS = (0.04, 0.35)  # in which latents are rounded, least and most in training; colours are 0 to 1
 PRICE = 0.15  # squared error, over the squared step, that a bit is worth: what uniform rounding makes it, about
-ROUNDING = 0.45  # added before a number is cut to a whole one; under 0.5, since small numbers are cheap
+ROUNDING = (
+    0.45  # added before a number is cut to a whole one; under 0.5, since small numbers are cheap
+)
 REACH = 1.5  # farthest that a splat goes from its anchor along x and y, distances of anchors
 
 
 class Grid(SplatModel):
     """Splats to 8 x 6 cells and back to 1200 splats; frames of 4:3 only."""
 
-    def __init__(self, step: float = 0.16, channels: int = 32, width: int = 96, layers: int = 2, prior: int = 192):
+    def __init__(
+        self,
+        step: float = 0.16,
+        channels: int = 32,
+        width: int = 96,
+        layers: int = 2,
+        prior: int = 192,
+    ):
         """`step`: of the latent in evaluation; `width`, `layers`: of the networks; `prior`: width of the prior."""
         super().__init__()
-        self.config = {"step": step, "channels": channels, "width": width, "layers": layers, "prior": prior}
+        self.config = {
+            "step": step,
+            "channels": channels,
+            "width": width,
+            "layers": layers,
+            "prior": prior,
+        }
         values = 3 * CELL**2
         self.analysis = nn.Parameter(torch.eye(values, channels))
         self.synthesis = nn.Parameter(torch.eye(values, channels))
         self.encoder = _Network(3 * BLOCK**2, width, 1, 3 * BLOCK**2)
         self.decoder = _Network(3 * BLOCK**2, width, layers, 8 * SIDE**2)
-        self.log_size = nn.Parameter(torch.tensor(math.log(0.6)))  # of a splat at rest, over the distance of anchors
+        self.log_size = nn.Parameter(
+            torch.tensor(math.log(0.6))
+        )  # of a splat at rest, over the distance of anchors
         self.prior = _Prior(channels, prior)
-        self.to(memory_format=torch.channels_last)  # convolutions in bfloat16 are three times as fast on a CPU so
+        self.to(
+            memory_format=torch.channels_last
+        )  # convolutions in bfloat16 are three times as fast on a CPU so
 
     def adapt(self, batch: Batch) -> None:
         """Take the principal components of the cells."""
-        cells = unfold(_drawn(batch) - 0.5, CELL, stride=CELL).transpose(1, 2).flatten(0, 1)  # [B * 48, 300]
+        cells = (
+            unfold(_drawn(batch) - 0.5, CELL, stride=CELL).transpose(1, 2).flatten(0, 1)
+        )  # [B * 48, 300]
         powers, axes = torch.linalg.eigh(cells.T @ cells / len(cells))
         channels = self.config["channels"]
         self.analysis.data.copy_(axes.flip(1)[:, :channels])
@@ -64,18 +94,24 @@ class Grid(SplatModel):
             log_step.uniform_(math.log(STEPS[0]), math.log(STEPS[1]))
         latent = self.analyse(_drawn(batch), log_step)
         rounded = latent.sign() * (latent.abs() + ROUNDING).floor()
-        if self.training:  # the prior sees noise, the decoder rounding, whose slope is taken to be 1
+        if (
+            self.training
+        ):  # the prior sees noise, the decoder rounding, whose slope is taken to be 1
             priced = latent + torch.rand_like(latent) - 0.5
             rounded = latent + (rounded - latent).detach()
         else:
             priced = rounded
         bits = self.prior(priced, log_step).flatten(1)
         # such that the losses render and rate, both of weight 1, are squared error / (PRICE step^2) + bits, a pixel
-        pixels = batch.pictures[0, 0].numel() / (CELL**2 * CELLS[0] * CELLS[1])  # of a picture, a pixel of the cells
+        pixels = batch.pictures[0, 0].numel() / (
+            CELL**2 * CELLS[0] * CELLS[1]
+        )  # of a picture, a pixel of the cells
         weight = 3 / (PRICE * pixels) * torch.exp(-2 * log_step)
         return Output(self.synthesise(rounded, log_step, batch.size), bits=bits, weight=weight)
 
-    def analyse(self, pictures: Tensor, log_step: Tensor) -> Tensor:  # [B, 3, 60, 80], [B] -> [B, channels, 6, 8]
+    def analyse(
+        self, pictures: Tensor, log_step: Tensor
+    ) -> Tensor:  # [B, 3, 60, 80], [B] -> [B, channels, 6, 8]
         """The latent, in steps."""
         blocks = pixel_unshuffle(pictures - 0.5, BLOCK)
         cells = pixel_shuffle(blocks + self.encoder(blocks, log_step).float(), BLOCK)
@@ -84,11 +120,15 @@ class Grid(SplatModel):
 
     def synthesise(self, latent: Tensor, log_step: Tensor, size: tuple[int, int]) -> Tensor:
         """Splats [B, 1200, 8], px of `size`, from latents [B, channels, 6, 8] in steps."""
-        cells = torch.einsum("bcl,kc->bkl", (latent * _plane(log_step).exp()).flatten(2), self.synthesis).float()
+        cells = torch.einsum(
+            "bcl,kc->bkl", (latent * _plane(log_step).exp()).flatten(2), self.synthesis
+        ).float()
         picture = fold(cells, (CELLS[1] * CELL, CELLS[0] * CELL), CELL, stride=CELL)
         change = self.decoder(pixel_unshuffle(picture, BLOCK), log_step).float()
         change = pixel_shuffle(change, SIDE).permute(0, 2, 3, 1)  # [B, 30, 40, 8]
-        colour = interpolate(picture, scale_factor=SIDE / BLOCK, mode="area").permute(0, 2, 3, 1) + 0.5
+        colour = (
+            interpolate(picture, scale_factor=SIDE / BLOCK, mode="area").permute(0, 2, 3, 1) + 0.5
+        )
         across = SIDE * PLACES[0]
         distance = size[0] / across  # px between anchors
         x = torch.arange(across, device=latent.device) + 0.5
@@ -116,7 +156,9 @@ class _Network(nn.Module):
 
     def forward(self, blocks: Tensor, log_step: Tensor) -> Tensor:
         plane = _plane(log_step).expand(-1, 1, *blocks.shape[2:])
-        hidden = self.first(torch.cat([2 * blocks, plane], 1).contiguous(memory_format=torch.channels_last))
+        hidden = self.first(
+            torch.cat([2 * blocks, plane], 1).contiguous(memory_format=torch.channels_last)
+        )
         for layer in self.layers:
             hidden = layer(hidden)
         return self.last(hidden)
@@ -150,25 +192,36 @@ class _Prior(nn.Module):
         self.law_bias = nn.Parameter(torch.zeros(2 * channels))
         number, degree = torch.arange(channels), torch.arange(width) * channels // width
         for name, mask in (
-            ("own_mask", number[None] < degree[:, None]),  # a unit of degree d sees numbers before the d-th
+            (
+                "own_mask",
+                number[None] < degree[:, None],
+            ),  # a unit of degree d sees numbers before the d-th
             ("hidden_mask", degree[:, None] >= degree[None]),
             ("law_mask", (degree[None] <= number[:, None]).repeat(2, 1)),
         ):
             self.register_buffer(name, mask.float(), persistent=False)
         self.register_buffer("log_deviation", torch.zeros(channels))
 
-    def forward(self, latent: Tensor, log_step: Tensor) -> Tensor:  # [B, channels, 6, 8], [B] -> [B, 6, 8, channels]
+    def forward(
+        self, latent: Tensor, log_step: Tensor
+    ) -> Tensor:  # [B, channels, 6, 8], [B] -> [B, 6, 8, channels]
         latent, log_step = latent.movedim(1, 3), _plane(log_step)
         rows, columns = latent.shape[1:3]
         squeezed = latent.sign() * latent.abs().log1p()
         around = pad(squeezed, (0, 0, 1, 1, 1, 0))
-        before = [around[:, y : y + rows, x : x + columns] for y, x in ((1, 0), (0, 1), (0, 0), (0, 2))]
+        before = [
+            around[:, y : y + rows, x : x + columns] for y, x in ((1, 0), (0, 1), (0, 0), (0, 2))
+        ]
         seen = torch.cat([*before, log_step.expand(-1, rows, columns, 1)], 3)
         hidden = relu(self.neighbours(seen) + linear(squeezed, self.own * self.own_mask))
         hidden = relu(linear(hidden, self.hidden * self.hidden_mask, self.bias))
-        place, log_width = linear(hidden, self.law * self.law_mask, self.law_bias).float().chunk(2, 3)
+        place, log_width = (
+            linear(hidden, self.law * self.law_mask, self.law_bias).float().chunk(2, 3)
+        )
         log_width = log_width + self.log_deviation - log_step - 0.6
-        narrow = (-1.5 - log_width).clamp(min=0)  # numbers that are nearly always 0 must not get infinitely sure of it
+        narrow = (-1.5 - log_width).clamp(
+            min=0
+        )  # numbers that are nearly always 0 must not get infinitely sure of it
         log_width = torch.where(narrow > 0, -1.5 - narrow.log1p(), log_width).clamp(-6, 5)
         off, sharp = -(latent.float() - place).abs(), torch.exp(-log_width)
         share = torch.sigmoid((off + 0.5) * sharp) - torch.sigmoid((off - 0.5) * sharp)
@@ -177,11 +230,12 @@ class _Prior(nn.Module):
 
 def _drawn(batch: Batch) -> Tensor:  # [B, 3, 60, 80]
     if 3 * batch.size[0] != 4 * batch.size[1]:
-        raise ModelError(f"the grid model takes frames of 4:3, not {batch.size[0]}x{batch.size[1]} px")
+        raise ModelError(
+            f"the grid model takes frames of 4:3, not {batch.size[0]}x{batch.size[1]} px"
+        )
     with torch.no_grad():
         return draw(batch.splats, batch.size, (CELLS[0] * CELL, CELLS[1] * CELL))
 
 
 def _plane(values: Tensor) -> Tensor:  # [B] -> [B, 1, 1, 1]
     return values.view(-1, 1, 1, 1)
-

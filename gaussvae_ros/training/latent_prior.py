@@ -28,7 +28,10 @@ from gaussvae_ros.vae.prior import Prior
 from gaussvae_ros.training.prior_networks import learn
 from gaussvae_ros.training.shards import Shards
 
-CHUNK, CHUNKS = 32, 300  # pictures that a process takes at a time, and how many times: grids to learn from
+CHUNK, CHUNKS = (
+    32,
+    300,
+)  # pictures that a process takes at a time, and how many times: grids to learn from
 FEWEST, MOST = 5.5, 8.5  # log2 of the number of splats that pictures are fitted with
 MEASURED = (64, 128, 256)  # splats of the grids held out, in turn
 STEPS = 8000  # of each network
@@ -37,7 +40,11 @@ OFF = 3  # precision indices by which half of the grids learned from differ from
 
 def make_grids(folder: str | Path, part: str, number: int, seed: int) -> list[Grid]:
     """Grids of one chunk of prepared pictures: for training mirrored, recoloured and varied, else as they are."""
-    shards, rng, learn = Shards(folder, part), np.random.default_rng([seed, number]), part == "train"
+    shards, rng, learn = (
+        Shards(folder, part),
+        np.random.default_rng([seed, number]),
+        part == "train",
+    )
     if learn:
         indices = next(shards.iterate(CHUNK, seed, number))
     else:
@@ -82,7 +89,9 @@ def train_latents(
     if not isinstance(made, Anchors):
         raise ModelError(f"{model} makes no records: it is no anchors model")
     held_out = len(Shards(folder, "valid"))
-    tasks = [("valid", k) for k in range(math.ceil(held_out / CHUNK))] + [("train", k) for k in range(CHUNKS)]
+    tasks = [("valid", k) for k in range(math.ceil(held_out / CHUNK))] + [
+        ("train", k) for k in range(CHUNKS)
+    ]
     grids = {"valid": [], "train": []}
     with start_workers(None) as workers:
         try:
@@ -92,7 +101,9 @@ def train_latents(
             networks = workers.map(partial(_learn, grids["train"], seed, STEPS), range(len(KINDS)))
             made.prior = Prior(dict(zip(KINDS, networks)))
         except BrokenProcessPool:
-            raise TrainingError("a process was ended from outside, or memory is short: begin again") from None
+            raise TrainingError(
+                "a process was ended from outside, or memory is short: begin again"
+            ) from None
         except BaseException:
             workers.shutdown(cancel_futures=True)
             raise

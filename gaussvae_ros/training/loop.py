@@ -85,9 +85,13 @@ class _Run:
     def __init__(self, config: Config, data: Path, out: Path, resume: bool, team: Team):
         self.config, self.out, self.team = config, out, team
         if config.training.batch % team.world:
-            raise TrainingError(f"training.batch {config.training.batch} is no multiple of {team.world} processes")
+            raise TrainingError(
+                f"training.batch {config.training.batch} is no multiple of {team.world} processes"
+            )
         if not resume and (out / files.CHECKPOINT).exists():
-            raise TrainingError(f"{out}: holds a training; go on with --resume, or choose another folder")
+            raise TrainingError(
+                f"{out}: holds a training; go on with --resume, or choose another folder"
+            )
         self.shards, valid = Shards(data, "train"), Shards(data, "valid")
         self.manifest = (data / files.MANIFEST).read_text()
         _seed(config.training.seed, 0, 0)
@@ -114,7 +118,9 @@ class _Run:
             size, end = config.training.batch // team.world, min(len(valid), VALIDATION)
             self.valid = [self._batch(valid, i, min(i + size, end)) for i in range(0, end, size)]
 
-    def learn(self, caught: list[int], watch: Callable[[int, dict[str, float]], None]) -> dict | None:
+    def learn(
+        self, caught: list[int], watch: Callable[[int, dict[str, float]], None]
+    ) -> dict | None:
         training, progress, team = self.config.training, self.progress, self.team
         net = _Step(self.model, self.objective, training.precision)
         if team.world > 1:
@@ -123,8 +129,13 @@ class _Run:
         stopped, seconds, begun = "", progress.seconds, time.perf_counter()
         if not progress.curve:
             self._validate(watch)
-        bar = tqdm(total=training.steps, initial=progress.step, unit="step", desc="train",
-                   disable=True if team.rank else None)
+        bar = tqdm(
+            total=training.steps,
+            initial=progress.step,
+            unit="step",
+            desc="train",
+            disable=True if team.rank else None,
+        )
         with ahead(self._batches()) as batches, bar:
             while not stopped:
                 if progress.step >= training.steps:
@@ -142,13 +153,23 @@ class _Run:
                     bar.update()
                     if progress.step % SHOW_EVERY == 0 and self.board:
                         rate = learning_rate(training, progress.step - 1)
-                        self.board.add_scalars(progress.step, _named("train", {**values, "learning_rate": rate}))
+                        self.board.add_scalars(
+                            progress.step, _named("train", {**values, "learning_rate": rate})
+                        )
                         bar.set_postfix_str(self._postfix(values["loss"]), refresh=False)
-                    if progress.step % training.validate_every == 0 or progress.step == training.steps:
+                    if (
+                        progress.step % training.validate_every == 0
+                        or progress.step == training.steps
+                    ):
                         self._validate(watch)
         if team.rank == 0:
             result = {"out": str(self.out), "step": progress.step, "stopped": stopped}
-            return {**result, "seconds": progress.seconds, "best": progress.best, "last": progress.curve[-1]}
+            return {
+                **result,
+                "seconds": progress.seconds,
+                "best": progress.best,
+                "last": progress.curve[-1],
+            }
 
     def close(self) -> None:
         if self.board:
@@ -166,9 +187,15 @@ class _Run:
         total.backward()
         length = nn.utils.clip_grad_norm_(self.model.parameters(), training.clip or math.inf)
         scalars = {"loss": total, **parts, "gradient": length}
-        numbers = torch.stack([torch.as_tensor(s, device=total.device).detach().float() for s in scalars.values()])
-        values = dict(zip(scalars, numbers.tolist()))  # the one time in a step that this process waits for a GPU
-        if self.team.any(not math.isfinite(values["loss"]) or not math.isfinite(values["gradient"])):
+        numbers = torch.stack(
+            [torch.as_tensor(s, device=total.device).detach().float() for s in scalars.values()]
+        )
+        values = dict(
+            zip(scalars, numbers.tolist())
+        )  # the one time in a step that this process waits for a GPU
+        if self.team.any(
+            not math.isfinite(values["loss"]) or not math.isfinite(values["gradient"])
+        ):
             raise DivergedError(
                 f"step {progress.step + 1}: the loss is {values['loss']:.3g} and its gradient {values['gradient']:.3g};"
                 f" {self.out / files.CHECKPOINT} is from before that; try a lower training.learning_rate"
@@ -184,7 +211,9 @@ class _Run:
     def _follow(self) -> None:
         """Move the averaged weights to the new ones; in the first steps faster, to forget where they began."""
         kept = min(self.config.training.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.model.parameters()), 1 - kept)
+        torch._foreach_lerp_(
+            list(self.average.parameters()), list(self.model.parameters()), 1 - kept
+        )
         for mine, new in zip(self.average.buffers(), self.model.buffers()):
             mine.copy_(new)
 
@@ -202,7 +231,9 @@ class _Run:
         progress.sums, progress.count = {}, 0
         progress.curve.append(row)
         if not math.isfinite(found.figures["loss"]):
-            raise DivergedError(f"step {progress.step}: the loss in validation is {found.figures['loss']:.3g}")
+            raise DivergedError(
+                f"step {progress.step}: the loss in validation is {found.figures['loss']:.3g}"
+            )
         progress.stale += 1
         if not progress.best or row["valid/loss"] < progress.best["valid/loss"]:
             progress.best, progress.stale = row, 0
@@ -221,7 +252,11 @@ class _Run:
 
     def _save_best(self) -> None:
         card = files.model_card(
-            self.progress, self.config.as_dict(), files.data_summary(self.manifest), self.team.device, self.team.world
+            self.progress,
+            self.config.as_dict(),
+            files.data_summary(self.manifest),
+            self.team.device,
+            self.team.world,
         )
         models.save(self.average, self.out / files.BEST, card)
         files.write_card(self.out, card)
@@ -229,7 +264,9 @@ class _Run:
     def _save(self) -> None:
         if self.team.rank == 0:
             states = {name: part.state_dict() for name, part in self._parts().items()}
-            files.save_checkpoint(self.out, self.progress, self.config.as_dict(), self.manifest, states)
+            files.save_checkpoint(
+                self.out, self.progress, self.config.as_dict(), self.manifest, states
+            )
 
     def _parts(self) -> dict:
         return {"model": self.model, "average": self.average, "optimizer": self.optimizer}
@@ -239,18 +276,26 @@ class _Run:
         training, team = self.config.training, self.team
         size, step = training.batch // team.world, self.progress.step
         for indices in self.shards.iterate(size, training.seed, step, team.rank, team.world):
-            rng = np.random.default_rng([training.seed, step, team.rank]) if self.config.data.augment else None
+            rng = (
+                np.random.default_rng([training.seed, step, team.rank])
+                if self.config.data.augment
+                else None
+            )
             yield self.shards.batch(indices, training.picture, rng)
             step += 1
 
     def _batch(self, shards: Shards, begin: int, end: int) -> Batch:
         """Samples as they are; shards hold them in random order, so the first are as good as any."""
-        return _to(shards.batch(np.arange(begin, end), self.config.training.picture), self.team.device)
+        return _to(
+            shards.batch(np.arange(begin, end), self.config.training.picture), self.team.device
+        )
 
     def _postfix(self, loss: float) -> str:
         row = self.progress.curve[-1]
         known = {"loss": loss, "PSNR": row["valid/psnr"], "bytes": row.get("valid/bytes")}
-        return ", ".join(f"{name} {value:.4g}" for name, value in known.items() if value is not None)
+        return ", ".join(
+            f"{name} {value:.4g}" for name, value in known.items() if value is not None
+        )
 
 
 class _Step(nn.Module):
@@ -280,14 +325,20 @@ def _adamw(model: nn.Module, training: Training) -> torch.optim.AdamW:
         {"params": [p for p in learned if p.ndim > 1], "weight_decay": training.weight_decay},
         {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=training.learning_rate, fused=True)
+    return torch.optim.AdamW(
+        [g for g in groups if g["params"]], lr=training.learning_rate, fused=True
+    )
 
 
 def _start_from(model: SplatModel, name: str) -> None:
     try:
         model.load_state_dict(models.load(name).state_dict())
     except (ModelError, RuntimeError) as error:
-        why = error if isinstance(error, ModelError) else "its weights are of another shape than this model's"
+        why = (
+            error
+            if isinstance(error, ModelError)
+            else "its weights are of another shape than this model's"
+        )
         raise TrainingError(f"training.init_from {name}: {why}") from error
 
 

@@ -30,7 +30,9 @@ FOUND = tuple[Tensor, dict[str, Tensor]]  # a loss, and more figures for the log
 class Case:
     """What losses look at in one step; pictures are drawn at most once."""
 
-    def __init__(self, batch: Batch, output: Output, step: int, normaliser: Normaliser | None = None):
+    def __init__(
+        self, batch: Batch, output: Output, step: int, normaliser: Normaliser | None = None
+    ):
         self.batch, self.output, self.step, self.normaliser = batch, output, step, normaliser
 
     @cached_property
@@ -48,7 +50,11 @@ class Case:
 
 
 def parameters(
-    case: Case, position: float = 1.0, scale: float = 1.0, rotation: float = 1.0, colour: float = 1.0
+    case: Case,
+    position: float = 1.0,
+    scale: float = 1.0,
+    rotation: float = 1.0,
+    colour: float = 1.0,
 ) -> FOUND:
     """Squared error of the z-scored parameters, slot by slot: the mean of each group, weighted and summed.
 
@@ -56,7 +62,10 @@ def parameters(
     """
     if case.normaliser is None:
         raise ModelError("the loss parameters needs a model that predicts parameters slot by slot")
-    error = (case.need("features", "parameters") - case.normaliser.encode(case.batch.splats, case.batch.size)) ** 2
+    error = (
+        case.need("features", "parameters")
+        - case.normaliser.encode(case.batch.splats, case.batch.size)
+    ) ** 2
     weights = {"position": position, "scale": scale, "rotation": rotation, "colour": colour}
     groups = {name: error[..., columns].mean() for name, columns in case.normaliser.groups.items()}
     total = sum(weights[name] * value for name, value in groups.items())
@@ -100,7 +109,9 @@ def dssim(case: Case) -> FOUND:
 
     ma, mb = mean(a), mean(b)
     unbiased = WINDOW**2 / (WINDOW**2 - 1)
-    va, vb, cov = (unbiased * v for v in (mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb))
+    va, vb, cov = (
+        unbiased * v for v in (mean(a * a) - ma * ma, mean(b * b) - mb * mb, mean(a * b) - ma * mb)
+    )
     c1, c2 = 0.01**2, 0.03**2
     similar = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
     return case.weighted(1 - similar.mean((1, 2, 3))), {}
@@ -115,7 +126,9 @@ def kl(case: Case, anneal: int = 0, free_bits: float = 0.0) -> FOUND:
     """
     per_dimension = kl_nats(case.need("mean", "kl"), case.need("log_variance", "kl")).mean(0)  # [D]
     risen = min(1.0, case.step / anneal) if anneal else 1.0
-    paid = per_dimension.clamp(min=free_bits * math.log(2)).sum() if free_bits else per_dimension.sum()
+    paid = (
+        per_dimension.clamp(min=free_bits * math.log(2)).sum() if free_bits else per_dimension.sum()
+    )
     return risen * paid, {"kl_nats": per_dimension.sum()}
 
 
@@ -124,7 +137,9 @@ def rate(case: Case) -> FOUND:
     return case.need("bits", "rate").sum(1).mean() / case.batch.pictures[0, 0].numel(), {}
 
 
-LOSSES: dict[str, Callable[..., FOUND]] = {f.__name__: f for f in (parameters, chamfer, render, dssim, kl, rate)}
+LOSSES: dict[str, Callable[..., FOUND]] = {
+    f.__name__: f for f in (parameters, chamfer, render, dssim, kl, rate)
+}
 
 
 class Objective:
@@ -151,7 +166,10 @@ class Objective:
         for name, weight, settings in self.terms:
             value, more = LOSSES[name](case, **settings)
             total = total + weight * value
-            figures |= {name: value.detach(), **{key: figure.detach() for key, figure in more.items()}}
+            figures |= {
+                name: value.detach(),
+                **{key: figure.detach() for key, figure in more.items()},
+            }
         return total, figures | latent_figures(output)
 
 
@@ -188,7 +206,11 @@ def _settings(name: str, settings: dict | None) -> tuple[float, dict]:
     for key, value in (settings or {}).items():
         if key not in takes:
             raise ConfigError(f"losses.{name} has no setting {key!r}; it has {', '.join(takes)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 <= value < math.inf
+        ):
             raise ConfigError(f"losses.{name}.{key} is a number of at least 0, not {value!r}")
     others = dict(settings or {})
     return float(others.pop("weight", 1.0)), others

@@ -30,7 +30,9 @@ def match(
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        raise GaussVaeError("matching splats needs scipy: pip install gaussvae_ros[train]") from error
+        raise GaussVaeError(
+            "matching splats needs scipy: pip install gaussvae_ros[train]"
+        ) from error
     features = to_features(fitted.detach().double().cpu(), size, len(fitted))
     deviation = features.std(0).clamp(min=1e-6)
     others = to_features(decoded.detach().double().cpu(), size, len(fitted))
@@ -67,7 +69,9 @@ def group_errors(
     return errors
 
 
-def _groups(splats: Tensor, size: tuple[int, int], count: int) -> dict[str, Tensor]:  # name -> [B, N, n]
+def _groups(
+    splats: Tensor, size: tuple[int, int], count: int
+) -> dict[str, Tensor]:  # name -> [B, N, n]
     splats = splats.detach().double().cpu()
     canonical = to_features(splats, size, count)
     return {

@@ -22,11 +22,15 @@ class Output:
     """What a model makes of a batch."""
 
     splats: Tensor  # [B, M, 8] the decoded splats, px of the batch's size; M need not be N
-    features: Tensor | None = None  # [B, N, F] parameters as predicted for each input slot, normalised (parameters.py)
+    features: Tensor | None = (
+        None  # [B, N, F] parameters as predicted for each input slot, normalised (parameters.py)
+    )
     mean: Tensor | None = None  # [B, D] of the latent's posterior
     log_variance: Tensor | None = None  # [B, D] of the latent's posterior
     bits: Tensor | None = None  # [B, D] that each latent dimension takes under the learned prior
-    weight: Tensor | None = None  # [B] how much a picture's error counts (models with several rates); None: 1 each
+    weight: Tensor | None = (
+        None  # [B] how much a picture's error counts (models with several rates); None: 1 each
+    )
 
 
 class SplatModel(nn.Module):

@@ -30,7 +30,9 @@ def build(config: dict) -> SplatModel:
     settings = dict(config)
     name = settings.pop("architecture", None)
     if name not in list(ARCHITECTURES):  # a list, so that no value of a config is unhashable
-        raise ModelError(f"model architecture {name!r} is unknown; there is {', '.join(ARCHITECTURES)}")
+        raise ModelError(
+            f"model architecture {name!r} is unknown; there is {', '.join(ARCHITECTURES)}"
+        )
     kind = _class(name)
     takes = inspect.signature(kind).parameters
     unknown = [key for key in settings if key not in takes]
@@ -42,7 +44,9 @@ def build(config: dict) -> SplatModel:
     try:
         return kind(**settings)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"model {name} cannot be built with {json.dumps(settings)}: {error}") from error
+        raise ModelError(
+            f"model {name} cannot be built with {json.dumps(settings)}: {error}"
+        ) from error
 
 
 def save(model: SplatModel, path: str | Path, card: dict) -> None:
@@ -52,7 +56,9 @@ def save(model: SplatModel, path: str | Path, card: dict) -> None:
         OSError: as `files.write_file`.
     """
     about = {"architecture": architecture(model), "config": model.config, "card": card}
-    state = {key: value.detach().cpu().contiguous().numpy() for key, value in model.state_dict().items()}
+    state = {
+        key: value.detach().cpu().contiguous().numpy() for key, value in model.state_dict().items()
+    }
     write_file(path, serialised(about, dict(sorted(state.items()))))
 
 
@@ -68,7 +74,9 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> SplatM
     try:
         model.load_state_dict({key: torch.from_numpy(array) for key, array in tensors.items()})
     except RuntimeError as error:
-        raise ModelError(f"{path}: its weights are not those of a {about['architecture']} model here") from error
+        raise ModelError(
+            f"{path}: its weights are not those of a {about['architecture']} model here"
+        ) from error
     return model.eval().requires_grad_(False).to(device)
 
 

@@ -20,8 +20,18 @@ from gaussvae_ros.training.model import Batch
 
 FEATURES = 8
 GROUPS = {  # form -> group -> columns of the features
-    "canonical": {"position": slice(0, 2), "scale": slice(2, 3), "rotation": slice(3, 5), "colour": slice(5, 8)},
-    "raw": {"position": slice(0, 2), "scale": slice(2, 4), "rotation": slice(4, 5), "colour": slice(5, 8)},
+    "canonical": {
+        "position": slice(0, 2),
+        "scale": slice(2, 3),
+        "rotation": slice(3, 5),
+        "colour": slice(5, 8),
+    },
+    "raw": {
+        "position": slice(0, 2),
+        "scale": slice(2, 4),
+        "rotation": slice(4, 5),
+        "colour": slice(5, 8),
+    },
 }
 ROUND = 1e-6  # axes' log ratio below which a splat has no direction: keeps gradients finite
 SMALLEST = 1e-3  # size in mean distances of splats that a raw size is held above, so that it has a logarithm
@@ -41,7 +51,9 @@ def to_features(
         return torch.cat([position, sizes.exp(), theta, colour], -1)
     log_s1, log_s2 = sizes.split(1, -1)
     ratio, twice = log_s1 - log_s2, 2 * theta
-    return torch.cat([position, (log_s1 + log_s2) / 2, ratio * twice.cos(), ratio * twice.sin(), colour], -1)
+    return torch.cat(
+        [position, (log_s1 + log_s2) / 2, ratio * twice.cos(), ratio * twice.sin(), colour], -1
+    )
 
 
 def from_features(
@@ -84,15 +96,23 @@ class Normaliser(nn.Module):
 
     def adapt(self, batch: Batch) -> None:
         """Take mean and deviation from a batch that stands for the training data."""
-        features = to_features(batch.splats, batch.size, batch.splats.shape[1], self.form).flatten(0, 1)
+        features = to_features(batch.splats, batch.size, batch.splats.shape[1], self.form).flatten(
+            0, 1
+        )
         self.mean.copy_(features.mean(0))
         self.deviation.copy_(features.std(0).clamp(min=1e-6))
 
-    def encode(self, splats: Tensor, size: tuple[int, int]) -> Tensor:  # [B, N, 8] px -> [B, N, FEATURES]
+    def encode(
+        self, splats: Tensor, size: tuple[int, int]
+    ) -> Tensor:  # [B, N, 8] px -> [B, N, FEATURES]
         return (to_features(splats, size, splats.shape[1], self.form) - self.mean) / self.deviation
 
-    def decode(self, features: Tensor, size: tuple[int, int]) -> Tensor:  # [B, N, FEATURES] -> [B, N, 8] px
-        return from_features(features * self.deviation + self.mean, size, features.shape[1], self.form)
+    def decode(
+        self, features: Tensor, size: tuple[int, int]
+    ) -> Tensor:  # [B, N, FEATURES] -> [B, N, 8] px
+        return from_features(
+            features * self.deviation + self.mean, size, features.shape[1], self.form
+        )
 
 
 def _log_distance(size: tuple[int, int], count: int) -> float:

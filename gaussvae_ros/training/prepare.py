@@ -88,7 +88,13 @@ def prepare(
         OSError: `out` cannot be written.
     """
     out, found = Path(out), [find_source(given) for given in sources]
-    asked = {"sources": [s.given for s in found], "crops": crops, "every": every, "size": list(size), "seed": seed}
+    asked = {
+        "sources": [s.given for s in found],
+        "crops": crops,
+        "every": every,
+        "size": list(size),
+        "seed": seed,
+    }
     _check(asked, jobs)
     before = _earlier(out, asked)
     if before and before["complete"]:
@@ -98,13 +104,22 @@ def prepare(
         try:
             pictures, manifest = _survey(workers, found, out, asked)
             if before and before["pictures"] != manifest["pictures"]:
-                raise DataError(f"{out} was begun with other pictures than there are now: choose another folder")
+                raise DataError(
+                    f"{out} was begun with other pictures than there are now: choose another folder"
+                )
             _put(out, manifest)
             parts = split(len(pictures), seed)
             for part in PARTS:
-                _write_shards(workers, out, part, plan(pictures, parts == PARTS.index(part), crops, size, seed))
+                _write_shards(
+                    workers,
+                    out,
+                    part,
+                    plan(pictures, parts == PARTS.index(part), crops, size, seed),
+                )
         except BrokenProcessPool:
-            raise DataError("a process was ended from outside, or memory is short: the same command goes on") from None
+            raise DataError(
+                "a process was ended from outside, or memory is short: the same command goes on"
+            ) from None
         except BaseException:
             workers.shutdown(cancel_futures=True)
             raise
@@ -127,7 +142,9 @@ def _check(asked: dict, jobs: int | None) -> None:
     if not asked["sources"]:
         raise DataError("no sources of pictures given")
     if not all(32 <= side <= 4096 for side in asked["size"]):
-        raise DataError(f"size must be 32 to 4096 px a side, not {'x'.join(map(str, asked['size']))}")
+        raise DataError(
+            f"size must be 32 to 4096 px a side, not {'x'.join(map(str, asked['size']))}"
+        )
 
 
 def _earlier(out: Path, asked: dict) -> dict | None:
@@ -138,10 +155,14 @@ def _earlier(out: Path, asked: dict) -> dict | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
-        raise DataError(f"{out / 'manifest.json'} is not a manifest of training data: choose another folder") from None
+        raise DataError(
+            f"{out / 'manifest.json'} is not a manifest of training data: choose another folder"
+        ) from None
     if differing:
         was, now = before["asked"][differing[0]], asked[differing[0]]
-        raise DataError(f"{out} holds data prepared with {differing[0]} {was}, not {now}: choose another folder")
+        raise DataError(
+            f"{out} holds data prepared with {differing[0]} {was}, not {now}: choose another folder"
+        )
     return before
 
 
@@ -164,7 +185,9 @@ def _follow_parent() -> None:
     os._exit(1)
 
 
-def _survey(workers: ProcessPoolExecutor, found: list[Source], out: Path, asked: dict) -> tuple[list[Picture], dict]:
+def _survey(
+    workers: ProcessPoolExecutor, found: list[Source], out: Path, asked: dict
+) -> tuple[list[Picture], dict]:
     """Look at every picture once: those that can be used, and the manifest."""
     files, skipped = [], []  # (source, path) and (source, file, why)
     for number, source in enumerate(found):
@@ -186,7 +209,9 @@ def _survey(workers: ProcessPoolExecutor, found: list[Source], out: Path, asked:
         pictures.append(Picture(path, size, number))
         digest.update(picture_hash)
     if not pictures:
-        raise DataError(f"no usable picture in {', '.join(asked['sources'])}: {skipped[0][1]}: {skipped[0][2]}")
+        raise DataError(
+            f"no usable picture in {', '.join(asked['sources'])}: {skipped[0][1]}: {skipped[0][2]}"
+        )
     parts, origin = split(len(pictures), asked["seed"]), np.array([p.source for p in pictures])
     counts = {part: int((parts == i).sum()) for i, part in enumerate(PARTS)}
     manifest = {
@@ -197,7 +222,9 @@ def _survey(workers: ProcessPoolExecutor, found: list[Source], out: Path, asked:
         "splats": SPLATS,
         "effort": "fast",
         "shard": SHARD,
-        "parts": {part: {"pictures": n, "samples": n * asked["crops"]} for part, n in counts.items()},
+        "parts": {
+            part: {"pictures": n, "samples": n * asked["crops"]} for part, n in counts.items()
+        },
         "validation": {"share": VALID, "block": BLOCK, "pictures_left_out": int((parts < 0).sum())},
         "sources": [
             {
@@ -235,10 +262,18 @@ def _version() -> str:
 
 def _write_shards(workers: ProcessPoolExecutor, out: Path, part: str, crops: list[Crop]) -> None:
     """Make and write the shards of a part that are not there yet."""
-    missing = [i for i in range(math.ceil(len(crops) / SHARD)) if not shard_path(out, part, i).exists()]
+    missing = [
+        i for i in range(math.ceil(len(crops) / SHARD)) if not shard_path(out, part, i).exists()
+    ]
     wanted = [crops[i * SHARD : (i + 1) * SHARD] for i in missing]
     todo = [crop for shard in wanted for crop in shard]
-    bar = tqdm(total=len(crops), initial=len(crops) - len(todo), unit="crop", desc=f"fit {part}", disable=None)
+    bar = tqdm(
+        total=len(crops),
+        initial=len(crops) - len(todo),
+        unit="crop",
+        desc=f"fit {part}",
+        disable=None,
+    )
     with bar:
         samples = workers.map(make_sample, todo, chunksize=4)
         for number, shard in zip(missing, wanted):

@@ -10,7 +10,18 @@ from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.kernels import inline, kernel
 from gaussvae_ros.vae import contexts
-from gaussvae_ros.vae.contexts import ANGLE, FLOOR, KINDS, MOST, NARROWEST, ONE, OUTPUTS, PARTS, SHIFT, UNITS
+from gaussvae_ros.vae.contexts import (
+    ANGLE,
+    FLOOR,
+    KINDS,
+    MOST,
+    NARROWEST,
+    ONE,
+    OUTPUTS,
+    PARTS,
+    SHIFT,
+    UNITS,
+)
 from gaussvae_ros.vae.prior import GAIN, RANGES, code
 
 HIDDEN = 64
@@ -26,7 +37,9 @@ class Network(nn.Module):
         super().__init__()
         self.mean = np.round(features.mean(0) * GAIN).astype(np.int32)
         spread = features.std(0)
-        self.gain = np.where(spread > SHARE, np.round(GAIN / np.maximum(spread, SHARE)), 0).astype(np.int32)
+        self.gain = np.where(spread > SHARE, np.round(GAIN / np.maximum(spread, SHARE)), 0).astype(
+            np.int32
+        )
         sizes = (features.shape[1], HIDDEN, HIDDEN, OUTPUTS)
         self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(sizes, sizes[1:]))
         last = self.layers[-1]
@@ -77,8 +90,14 @@ def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # 
     a, b, weight = outputs.view(-1, PARTS, 3).unbind(2)
     a, b, weight = 4 * a, 4 * b, torch.softmax(weight * np.log(2), 1)
     length = 1 + torch.sqrt(a * a + b * b + 1e-12)
-    away = length[..., None] - a[..., None] * cosine[sectors, None] - b[..., None] * sine[sectors, None]
-    p = ((weight * length)[..., None] / (away * away)).sum(1) * (torch.arange(grid.SECTORS) < sectors[:, None])
+    away = (
+        length[..., None]
+        - a[..., None] * cosine[sectors, None]
+        - b[..., None] * sine[sectors, None]
+    )
+    p = ((weight * length)[..., None] / (away * away)).sum(1) * (
+        torch.arange(grid.SECTORS) < sectors[:, None]
+    )
     return torch.log2(p.sum(1) / p.gather(1, indices[:, None])[:, 0])
 
 
@@ -97,7 +116,10 @@ def _value_bits(outputs, unit, middle, steps, indices, low, count):
         for c in range(PARTS):
             plain = unit * 2.0 ** outputs[r, 3 * c + 1] / steps[r]
             s = np.sqrt(plain * plain + NARROWEST)
-            m, inverse = np.float32((middle[r] + unit * outputs[r, 3 * c]) / steps[r] - low), np.float32(1 / s)
+            m, inverse = (
+                np.float32((middle[r] + unit * outputs[r, 3 * c]) / steps[r] - low),
+                np.float32(1 / s),
+            )
             squares, cubes, leaning = np.float32(0), np.float32(0), np.float32(0)
             for k in range(count):
                 z = (np.float32(k) - m) * inverse
@@ -114,7 +136,9 @@ def _value_bits(outputs, unit, middle, steps, indices, low, count):
             one_ += here[c, 0]
         bits[r] = np.log2(all_ / one_)
         for c in range(PARTS):
-            slopes[r, 3 * c] = (parts[c, 1] / all_ - here[c, 1] / one_) * unit / steps[r] / np.log(2)
+            slopes[r, 3 * c] = (
+                (parts[c, 1] / all_ - here[c, 1] / one_) * unit / steps[r] / np.log(2)
+            )
             slopes[r, 3 * c + 1] = parts[c, 2] / all_ - here[c, 2] / one_
             slopes[r, 3 * c + 2] = (parts[c, 0] - share[c] * (all_ - FLOOR * count)) / all_
             slopes[r, 3 * c + 2] -= (here[c, 0] - share[c] * (one_ - FLOOR)) / one_
@@ -152,7 +176,9 @@ def fitted(kind: int, features: np.ndarray, *asked: np.ndarray, seed: int, steps
         at += BATCH
         outputs = network(inputs[rows].float() / ONE)
         taken = [a[rows] for a in asked]
-        bits = angle_bits(outputs, *taken) if kind == ANGLE else ValueBits.apply(outputs, kind, *taken)
+        bits = (
+            angle_bits(outputs, *taken) if kind == ANGLE else ValueBits.apply(outputs, kind, *taken)
+        )
         optimizer.zero_grad()
         bits.mean().backward()
         optimizer.step()

@@ -50,7 +50,9 @@ def join() -> Iterator[Team]:
     rank, world, local = (int(os.environ.get(name, alone)) for name, alone in given.items())
     gpus = torch.cuda.device_count()
     if gpus and local >= gpus:
-        raise TrainingError(f"process {local} has no GPU, there are {gpus}: start that many processes on this machine")
+        raise TrainingError(
+            f"process {local} has no GPU, there are {gpus}: start that many processes on this machine"
+        )
     device = torch.device("cuda", local) if gpus else torch.device("cpu")
     if world == 1:
         yield Team(rank, world, device)
@@ -62,7 +64,9 @@ def join() -> Iterator[Team]:
         yield Team(rank, world, device)
     except RuntimeError as error:
         if "gloo" in str(error) or isinstance(error, distributed.DistError):
-            raise TrainingError(f"process {rank} of {world} lost the others; theirs is the first error") from error
+            raise TrainingError(
+                f"process {rank} of {world} lost the others; theirs is the first error"
+            ) from error
         raise
     finally:
         distributed.destroy_process_group()

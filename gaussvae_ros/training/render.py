@@ -28,14 +28,23 @@ def draw(
         GaussVaeError: other shapes, or a picture of another aspect than the frame's.
     """
     if splats.ndim != 3 or splats.shape[2] <= COLOUR or (splats.shape[2] - COLOUR) % 3:
-        raise GaussVaeError(f"splats to draw must be [B, N, 5 + C] with C a multiple of 3, not {list(splats.shape)}")
+        raise GaussVaeError(
+            f"splats to draw must be [B, N, 5 + C] with C a multiple of 3, not {list(splats.shape)}"
+        )
     if min(*size, *picture) < 1 or picture[0] * size[1] != picture[1] * size[0]:
-        raise GaussVaeError(f"a frame of {size[0]}x{size[1]} px cannot be drawn at {picture[0]}x{picture[1]} px")
+        raise GaussVaeError(
+            f"a frame of {size[0]}x{size[1]} px cannot be drawn at {picture[0]}x{picture[1]} px"
+        )
     shape, triples = splats.shape, (splats.shape[2] - COLOUR) // 3
     splats = _scaled(splats.float(), picture[0] / size[0])
     if triples > 1:
-        geometry, colours = splats[..., :COLOUR].unsqueeze(1), splats[..., COLOUR:].unflatten(2, (triples, 3))
-        splats = torch.cat([geometry.expand(-1, triples, -1, -1), colours.transpose(1, 2)], -1).flatten(0, 1)
+        geometry, colours = (
+            splats[..., :COLOUR].unsqueeze(1),
+            splats[..., COLOUR:].unflatten(2, (triples, 3)),
+        )
+        splats = torch.cat(
+            [geometry.expand(-1, triples, -1, -1), colours.transpose(1, 2)], -1
+        ).flatten(0, 1)
     if splats.is_cuda:
         from gaussvae_ros.raster.cuda import rasterize  # Triton comes with torch for GPUs only
 
@@ -57,12 +66,16 @@ class _Draw(torch.autograd.Function):
     @staticmethod
     def forward(ctx, splats: Tensor, picture: tuple[int, int]) -> Tensor:
         splats = splats.contiguous()
-        pictures, inverse = (torch.from_numpy(a) for a in batch.forward(splats.detach().numpy(), picture))
+        pictures, inverse = (
+            torch.from_numpy(a) for a in batch.forward(splats.detach().numpy(), picture)
+        )
         ctx.save_for_backward(splats, pictures, inverse)
         return pictures
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, slope: Tensor):  # [B, 3, h, w]
-        grad = batch.backward(*(t.detach().numpy() for t in (*ctx.saved_tensors, slope.contiguous())))
+        grad = batch.backward(
+            *(t.detach().numpy() for t in (*ctx.saved_tensors, slope.contiguous()))
+        )
         return torch.from_numpy(grad), None

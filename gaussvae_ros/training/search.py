@@ -21,10 +21,20 @@ except ImportError as error:
     raise TrainingError("Optuna is missing: pip install gaussvae_ros[train]") from error
 
 SCALES = ("log", "linear")
-ATTEMPTS, PAUSE = 4, 0.5  # s: processes that make the tables of a database at once fail, all but one
+ATTEMPTS, PAUSE = (
+    4,
+    0.5,
+)  # s: processes that make the tables of a database at once fail, all but one
 
 
-def search(config: Config, data: str | Path, storage: str, study: str, trials: int, progress: Callable = iter) -> dict:
+def search(
+    config: Config,
+    data: str | Path,
+    storage: str,
+    study: str,
+    trials: int,
+    progress: Callable = iter,
+) -> dict:
     """Run `trials` trainings of `config`, each with other values for the keys under `search`, and name the best yet.
 
     A trial is as good as its lowest loss in validation; where weights of the losses are searched, losses do not
@@ -46,7 +56,9 @@ def search(config: Config, data: str | Path, storage: str, study: str, trials: i
         TrainingError: the storage cannot be used, or its study is of another config; and as `training.train`.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise TrainingError("a search is no work for torchrun: start it several times with one storage")
+        raise TrainingError(
+            "a search is no work for torchrun: start it several times with one storage"
+        )
     space, optuna_says = _space(config), optuna.logging.get_verbosity()
     figure = "psnr" if any(key.startswith("losses.") for key in space) else "loss"
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -58,7 +70,9 @@ def search(config: Config, data: str | Path, storage: str, study: str, trials: i
         done = shared.get_trials(deepcopy=False)
     finally:
         optuna.logging.set_verbosity(optuna_says)
-    states = {state.name.lower(): sum(t.state == state for t in done) for state in optuna.trial.TrialState}
+    states = {
+        state.name.lower(): sum(t.state == state for t in done) for state in optuna.trial.TrialState
+    }
     best = shared.best_trial if states["complete"] else None
     return {
         "study": study,
@@ -77,15 +91,25 @@ def _space(config: Config) -> dict[str, list]:
     for key, what in config.search.items():
         part, _, rest = str(key).partition(".")
         if part not in ("model", "losses", "training", "data") or not rest:
-            raise ConfigError(f"search.{key}: a key to search is one of the config, such as training.learning_rate")
-        if not isinstance(what, list) or not what or any(isinstance(choice, (list, dict)) for choice in what):
-            raise ConfigError(f"search.{key} is [low, high, log or linear] or a list of choices, not {what!r}")
+            raise ConfigError(
+                f"search.{key}: a key to search is one of the config, such as training.learning_rate"
+            )
+        if (
+            not isinstance(what, list)
+            or not what
+            or any(isinstance(choice, (list, dict)) for choice in what)
+        ):
+            raise ConfigError(
+                f"search.{key} is [low, high, log or linear] or a list of choices, not {what!r}"
+            )
         if _is_range(what):
             low, high, scale = what
             if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in (low, high)):
                 raise ConfigError(f"search.{key}: {low!r} to {high!r} is no range of numbers")
             if not low < high or scale == "log" and low <= 0:
-                raise ConfigError(f"search.{key}: {low} to {high} is no {scale} range; low is first, and log above 0")
+                raise ConfigError(
+                    f"search.{key}: {low} to {high} is no {scale} range; low is first, and log above 0"
+                )
     return config.search
 
 
@@ -115,7 +139,9 @@ def _create(storage: str, study: str, figure: str) -> optuna.Study:
     journal = optuna.storages.journal
     return optuna.create_study(
         study_name=study,
-        storage=storage if "://" in storage else optuna.storages.JournalStorage(journal.JournalFileBackend(storage)),
+        storage=storage
+        if "://" in storage
+        else optuna.storages.JournalStorage(journal.JournalFileBackend(storage)),
         direction="maximize" if figure == "psnr" else "minimize",
         pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),  # step 0 says nothing of a training
         load_if_exists=True,
@@ -123,7 +149,12 @@ def _create(storage: str, study: str, figure: str) -> optuna.Study:
 
 
 def _run_trial(
-    trial: optuna.Trial, shared: optuna.Study, config: Config, space: dict, data: str | Path, figure: str
+    trial: optuna.Trial,
+    shared: optuna.Study,
+    config: Config,
+    space: dict,
+    data: str | Path,
+    figure: str,
 ) -> bool:
     """Train once and tell the study; False if a signal ended it."""
     found, State = [], optuna.trial.TrialState
@@ -158,7 +189,9 @@ def _suggest(trial: optuna.Trial, key: str, what: list) -> float | int | str | b
     if not _is_range(what):
         return trial.suggest_categorical(key, what)
     low, high, scale = what
-    suggest = trial.suggest_int if isinstance(low, int) and isinstance(high, int) else trial.suggest_float
+    suggest = (
+        trial.suggest_int if isinstance(low, int) and isinstance(high, int) else trial.suggest_float
+    )
     return suggest(key, low, high, log=scale == "log")
 
 

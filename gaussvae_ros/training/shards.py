@@ -36,7 +36,9 @@ class Shards:
         self._count = self.manifest["parts"][part]["samples"]
         self._type = sample_type(self.size)
         if not self._count:
-            raise DataError(f"{self.folder} has no samples in its part {part!r}: prepare more pictures")
+            raise DataError(
+                f"{self.folder} has no samples in its part {part!r}: prepare more pictures"
+            )
         counts = [min(SHARD, self._count - first) for first in range(0, self._count, SHARD)]
         self._starts = [self._check(number, count) for number, count in enumerate(counts)]
 
@@ -63,14 +65,18 @@ class Shards:
         """
         if self.size[0] % picture[0] or self.size[1] % picture[1]:
             whole, asked = ("x".join(map(str, size)) for size in (self.size, picture))
-            raise DataError(f"samples of {whole} px cannot be averaged to {asked} px: not a divisor")
+            raise DataError(
+                f"samples of {whole} px cannot be averaged to {asked} px: not a divisor"
+            )
         splats, pixels = self._read(np.asarray(indices))
         n = len(splats)
         flip, matrix, offset = np.zeros(n, bool), np.tile(np.eye(3), (n, 1, 1)), np.zeros((n, 3))
         if augment is not None:
             flip, (matrix, offset) = augment.random(n) < 0.5, random_colours(augment, n)
             splats[flip] = mirrored(splats[flip], self.size)
-            splats[..., COLOUR:] = splats[..., COLOUR:] @ matrix.transpose(0, 2, 1) + offset[:, None]
+            splats[..., COLOUR:] = (
+                splats[..., COLOUR:] @ matrix.transpose(0, 2, 1) + offset[:, None]
+            )
         pictures = np.empty((n, 3, picture[1], picture[0]), np.float32)
         _average(pixels, flip, matrix.astype(np.float32), offset.astype(np.float32), pictures)
         return Batch(torch.from_numpy(splats), self.size, torch.from_numpy(pictures))
@@ -104,7 +110,9 @@ class Shards:
         for i, index in enumerate(indices.tolist()):
             number, row = divmod(index, SHARD)
             path = shard_path(self.folder, self.part, number)
-            with open(path, "rb", buffering=0) as file:  # from a cold disk 8 times as fast as a memory map
+            with open(
+                path, "rb", buffering=0
+            ) as file:  # from a cold disk 8 times as fast as a memory map
                 file.seek(self._starts[number] + row * self._type.itemsize)
                 if file.readinto(splats[i]) + file.readinto(pixels[i]) != self._type.itemsize:
                     raise DataError(f"{path} was cut short")
@@ -119,13 +127,17 @@ class Shards:
                 shape, _, kind = np.lib.format.read_array_header_1_0(file)
                 start = file.tell()
         except FileNotFoundError:
-            raise DataError(f"{path} is missing: delete manifest.json beside it, and prepare again") from None
+            raise DataError(
+                f"{path} is missing: delete manifest.json beside it, and prepare again"
+            ) from None
         except ValueError as error:
             raise DataError(f"{path} is not a shard, or damaged: {error}") from None
         if kind != self._type or shape != (count,):
             raise DataError(f"{path} is not the shard that the manifest describes")
         if path.stat().st_size != start + count * self._type.itemsize:
-            raise DataError(f"{path} is cut short: delete it and manifest.json beside it, and prepare again")
+            raise DataError(
+                f"{path} is cut short: delete it and manifest.json beside it, and prepare again"
+            )
         return start
 
 
@@ -137,7 +149,9 @@ def mirrored(splats: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.take_along_axis(splats, morton_order(splats[..., :2], size)[..., None], 1)
 
 
-def random_colours(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:  # [n, 3, 3], [n, 3]
+def random_colours(
+    rng: np.random.Generator, n: int
+) -> tuple[np.ndarray, np.ndarray]:  # [n, 3, 3], [n, 3]
     """`n` random affine maps of colour, c -> matrix c + offset, as other light and other cameras would give.
 
     Contrast about mid-grey 0.7 to 1.15, brightness as far as that leaves room (and 0.05), saturation 0.6 to 1.2, gains
@@ -159,13 +173,19 @@ def _manifest(folder: Path) -> dict:
         manifest = json.loads(path.read_text())
         known, complete = manifest["format"] == FORMAT, manifest["complete"]
     except FileNotFoundError:
-        raise DataError(f"{folder} holds no training data: fill it with `gaussvae train prepare`") from None
+        raise DataError(
+            f"{folder} holds no training data: fill it with `gaussvae train prepare`"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path} is not a manifest of training data") from None
     if not known:
-        raise DataError(f"{folder} has samples of format {manifest['format']}, this release reads format {FORMAT}")
+        raise DataError(
+            f"{folder} has samples of format {manifest['format']}, this release reads format {FORMAT}"
+        )
     if not complete:
-        raise DataError(f"{folder} is not finished: repeat the `gaussvae train prepare` that began it")
+        raise DataError(
+            f"{folder} is not finished: repeat the `gaussvae train prepare` that began it"
+        )
     return manifest
 
 
@@ -193,7 +213,11 @@ def _average(pixels, flip, matrix, offset, out):
                 to = w - 1 - x if flip[b] else x
                 sums[0, to], sums[1, to], sums[2, to] = red, green, blue
             for c in range(3):  # in a loop of its own, and hoisted by hand: this vectorises
-                m0, m1, m2 = matrix[b, c, 0] * scale, matrix[b, c, 1] * scale, matrix[b, c, 2] * scale
+                m0, m1, m2 = (
+                    matrix[b, c, 0] * scale,
+                    matrix[b, c, 1] * scale,
+                    matrix[b, c, 2] * scale,
+                )
                 plus, line = offset[b, c], out[b, c, y]
                 for x in range(w):
                     line[x] = m0 * sums[0, x] + m1 * sums[1, x] + m2 * sums[2, x] + plus

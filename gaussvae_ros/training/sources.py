@@ -26,7 +26,9 @@ SIM_WORLDS, SIM_SECONDS = range(1001, 1007), 60.0  # not world 0, which the demo
 SIM_LICENCE = "rendered by gaussvae_ros (Apache-2.0)"
 NOT_STATED = "not stated"
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read at its first video: no lines of its own on broken files
+os.environ.setdefault(
+    "OPENCV_FFMPEG_LOGLEVEL", "-8"
+)  # read at its first video: no lines of its own on broken files
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ def find_source(given: str | Path) -> Source:
     return Source(str(given), kind, licence_note(path))
 
 
-def picture_files(source: Source, cache: Path, every: int | None) -> tuple[list[Path], list[tuple[str, str]]]:
+def picture_files(
+    source: Source, cache: Path, every: int | None
+) -> tuple[list[Path], list[tuple[str, str]]]:
     """The pictures of a source as image files, in their order in time or by name; streams are unpacked below `cache`.
 
     Of a video, a bag or the drive, every `every`-th frame counts, or about two a second (None).
@@ -76,7 +80,9 @@ def picture_files(source: Source, cache: Path, every: int | None) -> tuple[list[
     if source.kind == "folder":
         files = _pictures(path)
         if not files:
-            raise DataError(f"no images in {path} or below (of a stream, name the video or bag itself)")
+            raise DataError(
+                f"no images in {path} or below (of a stream, name the video or bag itself)"
+            )
         return files, []
     folder = cache / _name(source, every)
     if not folder.exists():
@@ -96,12 +102,19 @@ def licence_note(path: Path) -> str:
     first line. A level higher still, only a section about the path's folder counts.
     """
     path = path.absolute()
-    places = [(path, path.name)] * path.is_dir() + [(path.parent, path.name), (path.parent.parent, path.parent.name)]
+    places = [(path, path.name)] * path.is_dir() + [
+        (path.parent, path.name),
+        (path.parent.parent, path.parent.name),
+    ]
     for folder, name in places:
         for file in sorted(folder.iterdir()):
-            if re.match(r"(licen[cs]e|copying|manifest)(\.(md|txt|rst))?$", file.name, re.IGNORECASE):
+            if re.match(
+                r"(licen[cs]e|copying|manifest)(\.(md|txt|rst))?$", file.name, re.IGNORECASE
+            ):
                 text = file.read_text(errors="replace")
-                own = re.search(rf"^#+ *{re.escape(name)}\b.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+                own = re.search(
+                    rf"^#+ *{re.escape(name)}\b.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL
+                )
                 if not own and folder == path.parent.parent:
                     continue
                 stated = re.search(r"licen[cs]e *: *(.+)", own[0] if own else text, re.IGNORECASE)
@@ -113,7 +126,11 @@ def licence_note(path: Path) -> str:
 def _name(source: Source, every: int | None) -> str:
     """A folder's name for the frames of a stream as it is now."""
     path = Path(source.given)
-    state = "" if source.kind == "sim" else (str(path.absolute()), path.stat().st_mtime_ns, path.stat().st_size)
+    state = (
+        ""
+        if source.kind == "sim"
+        else (str(path.absolute()), path.stat().st_mtime_ns, path.stat().st_size)
+    )
     return hashlib.blake2b(repr((source.kind, every, state)).encode(), digest_size=8).hexdigest()
 
 
@@ -142,7 +159,9 @@ def _video(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray]]:
     video = cv2.VideoCapture(path)
     try:
         if not video.isOpened():
-            raise DataError(f"cannot read {path}: not an image, a bag or a video that OpenCV knows, or damaged")
+            raise DataError(
+                f"cannot read {path}: not an image, a bag or a video that OpenCV knows, or damaged"
+            )
         rate = video.get(cv2.CAP_PROP_FPS)
         step = every or max(1, round((rate if 0 < rate < 1000 else 30) * INTERVAL))
         number = 0
@@ -167,10 +186,15 @@ def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]
                 continue
             kept_ns = None
             for number, image in enumerate(bag.images(topic)):
-                due = kept_ns is None or abs(image.stamp_ns - kept_ns) >= INTERVAL * 1e9  # stamps may jump back
+                due = (
+                    kept_ns is None or abs(image.stamp_ns - kept_ns) >= INTERVAL * 1e9
+                )  # stamps may jump back
                 if number % every == 0 if every else due:
                     kept_ns = image.stamp_ns
-                    yield f"{topic} at {image.stamp_ns} ns", image.problem if image.pixels is None else image.pixels
+                    yield (
+                        f"{topic} at {image.stamp_ns} ns",
+                        image.problem if image.pixels is None else image.pixels,
+                    )
         yield from (("as it lies there", problem) for problem in bag.problems)
 
 

@@ -26,7 +26,9 @@ EFFORT = "fast"
 HELD_OUT = 8  # one image in so many is not learned from, but measured
 
 
-def train_prior(images: Iterable[str | Path], out: str | Path, seed: int = 0, progress: Callable = iter) -> dict:
+def train_prior(
+    images: Iterable[str | Path], out: str | Path, seed: int = 0, progress: Callable = iter
+) -> dict:
     """Train a prior on images and write it to the file `out` as JSON, in the form of the one that ships.
 
     Args:
@@ -43,7 +45,9 @@ def train_prior(images: Iterable[str | Path], out: str | Path, seed: int = 0, pr
     """
     begun, files = time.perf_counter(), find_images(images)
     if len(files) < 2:
-        raise ImageError("training needs at least two images: one to learn from, one to measure with")
+        raise ImageError(
+            "training needs at least two images: one to learn from, one to measure with"
+        )
     grids, hashes = [], []
     for number, file in enumerate(progress(files)):
         hashes.append(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n")
@@ -59,7 +63,9 @@ def train_prior(images: Iterable[str | Path], out: str | Path, seed: int = 0, pr
     card = {
         "date": datetime.date.today().isoformat(),
         "images": len(files),
-        "images_sha256": hashlib.sha256("".join(sorted(hashes, key=lambda line: line[66:])).encode()).hexdigest(),
+        "images_sha256": hashlib.sha256(
+            "".join(sorted(hashes, key=lambda line: line[66:])).encode()
+        ).hexdigest(),
         "splats": sum(len(g.cell) for g in learned),
         "seed": seed,
         "config": {
@@ -86,7 +92,9 @@ def plain_guess() -> Prior:
     """The prior that training starts from: a splat is about as its neighbours are, give or take what they differ by."""
     weights = {}
     for kind, extra in zip(prior.LINEAR, (1, 2, 2, 2, 2)):
-        weights[kind] = [{"centre": [0, 1, 0] + [0] * extra, "width": [0.3, 0, 0.5] + [0] * extra}] * 2
+        weights[kind] = [
+            {"centre": [0, 1, 0] + [0] * extra, "width": [0.3, 0, 0.5] + [0] * extra}
+        ] * 2
     return Prior({**weights, "angle": [[0.5, 0.2, 1.0]] * 2})
 
 
@@ -121,7 +129,9 @@ class _Listener(Prior):
         self.weights, self.asked = base.weights, []
 
     def linear(self, kind, later, features, steps, low, count):
-        self.asked.append((kind, later, [features, steps, np.full(len(steps), low), np.full(len(steps), count)]))
+        self.asked.append(
+            (kind, later, [features, steps, np.full(len(steps), low), np.full(len(steps), count)])
+        )
         return super().linear(kind, later, features, steps, low, count)
 
     def angle(self, later, guesses, counts):
@@ -149,7 +159,9 @@ def _listen(grids, start):
         stream.code(scribe, g.size, len(g.cell), g.precision, g.colour.shape[1], g, law)
         for (kind, later, inputs), values in zip(law.asked, scribe.kept, strict=True):
             heard.setdefault((kind, bool(later)), []).append([*inputs, values])
-    return {k: [torch.tensor(np.concatenate(column)) for column in zip(*v)] for k, v in heard.items()}
+    return {
+        k: [torch.tensor(np.concatenate(column)) for column in zip(*v)] for k, v in heard.items()
+    }
 
 
 def _fit_linear(data, start, generator):
@@ -173,7 +185,9 @@ def _fit_angle(data, start, generator):
     cosine, sine = (torch.tensor(t) for t in prior.axes())
 
     def bits(weights, rows):
-        a, b = (weights[0][0] * guesses[rows, i] + weights[0][1] * guesses[rows, i + 2] for i in (0, 1))
+        a, b = (
+            weights[0][0] * guesses[rows, i] + weights[0][1] * guesses[rows, i + 2] for i in (0, 1)
+        )
         away = 1 - a[:, None] * cosine[counts[rows]] - b[:, None] * sine[counts[rows]]
         q = 1 / torch.clamp(weights[0][2] + away, min=1e-3)
         p = q * q * (torch.arange(q.shape[1]) < counts[rows, None])

@@ -20,13 +20,19 @@ BEST_PSNR = 100.0  # dB, also of pictures without any error
 class Validation:
     """What `validate` finds."""
 
-    figures: dict[str, float]  # loss, its parts, psnr (dB), ssim; bytes (a picture) and active (dimensions) if known
+    figures: dict[
+        str, float
+    ]  # loss, its parts, psnr (dB), ssim; bytes (a picture) and active (dimensions) if known
     bits: np.ndarray | None  # [D] that a latent dimension takes, mean over the samples
-    pictures: np.ndarray  # uint8 [3 h, SHOWN w, 3]: originals, fits and reconstructions, one below the other
+    pictures: (
+        np.ndarray
+    )  # uint8 [3 h, SHOWN w, 3]: originals, fits and reconstructions, one below the other
 
 
 @torch.no_grad()
-def validate(model: SplatModel, objective: Objective, batches: list[Batch], step: int) -> Validation:
+def validate(
+    model: SplatModel, objective: Objective, batches: list[Batch], step: int
+) -> Validation:
     """Measure a model in evaluation mode, which it is left in.
 
     Args:
@@ -64,7 +70,9 @@ def validate(model: SplatModel, objective: Objective, batches: list[Batch], step
 
 def as_float(output: Output) -> Output:
     """The same in float32, whatever precision the network ran in."""
-    return Output(**{name: value if value is None else value.float() for name, value in vars(output).items()})
+    return Output(
+        **{name: value if value is None else value.float() for name, value in vars(output).items()}
+    )
 
 
 def _picture(batch: Batch) -> tuple[int, int]:

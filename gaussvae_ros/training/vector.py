@@ -15,10 +15,19 @@ from gaussvae_ros.training.parameters import FEATURES, Normaliser
 
 class Vector(SplatModel):
     def __init__(
-        self, latent: int = 512, hidden: Sequence[int] = (1024, 512), parameters: str = "raw", splats: int = 512
+        self,
+        latent: int = 512,
+        hidden: Sequence[int] = (1024, 512),
+        parameters: str = "raw",
+        splats: int = 512,
     ):
         super().__init__()
-        self.config = {"latent": latent, "hidden": list(hidden), "parameters": parameters, "splats": splats}
+        self.config = {
+            "latent": latent,
+            "hidden": list(hidden),
+            "parameters": parameters,
+            "splats": splats,
+        }
         self.normaliser = Normaliser(parameters)
         widths = [splats * FEATURES, *hidden, latent]
         self.encoder, self.decoder = _dense(widths), _dense(widths[::-1])
@@ -28,7 +37,9 @@ class Vector(SplatModel):
 
     def forward(self, batch: Batch) -> Output:
         if batch.splats.shape[1] != self.config["splats"]:
-            raise ModelError(f"this model takes {self.config['splats']} splats a frame, not {batch.splats.shape[1]}")
+            raise ModelError(
+                f"this model takes {self.config['splats']} splats a frame, not {batch.splats.shape[1]}"
+            )
         latent = self.encoder(self.normaliser.encode(batch.splats, batch.size).flatten(1))
         features = self.decoder(latent).unflatten(1, (-1, FEATURES)).float()
         return Output(self.normaliser.decode(features, batch.size), features, latent.float())
@@ -36,5 +47,9 @@ class Vector(SplatModel):
 
 def _dense(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers from each width to the next, with a ReLU between two."""
-    layers = [layer for before, after in zip(widths, widths[1:]) for layer in (nn.Linear(before, after), nn.ReLU())]
+    layers = [
+        layer
+        for before, after in zip(widths, widths[1:])
+        for layer in (nn.Linear(before, after), nn.ReLU())
+    ]
     return nn.Sequential(*layers[:-1])

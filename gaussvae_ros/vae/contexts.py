@@ -10,7 +10,14 @@ import numpy as np
 from gaussvae_ros.entropy.contexts import NEAR, _pass
 from gaussvae_ros.kernels import inline, kernel
 
-KINDS = ("scale", "colour0", "colour1", "colour2", "aspect", "angle")  # in the order in which they are coded
+KINDS = (
+    "scale",
+    "colour0",
+    "colour1",
+    "colour2",
+    "aspect",
+    "angle",
+)  # in the order in which they are coded
 ANGLE = 5
 VALUES = 7  # numbers known of a splat: u, three colours, log(s1 / s2), and its axis as a double-angle vector
 BASE = 8  # features of a splat that ask no neighbour
@@ -18,8 +25,12 @@ ONE = 64  # the integer that stands for 1 in features, activations and outputs
 MOST = 8 * ONE - 1  # largest activation
 SHIFT = 9  # weights are in units of 2^-9
 PARTS = 3  # bells in a mixture
-OUTPUTS = 3 * PARTS  # of a network: place, width and weight of each bell; or two components and weight of each axis
-UNITS = np.array([0.3, 0.4, 0.07, 0.035, 0.7])  # typical error of a neighbours' mean, in which bells are placed
+OUTPUTS = (
+    3 * PARTS
+)  # of a network: place, width and weight of each bell; or two components and weight of each axis
+UNITS = np.array(
+    [0.3, 0.4, 0.07, 0.035, 0.7]
+)  # typical error of a neighbours' mean, in which bells are placed
 NARROWEST = 0.1  # least square of a bell's width, in steps
 LARGEST = 1 << 24  # what no sum in a network reaches: float32 holds every integer up to it
 THIN = 3.0  # log(s1 / s2) beyond which an axis counts no more
@@ -183,7 +194,11 @@ def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2
 def layer(inputs, weights, bias, low):
     """Inputs [rows, F] times weights [F, H] plus bias [H], in units of 2^SHIFT, rounded, within low..MOST."""
     out = np.empty((inputs.shape[0], weights.shape[1]), weights.dtype)
-    total, half, unit = np.empty_like(bias), weights.dtype.type(0.5), weights.dtype.type(2.0**-SHIFT)
+    total, half, unit = (
+        np.empty_like(bias),
+        weights.dtype.type(0.5),
+        weights.dtype.type(2.0**-SHIFT),
+    )
     for r in range(inputs.shape[0]):
         total[:] = bias
         for f in range(inputs.shape[1]):

@@ -48,7 +48,9 @@ class LatentCodec:
 
     def encode(self, image: np.ndarray, quality: float, effort: str) -> bytes:
         """A checked frame, uint8 [H, W, 3] or [H, W]: splats fitted to it, and coded."""
-        return self.encode_fit(image, descend(image, splats_at(quality, image.shape[1::-1]), PLANS[effort]), effort)
+        return self.encode_fit(
+            image, descend(image, splats_at(quality, image.shape[1::-1]), PLANS[effort]), effort
+        )
 
     def encode_splats(self, splats: Splats, quality: float, effort: str = "fast") -> bytes:
         """Fitted splats: what they draw is encoded, since a fresh fit of it beats what merging them begins with."""
@@ -75,7 +77,9 @@ class LatentCodec:
         if not FEWEST <= count <= MOST:
             raise RecordError(f"record is damaged: it claims {count} splats")
         prior = self.models.get(payload[:HASH_BYTES]).prior
-        return grid.to_splats(prior.read(payload[HEADER:], size, count, payload[HASH_BYTES], channels))
+        return grid.to_splats(
+            prior.read(payload[HEADER:], size, count, payload[HASH_BYTES], channels)
+        )
 
 
 def splats_at(quality: float, size: tuple[int, int]) -> int:

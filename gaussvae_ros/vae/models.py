@@ -71,14 +71,20 @@ class Models:
                 self._look_around()
             if hash_ in self._known:
                 return self._known[hash_]
-            have = ", ".join(sorted({f"{m.name} ({m.hash.hex()})" for m in self._known.values()})) or "none"
+            have = (
+                ", ".join(sorted({f"{m.name} ({m.hash.hex()})" for m in self._known.values()}))
+                or "none"
+            )
         raise ModelError(
             f"record was made with model {hash_.hex()}, which is not here; there is {have}. Looked in "
             f"{', '.join(str(folder) for folder in self._places())}"
         )
 
     def _places(self) -> list[Path]:
-        return [*self._folders, *dict.fromkeys(folder for folder in model_folders() if folder.is_dir())]
+        return [
+            *self._folders,
+            *dict.fromkeys(folder for folder in model_folders() if folder.is_dir()),
+        ]
 
     def _look_around(self) -> None:
         for folder in self._places():
@@ -87,12 +93,18 @@ class Models:
                     self._seen.add(path)
                     try:
                         self._take(path)
-                    except ModelError as error:  # one that makes no records, or is damaged, costs nobody else
+                    except (
+                        ModelError
+                    ) as error:  # one that makes no records, or is damaged, costs nobody else
                         log.debug("%s", error)
 
     def _take(self, path: Path) -> Model:
         _, tensors = read(path)
-        held = {key.removeprefix(PRIOR): value for key, value in tensors.items() if key.startswith(PRIOR)}
+        held = {
+            key.removeprefix(PRIOR): value
+            for key, value in tensors.items()
+            if key.startswith(PRIOR)
+        }
         if not held:
             raise ModelError(f"{path} makes no records: it has no trained prior")
         prior = Prior.from_tensors(held)
@@ -132,13 +144,18 @@ def find(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
         if (folder / f"{path}{SUFFIX}").is_file():
             return folder / f"{path}{SUFFIX}"
     known = sorted({file.stem for folder in places for file in folder.glob(f"*{SUFFIX}")})
-    raise ModelError(f"there is no model {str(path)!r}; there is {', '.join(known) or 'none installed'}")
+    raise ModelError(
+        f"there is no model {str(path)!r}; there is {', '.join(known) or 'none installed'}"
+    )
 
 
 def model_folders() -> list[Path]:
     """Where models are looked for, first to last: beside the package (as in a checkout), then where pip puts them (with
     --target, for this Python, for this user), then in each ROS workspace."""
-    root, workspaces = Path(__file__).parents[2], os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    root, workspaces = (
+        Path(__file__).parents[2],
+        os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep),
+    )
     prefixes = [root, sysconfig.get_path("data"), site.getuserbase(), *filter(None, workspaces)]
     return [root / "models", *(Path(p) / "share" / "gaussvae_ros" / "models" for p in prefixes)]
 
@@ -175,4 +192,6 @@ def read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
 
 
 def _digest(about: dict, tensors: dict[str, np.ndarray]) -> str:
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode() + safetensors.save(tensors)).hexdigest()
+    return hashlib.sha256(
+        json.dumps(about, sort_keys=True).encode() + safetensors.save(tensors)
+    ).hexdigest()

@@ -20,7 +20,9 @@ RANGES = (  # lowest index and count of a kind's values
 )
 LAYERS = 3
 GAIN = 2.0**10  # unit of stored means and gains: 1 / GAIN
-TENSORS = ("mean", "gain") + tuple(f"{what}{k}" for k in range(LAYERS) for what in ("weight", "bias"))
+TENSORS = ("mean", "gain") + tuple(
+    f"{what}{k}" for k in range(LAYERS) for what in ("weight", "bias")
+)
 TYPES = {"mean": np.int32, "gain": np.int32, "weight": np.int16, "bias": np.int32}
 
 
@@ -37,9 +39,13 @@ class Prior:
         for k, kind in enumerate(KINDS):
             arrays = {name: np.asarray(networks.get(kind, {}).get(name)) for name in TENSORS}
             _check(kind, arrays, contexts.feature_count(k))
-            layers = [arrays[name].astype(np.float32, order="C") for name in TENSORS[2:]]  # exact, see contexts.network
+            layers = [
+                arrays[name].astype(np.float32, order="C") for name in TENSORS[2:]
+            ]  # exact, see contexts.network
             self.networks[kind] = (arrays["mean"] / GAIN, arrays["gain"] / GAIN, *layers)
-        self._arrays = {kind: {name: np.asarray(networks[kind][name]) for name in TENSORS} for kind in KINDS}
+        self._arrays = {
+            kind: {name: np.asarray(networks[kind][name]) for name in TENSORS} for kind in KINDS
+        }
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, np.ndarray]) -> "Prior":
@@ -64,7 +70,9 @@ class Prior:
         code(writer, self, g.size, len(g.cell), g.precision, g.colour.shape[1], g)
         return writer.finish()
 
-    def read(self, data: bytes, size: tuple[int, int], count: int, precision: int, channels: int) -> Grid:
+    def read(
+        self, data: bytes, size: tuple[int, int], count: int, precision: int, channels: int
+    ) -> Grid:
         """The grid of `count` splats that a stream holds. Raises RecordError on impossible ones."""
         return code(Reader(data), self, size, count, precision, channels, None)
 
@@ -81,7 +89,9 @@ class Prior:
     def values(self, kind: int, features, middle, steps) -> np.ndarray:  # [rows, count]
         """Unnormalised probabilities of the indices in RANGES of values beside `middle` [rows], in `steps` [rows]."""
         unit = contexts.UNITS[kind]
-        return contexts.bells(self.outputs(kind, features), middle, unit, steps, *RANGES[kind], contexts.POWERS)
+        return contexts.bells(
+            self.outputs(kind, features), middle, unit, steps, *RANGES[kind], contexts.POWERS
+        )
 
     def angles(self, features, sectors) -> np.ndarray:  # [rows, SECTORS]
         """Unnormalised probabilities of the sectors below `sectors` [rows]."""
@@ -89,7 +99,9 @@ class Prior:
         return contexts.wheels(outputs, sectors, *prior.axes(), grid.SECTORS, contexts.POWERS)
 
 
-def code(coder, law: Prior, size: tuple[int, int], n: int, precision: int, channels: int, g: Grid | None) -> Grid:
+def code(
+    coder, law: Prior, size: tuple[int, int], n: int, precision: int, channels: int, g: Grid | None
+) -> Grid:
     """Write, weigh or (with `g` None) read a grid of `n` splats under `law`; returns it."""
     coder.part = "cells"
     cell = cells.code_cells(coder, size, n, g and g.cell)
@@ -117,10 +129,14 @@ class _Splats:
         self.known, self.around = passes.neighbours(self.x, self.y)
         self.spacing = passes.spacing(self.x, self.y, self.around)
         side = max(size) / 2 ** cells.depth(size, len(cell))  # px
-        self.base = contexts.base(self.x, self.y, self.spacing, size[0] / side, size[1] / side, precision)
+        self.base = contexts.base(
+            self.x, self.y, self.spacing, size[0] / side, size[1] / side, precision
+        )
         self.values = np.zeros((len(cell), contexts.VALUES))
         rounds = passes.rounds(len(cell))
-        self.rounds = rounds if coder.reads else [np.concatenate(rounds)]  # a writer knows what all passes will know
+        self.rounds = (
+            rounds if coder.reads else [np.concatenate(rounds)]
+        )  # a writer knows what all passes will know
 
     def code(self, kind: int, indices, steps) -> np.ndarray:
         """Code integers [n] whose values are index * step."""
@@ -131,7 +147,9 @@ class _Splats:
         for rows in self.rounds:
             features, middle = self.features(kind, rows)
             p = self.law.values(kind, features, middle, steps[rows])
-            out[rows] = self.coder.symbols(None if indices is None else indices[rows] - low, p) + low
+            out[rows] = (
+                self.coder.symbols(None if indices is None else indices[rows] - low, p) + low
+            )
             column[rows] = out[rows] * steps[rows]
         return out
 
@@ -145,7 +163,9 @@ class _Splats:
         for rows in self.rounds:
             features, _ = self.features(ANGLE, rows)
             p = self.law.angles(features, sectors[rows])
-            out[rows] = self.coder.symbols(None if indices is None else indices[rows] // fine[rows], p)
+            out[rows] = self.coder.symbols(
+                None if indices is None else indices[rows] // fine[rows], p
+            )
             if (out[rows] >= sectors[rows]).any():
                 raise RecordError("record is damaged: impossible splat angles")
             self._place(rows, out[rows], sectors, strength)
@@ -153,7 +173,15 @@ class _Splats:
 
     def features(self, kind: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return contexts.features(
-            kind, rows, self.values, self.base, self.spacing, self.known, self.around, self.x, self.y
+            kind,
+            rows,
+            self.values,
+            self.base,
+            self.spacing,
+            self.known,
+            self.around,
+            self.x,
+            self.y,
         )
 
     def _place(self, rows, sector, sectors, strength) -> None:

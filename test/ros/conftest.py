@@ -25,14 +25,20 @@ def why_not() -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if find_spec("rclpy") is None:
         here = [path.parent.name for path in sorted(Path("/opt/ros").glob("*/setup.sh"))]
-        fits = [name for name in here if list(Path("/opt/ros", name).glob(f"lib/python{version}/*-packages/rclpy"))]
+        fits = [
+            name
+            for name in here
+            if list(Path("/opt/ros", name).glob(f"lib/python{version}/*-packages/rclpy"))
+        ]
         if fits:
             return f"ROS 2 {fits[0]} is not sourced; make test does that"
         if here:
             return f"ROS 2 {here[0]} is here, but not for Python {version}; make PYTHON=... names another"
         return "there is no ROS 2 here"
     if find_spec("gaussvae_ros.msg") is None:
-        return "gaussvae_ros is not built for ROS 2, or the source tree hides it; make test builds it"
+        return (
+            "gaussvae_ros is not built for ROS 2, or the source tree hides it; make test builds it"
+        )
     return ""
 
 
@@ -44,7 +50,9 @@ class _Skipped(pytest.Module):
         pytest.skip(WHY_NOT, allow_module_level=True)
 
 
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
     """Test modules import ROS, so that none is loaded without it."""
     return _Skipped.from_parent(parent, path=module_path) if WHY_NOT else None
 
@@ -90,7 +98,10 @@ def frames() -> list[np.ndarray]:
     from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
 
     world, sensor = build(seed=0), Sensor(SIZE, FOCAL, 0)
-    views = (photograph(world, sensor, x, y, yaw, 0.0) for x, y, yaw in where(np.linspace(2, 12, 12), 30.0))
+    views = (
+        photograph(world, sensor, x, y, yaw, 0.0)
+        for x, y, yaw in where(np.linspace(2, 12, 12), 30.0)
+    )
     return [cv2.resize(view, (160, 120), interpolation=cv2.INTER_AREA) for view in views]
 
 
@@ -128,5 +139,7 @@ def compiled(finished_bank: Path) -> None:
     codec.encode(codec.decode(data)[..., 0])
 
 
-if str(Path(__file__).parents[1]) not in sys.path:  # for bagmaker.py and the like, after everything else
+if (
+    str(Path(__file__).parents[1]) not in sys.path
+):  # for bagmaker.py and the like, after everything else
     sys.path.append(os.path.dirname(os.path.dirname(__file__)))

@@ -44,7 +44,12 @@ class Process:
         self.output = output
         with output.open("wb") as file:
             self.popen = subprocess.Popen(
-                command, cwd=output.parent, env=environment, start_new_session=True, stdout=file, stderr=file
+                command,
+                cwd=output.parent,
+                env=environment,
+                start_new_session=True,
+                stdout=file,
+                stderr=file,
             )
 
     @property
@@ -79,7 +84,11 @@ class Ros:
         self.domain, self.folder = domain, folder
         self.marker = f"GAUSSVAE_TEST={uuid.uuid4()}"
         name, value = self.marker.split("=")
-        logs = {"ROS_LOG_DIR": str(folder / "ros_log"), "ROS_HOME": str(folder), "PYTHONUNBUFFERED": "1"}
+        logs = {
+            "ROS_LOG_DIR": str(folder / "ros_log"),
+            "ROS_HOME": str(folder),
+            "PYTHONUNBUFFERED": "1",
+        }
         self.environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), name: value, **logs}
         self.processes: list[Process] = []
         self.context = rclpy.Context()
@@ -146,7 +155,9 @@ class Ros:
         client = self._clients.get(name)
         if client is None:
             client = self._clients[name] = self.node.create_client(kind, name)
-        assert client.wait_for_service(timeout), f"no service {name} after {timeout} s\n{self.logs()}"
+        assert client.wait_for_service(timeout), (
+            f"no service {name} after {timeout} s\n{self.logs()}"
+        )
         done = threading.Event()
         future = client.call_async(kind.Request(**fields))
         future.add_done_callback(lambda _: done.set())
@@ -161,7 +172,9 @@ class Ros:
         """Ask a node to configure, activate, deactivate or clean up; whether it did."""
         request = ChangeState.Request()
         request.transition.id = TRANSITIONS[name]
-        return self.call(ChangeState, f"{node}/change_state", 60.0, transition=request.transition).success
+        return self.call(
+            ChangeState, f"{node}/change_state", 60.0, transition=request.transition
+        ).success
 
     def until_active(self, *nodes: str, timeout: float = 60.0) -> None:
         for node in nodes:
@@ -175,7 +188,9 @@ class Ros:
         """Empty where the node took the value, else why it did not."""
         message = Parameter(name, value=value).to_parameter_msg()
         assert isinstance(message.value, ParameterValue)
-        reply = self.call(SetParametersAtomically, f"{node}/set_parameters_atomically", parameters=[message])
+        reply = self.call(
+            SetParametersAtomically, f"{node}/set_parameters_atomically", parameters=[message]
+        )
         return "" if reply.result.successful else reply.result.reason or "refused"
 
     # topics
@@ -186,20 +201,36 @@ class Ros:
         self.node.create_subscription(kind, topic, heard.append, qos)
         return heard
 
-    def publish(self, topic: str, message: object, timeout: float = 20.0, qos: int | QoSProfile = 10) -> None:
+    def publish(
+        self, topic: str, message: object, timeout: float = 20.0, qos: int | QoSProfile = 10
+    ) -> None:
         """Publish, the first time once somebody listens."""
         publisher = self._publishers.get(topic)
         if publisher is None:
-            publisher = self._publishers[topic] = self.node.create_publisher(type(message), topic, qos)
-            until(lambda: publisher.get_subscription_count(), timeout, lambda: f"nobody hears {topic}\n{self.logs()}")
-            time.sleep(0.5)  # the other side may know later, and what is sent best-effort before is lost
+            publisher = self._publishers[topic] = self.node.create_publisher(
+                type(message), topic, qos
+            )
+            until(
+                lambda: publisher.get_subscription_count(),
+                timeout,
+                lambda: f"nobody hears {topic}\n{self.logs()}",
+            )
+            time.sleep(
+                0.5
+            )  # the other side may know later, and what is sent best-effort before is lost
         publisher.publish(message)
 
-    def transform(self, parent: str, child: str, stamp_ns: int, position=(0, 0, 0), rotation=(0, 0, 0, 1)) -> None:
+    def transform(
+        self, parent: str, child: str, stamp_ns: int, position=(0, 0, 0), rotation=(0, 0, 0, 1)
+    ) -> None:
         """Publish parent <- child on /tf: m, and a quaternion x, y, z, w."""
-        self.publish("/tf", TFMessage(transforms=[transform(parent, child, stamp_ns, position, rotation)]))
+        self.publish(
+            "/tf", TFMessage(transforms=[transform(parent, child, stamp_ns, position, rotation)])
+        )
 
-    def static_transform(self, parent: str, child: str, position=(0, 0, 0), rotation=(0, 0, 0, 1)) -> None:
+    def static_transform(
+        self, parent: str, child: str, position=(0, 0, 0), rotation=(0, 0, 0, 1)
+    ) -> None:
         """The same on /tf_static, for those who come later, too."""
         latched = QoSProfile(depth=10, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
         message = TFMessage(transforms=[transform(parent, child, 0, position, rotation)])
@@ -210,7 +241,9 @@ class Ros:
         return "\n".join(f"--- {process.popen.args}\n{process.log}" for process in self.processes)
 
 
-def until(condition: Callable[[], object], timeout: float = 20.0, says: Callable[[], str] = str) -> None:
+def until(
+    condition: Callable[[], object], timeout: float = 20.0, says: Callable[[], str] = str
+) -> None:
     """Wait until a condition holds; an AssertionError with what `says` returns if it does not in `timeout` s."""
     deadline = time.monotonic() + timeout
     while not condition():
@@ -222,12 +255,16 @@ def header(stamp_ns: int, frame_id: str = "camera") -> Header:
     return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
 
 
-def image_message(image: np.ndarray, stamp_ns: int, frame_id: str = "camera", encoding: str = "") -> Image:
+def image_message(
+    image: np.ndarray, stamp_ns: int, frame_id: str = "camera", encoding: str = ""
+) -> Image:
     """uint8 [H, W, 3] or [H, W]; the encoding is rgb8 or mono8 unless another one of that shape is named."""
     h, w = image.shape[:2]
     encoding = encoding or ("rgb8" if image.ndim == 3 else "mono8")
     data = array("B", image.tobytes())
-    message = Image(header=header(stamp_ns, frame_id), height=h, width=w, encoding=encoding, step=len(data) // h)
+    message = Image(
+        header=header(stamp_ns, frame_id), height=h, width=w, encoding=encoding, step=len(data) // h
+    )
     message.data = data
     return message
 
@@ -236,11 +273,15 @@ def jpeg_message(image: np.ndarray, stamp_ns: int, frame_id: str = "camera") -> 
     """uint8 [H, W, 3] RGB as image_transport's compressed plugin sends it."""
     _, data = cv2.imencode(".jpg", image[..., ::-1])
     return CompressedImage(
-        header=header(stamp_ns, frame_id), format="rgb8; jpeg compressed bgr8", data=array("B", data.tobytes())
+        header=header(stamp_ns, frame_id),
+        format="rgb8; jpeg compressed bgr8",
+        data=array("B", data.tobytes()),
     )
 
 
-def transform(parent: str, child: str, stamp_ns: int, position=(0, 0, 0), rotation=(0, 0, 0, 1)) -> TransformStamped:
+def transform(
+    parent: str, child: str, stamp_ns: int, position=(0, 0, 0), rotation=(0, 0, 0, 1)
+) -> TransformStamped:
     message = TransformStamped(header=header(stamp_ns, parent), child_frame_id=child)
     place, turn = message.transform.translation, message.transform.rotation
     place.x, place.y, place.z = map(float, position)
@@ -253,7 +294,10 @@ def _marked(marker: str) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if marker.encode() in (folder / "environ").read_bytes().split(b"\0") and int(folder.name) != os.getpid():
+            if (
+                marker.encode() in (folder / "environ").read_bytes().split(b"\0")
+                and int(folder.name) != os.getpid()
+            ):
                 found.append(int(folder.name))
         except OSError:  # gone, or another user's
             continue

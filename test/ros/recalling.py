@@ -19,20 +19,32 @@ from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 
 NODE = "visual_recall"
-MONO, FOREIGN, DAMAGED, BARE = 13, 14, 15, 16  # frames that `memory` adds to the 12 of `finished_bank`
+MONO, FOREIGN, DAMAGED, BARE = (
+    13,
+    14,
+    15,
+    16,
+)  # frames that `memory` adds to the 12 of `finished_bank`
 TALLY = {"received": 40, "gated": 25, "dropped": 2, "poses_missing": 1}
 CODEC = FrameCodec(device="cpu")
 
 
 @pytest.fixture(scope="module")
-def memory(finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def memory(
+    finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """12 frames of a drive and, in another session: a mono one labelled "dock", one of another model, a damaged one,
     and one in the splats tier without pose and descriptor."""
     path = tmp_path_factory.mktemp("memory") / "memory.db"
     shutil.copy(finished_bank, path)
     k = [190.0, 0.0, 79.5, 0.0, 190.0, 59.5, 0.0, 0.0, 1.0]
     info = CameraInfo(
-        width=160, height=120, k=k, r=np.eye(3).ravel(), p=np.eye(3, 4).ravel(), d=[0.1, 0.0, 0.0, 0.0, 0.0]
+        width=160,
+        height=120,
+        k=k,
+        r=np.eye(3).ravel(),
+        p=np.eye(3, 4).ravel(),
+        d=[0.1, 0.0, 0.0, 0.0, 0.0],
     )
     with MemoryBank(path) as bank:
         session = bank.begin_session("second", start_ns=START + 10**12)
@@ -40,16 +52,24 @@ def memory(finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pyte
         bank.set_tally(session, TALLY)
         grey = cv2.cvtColor(frames[3], cv2.COLOR_RGB2GRAY)
         bank.add(
-            CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", frame_id="rear_optical_frame"
+            CODEC.encode(grey),
+            stamp_ns=START + 10**12,
+            camera="rear",
+            label="dock",
+            frame_id="rear_optical_frame",
         )
         record = unpack(CODEC.encode(frames[0]))
         foreign = pack(Record(record.tier, record.size, b"\xff\xfe\xfd" + record.payload[3:]))
         bank.add(foreign, stamp_ns=START + 2 * 10**12, camera="camera")
         bank.add(CODEC.encode(frames[1]), stamp_ns=START + 3 * 10**12, camera="camera")
-        bank.add(CODEC.encode(frames[6], tier="splats"), stamp_ns=START + 4 * 10**12, camera="camera")
+        bank.add(
+            CODEC.encode(frames[6], tier="splats"), stamp_ns=START + 4 * 10**12, camera="camera"
+        )
     with closing(sqlite3.connect(path)) as db:
         [[data]] = db.execute("SELECT record FROM records WHERE frame = ?", [DAMAGED])
-        db.execute("UPDATE records SET record = ? WHERE frame = ?", [data[:20] + b"?" + data[21:], DAMAGED])
+        db.execute(
+            "UPDATE records SET record = ? WHERE frame = ?", [data[:20] + b"?" + data[21:], DAMAGED]
+        )
         db.commit()
     return path
 

@@ -11,12 +11,23 @@ from gaussvae_ros.bench import ros
 def test_the_graph_is_measured(monkeypatch):
     marker = f"GAUSSVAE_TEST={uuid.uuid4()}"
     monkeypatch.setenv(*marker.split("="))
-    short = {"STARTS": 1, "IDLE_S": 1, "RUN_S": 3, "WARM_S": 1, "RUNS": {"5 Hz": (5, 0.0)}, "RECALLS": 20, "ROUTE_S": 1}
+    short = {
+        "STARTS": 1,
+        "IDLE_S": 1,
+        "RUN_S": 3,
+        "WARM_S": 1,
+        "RUNS": {"5 Hz": (5, 0.0)},
+        "RECALLS": 20,
+        "ROUTE_S": 1,
+    }
     for name, value in short.items():
         monkeypatch.setattr(ros, name, value)
     rows = {row["name"]: row for row in bench.run(["ros"])}
     values = {name: row["value"] for name, row in rows.items()}
-    received, stored = rows["ros, 5 Hz: received, beside sent"], rows["ros, 5 Hz: stored, beside announced"]
+    received, stored = (
+        rows["ros, 5 Hz: received, beside sent"],
+        rows["ros, 5 Hz: stored, beside announced"],
+    )
     assert received["reference"] == 15 and 0 < received["value"] <= 15
     assert stored["value"] == stored["reference"] > 0
     assert values["ros, 5 Hz: not accounted for"] == values["ros, 5 Hz: bad or refused"] == 0

@@ -37,13 +37,17 @@ def memory(finished_bank: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with MemoryBank(path) as bank:
         bank.set_calibration("camera", convert.calibration(info), session=1)
         grey = CODEC.decode(bank.get(3).data)[..., 1].copy()
-        bank.add(CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", session=1)
+        bank.add(
+            CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", session=1
+        )
     return path
 
 
 @pytest.fixture(scope="module")
 def recall_node(shared_ros: Ros, memory: Path) -> Process:
-    node = shared_ros.run("recall_node", "--ros-args", "-p", f"bank:={memory}", "-r", "__ns:=/robot1")
+    node = shared_ros.run(
+        "recall_node", "--ros-args", "-p", f"bank:={memory}", "-r", "__ns:=/robot1"
+    )
     assert shared_ros.transition("/robot1/visual_recall", "configure")
     assert shared_ros.transition("/robot1/visual_recall", "activate")
     return node
@@ -69,7 +73,9 @@ def test_recall(client: MemoryClient, memory: Path) -> None:
     assert np.array_equal(part.image, expected(memory, 5, (64, 48), (16, 20, 32, 24)))
     assert part.camera_info.k[0] == 380.0
     assert client.recall(stamp_ns=START + 390_000_000).frame.id == 5
-    assert client.recall(stamp_ns=START + 3 * 10**9, camera="camera", tolerance_s=2.5).frame.id == 12
+    assert (
+        client.recall(stamp_ns=START + 3 * 10**9, camera="camera", tolerance_s=2.5).frame.id == 12
+    )
     grey = client.recall(stamp_ns=START + 10**12, camera="rear")
     assert np.array_equal(grey.image, expected(memory, 13)) and grey.camera_info is None
 
@@ -78,9 +84,18 @@ def test_windows_and_lists(client: MemoryClient, memory: Path) -> None:
     window = client.recall_window(6)
     assert [r.frame.id for r in window] == list(range(1, 12))
     assert all(np.array_equal(r.image, expected(memory, r.frame.id, (96, 96))) for r in window)
-    assert [r.frame.id for r in client.recall_window(stamp_ns=START, radius=1, size=(8, 8))] == [1, 2]
-    assert [r.image.shape for r in client.recall_many([13, 2, 13], size=(0, 30))] == [(30, 40, 3)] * 3
-    assert client.recall_many([]) == [] and client.recall_many(np.array([4]))[0].image.shape == (120, 160, 3)
+    assert [r.frame.id for r in client.recall_window(stamp_ns=START, radius=1, size=(8, 8))] == [
+        1,
+        2,
+    ]
+    assert [r.image.shape for r in client.recall_many([13, 2, 13], size=(0, 30))] == [
+        (30, 40, 3)
+    ] * 3
+    assert client.recall_many([]) == [] and client.recall_many(np.array([4]))[0].image.shape == (
+        120,
+        160,
+        3,
+    )
 
 
 def test_pictures_may_travel_as_jpeg(recall_node: Process, memory: Path) -> None:
@@ -100,7 +115,10 @@ def test_pictures_may_travel_as_jpeg(recall_node: Process, memory: Path) -> None
         ({"near": (1.0, 0.0, 0.0), "radius": 0.3, "reference": "map"}, [4, 5, 6]),
         ({"near": (1.0, 0.0, 0.0), "radius": 0.3, "yaw": 0.2, "yaw_tolerance": 0.3}, [4, 5, 6]),
         ({"near": (1.0, 0.0, 0.0), "radius": 0.3, "yaw": 1.0, "yaw_tolerance": 0.3}, []),
-        ({"near": (1.1, 0.0, 0.0), "radius": 0.38, "reference": "map", "by_distance": True}, [5, 6, 4]),
+        (
+            {"near": (1.1, 0.0, 0.0), "radius": 0.38, "reference": "map", "by_distance": True},
+            [5, 6, 4],
+        ),
         ({"near": (1.1, 0.0, 0.0), "by_distance": True, "limit": 2}, [5, 6]),
         ({"label": "dock"}, [13]),
         ({"camera": "rear", "session": 1}, [13]),
@@ -108,12 +126,16 @@ def test_pictures_may_travel_as_jpeg(recall_node: Process, memory: Path) -> None
     ],
 )
 def test_find(client: MemoryClient, conditions: dict, ids: list[int]) -> None:
-    assert [(frame.id, score) for frame, score in client.find(**conditions)] == [(i, None) for i in ids]
+    assert [(frame.id, score) for frame, score in client.find(**conditions)] == [
+        (i, None) for i in ids
+    ]
 
 
 def test_find_by_likeness(client: MemoryClient, frames: list[np.ndarray]) -> None:
     by_id, by_picture = client.find(like=7, limit=5), client.find(like=frames[6], limit=5)
-    assert [frame.id for frame, _ in by_id] == [frame.id for frame, _ in by_picture] and by_id[0][0].id == 7
+    assert [frame.id for frame, _ in by_id] == [frame.id for frame, _ in by_picture] and by_id[0][
+        0
+    ].id == 7
     assert by_id[0][1] == pytest.approx(1.0) and by_id[0][1] >= by_id[4][1]
     assert client.find(like=frames[6].mean(-1).astype(np.uint8), limit=1)[0][0].id == 7
 
@@ -211,7 +233,9 @@ def test_what_a_node_says_beside_an_answer_is_logged(
         data = pack(Record(foreign.tier, foreign.size, b"\xff\xfe\xfd" + foreign.payload[3:]))
         bank.add(data, stamp_ns=START + 450_000_000, camera="camera", session=1)
     ros.run("recall_node", "--ros-args", "-p", f"bank:={path}")
-    assert ros.transition("visual_recall", "configure") and ros.transition("visual_recall", "activate")
+    assert ros.transition("visual_recall", "configure") and ros.transition(
+        "visual_recall", "activate"
+    )
     with MemoryClient(timeout_s=20.0) as client:
         assert [r.frame.id for r in client.recall_window(5, radius=1)] == [4, 5]
     [record] = caplog.records
@@ -224,7 +248,9 @@ def test_a_node_that_hangs_and_comes_back(recall_node: Process, memory: Path) ->
         recall_node.send(signal.SIGSTOP)
         try:
             begun = time.monotonic()
-            with pytest.raises(RecallError, match="no answer from /robot1/visual_recall/recall_frame in 1 s"):
+            with pytest.raises(
+                RecallError, match="no answer from /robot1/visual_recall/recall_frame in 1 s"
+            ):
                 client.recall(6)
             assert 0.9 < time.monotonic() - begun < 5
         finally:
@@ -236,11 +262,16 @@ def test_a_request_that_is_lost_is_sent_again(recall_node: Process, shared_ros: 
     """A node that answers only what it is asked a second time."""
     asked, context = [], shared_ros.context
 
-    def answer(request: RecallFrame.Request, response: RecallFrame.Response) -> RecallFrame.Response:
+    def answer(
+        request: RecallFrame.Request, response: RecallFrame.Response
+    ) -> RecallFrame.Response:
         asked.append(request.id)
         if len(asked) == 1:
             raise TimeoutError  # rclpy sends nothing then
-        response.success, response.image = True, convert.to_image(np.zeros((2, 3, 3), np.uint8), "rgb8", Header())
+        response.success, response.image = (
+            True,
+            convert.to_image(np.zeros((2, 3, 3), np.uint8), "rgb8", Header()),
+        )
         return response
 
     forgetful = rclpy.create_node("visual_recall", namespace="forgetful", context=context)
@@ -269,7 +300,8 @@ def test_nobody_there_and_closed(shared_ros: Ros) -> None:
     client = MemoryClient(namespace="nowhere", timeout_s=0.5)
     begun = time.monotonic()
     with pytest.raises(
-        RecallError, match="no /nowhere/visual_recall/recall_frame in 0.5 s: /nowhere/visual_recall is not"
+        RecallError,
+        match="no /nowhere/visual_recall/recall_frame in 0.5 s: /nowhere/visual_recall is not",
     ):
         client.recall(1)
     assert time.monotonic() - begun < 5
@@ -297,7 +329,9 @@ def test_closing_ends_a_call_that_waits(recall_node: Process) -> None:
         recall_node.send(signal.SIGCONT)
 
 
-def test_a_program_that_does_not_close_it_ends_all_the_same(recall_node: Process, shared_ros: Ros) -> None:
+def test_a_program_that_does_not_close_it_ends_all_the_same(
+    recall_node: Process, shared_ros: Ros
+) -> None:
     program = """
 import rclpy
 from gaussvae_ros.client import MemoryClient

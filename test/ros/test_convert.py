@@ -24,23 +24,31 @@ W, H = 34, 22  # px
 def raw(encoding: str, pad: int = 0, big: bool = False, cut: int = 0) -> Image:
     """Random samples of 12 bits or 8, with `pad` bytes after each row; the last `cut` bytes are left out."""
     channels, sample, _ = ENCODINGS[encoding]
-    samples = np.random.default_rng(len(encoding)).integers(0, 1 << (8 if sample == 1 else 12), (H, W * channels))
+    samples = np.random.default_rng(len(encoding)).integers(
+        0, 1 << (8 if sample == 1 else 12), (H, W * channels)
+    )
     kind = {1: "u1", 2: ">u2" if big else "<u2"}[sample]
     rows = np.pad(samples.astype(kind).view(np.uint8), ((0, 0), (0, pad)), constant_values=0xEE)
     data = array("B", rows.tobytes()[: rows.size - cut])
-    return Image(width=W, height=H, encoding=encoding, step=rows.shape[1], is_bigendian=int(big), data=data)
+    return Image(
+        width=W, height=H, encoding=encoding, step=rows.shape[1], is_bigendian=int(big), data=data
+    )
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("pad", [0, 2, 5])
 @pytest.mark.parametrize("big", [False, True])
-def test_every_encoding_through_cv_bridge_is_what_the_offline_reader_gives(encoding: str, pad: int, big: bool) -> None:
+def test_every_encoding_through_cv_bridge_is_what_the_offline_reader_gives(
+    encoding: str, pad: int, big: bool
+) -> None:
     if pad == 5 and ENCODINGS[encoding][1] == 2:
         pad = 6
     message = raw(encoding, pad, big, cut=pad)
     image = convert.image_from(message)
     assert np.array_equal(image, image_from_message(message)) and image.dtype == np.uint8
-    assert image.flags.writeable and not np.shares_memory(image, np.frombuffer(message.data, np.uint8))
+    assert image.flags.writeable and not np.shares_memory(
+        image, np.frombuffer(message.data, np.uint8)
+    )
 
 
 @pytest.mark.parametrize("encoding", PLANAR)
@@ -64,7 +72,9 @@ def test_colours_come_out_right() -> None:
     image = np.zeros((4, 6, 3), np.uint8)
     image[:, :3, 0], image[:, 3:, 2] = 200, 100
     assert np.array_equal(convert.image_from(image_message(image, 0)), image)
-    assert np.array_equal(convert.image_from(image_message(image[..., ::-1].copy(), 0, encoding="bgr8")), image)
+    assert np.array_equal(
+        convert.image_from(image_message(image[..., ::-1].copy(), 0, encoding="bgr8")), image
+    )
     assert np.array_equal(convert.image_from(image_message(image[..., 0].copy(), 0)), image[..., 0])
     smooth = cv2.resize(image, (96, 64), interpolation=cv2.INTER_LINEAR)
     assert np.abs(convert.image_from(jpeg_message(smooth, 0)).astype(int) - smooth).mean() < 3
@@ -104,7 +114,9 @@ def test_broken_messages_are_refused_before_cv_bridge(change: dict, text: str) -
 def test_any_message_gives_an_image_or_an_image_error(
     encoding: str, w: int, h: int, step: int, big: int, data: bytes
 ) -> None:
-    message = Image(width=w, height=h, step=step, encoding=encoding, is_bigendian=big, data=array("B", data))
+    message = Image(
+        width=w, height=h, step=step, encoding=encoding, is_bigendian=big, data=array("B", data)
+    )
     try:
         expected = image_from_message(message)
     except ImageError as error:
@@ -151,7 +163,11 @@ def test_pictures_to_jpeg() -> None:
     image = cv2.resize(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), (160, 120))
     for picture in (image, image[..., 0].copy()):
         message = convert.to_jpeg(picture, convert.header(5, "front"))
-        assert message.format == "jpeg" and isinstance(message.data, array) and message.header.stamp.nanosec == 5
+        assert (
+            message.format == "jpeg"
+            and isinstance(message.data, array)
+            and message.header.stamp.nanosec == 5
+        )
         back = convert.image_from(message)
         assert back.shape == picture.shape and np.abs(back.astype(int) - picture).mean() < 4
 
@@ -173,12 +189,40 @@ def test_durations() -> None:
 
 def test_memory_frames() -> None:
     pose = Pose(1.0, 2.0, 3.0, 0.0, 0.6, 0.0, 0.8, "odom")
-    frame = Frame(7, 12_000_000_034, "front", 2, (640, 480), "latent", "dock", pose, b"x" * 500, "front_optical_frame")
+    frame = Frame(
+        7,
+        12_000_000_034,
+        "front",
+        2,
+        (640, 480),
+        "latent",
+        "dock",
+        pose,
+        b"x" * 500,
+        "front_optical_frame",
+    )
     message = convert.memory_frame(frame)
-    assert (message.header.stamp, message.header.frame_id) == (Time(sec=12, nanosec=34), "front_optical_frame")
-    assert (message.id, message.camera, message.session, message.width, message.height) == (7, "front", 2, 640, 480)
-    assert (message.tier, message.bytes, message.label, message.has_pose) == ("latent", 500, "dock", True)
-    assert (message.pose.header.stamp, message.pose.header.frame_id) == (message.header.stamp, "odom")
+    assert (message.header.stamp, message.header.frame_id) == (
+        Time(sec=12, nanosec=34),
+        "front_optical_frame",
+    )
+    assert (message.id, message.camera, message.session, message.width, message.height) == (
+        7,
+        "front",
+        2,
+        640,
+        480,
+    )
+    assert (message.tier, message.bytes, message.label, message.has_pose) == (
+        "latent",
+        500,
+        "dock",
+        True,
+    )
+    assert (message.pose.header.stamp, message.pose.header.frame_id) == (
+        message.header.stamp,
+        "odom",
+    )
     assert message.pose.pose.position == Point(x=1.0, y=2.0, z=3.0)
     assert message.pose.pose.orientation == Quaternion(x=0.0, y=0.6, z=0.0, w=0.8)
     bare = convert.memory_frame(Frame(8, 0, "front", 2, (4, 4), "splats", None, None, b""))
@@ -187,7 +231,9 @@ def test_memory_frames() -> None:
 
 def info(**changes: object) -> CameraInfo:
     """A camera of 640x480 px with a wide, distorted lens, the right one of a stereo pair."""
-    message = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[-0.2, 0.05, 0.001, -0.002, 0.0])
+    message = CameraInfo(
+        width=640, height=480, distortion_model="plumb_bob", d=[-0.2, 0.05, 0.001, -0.002, 0.0]
+    )
     message.k = [400.0, 0.0, 330.0, 0.0, 410.0, 225.0, 0.0, 0.0, 1.0]
     message.r = [0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]
     message.p = [390.0, 0.0, 325.0, -39.0, 0.0, 390.0, 230.0, 0.0, 0.0, 0.0, 1.0, 0.0]
@@ -218,7 +264,9 @@ def centre(image: np.ndarray) -> np.ndarray:  # [h, w] -> [2] px
         ((100, 60, 400, 320), (200, 80)),
     ],
 )
-def test_calibration_projects_to_where_the_picture_shows_it(roi: tuple | None, size: tuple[int, int]) -> None:
+def test_calibration_projects_to_where_the_picture_shows_it(
+    roi: tuple | None, size: tuple[int, int]
+) -> None:
     point = np.array([[0.12, -0.2, 1.5]])
     kept = convert.calibration(info())
     made = convert.camera_info(kept, (640, 480), roi, size, convert.header(3, "front"))
@@ -228,7 +276,9 @@ def test_calibration_projects_to_where_the_picture_shows_it(roi: tuple | None, s
 
     def shown(at: np.ndarray) -> np.ndarray:
         part = spot(at)[y : y + h, x : x + w]
-        return cv2.resize(part, size, interpolation=cv2.INTER_AREA if size[0] < w else cv2.INTER_LINEAR)
+        return cv2.resize(
+            part, size, interpolation=cv2.INTER_AREA if size[0] < w else cv2.INTER_LINEAR
+        )
 
     def project(k: np.ndarray) -> np.ndarray:
         return cv2.projectPoints(point, np.zeros(3), np.zeros(3), k, d)[0].ravel()
@@ -246,9 +296,9 @@ def test_calibration_of_a_binned_part_of_the_sensor() -> None:
     made = convert.camera_info(
         convert.calibration(part), (250, 100), (10, 20, 200, 60), (100, 30), convert.header(0, "")
     )
-    at = cv2.projectPoints(np.array([[0.12, 0.1, 1.5]]), np.zeros(3), np.zeros(3), np.reshape(info().k, (3, 3)), None)[
-        0
-    ]
+    at = cv2.projectPoints(
+        np.array([[0.12, 0.1, 1.5]]), np.zeros(3), np.zeros(3), np.reshape(info().k, (3, 3)), None
+    )[0]
     frame = cv2.resize(spot(at.ravel())[22:422, 41:541], (250, 100), interpolation=cv2.INTER_AREA)
     picture = cv2.resize(frame[20:80, 10:210], (100, 30), interpolation=cv2.INTER_AREA)
     k = np.reshape(made.k, (3, 3))
@@ -257,7 +307,9 @@ def test_calibration_of_a_binned_part_of_the_sensor() -> None:
 
 
 def test_calibration_made_at_another_size_is_scaled() -> None:
-    half = convert.camera_info(convert.calibration(info()), (320, 240), None, (320, 240), convert.header(0, ""))
+    half = convert.camera_info(
+        convert.calibration(info()), (320, 240), None, (320, 240), convert.header(0, "")
+    )
     assert np.allclose(half.k, [200, 0, (330.5 / 2) - 0.5, 0, 205, (225.5 / 2) - 0.5, 0, 0, 1])
 
 
@@ -274,7 +326,9 @@ def test_calibration_made_at_another_size_is_scaled() -> None:
         ({**convert.calibration(info()), "roi": None}, (640, 480)),
     ],
 )
-def test_without_a_calibration_the_width_is_0(calibration: dict | None, size: tuple[int, int]) -> None:
+def test_without_a_calibration_the_width_is_0(
+    calibration: dict | None, size: tuple[int, int]
+) -> None:
     made = convert.camera_info(calibration, size, None, size, convert.header(3, "front"))
     assert (made.width, made.height, list(made.k)) == (0, 0, [0.0] * 9)
     assert made.header.frame_id == "front"

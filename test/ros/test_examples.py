@@ -25,12 +25,16 @@ def test_follow_route(ros: Ros, finished_bank: Path, frames: list[np.ndarray]) -
         bank.set_label(GOAL, "dock")
         pictures = {i: codec.decode(bank.get(i).data, (96, 96)) for i in range(1, 13)}
     example = Path(get_package_share_directory("gaussvae_ros"), "examples", "follow_route.py")
-    follower = ros.start(sys.executable, str(example), "--ros-args", "-p", "goal:=dock", "-r", "image:=/front/image")
+    follower = ros.start(
+        sys.executable, str(example), "--ros-args", "-p", "goal:=dock", "-r", "image:=/front/image"
+    )
     heard, stamps = ros.listen(Image, "subgoal"), count(1)
     ros.publish("/front/image", image_message(frames[0], 0))
     follower.until_says("no /visual_recall/find_frames in 1 s")  # and it goes on once there is one
     ros.run("recall_node", "--ros-args", "-p", f"bank:={path}")
-    assert ros.transition("visual_recall", "configure") and ros.transition("visual_recall", "activate")
+    assert ros.transition("visual_recall", "configure") and ros.transition(
+        "visual_recall", "activate"
+    )
 
     def steer_for(image: np.ndarray) -> int:
         """The frame whose picture is the sub-goal of what the camera sees."""
@@ -44,7 +48,11 @@ def test_follow_route(ros: Ros, finished_bank: Path, frames: list[np.ndarray]) -
         until(answer, says=ros.logs)
         shown = answer()
         assert shown.header.frame_id == "front_optical"
-        return next(i for i, picture in pictures.items() if np.array_equal(picture, convert.image_from(shown)))
+        return next(
+            i
+            for i, picture in pictures.items()
+            if np.array_equal(picture, convert.image_from(shown))
+        )
 
     assert [steer_for(frames[i - 1]) for i in (1, 2, 4, 5, 6)] == [4, 5, 7, 8, 9]
     assert [steer_for(frames[i - 1]) for i in (8, 9, 10)] == [GOAL, GOAL, GOAL]  # not beyond it
@@ -61,15 +69,21 @@ def test_follow_route(ros: Ros, finished_bank: Path, frames: list[np.ndarray]) -
     assert follower.stop() == 0 and "Traceback" not in follower.log
 
 
-def test_follow_route_takes_jpeg_images_as_the_demo_has_them(ros: Ros, finished_bank: Path, frames: list[np.ndarray]) -> None:
+def test_follow_route_takes_jpeg_images_as_the_demo_has_them(
+    ros: Ros, finished_bank: Path, frames: list[np.ndarray]
+) -> None:
     path = ros.folder / "memory.db"
     shutil.copy(finished_bank, path)
     with MemoryBank(path) as bank:
         bank.set_label(GOAL, "dock")
     example = Path(get_package_share_directory("gaussvae_ros"), "examples", "follow_route.py")
     ros.run("recall_node", "--ros-args", "-p", f"bank:={path}")
-    assert ros.transition("visual_recall", "configure") and ros.transition("visual_recall", "activate")
-    follower = ros.start(sys.executable, str(example), "--ros-args", "-r", "image:=/camera/image_raw")
+    assert ros.transition("visual_recall", "configure") and ros.transition(
+        "visual_recall", "activate"
+    )
+    follower = ros.start(
+        sys.executable, str(example), "--ros-args", "-r", "image:=/camera/image_raw"
+    )
     heard = ros.listen(Image, "subgoal")
 
     def answer() -> bool:

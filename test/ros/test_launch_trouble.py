@@ -39,7 +39,12 @@ def test_a_node_that_is_killed_comes_back_and_recall_tells_of_it(ros: Ros, frame
     )
 
     def said() -> list[str]:
-        return [s.message for array in list(diagnostics) for s in array.status if s.name == "visual_recall"]
+        return [
+            s.message
+            for array in list(diagnostics)
+            for s in array.status
+            if s.name == "visual_recall"
+        ]
 
     for i in range(2):
         ros.publish("/image", image_message(frames[i], (i + 1) * 10**9))
@@ -70,7 +75,9 @@ def test_a_node_that_is_killed_comes_back_and_recall_tells_of_it(ros: Ros, frame
     assert ros.call(DescribeMemory, "/visual_recall/describe_memory").frames > 2
     assert launched.stop() == 0 and "Traceback" not in launched.log, launched.log
     with MemoryBank(bank, readonly=True) as memory:
-        assert memory.verify() == [] and {frame.id for frame in stored} <= {frame.id for frame in memory}
+        assert memory.verify() == [] and {frame.id for frame in stored} <= {
+            frame.id for frame in memory
+        }
 
 
 def test_a_node_that_is_told_to_end_stays_away(ros: Ros) -> None:
@@ -89,10 +96,14 @@ def test_a_second_launch_says_what_runs_and_leaves_it_alone(ros: Ros, frames) ->
     second = ros.launch("memory.launch.py", f"bank:={ros.folder}/memory.db")
     second.wait(40)
     for name, executable in zip(BOTH, ("/memory_node", "/recall_node")):
-        assert f"/{name} runs already: process {pid_of(first, executable)} on " in second.log, second.log
+        assert f"/{name} runs already: process {pid_of(first, executable)} on " in second.log, (
+            second.log
+        )
         assert ros.state(name) == "active"
     assert "namespace" in second.log and "Traceback" not in second.log
     assert second.log.count("process started") == 2 and first.log == before
     other = ros.launch("memory.launch.py", f"bank:={ros.folder}/memory.db", "namespace:=robot2")
-    other.until_says(f"written by process {pid_of(first, '/memory_node')}")  # another name, but the same file
+    other.until_says(
+        f"written by process {pid_of(first, '/memory_node')}"
+    )  # another name, but the same file
     ros.until_active("/robot2/visual_recall")

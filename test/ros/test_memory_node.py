@@ -20,7 +20,11 @@ def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):
     memory, codec = Memory(ros, session="drive"), FrameCodec(device="cpu")
     for i, image in enumerate(frames[:5]):
         told = memory.show(image, START + i * 10**8)
-        assert (told.id, told.header.stamp, told.header.frame_id) == (i + 1, header(START + i * 10**8).stamp, "camera")
+        assert (told.id, told.header.stamp, told.header.frame_id) == (
+            i + 1,
+            header(START + i * 10**8).stamp,
+            "camera",
+        )
         assert (told.camera, told.session, told.width, told.height) == ("camera", 1, 160, 120)
         assert (told.tier, told.label, told.has_pose) == ("latent", "", False)
         # Another process can have the frame as soon as it is told of.
@@ -35,7 +39,12 @@ def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):
             assert bank.descriptor(frame.id)
         [session] = bank.info()["sessions"]
         assert session["name"] == "drive"
-        assert (session["received"], session["gated"], session["dropped"], session["poses_missing"]) == (5, 0, 0, 0)
+        assert (
+            session["received"],
+            session["gated"],
+            session["dropped"],
+            session["poses_missing"],
+        ) == (5, 0, 0, 0)
 
 
 def test_the_bank_counts_the_last_images_too(ros, frames):
@@ -105,13 +114,27 @@ def test_compressed_images(ros, frames):
 
 
 def test_a_compressed_topic_may_be_named_as_it_is(ros, frames):
-    memory = Memory(ros, "--ros-args", "-r", "image:=/cam/image_raw/compressed", "--", image_transport="compressed")
+    memory = Memory(
+        ros,
+        "--ros-args",
+        "-r",
+        "image:=/cam/image_raw/compressed",
+        "--",
+        image_transport="compressed",
+    )
     memory.show(jpeg_message(frames[0], START), 0, topic="/cam/image_raw/compressed")
 
 
 def test_stamps_that_are_missing_equal_or_set_back(ros, frames):
     memory = Memory(ros)
-    for stamp in (START, START, START - 40_000_000, START + 10**9, START - 5 * 10**9, START - 4 * 10**9):
+    for stamp in (
+        START,
+        START,
+        START - 40_000_000,
+        START + 10**9,
+        START - 5 * 10**9,
+        START - 4 * 10**9,
+    ):
         memory.show(frames[0], stamp)
     before = time.time_ns()
     memory.show(frames[0], 0)
@@ -135,10 +158,17 @@ def test_stamps_that_are_missing_equal_or_set_back(ros, frames):
 def test_several_cameras(ros, frames):
     memory = Memory(ros, cameras="['front','rear/left']")
     for i, (camera, image) in enumerate(zip(("front", "rear/left") * 3, frames)):
-        told = memory.show(image, START + 10**10 + i * 10**8, topic=f"{camera}/image", frame_id=f"{camera}_lens")
+        told = memory.show(
+            image, START + 10**10 + i * 10**8, topic=f"{camera}/image", frame_id=f"{camera}_lens"
+        )
         assert (told.camera, told.header.frame_id) == (camera, f"{camera}_lens")
     # The clock of both goes back, and one image was still on its way.
-    for camera, stamp in (("front", 0), ("rear/left", 10_550_000_000), ("rear/left", 0), ("front", 10**8)):
+    for camera, stamp in (
+        ("front", 0),
+        ("rear/left", 10_550_000_000),
+        ("rear/left", 0),
+        ("front", 10**8),
+    ):
         memory.show(frames[0], START + stamp, topic=f"{camera}/image")
     memory.until_counted("front", received=5, stored=5)
     memory.until_counted("rear/left", received=5, stored=5)
@@ -149,11 +179,15 @@ def test_several_cameras(ros, frames):
 
 def test_the_calibration_is_kept(ros, frames):
     memory = Memory(ros, "--ros-args", "-r", "image:=/cam/image_raw", "--")
-    info = CameraInfo(header=header(START), width=160, height=120, distortion_model="plumb_bob", d=[0.1] * 5)
+    info = CameraInfo(
+        header=header(START), width=160, height=120, distortion_model="plumb_bob", d=[0.1] * 5
+    )
     info.k, info.p = np.array([100.0, 0, 80, 0, 100, 60, 0, 0, 1]), np.arange(12.0)
     ros.publish("/cam/camera_info", info)
     for i in range(2):
-        memory.show(frames[i], START - i * 10**10, topic="/cam/image_raw")  # the second in another session
+        memory.show(
+            frames[i], START - i * 10**10, topic="/cam/image_raw"
+        )  # the second in another session
     time.sleep(1.2)  # it is looked at once a second
     with memory.stop() as bank:
         kept = bank.calibration(2, "camera")
@@ -174,7 +208,11 @@ def test_pause_resume_and_label(ros, frames):
     assert reply.success and (reply.frame.id, reply.frame.label) == (2, "dock")
     reply = ros.call(LabelFrame, f"{NODE}/label_frame", id=1, label="waypoint_7")
     assert reply.success and (reply.frame.id, reply.frame.label) == (1, "waypoint_7")
-    for wrong in ({"id": 99, "label": "x"}, {"id": 1, "label": "two\nlines"}, {"id": -5, "label": "x"}):
+    for wrong in (
+        {"id": 99, "label": "x"},
+        {"id": 1, "label": "two\nlines"},
+        {"id": -5, "label": "x"},
+    ):
         reply = ros.call(LabelFrame, f"{NODE}/label_frame", **wrong)
         assert not reply.success and reply.message
     with MemoryBank(memory.path, readonly=True) as bank:
@@ -225,7 +263,12 @@ def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
     assert ros.set_parameter(NODE, "tier", "splats") == ""
     assert ros.set_parameter(NODE, "quality", 10.0) == ""
     memory.show(frames[0], START + 1)
-    for name, value in (("bank", "/tmp/other.db"), ("cameras", ["a"]), ("map_frame", "odom"), ("session", "s")):
+    for name, value in (
+        ("bank", "/tmp/other.db"),
+        ("cameras", ["a"]),
+        ("map_frame", "odom"),
+        ("session", "s"),
+    ):
         assert "unconfigured" in ros.set_parameter(NODE, name, value)
     with memory.stop() as bank:
         assert bank.get(1).data == codec.encode(frames[0])

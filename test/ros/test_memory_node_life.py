@@ -83,7 +83,14 @@ def test_what_cannot_be_configured_can_be_put_right(ros, wrong, right, says):
 def test_two_writers_of_one_bank(ros, frames):
     memory = Memory(ros)
     other = ros.run(
-        "memory_node", "--ros-args", "-r", "__node:=other", "-p", f"bank:={memory.path}", "-r", "image:=other"
+        "memory_node",
+        "--ros-args",
+        "-r",
+        "__node:=other",
+        "-p",
+        f"bank:={memory.path}",
+        "-r",
+        "image:=other",
     )
     assert not ros.transition("other", "configure")
     assert f"being written by process {memory.process.popen.pid}" in other.log
@@ -106,7 +113,11 @@ def test_a_gpu_that_is_not_there(ros):
 
 
 def test_wrong_parameters_at_the_start_are_one_line(ros):
-    for given, says in (("quality:=200.0", "quality"), ("tier:=gold", "tier"), ("queue_size:=two", "queue_size")):
+    for given, says in (
+        ("quality:=200.0", "quality"),
+        ("tier:=gold", "tier"),
+        ("queue_size:=two", "queue_size"),
+    ):
         process = ros.run("memory_node", "--ros-args", "-p", given)
         assert process.wait(20) == 2
         assert says in process.log and "Traceback" not in process.log, process.log
@@ -191,7 +202,9 @@ def test_sigkill_keeps_what_was_told_of(ros, frames):
 
 def test_a_full_disk_is_told_of_and_the_node_goes_on(ros, frames):
     def limit(number):
-        resource.prlimit(memory.process.popen.pid, resource.RLIMIT_FSIZE, (number, resource.RLIM_INFINITY))
+        resource.prlimit(
+            memory.process.popen.pid, resource.RLIMIT_FSIZE, (number, resource.RLIM_INFINITY)
+        )
 
     memory = Memory(ros, quality=100.0, tier="splats")
     memory.show(frames[0], START)

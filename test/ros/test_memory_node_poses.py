@@ -85,7 +85,11 @@ def test_a_frame_without_tf_is_kept_without_pose_and_counted(ros, frames):
     "map_frame, frame_id, says",
     [
         ("map", "camera", "map_frame map is not in TF, which has base, camera, island, odom, sea"),
-        ("odom", "lens", "the images' frame_id lens is not in TF, which has base, camera, island, odom, sea"),
+        (
+            "odom",
+            "lens",
+            "the images' frame_id lens is not in TF, which has base, camera, island, odom, sea",
+        ),
         ("odom", "", "the images have no frame_id"),
         ("island", "camera", "TF has island and camera, but nothing connects them"),
         ("odom", "camera", "TF from odom to camera is 9.000 s behind the images"),
@@ -134,7 +138,9 @@ def test_after_the_clock_was_set_back_poses_are_those_of_the_new_lap(ros, frames
 
 
 def test_motion_lets_frames_through_that_show_nothing_new(ros, frames):
-    memory = Memory(ros, map_frame="map", novelty=1.0, min_distance=0.5, min_angle=3.0, max_interval=3600.0)
+    memory = Memory(
+        ros, map_frame="map", novelty=1.0, min_distance=0.5, min_angle=3.0, max_interval=3600.0
+    )
     mount(ros)
     drive(ros, [0.0])
     memory.show(frames[0], START)
@@ -148,10 +154,14 @@ def test_motion_lets_frames_through_that_show_nothing_new(ros, frames):
 def test_diagnostics_say_what_is_wrong_with_a_silent_topic(ros, frames):
     memory = Memory(ros, image_timeout=0.5)
     until(lambda: memory.diagnostics and memory.status("camera")[0] == DiagnosticStatus.WARN[0])
-    assert "nobody publishes it" in memory.status("camera")[1] and "/image" in memory.status("camera")[1]
+    assert (
+        "nobody publishes it" in memory.status("camera")[1]
+        and "/image" in memory.status("camera")[1]
+    )
     other = ros.node.create_publisher(type(jpeg_message(frames[0], 0)), "/image", 10)
     until(
-        lambda: "image_transport to compressed" in memory.status("camera")[1], says=lambda: str(memory.diagnostics[-1])
+        lambda: "image_transport to compressed" in memory.status("camera")[1],
+        says=lambda: str(memory.diagnostics[-1]),
     )
     ros.node.destroy_publisher(other)
     for i in range(20):  # so that a status falls into the half second after an image
@@ -163,7 +173,11 @@ def test_diagnostics_say_what_is_wrong_with_a_silent_topic(ros, frames):
     assert ros.transition(NODE, "deactivate")
     until(lambda: memory.status("camera")[1] == "not active")
     level, message, values = memory.status("memory")
-    assert level == DiagnosticStatus.OK[0] and int(values["bytes"]) > 0 and int(values["free_bytes"]) > 0
+    assert (
+        level == DiagnosticStatus.OK[0]
+        and int(values["bytes"]) > 0
+        and int(values["free_bytes"]) > 0
+    )
 
 
 def test_diagnostics_tell_of_images_that_no_one_can_decode(ros, frames):

@@ -81,7 +81,9 @@ def test_odd_clocks_and_parameters_end_nothing(memory, frames):
         ros.publish("/clock", Clock(clock=Time(sec=seconds)))
         time.sleep(0.05)
     memory.show(frames[3], 0)  # it has no stamp, and gets one of that clock
-    assert "internal error in a message of /clock" in memory.process.log  # rclpy knows no time before 1970
+    assert (
+        "internal error in a message of /clock" in memory.process.log
+    )  # rclpy knows no time before 1970
     assert ros.set_parameter(NODE, "use_sim_time", False) == ""
     for name, value in (
         ("use_sim_time", "perhaps"),
@@ -147,23 +149,31 @@ def test_deactivating_has_an_end(memory, frames):
     assert ros.transition(NODE, "deactivate")
     took = time.monotonic() - begun
     assert took < 14, f"{took:.1f} s"
-    assert "frames that waited for it are dropped" in memory.process.log, f"{took:.1f} s\n{memory.process.log}"
+    assert "frames that waited for it are dropped" in memory.process.log, (
+        f"{took:.1f} s\n{memory.process.log}"
+    )
     memory.until_counted(received=before["received"] + 60)
     after = counts(memory)
-    assert sum(after[what] - before[what] for what in ("dropped", "stored")) >= 59  # one may be at hand still
+    assert (
+        sum(after[what] - before[what] for what in ("dropped", "stored")) >= 59
+    )  # one may be at hand still
     assert ros.transition(NODE, "activate")
 
 
 def test_a_second_node_of_the_name_ends_and_says_why(memory, frames):
     ros = memory.ros
-    other = ros.run("memory_node", "--ros-args", "-p", f"bank:={ros.folder}/other.db", "-p", "autostart:=true")
+    other = ros.run(
+        "memory_node", "--ros-args", "-p", f"bank:={ros.folder}/other.db", "-p", "autostart:=true"
+    )
     assert other.wait(20) == 2, other.log
     pid = memory.process.popen.pid
     assert f"/visual_memory runs already: process {pid} on {os.uname().nodename}" in other.log
     assert "Traceback" not in other.log and not (ros.folder / "other.db").exists()
     assert "transition" not in memory.process.log and ros.state(NODE) == "active"
     memory.process.send(signal.SIGKILL)  # after which the graph knows its node for a while
-    again = ros.run("memory_node", "--ros-args", "-p", f"bank:={memory.path}", "-p", "autostart:=true")
+    again = ros.run(
+        "memory_node", "--ros-args", "-p", f"bank:={memory.path}", "-p", "autostart:=true"
+    )
     again.until_says("listening")
 
 
@@ -249,10 +259,14 @@ def test_a_full_disk_delays_frames(ros, frames, tmp_path):
     if os.system(f"mount -t tmpfs -o size=2m none {disk} 2>/dev/null"):
         pytest.skip("nothing can be mounted here")
     try:
-        assert os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0  # until nothing more fits
+        assert (
+            os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0
+        )  # until nothing more fits
         memory = Memory(ros, bank=str(disk / "memory.db"), queue_size=100, active=False)
         assert not ros.transition(NODE, "configure")
-        assert "full" in memory.process.log and "Traceback" not in memory.process.log, memory.process.log
+        assert "full" in memory.process.log and "Traceback" not in memory.process.log, (
+            memory.process.log
+        )
         fill.unlink()
         assert ros.transition(NODE, "configure") and ros.transition(NODE, "activate")
         memory.show(frames[0], START)

@@ -20,18 +20,30 @@ EXECUTABLES = {file.name for file in BIN.iterdir()}
 
 def run(*command: object, **environment: str) -> subprocess.CompletedProcess:
     given = {**os.environ, **environment}
-    return subprocess.run(list(map(str, command)), env=given, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        list(map(str, command)), env=given, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_the_python_package_is_installed_whole():
     installed = Path(gaussvae_ros.__file__).parent
     assert installed.is_relative_to(PREFIX)
-    source = {f.relative_to(ROOT / "gaussvae_ros") for f in (ROOT / "gaussvae_ros").rglob("*") if f.is_file()}
+    source = {
+        f.relative_to(ROOT / "gaussvae_ros")
+        for f in (ROOT / "gaussvae_ros").rglob("*")
+        if f.is_file()
+    }
     wanted = {file for file in source if "__pycache__" not in file.parts}
-    there = {file.relative_to(installed) for file in installed.rglob("*") if file.suffix in (".py", ".json")}
+    there = {
+        file.relative_to(installed)
+        for file in installed.rglob("*")
+        if file.suffix in (".py", ".json")
+    }
     assert wanted <= there
     generated = {
-        file for file in there - wanted if file.parts[0] in ("msg", "srv") or file.name.startswith("_gaussvae")
+        file
+        for file in there - wanted
+        if file.parts[0] in ("msg", "srv") or file.name.startswith("_gaussvae")
     }
     assert there - wanted == generated
     assert not list(installed.rglob("test_*.py"))
@@ -39,13 +51,17 @@ def test_the_python_package_is_installed_whole():
 
 def test_share_holds_what_users_need():
     for folder in ("launch", "models"):
-        installed, source = ({f.name for f in (top / folder).iterdir() if f.is_file()} for top in (SHARE, ROOT))
+        installed, source = (
+            {f.name for f in (top / folder).iterdir() if f.is_file()} for top in (SHARE, ROOT)
+        )
         assert installed == source
     assert [file.name for file in (SHARE / "config").iterdir()] == ["memory.yaml"]
     assert (SHARE / "requirements.txt").read_text() == (ROOT / "requirements.txt").read_text()
     assert find("anchors").is_relative_to(SHARE)
     for kind in ("msg", "srv"):
-        assert {f.name for f in (SHARE / kind).glob(f"*.{kind}")} == {f.name for f in (ROOT / kind).iterdir()}
+        assert {f.name for f in (SHARE / kind).glob(f"*.{kind}")} == {
+            f.name for f in (ROOT / kind).iterdir()
+        }
 
 
 def test_executables_run_in_the_python_that_built_them():
@@ -78,14 +94,24 @@ def test_missing_packages_are_named_with_the_command_that_brings_them(executable
     done = run(bare_python, BIN / executable)
     assert done.returncode == 1 and not done.stdout
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"{executable}: Python packages are missing: constriction, ") and "torch" not in line and "tqdm" in line
-    assert line.endswith(f" Install them: {bare_python} -m pip install -r {SHARE / 'requirements.txt'}")
+    assert (
+        line.startswith(f"{executable}: Python packages are missing: constriction, ")
+        and "torch" not in line
+        and "tqdm" in line
+    )
+    assert line.endswith(
+        f" Install them: {bare_python} -m pip install -r {SHARE / 'requirements.txt'}"
+    )
 
 
 def test_a_build_says_which_packages_are_missing(bare_python):
     done = run(bare_python, ROOT / "gaussvae_ros" / "nodes" / "start.py", "requirements.txt")
-    assert done.returncode != 0 and done.stderr.startswith("Python packages are missing: constriction, ")
-    assert not run(sys.executable, ROOT / "gaussvae_ros" / "nodes" / "start.py", "requirements.txt").stderr
+    assert done.returncode != 0 and done.stderr.startswith(
+        "Python packages are missing: constriction, "
+    )
+    assert not run(
+        sys.executable, ROOT / "gaussvae_ros" / "nodes" / "start.py", "requirements.txt"
+    ).stderr
 
 
 def test_an_empty_workspace_builds_with_links(tmp_path):
@@ -96,10 +122,20 @@ def test_an_empty_workspace_builds_with_links(tmp_path):
     done = run(sys.executable, "-c", colcon, tmp_path, "build", "--symlink-install")
     assert done.returncode == 0 and "1 package finished" in done.stdout, done.stdout + done.stderr
     assert "stderr" not in done.stdout and not done.stderr, done.stderr
-    [package] = (tmp_path / "install" / "gaussvae_ros" / "lib").glob("python*/*-packages/gaussvae_ros")
+    [package] = (tmp_path / "install" / "gaussvae_ros" / "lib").glob(
+        "python*/*-packages/gaussvae_ros"
+    )
     assert (package / "nodes" / "memory_node.py").is_symlink()
     kernels = list(package.rglob("*.nbc"))
-    assert kernels and not any(path.is_symlink() for path in kernels), "compiled here, and not left from the checkout"
+    assert kernels and not any(path.is_symlink() for path in kernels), (
+        "compiled here, and not left from the checkout"
+    )
     setup = tmp_path / "install" / "setup.bash"
-    said = run("bash", "-c", f". {setup} && ros2 run gaussvae_ros gaussvae --help && ros2 pkg prefix gaussvae_ros")
-    assert "bank" in said.stdout and said.stdout.splitlines()[-1] == str(tmp_path / "install" / "gaussvae_ros"), said
+    said = run(
+        "bash",
+        "-c",
+        f". {setup} && ros2 run gaussvae_ros gaussvae --help && ros2 pkg prefix gaussvae_ros",
+    )
+    assert "bank" in said.stdout and said.stdout.splitlines()[-1] == str(
+        tmp_path / "install" / "gaussvae_ros"
+    ), said

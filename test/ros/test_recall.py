@@ -47,7 +47,9 @@ def stored(path: Path, frame_id: int) -> tuple[object, bytes]:
 
 def some_of(fields: dict, without: str = "") -> st.SearchStrategy[dict]:
     """Requests that give any of these fields."""
-    return st.fixed_dictionaries({}, optional={name: field for name, field in fields.items() if name != without})
+    return st.fixed_dictionaries(
+        {}, optional={name: field for name, field in fields.items() if name != without}
+    )
 
 
 # recall_frame
@@ -61,7 +63,11 @@ def some_of(fields: dict, without: str = "") -> st.SearchStrategy[dict]:
         ({"width": 80}, (80, 60), None),
         ({"height": 30}, (40, 30), None),
         ({"width": 1}, (1, 1), None),
-        ({"roi": RegionOfInterest(x_offset=20, y_offset=30, width=64, height=48)}, None, (20, 30, 64, 48)),
+        (
+            {"roi": RegionOfInterest(x_offset=20, y_offset=30, width=64, height=48)},
+            None,
+            (20, 30, 64, 48),
+        ),
         (
             {"roi": RegionOfInterest(x_offset=20, y_offset=30, width=64, height=48), "width": 128},
             (128, 96),
@@ -86,7 +92,10 @@ def test_pictures_are_those_of_the_offline_codec(
     assert (info.width, info.height, info.header) == (w, h, facts.header)
     sx, sy = w / across, h / down
     assert np.allclose(
-        info.k, [190 * sx, 0, (80 - x) * sx - 0.5, 0, 190 * sy, (60 - y) * sy - 0.5, 0, 0, 1], rtol=0, atol=1e-9
+        info.k,
+        [190 * sx, 0, (80 - x) * sx - 0.5, 0, 190 * sy, (60 - y) * sy - 0.5, 0, 0, 1],
+        rtol=0,
+        atol=1e-9,
     )
 
 
@@ -101,7 +110,9 @@ def test_encodings(node: Ros, memory: Path) -> None:
     assert np.abs(convert.image_from(grey) - luma).max() <= 1
     answer = frame(node, id=5, encoding="jpeg")
     assert answer.image.width == 0 and answer.compressed.header == answer.frame.header
-    shown = cv2.imdecode(np.frombuffer(answer.compressed.data, np.uint8), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    shown = cv2.imdecode(np.frombuffer(answer.compressed.data, np.uint8), cv2.IMREAD_UNCHANGED)[
+        ..., ::-1
+    ]
     assert np.abs(shown.astype(int) - expected).mean() < 3
 
 
@@ -113,10 +124,17 @@ def test_mono_frames(node: Ros, memory: Path) -> None:
         assert np.array_equal(shown, np.dstack([expected] * 3))
     answer = frame(node, id=MONO, encoding="mono8")
     assert np.array_equal(convert.image_from(answer.image), expected)
-    assert (answer.frame.camera, answer.frame.label, answer.frame.has_pose) == ("rear", "dock", False)
+    assert (answer.frame.camera, answer.frame.label, answer.frame.has_pose) == (
+        "rear",
+        "dock",
+        False,
+    )
     assert answer.frame.header.frame_id == "rear_optical_frame" and answer.camera_info.width == 0
     jpeg = frame(node, id=MONO, encoding="jpeg").compressed
-    assert cv2.imdecode(np.frombuffer(jpeg.data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (120, 160)
+    assert cv2.imdecode(np.frombuffer(jpeg.data, np.uint8), cv2.IMREAD_UNCHANGED).shape == (
+        120,
+        160,
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +166,10 @@ HUGE = 0xFFFFFFFF
         ({"id": -1}, "no frame -1"),
         ({"id": 2**63 - 1}, "no frame"),
         ({}, "which frame? give an id, or a stamp, and the camera where there are several"),
-        ({"camera": "camera"}, "no frame of camera 'camera' within 0.5 s of the stamp 0.000000000 s"),
+        (
+            {"camera": "camera"},
+            "no frame of camera 'camera' within 0.5 s of the stamp 0.000000000 s",
+        ),
         ({"stamp": stamp(2.5)}, "the nearest, 12, is 1.400 s away"),
         ({"stamp": stamp(0.35), "tolerance": Duration(nanosec=1000)}, "no frame within 1e-06 s"),
         ({"stamp": Time(sec=-5)}, "no frame within"),
@@ -161,8 +182,14 @@ HUGE = 0xFFFFFFFF
         ({"id": 5, "encoding": "32FC1"}, "encoding is one of rgb8, bgr8, mono8, jpeg, not '32FC1'"),
         ({"id": 5, "width": HUGE}, "cannot be made"),
         ({"id": 5, "width": 65535, "height": 65535}, "cannot be made"),
-        ({"id": 5, "roi": RegionOfInterest(x_offset=150, width=20, height=20)}, "not inside the frame of 160x120 px"),
-        ({"id": 5, "roi": RegionOfInterest(x_offset=HUGE, width=HUGE, height=HUGE)}, "not inside the frame"),
+        (
+            {"id": 5, "roi": RegionOfInterest(x_offset=150, width=20, height=20)},
+            "not inside the frame of 160x120 px",
+        ),
+        (
+            {"id": 5, "roi": RegionOfInterest(x_offset=HUGE, width=HUGE, height=HUGE)},
+            "not inside the frame",
+        ),
         ({"id": 5, "roi": RegionOfInterest(width=20)}, "is empty"),
         ({"id": FOREIGN}, "made with model fffefd"),
         ({"id": DAMAGED}, "frame 15 is damaged"),
@@ -199,7 +226,9 @@ def test_the_tolerance_can_be_changed_while_running(node: Ros) -> None:
         ({"ids": [7, 3, 7]}, [7, 3, 7], -1),
     ],
 )
-def test_windows_and_lists(node: Ros, memory: Path, request_: dict, ids: list[int], center: int) -> None:
+def test_windows_and_lists(
+    node: Ros, memory: Path, request_: dict, ids: list[int], center: int
+) -> None:
     answer = frames_of(node, width=96, height=96, **request_)
     assert answer.success, answer.message
     assert ([f.id for f in answer.frames], answer.center) == (ids, center)
@@ -223,7 +252,8 @@ def test_frames_that_cannot_come_do_not_keep_the_others(node: Ros) -> None:
     assert not answer.success and answer.center == -1
     assert [f.id for f in answer.frames] == [3, 4, BARE] and len(answer.images) == 3
     assert all(
-        part in answer.message for part in ("no frame 99", "frame 14: record was made with", "frame 15 is damaged")
+        part in answer.message
+        for part in ("no frame 99", "frame 14: record was made with", "frame 15 is damaged")
     )
     many = frames_of(node, ids=list(range(100, 200)))
     assert not many.success and many.message.endswith("and 95 more") and not many.frames
@@ -294,7 +324,10 @@ DRIVE = list(range(1, 13))
         ({"near": near(1.0, reference="/map"), "radius": 0.3}, [4, 5, 6]),
         ({"near": near(1.05), "radius": 0.35, "by_distance": True}, [5, 6, 4]),
         ({"near": near(1.05), "by_distance": True, "limit": 4}, [5, 6, 4, 7]),
-        ({"near": near(9.0, reference=""), "by_distance": True, "camera": "camera", "limit": 2}, [12, 11]),
+        (
+            {"near": near(9.0, reference=""), "by_distance": True, "camera": "camera", "limit": 2},
+            [12, 11],
+        ),
         ({"near": near(1.0, yaw=0.2), "radius": 0.3, "yaw_tolerance": 0.3}, [4, 5, 6]),
         ({"near": near(1.0, yaw=0.4), "radius": 0.3, "yaw_tolerance": 0.3}, []),
         ({"near": near(50.0, yaw=-0.2), "yaw_tolerance": 0.3}, DRIVE),  # radius 0: anywhere
@@ -311,7 +344,9 @@ def test_find_by_conditions(node: Ros, request_: dict, ids: list[int]) -> None:
 
 def test_likeness(node: Ros, memory: Path, frames: list[np.ndarray]) -> None:
     with MemoryBank(memory, readonly=True) as bank:
-        expected = [(f.id, score) for f, score in bank.find_like(describe(frames[6]).tobytes(), limit=4)]
+        expected = [
+            (f.id, score) for f, score in bank.find_like(describe(frames[6]).tobytes(), limit=4)
+        ]
     assert expected[0] == (7, pytest.approx(1.0))
     for request in (
         {"like_id": 7},
@@ -320,13 +355,20 @@ def test_likeness(node: Ros, memory: Path, frames: list[np.ndarray]) -> None:
     ):
         answer = find(node, limit=4, **request)
         assert answer.success, answer.message
-        found = [(f.id, pytest.approx(score, abs=1e-6)) for f, score in zip(answer.frames, answer.scores, strict=True)]
+        found = [
+            (f.id, pytest.approx(score, abs=1e-6))
+            for f, score in zip(answer.frames, answer.scores, strict=True)
+        ]
         assert found == expected
     answer = find(node, limit=1, like_compressed=jpeg_message(frames[6], 0))
     assert answer.frames[0].id == 7 and answer.scores[0] > 0.9
-    assert find(node, like_id=BARE, limit=1).frames[0].id == 7  # it has no descriptor: its picture is described
+    assert (
+        find(node, like_id=BARE, limit=1).frames[0].id == 7
+    )  # it has no descriptor: its picture is described
     among = find(node, like_id=7, after=stamp(0), before=stamp(0.2))
-    assert sorted(f.id for f in among.frames) == [1, 2, 3] and list(among.scores) == sorted(among.scores, reverse=True)
+    assert sorted(f.id for f in among.frames) == [1, 2, 3] and list(among.scores) == sorted(
+        among.scores, reverse=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -336,9 +378,18 @@ def test_likeness(node: Ros, memory: Path, frames: list[np.ndarray]) -> None:
         ({"radius": -1.0}, "radius at least 0"),
         ({"radius": math.nan}, "radius at least 0"),
         ({"near": near(math.nan), "radius": 1.0}, "near must be finite"),
-        ({"near": near(1.0), "by_distance": True, "like_id": 5}, "by distance or by likeness, not by both"),
-        ({"near": near(1.0, reference="moon"), "radius": 1.0}, "in the frame moon and the poses of the memory are in map"),
-        ({"near": near(1.0, reference="moon"), "by_distance": True}, "nothing came on /tf and /tf_static"),
+        (
+            {"near": near(1.0), "by_distance": True, "like_id": 5},
+            "by distance or by likeness, not by both",
+        ),
+        (
+            {"near": near(1.0, reference="moon"), "radius": 1.0},
+            "in the frame moon and the poses of the memory are in map",
+        ),
+        (
+            {"near": near(1.0, reference="moon"), "by_distance": True},
+            "nothing came on /tf and /tf_static",
+        ),
         ({"near": near(math.inf), "yaw_tolerance": 1.0}, "not finite"),
         ({"near": near(0, yaw=math.nan), "yaw_tolerance": 1.0}, "not finite"),
         ({"yaw_tolerance": -1.0}, "yaw_tolerance at least 0"),
@@ -352,9 +403,15 @@ def test_likeness(node: Ros, memory: Path, frames: list[np.ndarray]) -> None:
             {"like_id": 1, "like_compressed": CompressedImage(data=b"x")},
             "one of like_id, like_image and like_compressed",
         ),
-        ({"like_image": Image(width=5, height=5, encoding="rgb8", step=15)}, "image message is truncated"),
+        (
+            {"like_image": Image(width=5, height=5, encoding="rgb8", step=15)},
+            "image message is truncated",
+        ),
         ({"like_image": Image(width=5, height=5, encoding="what")}, "'what' is not supported"),
-        ({"like_compressed": CompressedImage(format="jpeg", data=b"nothing")}, "neither JPEG nor PNG"),
+        (
+            {"like_compressed": CompressedImage(format="jpeg", data=b"nothing")},
+            "neither JPEG nor PNG",
+        ),
     ],
 )
 def test_wrong_searches_get_a_sentence(node: Ros, request_: dict, says: str) -> None:
@@ -394,24 +451,53 @@ ENCODINGS = st.one_of(st.sampled_from(["", "rgb8", "bgr8", "mono8", "jpeg"]), WO
 PARTS = st.builds(RegionOfInterest, x_offset=PIXELS, y_offset=PIXELS, width=PIXELS, height=PIXELS)
 PLACES = st.builds(near, st.floats(), st.floats(), st.floats(-9, 9), WORDS)
 PICTURES = st.builds(
-    Image, width=PIXELS, height=PIXELS, step=PIXELS, encoding=ENCODINGS, data=st.binary(max_size=99).map(list)
+    Image,
+    width=PIXELS,
+    height=PIXELS,
+    step=PIXELS,
+    encoding=ENCODINGS,
+    data=st.binary(max_size=99).map(list),
 )
-FRAME = {"id": IDS, "camera": WORDS, "stamp": TIMES, "tolerance": DURATIONS, "width": PIXELS, "height": PIXELS}
+FRAME = {
+    "id": IDS,
+    "camera": WORDS,
+    "stamp": TIMES,
+    "tolerance": DURATIONS,
+    "width": PIXELS,
+    "height": PIXELS,
+}
 FRAMES = {"ids": st.lists(IDS, max_size=5), "center": IDS, "radius": PIXELS, **FRAME}
-WANTED = {"after": TIMES, "before": TIMES, "camera": WORDS, "session": IDS, "label": WORDS, "near": PLACES}
-NUMBERS = {"radius": st.floats(), "yaw_tolerance": st.floats(), "limit": PIXELS, "like_id": IDS, "like_image": PICTURES}
+WANTED = {
+    "after": TIMES,
+    "before": TIMES,
+    "camera": WORDS,
+    "session": IDS,
+    "label": WORDS,
+    "near": PLACES,
+}
+NUMBERS = {
+    "radius": st.floats(),
+    "yaw_tolerance": st.floats(),
+    "limit": PIXELS,
+    "like_id": IDS,
+    "like_image": PICTURES,
+}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.one_of(
         st.tuples(st.just("recall_frame"), some_of({**FRAME, "roi": PARTS, "encoding": ENCODINGS})),
-        st.tuples(st.just("recall_frames"), some_of({**FRAMES, "encoding": ENCODINGS}, without="id")),
+        st.tuples(
+            st.just("recall_frames"), some_of({**FRAMES, "encoding": ENCODINGS}, without="id")
+        ),
         st.tuples(st.just("find_frames"), some_of({**WANTED, **NUMBERS})),
     )
 )
 def test_any_request_gets_pictures_or_a_sentence(node: Ros, asked: tuple[str, dict]) -> None:
     service, request = asked
-    kind = {"recall_frame": RecallFrame, "recall_frames": RecallFrames, "find_frames": FindFrames}[service]
+    kind = {"recall_frame": RecallFrame, "recall_frames": RecallFrames, "find_frames": FindFrames}[
+        service
+    ]
     answer = node.call(kind, f"{NODE}/{service}", **request)
     assert answer.success or (answer.message and "failed: " not in answer.message), answer.message

@@ -23,14 +23,22 @@ from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame
     [
         ("recall_frame", "{id: 5, width: 160, encoding: jpeg}", "format='jpeg'"),
         ("recall_frame", "{stamp: {sec: 1700000000, nanosec: 300000000}, width: 8}", "id=4"),
-        ("recall_frames", "{center: 6, radius: 5, width: 96, height: 96, encoding: jpeg}", "center=5"),
+        (
+            "recall_frames",
+            "{center: 6, radius: 5, width: 96, height: 96, encoding: jpeg}",
+            "center=5",
+        ),
         ("find_frames", "{near: {pose: {position: {x: 1.0}}}, radius: 0.3}", "id=5"),
         ("find_frames", "{like_id: 7, limit: 3}", "scores=[1.0,"),
         ("describe_memory", "{}", "labels=['dock']"),
     ],
 )
 def test_service_calls_from_the_shell(node: Ros, service: str, request_: str, says: str) -> None:
-    kind = {"recall_frame": "RecallFrame", "recall_frames": "RecallFrames", "find_frames": "FindFrames"}
+    kind = {
+        "recall_frame": "RecallFrame",
+        "recall_frames": "RecallFrames",
+        "find_frames": "FindFrames",
+    }
     kind = f"gaussvae_ros/srv/{kind.get(service, 'DescribeMemory')}"
     out = node.ros2("service", "call", f"/{NODE}/{service}", kind, request_)
     assert "success=True" in out and says in out
@@ -40,7 +48,10 @@ def test_only_an_active_node_answers(node: Ros) -> None:
     assert node.transition(NODE, "deactivate")
     try:
         answer = frame(node, id=5)
-        assert not answer.success and answer.message == "visual_recall is not active: activate it first"
+        assert (
+            not answer.success
+            and answer.message == "visual_recall is not active: activate it first"
+        )
     finally:
         assert node.transition(NODE, "activate")
     assert frame(node, id=5).success
@@ -61,7 +72,11 @@ def test_diagnostics(node: Ros, elsewhere: Path) -> None:
     heard.clear()
     until(lambda: last().level == DiagnosticStatus.OK)
     facts = {pair.key: pair.value for pair in last().values}
-    assert (facts["bank"], facts["requests served"], facts["requests refused"]) == (str(elsewhere), "1", "1")
+    assert (facts["bank"], facts["requests served"], facts["requests refused"]) == (
+        str(elsewhere),
+        "1",
+        "1",
+    )
     assert float(facts["median time of a request (ms)"]) > 0
     begun, count = time.monotonic(), len(heard)
     until(lambda: len(heard) >= count + 2)
@@ -73,7 +88,9 @@ def some(bank: MemoryBank, image: np.ndarray, count: int = 1) -> None:
         bank.add(CODEC.encode(image, tier="splats", quality=0), stamp_ns=i)
 
 
-def test_a_memory_that_comes_goes_and_is_replaced(node: Ros, elsewhere: Path, frames: list[np.ndarray]) -> None:
+def test_a_memory_that_comes_goes_and_is_replaced(
+    node: Ros, elsewhere: Path, frames: list[np.ndarray]
+) -> None:
     for service, kind in (
         ("recall_frame", RecallFrame),
         ("find_frames", FindFrames),
@@ -81,8 +98,13 @@ def test_a_memory_that_comes_goes_and_is_replaced(node: Ros, elsewhere: Path, fr
     ):
         answer = node.call(kind, f"{NODE}/{service}")
         assert not answer.success and answer.message == f"there is no memory at {elsewhere} yet"
-    elsewhere.write_bytes(b"something else, longer than a header of SQLite, which has 100 bytes" * 9)
-    assert "cannot be opened" in frame(node, id=1).message or "not a memory file" in frame(node, id=1).message
+    elsewhere.write_bytes(
+        b"something else, longer than a header of SQLite, which has 100 bytes" * 9
+    )
+    assert (
+        "cannot be opened" in frame(node, id=1).message
+        or "not a memory file" in frame(node, id=1).message
+    )
     elsewhere.unlink()
     with MemoryBank(elsewhere) as bank:
         some(bank, frames[0])
@@ -127,7 +149,9 @@ def test_recall_while_another_process_writes(
             if frame_id % 4 == 0:
                 answer = frame(node, id=frame_id)
                 assert answer.success, answer.message
-                assert np.array_equal(convert.image_from(answer.image), pictures[(frame_id - 1) % 3])
+                assert np.array_equal(
+                    convert.image_from(answer.image), pictures[(frame_id - 1) % 3]
+                )
             if frame_id % 20 == 0:
                 window = frames_of(node, center=frame_id, radius=5, width=24, height=24)
                 assert [f.id for f in window.frames][:6] == list(range(frame_id - 5, frame_id + 1))

@@ -20,7 +20,12 @@ STEP = 400_000_000  # ns
 QUARTER = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))  # a left turn, x y z w
 
 
-def tour(kind: str, frames: list[np.ndarray], compressed: bool = True, topic: str = "/front/image/compressed"):
+def tour(
+    kind: str,
+    frames: list[np.ndarray],
+    compressed: bool = True,
+    topic: str = "/front/image/compressed",
+):
     """A bag with TF: map <- base moves along x, base <- camera is fixed and published once."""
     maker = BagMaker(kind)
     maker.tf("base", "camera", START, (0.0, 0.0, 0.5, *QUARTER), "/tf_static", START - 1)
@@ -50,9 +55,18 @@ def offline(path: Path, folder: Path, **how: object) -> dict[int, tuple[bytes, o
 def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind):
     path = tour(kind, frames[:6]).write(ros.folder)
     result, log = replayed(ros, path, "compare:=1", "quality:=40")
-    assert result["images"] == 6 and result["received"] + result["lost"] == 6 and result["gated"] == 0
-    assert result["stored"] + result["dropped"] == result["received"] and result["stored"] == result["frames"] > 0
-    assert sorted(p.name for p in (ros.folder / "report").iterdir()) == ["replay.db", "replay.json", "report.html"]
+    assert (
+        result["images"] == 6 and result["received"] + result["lost"] == 6 and result["gated"] == 0
+    )
+    assert (
+        result["stored"] + result["dropped"] == result["received"]
+        and result["stored"] == result["frames"] > 0
+    )
+    assert sorted(p.name for p in (ros.folder / "report").iterdir()) == [
+        "replay.db",
+        "replay.json",
+        "report.html",
+    ]
     expected = offline(path, ros.folder, quality=40)
     codec, originals = FrameCodec(), {image.stamp_ns: image.pixels for image in images(path)}
     with MemoryBank(ros.folder / "report" / "replay.db", readonly=True) as bank:
@@ -65,9 +79,13 @@ def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind)
             (*frame.pose.position, *frame.pose.orientation), (*pose.position, *pose.orientation)
         )
     assert result["with_pose"] == sum(frame.pose is not None for frame in remembered) > 0
-    assert result["poses"] == "TF in map" and {f.pose.reference for f in remembered if f.pose} == {"map"}
+    assert result["poses"] == "TF in map" and {f.pose.reference for f in remembered if f.pose} == {
+        "map"
+    }
     scores = [psnr(originals[frame.stamp_ns], codec.decode(frame.data)) for frame in remembered]
-    assert result["psnr"] == pytest.approx(np.mean(scores)) and result["worst_psnr"] == pytest.approx(min(scores))
+    assert result["psnr"] == pytest.approx(np.mean(scores)) and result[
+        "worst_psnr"
+    ] == pytest.approx(min(scores))
     assert result["bytes"] == pytest.approx(np.mean([len(frame.data) for frame in remembered]))
     assert result["compared"]["ours"]["frames"] == 1 and result["recall_ms"] > 0
     page = (ros.folder / "report" / "report.html").read_text()
@@ -92,14 +110,20 @@ def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finishe
     maker = BagMaker("mcap")
     for i in range(6):
         picture, encoding = frames[2 * i][..., 0], "mono8" if i != 1 else "mono9"
-        maker.image("/mono", START + i % 3 * STEP, picture, recorded_ns=START + i * STEP, encoding=encoding)
+        maker.image(
+            "/mono", START + i % 3 * STEP, picture, recorded_ns=START + i * STEP, encoding=encoding
+        )
     bank = ros.folder / "memory.db"
     bank.write_bytes(finished_bank.read_bytes())
     result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", f"bank:={bank}")
     assert result["images"] == 6 and result["sessions"] == 2 and result["skipped"] == 1
     [problem] = result["problems"]
-    assert problem.startswith(f"image 1 of the bag at {START + STEP} ns: image encoding 'mono9' is not supported")
-    assert result["worst_psnr"] > 15  # every picture beside its own original, not that of the other lap
+    assert problem.startswith(
+        f"image 1 of the bag at {START + STEP} ns: image encoding 'mono9' is not supported"
+    )
+    assert (
+        result["worst_psnr"] > 15
+    )  # every picture beside its own original, not that of the other lap
     with MemoryBank(bank, readonly=True) as memory:
         assert len(memory) == 12 + result["frames"] and result["first_id"] == 13
         assert len(memory.info()["sessions"]) == 3
@@ -129,10 +153,16 @@ def test_what_the_queue_drops_is_counted(ros, frames):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_replayed_starts_nothing(ros, frames, arguments, complaint):
-    BagMaker("mcap").image("/a", START, frames[0]).image("/b", START, frames[0]).write(ros.folder, "two")
+    BagMaker("mcap").image("/a", START, frames[0]).image("/b", START, frames[0]).write(
+        ros.folder, "two"
+    )
     launched = ros.launch("replay.launch.py", *arguments)
     assert launched.wait(30) == 1
-    assert complaint in launched.log and "Traceback" not in launched.log and "process started" not in launched.log
+    assert (
+        complaint in launched.log
+        and "Traceback" not in launched.log
+        and "process started" not in launched.log
+    )
 
 
 def test_a_bag_of_which_nothing_comes_through(ros, frames):
@@ -140,19 +170,26 @@ def test_a_bag_of_which_nothing_comes_through(ros, frames):
     launched = ros.launch("replay.launch.py", f"bag:={path}")
     assert launched.wait(60) == 1
     assert "nothing came through: of 1 images on /a none was stored" in launched.log
-    assert "image encoding 'rgb9' is not supported" in launched.log and "Traceback" not in launched.log
+    assert (
+        "image encoding 'rgb9' is not supported" in launched.log and "Traceback" not in launched.log
+    )
 
 
 def test_a_bank_that_cannot_be_made(ros, frames):
     path = tour("mcap", frames[:2]).write(ros.folder)
     launched = ros.launch("replay.launch.py", f"bag:={path}", "bank:=nowhere/memory.db")
     assert launched.wait(60) == 1
-    assert "its folder does not exist" in launched.log and "visual_memory did not configure" in launched.log
+    assert (
+        "its folder does not exist" in launched.log
+        and "visual_memory did not configure" in launched.log
+    )
 
 
 def test_ctrl_c_ends_it_within_seconds(ros, frames):
     path = tour("bag", frames[:12]).write(ros.folder)
-    launched = ros.launch("replay.launch.py", f"bag:={path}", "rate:=0.1", f"report:={ros.folder}/report")
+    launched = ros.launch(
+        "replay.launch.py", f"bag:={path}", "rate:=0.1", f"report:={ros.folder}/report"
+    )
     launched.until_says("playing 12 images", timeout=60)
     time.sleep(1)
     begun = time.monotonic()
@@ -182,7 +219,9 @@ def test_what_is_played_of_a_bag(tmp_path, frames, topic, compressed, node_topic
 
 
 def test_poses_that_are_not_tf_are_not_played(tmp_path, frames):
-    maker = BagMaker("mcap").image("/cam", START, frames[0]).pose("/pose", START, (0.0,) * 6 + (1.0,))
+    maker = (
+        BagMaker("mcap").image("/cam", START, frames[0]).pose("/pose", START, (0.0,) * 6 + (1.0,))
+    )
     with Bag(maker.write(tmp_path)) as bag:
         assert player.part(bag).others == () and player.root(bag, "/cam") == ""
 

@@ -21,6 +21,9 @@ def test_each_fault_once(monkeypatch, tmp_path):
         assert value[name] == 0, rows
     announced = rows["frames announced, beside those recalled"]
     assert announced["value"] >= announced["reference"] > announced["value"] / 2
-    assert value["statuses that say ERROR"] > 0 and rows["images sent, beside odd ones"]["reference"] > 10
+    assert (
+        value["statuses that say ERROR"] > 0
+        and rows["images sent, beside odd ones"]["reference"] > 10
+    )
     assert value["questions of 8 clients answered, beside refused"] > 0
     assert not _marked(marker)

@@ -15,7 +15,13 @@ class Memory:
 
     def __init__(self, ros, *arguments, active=True, **parameters):
         self.ros, self.path = ros, ros.folder / "memory.db"
-        given = {"bank": str(self.path), "map_frame": "''", "min_interval": 0.0, "novelty": 0.0, **parameters}
+        given = {
+            "bank": str(self.path),
+            "map_frame": "''",
+            "min_interval": 0.0,
+            "novelty": 0.0,
+            **parameters,
+        }
         options = [part for name, value in given.items() for part in ("-p", f"{name}:={value}")]
         self.process = ros.run("memory_node", *arguments, "--ros-args", *options)
         self.frames = ros.listen(MemoryFrame, f"{NODE}/frames")
@@ -26,7 +32,9 @@ class Memory:
 
     def show(self, image, stamp_ns, topic="image", **more):
         """Publish a picture and wait until it is stored."""
-        message = image if not isinstance(image, np.ndarray) else image_message(image, stamp_ns, **more)
+        message = (
+            image if not isinstance(image, np.ndarray) else image_message(image, stamp_ns, **more)
+        )
         count = len(self.frames)
         self.ros.publish(topic, message)
         until(lambda: len(self.frames) > count, says=self.ros.logs)
@@ -45,7 +53,11 @@ class Memory:
         """(level, message, values) of the latest status of a camera or of the memory."""
         found = {status.name: status for status in self.diagnostics[-1].status}
         status = found[f"visual_memory: {name}"]
-        return status.level[0], status.message, {pair.key.replace(" ", "_"): pair.value for pair in status.values}
+        return (
+            status.level[0],
+            status.message,
+            {pair.key.replace(" ", "_"): pair.value for pair in status.values},
+        )
 
     def stop(self):
         """Ctrl-C, and the bank as it is then."""
