@@ -10,46 +10,30 @@ import math
 
 import numpy as np
 
-from gaussvae_ros.entropy import cells, grid, stream
+from gaussvae_ros.entropy import cells, grid
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.fit import EFFORTS, descend, scaled
+from gaussvae_ros.fit import scaled
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.kernels import inline, kernel
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
-STEPS = {
-    "fast": (10, 150.0),
-    "best": (40, 600.0),
-}  # descent steps after each group, pixels per splat
+STEPS = {"fast": 10, "best": 40}  # of descent after each group
+LEVEL = 600, 4  # pixels per splat and stride of those steps
+SOLVED = 150  # pixels per splat on which colours are solved for
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
-FINEST, COARSEST = 125, 137  # precision indices that encoders use
+FINEST, COARSEST = 125, 139  # precision indices that encoders use
 CHUNK = 1024  # splats whose colours are solved for together
 MOST_SEEN = (
     96  # splats that count at one pixel; more are rare, and then only the colours' estimate suffers
 )
 
 
-def encode_splats(image: np.ndarray, n: int, effort: str, seed: int = 0) -> bytes:
-    """Fit, quantise and code: the payload of a record of `n` splats of a checked `image`, uint8 [H, W, 3] or [H, W]."""
-    return encode_fit(image, descend(image, n, EFFORTS[effort], seed), effort)
-
-
-def encode_fit(image: np.ndarray, state: Descent, effort: str) -> bytes:
-    """Quantise and code a fit that is there already."""
-    return stream.write(quantise(image, state, best_precision(image, state), effort))
-
-
-def best_precision(image: np.ndarray, state: Descent) -> int:
+def best_precision(state: Descent) -> int:
     """Precision index at which a fit's record has the most PSNR for its bytes: finer by 2^(1/8) for each dB of the fit.
 
     Measured on fits of 20 to 34 dB with 128 to 2048 splats. The better the fit, the more a rounding error shows.
     """
-    target = scaled(image, len(state.geometry) * STEPS["fast"][1])
-    sx, sy = target.shape[1] / image.shape[1], target.shape[0] / image.shape[0]
-    look = Descent(state.geometry.copy(), state.colour.copy())
-    look.rescale(sx, sy)
-    error = look.run(target, np.zeros(1))
-    return round(min(max(155 + 10 * math.log10(error + 1e-9), FINEST), COARSEST))
+    return round(min(max(157 + 10 * math.log10(state.error + 1e-9), FINEST), COARSEST))
 
 
 def quantise(
@@ -60,16 +44,13 @@ def quantise(
 ) -> Grid:
     """Put a fit on the grid of a record."""
     size, n = (image.shape[1], image.shape[0]), len(state.geometry)
-    steps, pixels = STEPS[effort]
-    target = scaled(image, n * pixels)
-    sx, sy = target.shape[1] / size[0], target.shape[0] / size[1]
+    steps, target = STEPS[effort], scaled(image, n, *LEVEL)
+    rates = RATE * (1 - np.arange(steps) / steps)
 
     def refit(free, keep_size=False):
-        d = Descent(state.geometry, state.colour)
-        d.rescale(sx, sy)
-        rates = RATE * (1 - np.arange(steps) / steps)
-        d.run(target, rates, np.array(free), keep_size)
-        d.rescale(1 / sx, 1 / sy)
+        descent = Descent(state.geometry, state.colour)
+        with descent.seen_at(size, target):
+            descent.run(target, rates, None, np.array(free), keep_size)
 
     state = Descent(state.geometry.copy(), state.colour.copy())
     state.geometry[:, 2:] = _shortened(state.geometry, max(size) / 2)
@@ -96,9 +77,10 @@ def quantise(
         *(a[order] for a in (cell, scale, aspect, angle, shift)),
         np.zeros((n, 3), np.int64),
     )
-    colour = _colours(
-        grid.geometry(draft) * [sx, sy, sx, sx / sy, sy], state.colour[order], target, draft
-    )
+    target = scaled(image, n, SOLVED)[0]
+    sx, sy = target.shape[1] / size[0], target.shape[0] / size[1]
+    geometry = grid.geometry(draft) * [sx, sy, sx, sx / sy, sy]
+    colour = _colours(geometry, state.colour[order], target, draft)
     draft.colour = colour[:, : 3 if image.ndim == 3 else 1]
     return draft
 

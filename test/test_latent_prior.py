@@ -241,7 +241,7 @@ def test_bits_in_training_are_those_of_records_and_their_slopes_are_right(fits):
             )
         else:
             unit = contexts.UNITS[kind]
-            p = contexts.bells(
+            p = contexts.mixtures(
                 whole.numpy(),
                 asked[0].numpy(),
                 unit,

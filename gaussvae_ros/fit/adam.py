@@ -7,9 +7,12 @@ large, small and thin splats alike, none can leave the positive definite cone, a
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
+from gaussvae_ros.fit.rate import NONE, add_rate
 from gaussvae_ros.kernels import inline, parallel, prange, threads
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
@@ -33,65 +36,101 @@ class Descent:
         self.first = np.zeros((len(geometry), 8), np.float32)
         self.second = np.zeros((len(geometry), 8), np.float32)
         self.count = 0  # steps taken
+        self.error = 1.0  # mean squared, before the last of them
 
     def rescale(self, sx: float, sy: float) -> None:
         """Go to a level whose pixels are 1 / sx, 1 / sy as large."""
         self.geometry *= np.array([sx, sy, sx, sx / sy, sy])
 
+    @contextmanager
+    def seen_at(self, size: tuple[int, int], level) -> Iterator[None]:
+        """For a while, be in pixels of a level [S, ..., h, w, 3] of the picture of `size` (w, h) px."""
+        height, width = level.shape[0] * level.shape[-3], level.shape[-2]
+        self.rescale(width / size[0], height / size[1])
+        yield
+        self.rescale(size[0] / width, size[1] / height)
+
     def run(
         self,
-        target: np.ndarray,  # [h, w, 3] float32, 0 to 1
+        target: np.ndarray,  # [S, h, w, 3] float32, 0 to 1: each step sees one of its sets of rows
         rates: np.ndarray,  # [steps] multiples of RATES
-        free: np.ndarray
-        | None = None,  # [8] 1 or 0: which of delta, M and colour may move (default: all)
+        rate: tuple[np.ndarray, float] | None = None,  # tables [N, ROW] and price, see rate.py
+        free: np.ndarray | None = None,  # [8] 1 or 0: which of delta, M and colour may move (all)
         keep_size: bool = False,  # hold the area of every splat (the trace of M is zero)
-    ) -> float:
-        """Take one step towards `target` per entry of `rates`; returns the mean squared error before the last."""
-        canvas = planes((target.shape[1], target.shape[0]))
-        steps = rates.astype(np.float32)[:, None] * (
-            RATES if free is None else RATES * free.astype(np.float32)
-        )
-        moments = self.first, self.second
-        error = _descend(
-            self.geometry,
-            self.colour,
-            *moments,
-            target,
-            canvas,
-            steps,
-            self.count,
-            threads(),
-            keep_size,
-        )
+    ) -> None:
+        """Take one step towards `target` per entry of `rates`; `error` is then that before the last, in the rows seen."""
+        canvas = planes((target.shape[2], target.shape[1]))
+        steps = rates.astype(np.float32)[:, None] * RATES
+        if free is not None:
+            steps *= free.astype(np.float32)
+        moments, (tables, price) = (self.first, self.second), rate or (NONE, 0.0)
+        self.error = _descend(
+            self.geometry, self.colour, *moments, target, canvas, steps, self.count, threads(),
+            keep_size, tables, price,
+        )  # fmt: skip
         self.count += len(rates)
-        return error
+
+
+@inline
+def first_row_of(step, stride):
+    """The first of the rows that a step sees: 0, 2, 1, 3 in turn for a stride of 4, so that far rows follow each other."""
+    if stride % 2:
+        return step % stride
+    return step * 2 % stride + step * 2 // stride % 2
 
 
 @parallel(fastmath={"contract"})
-def _descend(geometry, colour, first, second, target, canvas, rates, count, workers, keep_size):
+def _descend(
+    geometry,
+    colour,
+    first,
+    second,
+    target,
+    canvas,
+    rates,
+    count,
+    workers,
+    keep_size,
+    tables,
+    price,
+):
     """Steps with `rates` [steps, 8], after `count` others; returns the last mean squared error.
 
     `workers` is an argument because numba cannot cache a function that asks for the number of threads.
     """
-    height, width = target.shape[:2]
+    stride, height, width = target.shape[:3]
     bands = (height + BAND - 1) // BAND
     errors = np.zeros(bands)
+    squeezed = np.empty_like(geometry)
+    unit = 0.5 * math.log(stride * height * width / len(geometry))
     per_splat = np.float32(len(geometry) / (height * width))  # makes gradients alike on every level
     for step in range(len(rates)):
+        turn = first_row_of(count + step, stride)
+        for i in range(len(geometry)):
+            squeezed[i, 0] = geometry[i, 0]
+            squeezed[i, 1] = (geometry[i, 1] - 0.5 - turn) / stride + 0.5
+            squeezed[i, 2] = geometry[i, 2]
+            squeezed[i, 3] = geometry[i, 3] * stride
+            squeezed[i, 4] = geometry[i, 4] / stride
         for worker in prange(workers):
             for band in range(worker, bands, workers):
                 r0, r1 = band * BAND, min(height, (band + 1) * BAND)
-                draw_band(geometry, colour, canvas, width, r0, r1)
-                errors[band] = _residual(canvas, target, r0, r1)
+                draw_band(squeezed, colour, canvas, width, r0, r1)
+                errors[band] = _residual(canvas, target[turn], r0, r1)
+        mean_error = errors.sum() / (height * width * 3)
         unbias1 = np.float32(1 / (1 - BETA1 ** (count + step + 1)))
         unbias2 = np.float32(1 / (1 - BETA2 ** (count + step + 1)))
         for worker in prange(workers):
             moments, grad = np.empty(8, np.float32), np.empty(8, np.float32)
             for i in range(worker, len(geometry), workers):
-                gather_splat(geometry[i], colour[i], canvas, width, moments)
-                _whiten(geometry[i], moments, grad)
+                gather_splat(squeezed[i], colour[i], canvas, width, moments)
+                _whiten(squeezed[i], moments, grad)
                 for k in range(8):
-                    g = grad[k] * per_splat
+                    grad[k] *= per_splat
+                if price > 0:
+                    add_rate(geometry[i], colour[i], tables[i], price * mean_error, unit, grad)
+                for k in range(8):
+                    g = grad[k]
                     m = BETA1 * first[i, k] + (np.float32(1) - BETA1) * g
                     v = BETA2 * second[i, k] + (np.float32(1) - BETA2) * g * g
                     first[i, k], second[i, k] = m, v
@@ -100,8 +139,8 @@ def _descend(geometry, colour, first, second, target, canvas, rates, count, work
                     )
                 if keep_size:
                     grad[2], grad[4] = (grad[2] - grad[4]) / 2, (grad[4] - grad[2]) / 2
-                _move(geometry[i], colour[i], grad, width, height)
-    return errors.sum() / (height * width * 3)
+                _move(geometry[i], colour[i], grad, width, height * stride)
+    return mean_error
 
 
 @inline

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.kernels import inline, kernel
-from gaussvae_ros.vae import contexts
+from gaussvae_ros.vae import contexts, positions
 from gaussvae_ros.vae.contexts import (
-    ANGLE,
     FLOOR,
     KINDS,
     MOST,
@@ -22,11 +21,13 @@ from gaussvae_ros.vae.contexts import (
     SHIFT,
     UNITS,
 )
-from gaussvae_ros.vae.prior import GAIN, RANGES, code
+from gaussvae_ros.vae.positions import CONCENTRATION, LARGEST, LEAST
+from gaussvae_ros.vae.prior import GAIN, POSITIONS, RANGES, SHIFT_UNIT, code
 
 HIDDEN = 64
 BATCH, RATE, WARMUP = 2048, 3e-3, 100
 SAMPLE = 200_000  # splats that features are normalised by
+KEPT = 384  # rows of a grid, so that grids of many splats do not outweigh the rest
 SHARE = 1e-3  # spread below which a feature is taken to be constant
 
 
@@ -69,19 +70,23 @@ class Network(nn.Module):
 
 
 class ValueBits(torch.autograd.Function):
-    """Bits [rows] of value indices under contexts.bells, from a network's outputs [rows, OUTPUTS] over ONE."""
+    """Bits [rows] of indices under contexts.mixtures, from a network's outputs [rows, OUTPUTS] over ONE.
+
+    `unit`, `low` and `most` are those of the kind; middles, steps, indices from the lowest on, and how many indices there
+    are (at most `most`) come by row.
+    """
 
     @staticmethod
-    def forward(ctx, outputs, kind, middle, steps, indices):
-        arrays = (a.numpy() for a in (middle, steps, indices))
-        bits, slopes = _value_bits(outputs.detach().numpy(), UNITS[kind], *arrays, *RANGES[kind])
+    def forward(ctx, outputs, unit, low, middle, steps, indices, counts):
+        arrays = (a.numpy() for a in (middle, steps, indices, counts))
+        bits, slopes = _value_bits(outputs.detach().numpy(), unit, low, *arrays)
         ctx.save_for_backward(torch.from_numpy(slopes))
         return torch.from_numpy(bits)
 
     @staticmethod
     def backward(ctx, grad):
         (slopes,) = ctx.saved_tensors
-        return slopes * grad[:, None], None, None, None, None
+        return slopes * grad[:, None], None, None, None, None, None, None
 
 
 def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # [rows]
@@ -102,12 +107,13 @@ def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # 
 
 
 @kernel(fastmath=True, error_model="numpy")
-def _value_bits(outputs, unit, middle, steps, indices, low, count):
+def _value_bits(outputs, unit, low, middle, steps, indices, counts):
     """Bits [rows] and their slopes [rows, OUTPUTS]. The sum over all indices is S, the share of the one at hand P."""
     rows, one = len(outputs), np.float32(1)
     bits, slopes = np.empty(rows, np.float32), np.empty((rows, OUTPUTS), np.float32)
     share, parts, here = np.empty(PARTS, np.float32), np.empty((PARTS, 4)), np.empty((PARTS, 4))
     for r in range(rows):
+        count = counts[r]
         top, total = outputs[r, 2::3].max(), 0.0
         for c in range(PARTS):
             share[c] = 2.0 ** (outputs[r, 3 * c + 2] - top)
@@ -153,13 +159,38 @@ def _derive(out, share, s, plain, squares, cubes, leaning):
     out[2] = share / (s * s) * (3 * squares - 4 * cubes) * plain * plain / s
 
 
-def learn(grids: list[Grid], kind: int, seed: int, steps: int) -> dict[str, np.ndarray]:
+def split_bits(outputs: Tensor, share: Tensor, counts: Tensor, first: Tensor) -> Tensor:  # [rows]
+    """Bits of `first` of `counts` splats in the first half, of area `share`, under positions.beta_parameters."""
+    skew, strength = outputs[:, 0], outputs[:, 1]
+    one, two = share * 2**skew, (1 - share) * 2**-skew
+    total = CONCENTRATION * 2**strength / (one + two)
+    alpha, beta = (torch.clamp(part * total, LEAST, LARGEST) for part in (one, two))
+    rest = counts - first
+
+    def log_ways(k, a):  # of C(k + a - 1, k)
+        return torch.lgamma(k + a) - torch.lgamma(a) - torch.lgamma(k + 1)
+
+    nats = log_ways(first, alpha) + log_ways(rest, beta) - log_ways(counts, alpha + beta)
+    return -nats / math.log(2)
+
+
+def bits_of(kind: str, outputs: Tensor, *asked: Tensor) -> Tensor:  # [rows]
+    """Bits of what `asked_of` a kind, under a network's outputs [rows, OUTPUTS] over ONE."""
+    if kind == "split":
+        return split_bits(outputs, *asked)
+    if kind == "angle":
+        return angle_bits(outputs, *asked)
+    unit, low = (SHIFT_UNIT, 0) if kind in POSITIONS else (UNITS[KINDS.index(kind)], RANGES[KINDS.index(kind)][0])
+    return ValueBits.apply(outputs, unit, low, *asked)
+
+
+def learn(grids: list[Grid], kind: str, seed: int, steps: int) -> dict[str, np.ndarray]:
     """The network of a kind, in integers, that makes `grids` short after so many steps of AdamW."""
-    return fitted(kind, *heard(grids, kind), seed=seed, steps=steps).arrays()
+    return fitted(kind, *asked_of(grids, kind, seed), seed=seed, steps=steps).arrays()
 
 
-def fitted(kind: int, features: np.ndarray, *asked: np.ndarray, seed: int, steps: int) -> Network:
-    """A network trained on what was `heard`."""
+def fitted(kind: str, features: np.ndarray, *asked: np.ndarray, seed: int, steps: int) -> Network:
+    """A network trained on what was `asked_of` it."""
     torch.manual_seed(seed)
     network = Network(features[:SAMPLE])
     inputs = torch.from_numpy(network.rounded(features).astype(np.int16))
@@ -174,11 +205,7 @@ def fitted(kind: int, features: np.ndarray, *asked: np.ndarray, seed: int, steps
             order, at = torch.randperm(len(inputs)), 0
         rows = order[at : at + BATCH]
         at += BATCH
-        outputs = network(inputs[rows].float() / ONE)
-        taken = [a[rows] for a in asked]
-        bits = (
-            angle_bits(outputs, *taken) if kind == ANGLE else ValueBits.apply(outputs, kind, *taken)
-        )
+        bits = bits_of(kind, network(inputs[rows].float() / ONE), *(a[rows] for a in asked))
         optimizer.zero_grad()
         bits.mean().backward()
         optimizer.step()
@@ -186,37 +213,59 @@ def fitted(kind: int, features: np.ndarray, *asked: np.ndarray, seed: int, steps
     return network
 
 
-def heard(grids: list[Grid], kind: int) -> list[np.ndarray]:
-    """What the coding of grids asks the prior of a kind: features [rows, F]; then middles, steps and indices from the
-    lowest on [rows], or (angles) sectors and which of them [rows]."""
-    rows = []
+def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
+    """What the coding of grids asks of a kind's network: features [rows, F], then the arguments of `bits_of` [rows].
+
+    At most KEPT rows of a grid, drawn at random.
+    """
+    rng, rows = np.random.default_rng(seed), []
     for g in grids:
-        ear = _Ear(kind)
-        code(ear, ear, g.size, len(g.cell), g.precision, g.colour.shape[1], g)
-        if ear.kept:  # grey grids lack two colours
-            rows.append(ear.kept)
+        questions = Questions(kind, g)
+        code(questions, questions, g.size, len(g.cell), g.precision, g.colour.shape[1], g)
+        if questions.kept:  # grey grids lack two colours
+            columns = [np.concatenate(column) for column in zip(*questions.kept)]
+            some = rng.permutation(len(columns[0]))[:KEPT]
+            rows.append([column[some] for column in columns])
     return [np.concatenate(column) for column in zip(*rows)]
 
 
-class _Ear:
-    """A law without opinion and a coder without a stream, which keeps what it is asked of one kind."""
+class Questions:
+    """Coder and model in one, for writing: it keeps what the model is asked of one kind, and the answers."""
 
-    reads, part = False, ""
+    reads, part, places = False, "", True
 
-    def __init__(self, kind: int) -> None:
-        self.kind, self.kept = kind, []
+    def __init__(self, kind: str, g: Grid) -> None:
+        self.kind, self.grid, self.kept = kind, g, []
+
+    def halves(self, nodes, counts, level, wide, tall, share, expected):
+        if self.kind == "split":
+            cell = self.grid.cell
+            place = np.searchsorted(nodes, cell >> level + 1)
+            first = np.bincount(place, ~(cell >> level) & 1, len(nodes))
+            features = positions.split_features(nodes, counts, level, wide, tall, share, expected)
+            columns = features, share, counts.astype(float), first
+            open_ = (share > 0) & (share < 1)
+            self.kept.append([column[open_].astype(np.float32) for column in columns])
+        return np.ones(len(nodes)), np.ones(len(nodes))
 
     def values(self, kind, features, middle, steps):
-        if kind == self.kind:
-            self.kept = [features.astype(np.float32), middle, steps]
+        if KINDS[kind] == self.kind:
+            counts = np.full(len(features), RANGES[kind][1])
+            self.kept.append([features.astype(np.float32), middle, steps, None, counts])
 
     def angles(self, features, sectors):
-        if self.kind == ANGLE:
-            self.kept = [features.astype(np.float32), sectors]
+        if self.kind == "angle":
+            self.kept.append([features.astype(np.float32), sectors, None])
+
+    def shifts(self, kind, features, parts):
+        if POSITIONS[1 + kind] == self.kind:
+            step = 1.0 / parts
+            row = [features.astype(np.float32), 0.5 - 0.5 * step, step, None, parts]
+            self.kept.append(row)
 
     def symbols(self, values, probabilities):
-        if self.part == KINDS[self.kind]:
-            self.kept.append(values)
+        if self.kept and any(column is None for column in self.kept[-1]):
+            self.kept[-1] = [values if column is None else column for column in self.kept[-1]]
         return values
 
     def uniform(self, values, sizes):

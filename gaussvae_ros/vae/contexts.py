@@ -213,7 +213,7 @@ def layer(inputs, weights, bias, low):
 
 # error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
 @kernel(error_model="numpy")
-def bells(outputs, middle, unit, steps, low, count, powers):
+def mixtures(outputs, middle, unit, steps, low, count, powers):
     """Unnormalised probabilities [rows, count] of the indices low, low + 1, ... whose values are index * step.
 
     A mixture of Student's t with 3 degrees of freedom, each placed `unit` times its first output from `middle` [rows].

@@ -18,7 +18,7 @@ import numpy as np
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.stream import MONO
 from gaussvae_ros.errors import RecordError
-from gaussvae_ros.fit import EFFORTS, Plan, descend
+from gaussvae_ros.fit import EFFORTS, descend
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.raster.view import render
@@ -27,10 +27,6 @@ from gaussvae_ros.vae.models import HASH_BYTES, Models
 
 HEADER = HASH_BYTES + 3  # bytes
 FEWEST, MOST = 32, 1024  # splats
-PLANS = {  # of fits to a frame: few splats are cheap, so they get more steps than 512 do
-    "fast": Plan(((37.5, 50), (150, 80)), share=0.1, every=10, until=0.6, last=0.15),
-    "best": EFFORTS["best"],
-}
 COARSER = 4  # than a record of the splats tier: where few splats carry a frame, more of them beat finer ones
 
 
@@ -49,7 +45,7 @@ class LatentCodec:
     def encode(self, image: np.ndarray, quality: float, effort: str) -> bytes:
         """A checked frame, uint8 [H, W, 3] or [H, W]: splats fitted to it, and coded."""
         return self.encode_fit(
-            image, descend(image, splats_at(quality, image.shape[1::-1]), PLANS[effort]), effort
+            image, descend(image, splats_at(quality, image.shape[1::-1]), EFFORTS[effort]), effort
         )
 
     def encode_splats(self, splats: Splats, quality: float, effort: str = "fast") -> bytes:

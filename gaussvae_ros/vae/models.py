@@ -160,6 +160,12 @@ def model_folders() -> list[Path]:
     return [root / "models", *(Path(p) / "share" / "gaussvae_ros" / "models" for p in prefixes)]
 
 
+def model_file(prior: Prior, card: dict) -> bytes:
+    """The bytes of a model file that makes records."""
+    tensors = {PRIOR + name: array for name, array in prior.tensors().items()}
+    return serialised({"architecture": "splats", "config": {}, "card": card}, tensors)
+
+
 def serialised(about: dict, tensors: dict[str, np.ndarray]) -> bytes:
     """The bytes of a model file; the same model gives the same."""
     about = {**about, "digest": _digest(about, tensors)}
