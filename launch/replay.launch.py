@@ -1,4 +1,7 @@
-"""A bag through both nodes, every frame recalled and compared: a report. `--show-args` lists the arguments."""
+"""A bag through both nodes, every frame recalled and compared: a report.
+
+`--show-args` lists the arguments.
+"""
 
 import json
 import subprocess
@@ -22,12 +25,14 @@ EVALUATOR = str(Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", 
 ARGUMENTS = {
     "bag": (
         None,
-        "The bag: a rosbag2 folder, a bare .mcap or .db3 file, or a .bag of ROS 1, which is converted",
+        "The bag: a rosbag2 folder, a bare .mcap or .db3 file, or a .bag of ROS 1,"
+        " which is converted",
     ),
     "topic": ("", "Images to replay. Empty: the only image topic of the bag"),
     "rate": (
         "1.0",
-        "How fast the bag is played; frames that the encoder has no time for are dropped and counted",
+        "How fast the bag is played; frames that the encoder has no time for are dropped"
+        " and counted",
     ),
     "report": ("replay_report", "Folder for report.html and replay.json"),
     "bank": (
@@ -44,7 +49,8 @@ ARGUMENTS = {
 }
 SHARED = ("device", "params_file")
 CHOICES = {"tier": ["", "latent", "splats"]}
-# What the other launch files leave to the user: the evaluator brings the nodes up, and the bag has the time.
+# What the other launch files leave to the user: the evaluator brings the nodes up,
+# and the bag has the time.
 FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true", "relative_tf": "false"}
 EVERY = {
     "min_interval": 0.0,
@@ -115,7 +121,10 @@ def _new_bank(report: Path) -> str:
 
 
 def _ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
-    """Whichever process ends first, the replay is over. An error makes the exit code of ros2 launch 1."""
+    """Whichever process ends first, the replay is over.
+
+    An error makes the exit code of ros2 launch 1.
+    """
     if context.is_shutdown:
         return []
     if event.process_name.startswith("replay_evaluator") and event.returncode == 0:
