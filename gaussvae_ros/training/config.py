@@ -1,6 +1,7 @@
 """The config of a training: one YAML file with the keys model, losses, training, data and search.
 
-`model` and `losses` are read by models.py and losses.py; the rest is here, with its defaults and its ranges.
+`model` and `losses` are read by models.py and losses.py; the rest is here, with its
+defaults and its ranges.
 """
 
 import io
@@ -65,7 +66,10 @@ class Config:
     search: dict  # dotted key -> [low, high, "log" or "linear"], or a list of choices (search.py)
 
     def as_dict(self) -> dict:
-        """What `config_of` takes back, with every default written out. No tuples: plain YAML and JSON values."""
+        """What `config_of` takes back, with every default written out.
+
+        No tuples: plain YAML and JSON values.
+        """
         plain = {
             **asdict(self),
             "training": {**asdict(self.training), "picture": list(self.training.picture)},
@@ -77,7 +81,8 @@ def load_config(path: str | Path) -> Config:
     """Read a config file.
 
     Raises:
-        ConfigError: not YAML, a key that nobody knows, or a value of the wrong type or out of range.
+        ConfigError: not YAML, a key that nobody knows, or a value of the
+            wrong type or out of range.
         OSError: the file cannot be read.
     """
     try:
@@ -96,7 +101,8 @@ def config_of(raw: object) -> Config:
     """A config from the values of its YAML (ConfigError as `load_config`)."""
     if not isinstance(raw, dict):
         raise ConfigError(
-            "a config is a mapping with the key model, and losses, training, data and search as needed"
+            "a config is a mapping with the key model,"
+            " and losses, training, data and search as needed"
         )
     _known(raw, [f.name for f in fields(Config)])
     parts = {}
@@ -146,9 +152,8 @@ def _value(about, value, key):
         return tuple(_number(v, type(d), rules, key) for v, d in zip(value, default))
     if isinstance(default, (bool, str)):
         if type(value) is not type(default):
-            raise ConfigError(
-                f"{key} is {'true or false' if isinstance(default, bool) else 'text'}, not {value!r}"
-            )
+            kind = "true or false" if isinstance(default, bool) else "text"
+            raise ConfigError(f"{key} is {kind}, not {value!r}")
         if rules["choices"] and value not in rules["choices"]:
             raise ConfigError(f"{key} is {' or '.join(rules['choices'])}, not {value!r}")
         return value

@@ -1,7 +1,7 @@
-"""The one training loop: any model, any losses, on a CPU, a GPU or several, and on from where it was stopped.
+"""The one training loop: any model and losses, on a CPU or GPUs, on from where it was stopped.
 
-Whatever is drawn at random in a step depends on the seed, the step and the process alone, so that a training that was
-stopped, or killed, goes on to the very weights it would have reached.
+Whatever is drawn at random in a step depends on the seed, the step and the process alone, so that a
+training that was stopped, or killed, goes on to the very weights it would have reached.
 """
 
 import copy
@@ -44,20 +44,23 @@ def train(
     resume: bool = False,
     watch: Callable[[int, dict[str, float]], None] = lambda step, figures: None,
 ) -> dict | None:
-    """Train a model on the samples in the folder `data`; checkpoints.py says what comes to be in the folder `out`.
+    """Train a model on the samples in the folder `data`; checkpoints.py lists the files in `out`.
 
     SIGINT and SIGTERM end it after the step under way, with a checkpoint.
 
     Args:
         resume: go on from the checkpoint in `out`, which a new training refuses to overwrite.
-        watch: called after each validation with the step and its figures; an exception of it ends the training.
+        watch: called after each validation with the step and its figures; an exception
+            of it ends the training.
 
     Returns:
-        `step` reached, `stopped` by ("steps", "patience" or "signal"), `seconds`, and the rows of the curve for the
-        `best` and the `last` validation. None in processes of `torchrun` other than the first.
+        `step` reached, `stopped` by ("steps", "patience" or "signal"), `seconds`, and the
+        rows of the curve for the `best` and the `last` validation. None in processes of
+        `torchrun` other than the first.
 
     Raises:
-        TrainingError: nothing to resume, or a training already in `out`; a loss that is no number (DivergedError).
+        TrainingError: nothing to resume, or a training already in `out`; a loss that is
+            no number (DivergedError).
         ConfigError, ModelError, DataError: what `config` or `data` has that does not work.
         OSError: `out` cannot be written, or the disk is full; its last checkpoint is whole.
     """
@@ -70,7 +73,7 @@ def train(
 
 
 def learning_rate(training: Training, step: int) -> float:
-    """In step 0, 1, ...: a linear rise, then half a cosine down to 0 (https://arxiv.org/abs/1608.03983), or no fall."""
+    """A linear rise, then a half cosine to 0 (https://arxiv.org/abs/1608.03983), or no fall."""
     if step < training.warmup:
         return training.learning_rate * (step + 1) / training.warmup
     if training.schedule == "constant":
@@ -197,8 +200,10 @@ class _Run:
             not math.isfinite(values["loss"]) or not math.isfinite(values["gradient"])
         ):
             raise DivergedError(
-                f"step {progress.step + 1}: the loss is {values['loss']:.3g} and its gradient {values['gradient']:.3g};"
-                f" {self.out / files.CHECKPOINT} is from before that; try a lower training.learning_rate"
+                f"step {progress.step + 1}: the loss is {values['loss']:.3g}"
+                f" and its gradient {values['gradient']:.3g};"
+                f" {self.out / files.CHECKPOINT} is from before that;"
+                " try a lower training.learning_rate"
             )
         self.optimizer.step()
         self._follow()
@@ -209,7 +214,7 @@ class _Run:
 
     @torch.no_grad()
     def _follow(self) -> None:
-        """Move the averaged weights to the new ones; in the first steps faster, to forget where they began."""
+        """Move the averaged weights to the new ones; faster in the first steps."""
         kept = min(self.config.training.ema, (1 + self.progress.step) / (10 + self.progress.step))
         torch._foreach_lerp_(
             list(self.average.parameters()), list(self.model.parameters()), 1 - kept
@@ -285,7 +290,7 @@ class _Run:
             step += 1
 
     def _batch(self, shards: Shards, begin: int, end: int) -> Batch:
-        """Samples as they are; shards hold them in random order, so the first are as good as any."""
+        """Samples as they are: shards hold them in random order, so the first will do."""
         return _to(
             shards.batch(np.arange(begin, end), self.config.training.picture), self.team.device
         )
@@ -299,7 +304,7 @@ class _Run:
 
 
 class _Step(nn.Module):
-    """Model and losses as one module, so that processes average the gradients of whatever the losses use."""
+    """Model and losses as one module, so that processes average all gradients that losses use."""
 
     def __init__(self, model: SplatModel, objective: Objective, precision: str):
         super().__init__()

@@ -1,4 +1,4 @@
-"""How good a model is on samples that it does not learn from: losses, pictures, bits, and the state of its latent."""
+"""How good a model is on samples held back: losses, pictures, bits, the state of its latent."""
 
 import math
 from dataclasses import dataclass
@@ -39,7 +39,8 @@ def validate(
         batches: on the model's device; figures are means over all samples in them.
         step: of the losses' annealing.
 
-    `bits` are those under the model's prior, or else what a standard normal prior costs, KL(q || N(0, 1)) / ln 2.
+    `bits` are those under the model's prior, or else what a standard normal prior costs,
+    KL(q || N(0, 1)) / ln 2.
     """
     model.eval()
     sums, count, latents, shown, used = {}, 0, [], None, 0.0
