@@ -26,7 +26,7 @@ PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 class Graph:
-    """A domain of its own on this machine, with one memory file; `folder` gets that and the logs."""
+    """A ROS domain of its own, on this machine; `folder` gets its memory file and logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bank = folder, folder / "memory.db"
@@ -65,7 +65,7 @@ class Graph:
 
     @contextmanager
     def process(self, *command: str) -> Iterator["Process"]:
-        """A process in a group of its own, which is gone in the end, also when this one is killed."""
+        """A process in a group of its own, gone in the end, also when this one is killed."""
         process = Process(command, self.folder, self.environment)
         try:
             yield process

@@ -1,4 +1,4 @@
-"""The two nodes on a real graph: how soon they are there, what they keep up with, how soon a memory comes back."""
+"""The two nodes on a real graph: how soon they start, what they keep up with, how they recall."""
 
 import statistics
 import time
@@ -102,8 +102,8 @@ def _keeping_up(
         grown = resident_mb(pids["memory_node"]) - warm
         time.sleep(SETTLE_S)
         taken = cpu_seconds(pids.values()) - begun
-        heard = listener.stop()
-    counts = {what: count - counted[what] for what, count in heard["counts"].items()}
+        measured = listener.stop()
+    counts = {what: count - counted[what] for what, count in measured["counts"].items()}
     return [
         row(f"{name}: received, beside sent", counts["received"], "frames", "all", sent),
         row(f"{name}: left out by the gates", counts["gated"], "frames"),
@@ -119,11 +119,11 @@ def _keeping_up(
             counts["stored"],
             "frames",
             None,
-            len(heard["latency_ms"]),
+            len(measured["latency_ms"]),
         ),
         row(f"{name}: not accounted for", unaccounted(counts), "frames", "none"),
         row(f"{name}: stored without a pose", counts["poses_missing"], "frames", "none"),
-        *_quantiles(f"{name}: stamp to stored", heard["latency_ms"], "at most 150"),
+        *_quantiles(f"{name}: stamp to stored", measured["latency_ms"], "at most 150"),
         row(
             f"{name}: time on the CPU a stored frame, both nodes, beside that a second",
             round(1e3 * taken / max(counts["stored"], 1), 1),

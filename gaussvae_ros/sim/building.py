@@ -1,4 +1,4 @@
-"""The simulated building: a ring corridor around a core with a passage, a lounge, a kitchen niche, doors, furniture.
+"""The simulated building: a ring corridor with a lounge, a kitchen niche, doors and furniture.
 
 The robot's loop is the centre line of the corridor, 7 x 5 m. x runs east, y north, z up, metres.
 """
@@ -58,7 +58,7 @@ class Builder:
         sides: np.ndarray | dict[int, np.ndarray],
         top: np.ndarray | None = None,
     ) -> None:
-        """A box; `sides` is one picture for all, or one each for some of -x, +x, -y, +y (0 to 3)."""
+        """A box; `sides`: one picture for all, or one each for some of -x, +x, -y, +y (0 to 3)."""
         images = sides if isinstance(sides, dict) else dict.fromkeys(range(4), sides)
         known = {id(image): self.texture(image) for image in images.values()}
         row = [
@@ -291,7 +291,7 @@ def _furniture(b: Builder) -> None:
 
 
 def _ground(b: Builder) -> tuple[np.ndarray, np.ndarray]:
-    """The floor's picture with tape, mats and contact shadows, and the light of the lamps over the plan."""
+    """The floor's picture with tape, mats and contact shadows, and the lamps' light on the plan."""
     x0, y0, width, depth = GROUND
     floor = paint.floor(b.rng, width, depth)
     ring = [(0.45, 0.45), (8.55, 0.45), (8.55, 6.55), (0.45, 6.55), (0.45, 0.45)]

@@ -1,8 +1,8 @@
-"""What the simulated camera sees: rays through upright boxes and cylinders, in numba, and a sensor's flaws.
+"""What the simulated camera sees: rays through boxes and cylinders, and the flaws of a sensor.
 
-The camera stays level, so all pixels of a column look along one line of the floor plan: which objects that line
-crosses is solved once a column, and a pixel only checks their heights. Textures are sampled trilinearly from mip maps
-(Williams 1983).
+The camera stays level, so all pixels of a column look along one line of the floor plan: which
+objects that line crosses is solved once a column, and a pixel only checks their heights. Textures
+are sampled trilinearly from mip maps (Williams 1983).
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class World:
 def pack_textures(
     textures: list[tuple[np.ndarray, float]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(uint8 [h, w, 4], texels per metre) of each texture to `texels`, `mips` and `density` of a World."""
+    """Textures (uint8 [h, w, 4], texels per metre) as `texels`, `mips` and `density` of a World."""
     texels, mips, start = [], np.zeros((len(textures), LEVELS, 3), np.int64), 0
     for k, (image, _) in enumerate(textures):
         for level in range(LEVELS):
@@ -61,7 +61,7 @@ def pack_textures(
 def render(
     world: World, x: float, y: float, z: float, yaw: float, size: tuple[int, int], focal: float
 ) -> np.ndarray:
-    """A noiseless view, float32 [h, w, 3] RGB 0 to 255, of a level camera at x, y, z (m) looking along `yaw` (rad).
+    """A view without noise, float32 [h, w, 3] RGB 0 to 255, from x, y, z (m) along `yaw` (rad).
 
     `size` is (w, h) px, `focal` px; the principal point is the image's centre.
     """
@@ -98,7 +98,7 @@ class Sensor:
         self._vignette = np.float32(0.55 + 0.45 * cos2)[..., None]
 
     def expose(self, light: np.ndarray, turned: float) -> np.ndarray:
-        """A frame, uint8 [h, w, 3], of a view [h, w, 3] during which the scene moved sideways by `turned` px."""
+        """A frame, uint8 [h, w, 3], of a view [h, w, 3] that moves sideways by `turned` px."""
         image = light * self._vignette
         if turned > 1.5:
             image = cv2.blur(image, (int(round(turned)), 1))
@@ -199,7 +199,7 @@ def _cast(
 
 @inline
 def _cross(solids, i, cx, cy, dx, dy):
-    """Where a line of the plan enters and leaves a solid, through which side, at which fraction of its width."""
+    """Where a line of the plan enters and leaves a solid: sides, and fractions of their widths."""
     if solids[i, 0] == CYLINDER:
         radius = (solids[i, 2] - solids[i, 1]) / 2
         ox, oy = cx - (solids[i, 1] + solids[i, 2]) / 2, cy - (solids[i, 3] + solids[i, 4]) / 2

@@ -1,7 +1,7 @@
-"""The surfaces of the simulated building, painted with OpenCV: walls and what hangs on them, floor, furniture.
+"""The surfaces of the simulated building, painted with OpenCV: walls, floor, furniture.
 
-What makes a surface returns uint8 [h, w, 4], RGB and a mask (0 is a hole); what hangs on a wall paints into the wall's
-RGB. Lengths are metres, positions on a wall run from its left end.
+What makes a surface returns uint8 [h, w, 4], RGB and a mask (0 is a hole); what hangs on a wall
+paints into the wall's RGB. Lengths are metres, positions on a wall run from its left end.
 """
 
 import cv2
@@ -17,7 +17,7 @@ Colour = tuple[int, int, int]
 def wall(
     rng: np.random.Generator, length: float, paint: Colour, dado: Colour, things: list[tuple]
 ) -> np.ndarray:
-    """A painted wall; `things` are (function, position m, *arguments), called as function(canvas, rng, position, …)."""
+    """A painted wall; `things` are (function, position m, *arguments) that paint on it in turn."""
     h, w = px(HEIGHT), px(length)
     canvas = np.empty((h, w, 3), np.uint8)
     canvas[:] = paint
@@ -188,7 +188,7 @@ def stripe(canvas: np.ndarray, x0: float, y0: float, x1: float, y1: float, colou
 
 
 def ceiling(rng: np.random.Generator, width: float, depth: float, lamps: np.ndarray) -> np.ndarray:
-    """Mineral panels of 0.6 m with holes, vents, and lit panels at `lamps` [N, 2] m from the canvas's first corner."""
+    """Panels of 0.6 m with vents, and lit ones at `lamps` [N, 2] m from the first corner."""
     w, h, tile = int(width * GROUND_SCALE), int(depth * GROUND_SCALE), int(0.6 * GROUND_SCALE)
     rows, columns = np.mgrid[:h, :w] // tile
     tone = rng.normal(0, 4, (h // tile + 1, w // tile + 1))[rows, columns]
