@@ -1,4 +1,4 @@
-"""Splats to image, and the gradient of that: three backends with one meaning (reference.py states it)."""
+"""Splats to image, and the gradient of that: three backends with one meaning (reference.py's)."""
 
 import math
 
