@@ -1,4 +1,4 @@
-"""A small folder of training samples, as `gaussvae train prepare` leaves it, and a config that trains in no time."""
+"""A small folder of training samples, as `gaussvae train prepare` leaves it, and a quick config."""
 
 import json
 import os

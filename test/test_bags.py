@@ -1,4 +1,4 @@
-"""Bags as streams of images and poses: three formats, pose interpolation, and damaged or foreign files."""
+"""Bags as streams of images and poses: three formats, interpolation, damaged or foreign files."""
 
 from pathlib import Path
 
@@ -175,10 +175,10 @@ def test_poses_recorded_after_their_images_count(tmp_path: Path) -> None:
 
 def test_a_clock_set_back_keeps_both_runs_apart() -> None:
     track = Track()
-    for lap, x in enumerate((1.0, 5.0)):
+    for run, x in enumerate((1.0, 5.0)):
         for i in range(30):
             track.add(
-                START + i * STEP, START + (lap * 30 + i) * STEP, np.array([x, 0, 0, *NO_TURN])
+                START + i * STEP, START + (run * 30 + i) * STEP, np.array([x, 0, 0, *NO_TURN])
             )
     assert track.at(START + 3 * STEP, START + 3 * STEP)[0] == 1
     assert track.at(START + 3 * STEP, START + 33 * STEP)[0] == 5

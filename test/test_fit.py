@@ -55,7 +55,7 @@ def psnr(image: np.ndarray, splats: Splats) -> float:  # dB
 
 
 def check(splats: Splats, image: np.ndarray, n: int) -> None:
-    """What every fit promises: finite, canonical, of the image's size and channels, centred inside."""
+    """What every fit promises: finite, canonical, of the image's size and channels, inside it."""
     height, width = image.shape[:2]
     p = splats.params
     assert splats.size == (width, height)
@@ -255,7 +255,7 @@ def a_descent(n: int, size: tuple[int, int], seed: int = 0) -> adam.Descent:
 
 
 def moved(geometry: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [2] and covariance [2, 2] after a step (delta, M): m + L delta, L exp(M) L'; float64, by eigenvalues."""
+    """Mean [2] and covariance [2, 2] after a step (delta, M): m + L delta, L exp(M) L'; float64."""
     root = np.array([[geometry[2], geometry[3] * geometry[4]], [0, geometry[4]]])
     values, vectors = np.linalg.eigh(np.array([[step[2], step[3]], [step[3], step[4]]]))
     grown = vectors * np.exp(values) @ vectors.T
@@ -318,9 +318,8 @@ def test_the_first_step_goes_down_every_coordinate_at_its_rate():
     """Adam's first step is the rate times the gradient's sign, whatever the gradient's size."""
     size = 40, 30
     state = a_descent(5, size, seed=3)
-    state.geometry[:, :2] = (
-        state.geometry[:, :2] * 0.5 + np.array(size) / 4
-    )  # no centre meets the border
+    # No centre meets the border.
+    state.geometry[:, :2] = state.geometry[:, :2] * 0.5 + np.array(size) / 4
     before = adam.Descent(state.geometry.copy(), state.colour.copy())
     target = np.random.default_rng(4).random((30, 40, 3)).astype(np.float32)
     step = -0.1 * adam.RATES * np.sign(gradient(before, target))
@@ -372,7 +371,7 @@ def test_place_gives_exactly_n_pixels(height, width, n, seed):
 
 
 def test_places_follow_the_density_closely():
-    """In every block of 16 x 16 px within 3 of what the density asks, where chance alone would stray by more."""
+    """In every block of 16 x 16 px within 3 of what the density asks; chance strays by more."""
     x, y = np.meshgrid(np.linspace(0, 1, 128), np.linspace(0, 1, 96))
     density = 3 + 3 * x + 2 * np.cos(5 * y)
     density[:48, 32:64] += 8

@@ -1,4 +1,4 @@
-"""The front door: what README shows runs, what is imported is declared, pinned and explained, the wheel is whole."""
+"""The front door: README's snippets, imports declared, pinned and explained, a whole wheel file."""
 
 import ast
 import re
@@ -31,7 +31,8 @@ BROUGHT = {
     "packaging": "pytest",
 }  # imported, and there with another package
 ROS = re.compile(
-    r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|\w+_(msgs|srvs|interfaces)"
+    r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|"
+    r"\w+_(msgs|srvs|interfaces)"
 )
 
 
@@ -63,7 +64,7 @@ def setup_arguments() -> dict[str, object]:
 
 
 def imported(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every absolute import below a folder, `importorskip` included: the top module and the file."""
+    """Every absolute import below a folder, `importorskip` too: the top module and the file."""
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
@@ -75,7 +76,7 @@ def imported(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def foreign(folder: Path) -> set[str]:
-    """The packages that a folder imports: neither Python's own modules nor ours, nor ROS's, which package.xml names."""
+    """The packages that a folder imports, without Python's own, ours, and ROS's (package.xml)."""
     own = {"gaussvae_ros", *(file.stem for file in (ROOT / "test").rglob("*.py"))}
     modules = {module for module, _ in imported(folder)} - own - sys.stdlib_module_names
     return {name(PACKAGE_OF.get(module, module)) for module in modules if not ROS.fullmatch(module)}

@@ -1,4 +1,4 @@
-"""Preparation of training data: every kind of source, crops, the split, the same bytes whatever happens meanwhile."""
+"""Preparation of training data: every kind of source, crops, the split, the same bytes always."""
 
 import json
 import signal
@@ -117,7 +117,8 @@ def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path)
     """A process of its own with one worker, killed between two shards; its worker ends too."""
     program = (
         "import sys; from gaussvae_ros.training import prepare as m; m.SHARD = 16\n"
-        "if __name__ == '__main__': m.prepare([sys.argv[1]], sys.argv[2], crops=3, size=(64, 48), seed=4, jobs=1)"
+        "if __name__ == '__main__':\n    "
+        "m.prepare([sys.argv[1]], sys.argv[2], crops=3, size=(64, 48), seed=4, jobs=1)"
     )
     command, out = (
         [sys.executable, "-c", program, str(photos), str(tmp_path / "set")],
@@ -284,7 +285,10 @@ def test_licence_notes(tmp_path):
     data = tmp_path / "street"
     (data / "a").mkdir(parents=True)
     assert licence_note(data) == "not stated"
-    manifest = "# Data\n\n## house/\n- Licence: BSD-3\n\n## street/ - 2 files\n- Source: x\n- Licence: CC BY 4.0\n"
+    manifest = (
+        "# Data\n\n## house/\n- Licence: BSD-3\n\n"
+        "## street/ - 2 files\n- Source: x\n- Licence: CC BY 4.0\n"
+    )
     (tmp_path / "MANIFEST.md").write_text(manifest)
     assert licence_note(data) == licence_note(data / "a.mp4") == "MANIFEST.md: CC BY 4.0"
     assert licence_note(data / "a" / "b.mp4") == "not stated"

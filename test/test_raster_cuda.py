@@ -1,7 +1,7 @@
-"""The Triton rasteriser against the reference: on the GPU where there is one, else through Triton's interpreter.
+"""The Triton rasteriser against the reference: on a GPU, else through Triton's interpreter.
 
-The interpreter is chosen when triton is first imported, so without a GPU this file runs itself again in a process
-of its own, with TRITON_INTERPRET=1; the tests marked `kernels` run there.
+The interpreter is chosen when triton is first imported, so without a GPU this file runs itself
+again in a process of its own, with TRITON_INTERPRET=1; the tests marked `kernels` run there.
 """
 
 import os

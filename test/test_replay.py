@@ -1,4 +1,4 @@
-"""A bag through codec and bank: what is stored, what is measured, what a broken frame or bag costs."""
+"""A bag through codec and bank: what is stored and measured, what a broken frame or bag costs."""
 
 import json
 import os

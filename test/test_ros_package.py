@@ -1,4 +1,4 @@
-"""package.xml, CMakeLists.txt and setup.py say the same of the package, without ROS; test/ros builds it."""
+"""package.xml, CMakeLists.txt and setup.py agree, as far as that is seen without ROS."""
 
 import re
 from xml.etree import ElementTree
@@ -33,7 +33,7 @@ def test_manifest_and_setup_agree(key):
 
 
 def test_the_maintainer_can_be_parsed():
-    """Otherwise colcon takes the package for a plain Python one, without a word. The pattern is catkin_pkg's."""
+    """Otherwise colcon takes the package for a plain Python one; the pattern is catkin_pkg's."""
     address = (
         r"[-a-zA-Z0-9_%+]+(\.[-a-zA-Z0-9_%+]+)*@[-a-zA-Z0-9%]+(\.[-a-zA-Z0-9%]+)*\.[a-zA-Z]{2,}"
     )

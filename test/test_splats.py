@@ -83,7 +83,7 @@ def test_wrap_angle_at_its_edges(theta, expected):
 
 
 def interleaved(column: int, line: int) -> int:
-    """Morton code, by its definition: bit k of the column goes to bit 2k, that of the line to 2k + 1."""
+    """Morton code by its definition: bit k of the column goes to bit 2k, of the line to 2k + 1."""
     return sum(((column >> k) & 1) << 2 * k | ((line >> k) & 1) << 2 * k + 1 for k in range(16))
 
 

@@ -1,4 +1,4 @@
-"""The training loop: exact resume after a kill, early stopping, full disks, losses that are none, two processes, files."""
+"""The training loop: exact resume after a kill, early stopping, full disks, processes, files."""
 
 import csv
 import json
@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from samples import CONFIG, SIZE, changed, one_thread, start, write_samples  # noqa: F401 (one_thread: a fixture of the whole file)
+from samples import (  # noqa: F401 (one_thread: a fixture of the whole file)
+    CONFIG,
+    SIZE,
+    changed,
+    one_thread,
+    start,
+    write_samples,
+)
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import GaussVaeError, TrainingError
@@ -30,7 +37,7 @@ from gaussvae_ros.training.validation import validate
 
 
 def noisy(**training: object) -> dict:
-    """A model with noise and dropout in every step, and statistics in buffers: what a resume could get wrong."""
+    """Noise and dropout in every step, statistics in buffers: what a resume could get wrong."""
     losses = {**CONFIG["losses"], "kl": {"weight": 1e-3}}
     return {
         **changed(training=training),
@@ -226,7 +233,10 @@ def test_a_full_disk_leaves_the_checkpoint_before(data, tmp_path):
 
 
 def test_two_processes_do_what_one_does_with_the_whole_batch(data, tmp_path):
-    """As torchrun starts them. Equal weights need averaged gradients, and each process its own half of the batch."""
+    """As torchrun starts them.
+
+    Equal weights need averaged gradients, and each process its own half of the batch.
+    """
     config = changed(training={"steps": 6, "validate_every": 3}, data={"augment": False})
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -368,7 +378,7 @@ def test_a_training_can_begin_with_the_weights_of_another(data, straight, tmp_pa
 
 
 def test_a_small_training_learns(data, tmp_path):
-    """It ends at 0.57 of the loss of a training whose steps have no length, and at 0.8 at best of that of new data."""
+    """It ends at 0.57 of the loss of a training with steps of no length (new data: 0.8 at best)."""
     runs = {}
     for rate in (0.01, 0):
         training = {"steps": 300, "learning_rate": rate, "validate_every": 50}

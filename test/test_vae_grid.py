@@ -45,7 +45,7 @@ def small(**settings):
 
 
 def test_it_begins_as_the_principal_components_of_the_picture():
-    """With all of them in fine steps, colours are area means of the fit and splats rest on a regular grid."""
+    """In fine steps, colours are area means of the fit and splats rest on a regular grid."""
     model, batch = small(channels=3 * CELL**2, step=1e-4).eval(), sample()
     with torch.no_grad():
         for network in (model.encoder, model.decoder):

@@ -1,4 +1,4 @@
-"""Models by name, and their files: there and back, the same bytes, damage found, one clear line on every mistake."""
+"""Models by name, and their files: there and back, the same bytes, damage and mistakes named."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Parameters as networks take them: exact there and back, continuous where splats are alike, z-scored."""
+"""Parameters as networks take them: exact there and back, continuous, z-scored."""
 
 import math
 
@@ -43,8 +43,8 @@ def test_there_and_back_is_the_same_splat(form):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.floats(-50, 250), st.floats(-50, 250), st.floats(-2, 5), st.floats(1e-3, 4), st.floats(0, 3.14),
-    st.integers(1, 4000),
+    st.floats(-50, 250), st.floats(-50, 250), st.floats(-2, 5), st.floats(1e-3, 4),
+    st.floats(0, 3.14), st.integers(1, 4000),
 )  # fmt: skip
 def test_any_splat_comes_back(x, y, log_s1, ratio, theta, count):
     splat = torch.tensor(

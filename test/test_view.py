@@ -1,4 +1,4 @@
-"""Pictures of splats at any size and of any part, against the formula in float64 and against OpenCV's area average."""
+"""Pictures of splats at any size and of any part, against the formula and OpenCV's area average."""
 
 import time
 
@@ -74,7 +74,7 @@ def test_a_larger_picture_is_the_formula_between_the_pixels(data):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(60, 45), (40, 30), (120, 18), (24, 90), (1, 1), (15, 2)])
 def test_a_smaller_picture_is_the_area_average(channels, size):
-    """At whole ratios it is so exactly; the uint8 picture that OpenCV averages has rounding of its own."""
+    """Exact at whole ratios, but for the rounding of the uint8 picture that OpenCV averages."""
     s = picture(200, channels=channels, sigma=(0.4, 8))
     expected = cv2.resize(render(s), size, interpolation=cv2.INTER_AREA)
     assert np.abs(render(s, size).astype(int) - expected).max() <= 1

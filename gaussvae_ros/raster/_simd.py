@@ -6,10 +6,10 @@ given to LLVM as 16-wide vector code, which it maps to whatever the processor ha
 AVX2 or four NEON registers).
 
 A splat's shape is seen here through the upper triangular root of its covariance: with
-dy = lyy z2 and dx = lxx z1 + shear dy, q = z1^2 + z2^2. This is whitening that keeps rows of pixels
-rows, and it loses no digits on thin splats. Pictures are planes of rows, float32 [h, 4, stride]: four
-values a pixel, each row with LANES spare columns at its end, because the last vector of a row
-may run past the picture.
+dy = lyy z2 and dx = lxx z1 + shear dy, q = z1^2 + z2^2. This is whitening that keeps rows of
+pixels rows, and it loses no digits on thin splats. Pictures are planes of rows, float32
+[h, 4, stride]: four values a pixel, each row with LANES spare columns at its end, because the last
+vector of a row may run past the picture.
 """
 
 import numpy as np
