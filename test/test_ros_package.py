@@ -29,7 +29,8 @@ def ros_packages(*folders: str) -> set[str]:
 
 @pytest.mark.parametrize("key", ["name", "version", "description", "license"])
 def test_manifest_and_setup_agree(key):
-    assert re.search(rf'^    {key}="(.*)",$', SETUP, re.MULTILINE)[1] == MANIFEST.find(key).text
+    [stated] = re.findall(rf'^    {key}="(.*)",$', SETUP, re.MULTILINE)
+    assert stated == MANIFEST.find(key).text.strip()
 
 
 def test_the_maintainer_can_be_parsed():
