@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from ament_index_python import get_package_prefix
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -19,7 +20,6 @@ from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
 from gaussvae_ros.nodes.bringup import arguments, lifecycle_node, number, value
-from launch import Action, LaunchContext, LaunchDescription
 
 EVALUATOR = str(Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", "replay_evaluator"))
 ARGUMENTS = {

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threaded import kernel_threads
 
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
 from gaussvae_ros.training.config import dump_config
 from gaussvae_ros.training.prepare import FORMAT, SPLATS, sample_type, shard_path
-from threaded import kernel_threads
 
 ROOT, SIZE = Path(__file__).parents[1], (64, 48)
 CONFIG = {

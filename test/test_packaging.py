@@ -25,11 +25,9 @@ PACKAGE_OF = {
     "ruamel": "ruamel.yaml",
     "skimage": "scikit-image",
 }
-BROUGHT = {
-    "llvmlite": "numba",
-    "triton": "torch",
-    "packaging": "pytest",
-}  # imported, and there with another package
+# Imported, and there with another package.
+BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}
+STARTED = {"ruff"}  # as a process, by tests
 ROS = re.compile(
     r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|"
     r"\w+_(msgs|srvs|interfaces)"
@@ -95,7 +93,7 @@ def test_every_import_is_declared_and_nothing_else_is():
 
 
 def test_what_only_tests_import_is_pinned_for_them():
-    assert foreign(ROOT / "test") <= RUN.keys() | TRAIN.keys() | DEV.keys()
+    assert foreign(ROOT / "test") | STARTED <= RUN.keys() | TRAIN.keys() | DEV.keys()
 
 
 def test_every_dependency_is_pinned_exactly():
@@ -121,9 +119,8 @@ def test_every_dependency_is_explained():
     }
     assert {name(package) for package in explained["For running"]} == DECLARED
     assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
-    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - {
-        "packaging"
-    }
+    tools = (foreign(ROOT / "test") | STARTED) - {"packaging"}
+    assert explained["For the tests"] == tools - DECLARED - TRAINING
     assert explained["For building"] <= RUN.keys()
 
 
@@ -132,14 +129,6 @@ def test_pins_satisfy_the_package():
         for pin in RUN[name(line)]:
             version = pin.split(";")[0].split("==")[1]
             assert Requirement(line).specifier.contains(version), f"{pin} is not {line}"
-
-
-def test_only_nodes_import_ros():
-    assert not [
-        (m, file)
-        for m, file in imported(PACKAGE)
-        if ROS.fullmatch(m) and file.parent.name != "nodes"
-    ]
 
 
 def test_the_wheel_holds_the_whole_package(tmp_path):

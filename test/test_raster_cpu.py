@@ -4,10 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-
-from gaussvae_ros.raster import BACKGROUND, cpu
 from raster_cases import CASES, SIZE, assert_like_reference, splats
 from threaded import kernel_threads
+
+from gaussvae_ros.raster import BACKGROUND, cpu
 
 
 def render(params: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

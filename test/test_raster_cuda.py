@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from raster_cases import CASES, SIZE, assert_like_reference, splats
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
-from raster_cases import CASES, SIZE, assert_like_reference, splats
 
 triton = pytest.importorskip("triton")
 from gaussvae_ros.raster import _binning, _kernels, cuda  # noqa: E402

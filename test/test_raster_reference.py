@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raster_cases import CASES, near_cut, splats
 
 from gaussvae_ros.raster import reference
-from raster_cases import CASES, near_cut, splats
 
 SIZE = (13, 9)  # px
 

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from raster_cases import SIZE, splats
 
 from gaussvae_ros.raster import cpu
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats, morton_order, wrap_angle
-from raster_cases import SIZE, splats
 
 PI = np.float32(np.pi)
 

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from threaded import kernel_threads
 
 from gaussvae_ros import kernels
 from gaussvae_ros.threads import VARIABLES
-from threaded import kernel_threads
 
 ENCODE = """
 import {first}

@@ -26,14 +26,13 @@ from samples import (  # noqa: F401 (one_thread: a fixture of the whole file)
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import GaussVaeError, TrainingError
-from gaussvae_ros.training import checkpoints
-from gaussvae_ros.training import models
-from gaussvae_ros.vae import models as files
+from gaussvae_ros.training import checkpoints, models
 from gaussvae_ros.training.config import Training, config_of, dump_config
+from gaussvae_ros.training.loop import VALIDATION, DivergedError, learning_rate, train
 from gaussvae_ros.training.losses import Objective
 from gaussvae_ros.training.shards import Shards
-from gaussvae_ros.training.loop import VALIDATION, DivergedError, learning_rate, train
 from gaussvae_ros.training.validation import validate
+from gaussvae_ros.vae import models as files
 
 
 def noisy(**training: object) -> dict:

@@ -5,16 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 from ruamel.yaml import YAML
+from test_vae_losses import fits
 from torch.nn.functional import interpolate
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.training import models
 from gaussvae_ros.training.grid import CELL, CELLS, PRICE, REACH
+from gaussvae_ros.training.loop import _Step
 from gaussvae_ros.training.losses import Objective
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.training.render import draw
-from gaussvae_ros.training.loop import _Step
-from test_vae_losses import fits
 
 SIZE, PICTURE = (64, 48), (80, 60)
 CONFIG = Path(__file__).parents[1] / "config" / "grid.yaml"

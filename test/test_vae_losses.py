@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from raster_cases import splats
 from skimage.metrics import structural_similarity
 
 from gaussvae_ros.errors import ConfigError, ModelError
@@ -13,7 +14,6 @@ from gaussvae_ros.training.losses import LOSSES, Case, Objective, kl_nats
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.training.parameters import Normaliser, to_features
 from gaussvae_ros.training.render import draw
-from raster_cases import splats
 
 SIZE, PICTURE = (64, 48), (32, 24)
 

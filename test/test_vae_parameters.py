@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raster_cases import splats
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.raster import reference
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training.model import Batch
 from gaussvae_ros.training.parameters import GROUPS, Normaliser, from_features, to_features
-from raster_cases import splats
 
 SIZE = (160, 120)
 

@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from raster_cases import CASES, SIZE, assert_like_reference, splats
+from threaded import kernel_threads
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, reference
 from gaussvae_ros.training.render import draw
-from raster_cases import CASES, SIZE, assert_like_reference, splats
-from threaded import kernel_threads
 
 
 def through_draw(params: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raster_cases import CASES, splats
+from threaded import kernel_threads
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS, view
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
-from threaded import kernel_threads
 
 SIZE = (120, 90)
 

@@ -30,11 +30,11 @@ from gaussvae_ros.splats import Splats
 from gaussvae_ros.training import models
 from gaussvae_ros.training.anchors import Anchors
 from gaussvae_ros.training.checkpoints import BEST
-from gaussvae_ros.vae.latent import LatentCodec
-from gaussvae_ros.vae.models import find
 from gaussvae_ros.training.losses import kl_nats
 from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.vae.latent import LatentCodec
+from gaussvae_ros.vae.models import find
 
 SIZE = (640, 480)  # (w, h) px of a frame
 PICTURE = (160, 120)  # (w, h) px of the pictures in a batch
