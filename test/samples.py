@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -32,6 +33,12 @@ def one_thread():
     with kernel_threads(1):
         yield
     torch.set_num_threads(before)
+
+
+def picture(seed: int, size: tuple[int, int] = (96, 72)) -> np.ndarray:
+    """A smooth random picture, uint8 [h, w, 3], unlike every other."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
 
 
 def write_samples(folder: Path, train: int = 12, valid: int = 4, seed: int = 0) -> Path:

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fits import a_descent, noise, psnr, scene
 
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.fit import EFFORTS, Plan, adam, fit, reseeding
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 from gaussvae_ros.splats import Splats
-from test_fit import a_descent, noise, psnr, scene
 
 triton = pytest.importorskip("triton")
 from gaussvae_ros.fit import _kernels, cuda  # noqa: E402

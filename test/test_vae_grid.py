@@ -11,10 +11,10 @@ from torch.nn.functional import interpolate
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.training import models
 from gaussvae_ros.training.grid import CELL, CELLS, PRICE, REACH
-from gaussvae_ros.training.loop import _Step
 from gaussvae_ros.training.losses import Objective
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.training.render import draw
+from gaussvae_ros.training.steps import Step
 
 SIZE, PICTURE = (64, 48), (80, 60)
 CONFIG = Path(__file__).parents[1] / "config" / "grid.yaml"
@@ -177,6 +177,6 @@ def test_bfloat16_is_of_the_network_alone_also_on_a_cpu():
     model, batch = Probe(), sample(1)
     objective = Objective({"render": {}}, model)
     for precision in ("bfloat16", "float32"):
-        total, _ = _Step(model, objective, precision)(batch, 0)
+        total, _ = Step(model, objective, precision)(batch, 0)
         assert total.dtype == torch.float32
     assert model.seen == [torch.bfloat16, torch.float32]

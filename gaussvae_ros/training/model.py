@@ -6,6 +6,7 @@ files know nothing else.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 
@@ -16,6 +17,10 @@ class Batch:
     splats: Tensor  # [B, N, 8] float32, canonical, px of `size`, as gaussvae_ros.splats
     size: tuple[int, int]  # (w, h) px of the fitted images
     pictures: Tensor  # [B, 3, h', w'] float32, 0 to 1: the images themselves, smaller
+
+    def to(self, device: torch.device) -> "Batch":
+        splats, pictures = (t.to(device, non_blocking=True) for t in (self.splats, self.pictures))
+        return Batch(splats, self.size, pictures)
 
 
 @dataclass(frozen=True)
