@@ -47,9 +47,8 @@ def describe(image: np.ndarray) -> np.ndarray:
     small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
     grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
-    across, down = (
-        cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1))
-    )  # grey levels a pixel
+    # Grey levels a pixel.
+    across, down = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1)))
     edges = np.maximum([across, -across, down, -down], 0)
     parts = edges.reshape(4, PARTS, HEIGHT // PARTS, PARTS, WIDTH // PARTS).mean((2, 4)) + FLOOR
     roots = np.sqrt(parts / parts.mean())

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-X, Y, LOG_S1, LOG_S2, THETA, COLOUR = range(
-    6
-)  # columns of Splats.params; colours run from COLOUR to the end
+# Columns of Splats.params; colours run from COLOUR to the end.
+X, Y, LOG_S1, LOG_S2, THETA, COLOUR = range(6)
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,8 @@ class Splats:
 def wrap_angle(theta: np.ndarray) -> np.ndarray:
     """Angles of an axis, rad, into [0, pi)."""
     theta = np.mod(theta, np.float32(np.pi))
-    return np.where(
-        theta >= np.float32(np.pi), np.float32(0), theta
-    )  # mod rounds a tiny negative angle up to pi
+    # Mod rounds a tiny negative angle up to pi.
+    return np.where(theta >= np.float32(np.pi), np.float32(0), theta)
 
 
 def morton_order(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -52,12 +52,8 @@ CHOICES = {"tier": ["", "latent", "splats"]}
 # What the other launch files leave to the user: the evaluator brings the nodes up,
 # and the bag has the time.
 FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true", "relative_tf": "false"}
-EVERY = {
-    "min_interval": 0.0,
-    "max_interval": 0.0,
-    "novelty": 0.0,
-    "queue_size": 100,
-}  # frame is wanted, also late
+# Every frame is wanted, also late.
+EVERY = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0, "queue_size": 100}
 
 
 def generate_launch_description() -> LaunchDescription:

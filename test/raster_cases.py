@@ -137,6 +137,5 @@ def assert_like_reference(
 
 
 def _relative(value: np.ndarray, expected: np.ndarray) -> float:
-    return np.linalg.norm(value - expected) / max(
-        np.linalg.norm(expected), 1e-9
-    )  # less than that is rounding
+    # Less than that is rounding.
+    return np.linalg.norm(value - expected) / max(np.linalg.norm(expected), 1e-9)

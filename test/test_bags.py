@@ -134,9 +134,8 @@ def test_tf_is_chained_from_the_root_to_the_camera(kind: str, tmp_path: Path) ->
         maker.tf("odom", "base_link", START + i * STEP, (float(i), 0.0, 0.0, *NO_TURN))
         maker.tf("base_link", "wheel", START + i * STEP, (7.0, 7.0, 7.0, *NO_TURN))
     pose = at(maker.write(tmp_path), START + 3 * STEP // 2, "/camera")
-    assert np.allclose(
-        pose, (10, 2, 1, *yaw(np.pi / 2))
-    )  # 1.5 m driven + 0.5 m mount, turned left by the map
+    # 1.5 m driven + 0.5 m mount, turned left by the map.
+    assert np.allclose(pose, (10, 2, 1, *yaw(np.pi / 2)))
 
 
 def test_a_camera_in_optical_axes_gets_body_axes(tmp_path: Path) -> None:
@@ -215,9 +214,8 @@ def test_rotations_agree_with_scipy(p: np.ndarray, q: np.ndarray, t: float) -> N
         assert (
             spatial.Rotation.from_quat(interpolate(a, b, t)[3:]) * slerp.inv()
         ).magnitude() < 1e-6
-    assert np.allclose(
-        rotate(BODY_IN_OPTICAL[3:], np.array([1.0, 0, 0])), [0, 0, 1]
-    )  # forward is z of optical axes
+    # Forward is z of optical axes.
+    assert np.allclose(rotate(BODY_IN_OPTICAL[3:], np.array([1.0, 0, 0])), [0, 0, 1])
 
 
 @pytest.mark.parametrize(

@@ -125,9 +125,8 @@ def test_noise_and_checkers(effort):
     for image in (checker, np.repeat(checker[..., None], 3, 2), noise(60, 80, 3)):
         splats = fit(image, 128, effort)
         check(splats, image, 128)
-        assert psnr(image, splats) >= 0.99 * psnr(
-            image, fit(np.full_like(image, 127), 128)
-        )  # as good as flat grey
+        # As good as flat grey.
+        assert psnr(image, splats) >= 0.99 * psnr(image, fit(np.full_like(image, 127), 128))
 
 
 def test_mono_is_the_fit_of_three_equal_channels():

@@ -78,9 +78,8 @@ def test_a_batch_is_what_single_fits_are(short):
         expected = fit(image, 12, seed=3)
         assert splats.size == expected.size
         np.testing.assert_allclose(ellipses(splats), ellipses(expected), atol=2e-3)
-    np.testing.assert_array_equal(
-        fit_many(images[2:3], 12, seed=3)[0].params, many[2].params
-    )  # whatever its batch
+    # Whatever its batch.
+    np.testing.assert_array_equal(fit_many(images[2:3], 12, seed=3)[0].params, many[2].params)
 
 
 @kernels

@@ -15,9 +15,8 @@ from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS, Record, pack, unpack
 
 CODEC = FrameCodec(device="cpu")
-CODEC.encode(
-    np.zeros((9, 9), np.uint8), "latent"
-)  # loads torch and the model, which takes its time
+# Loads torch and the model, which takes its time.
+CODEC.encode(np.zeros((9, 9), np.uint8), "latent")
 MOST_SECONDS = 5.0  # for a picture of at most 200x200 px, on a busy machine
 SIDES = st.one_of(st.integers(1, 200), st.sampled_from([1, 2, 65535]))
 

@@ -54,12 +54,8 @@ def test_angle(sign):
         (i * S, SAME, pose(yaw=sign * math.radians(3 * i)) * ([1] * 3 + [(-1) ** i] * 4))
         for i in range(10)
     ]
-    assert admitted(Gate(replace(OFF, min_angle=math.radians(8))), frames) == [
-        0,
-        3,
-        6,
-        9,
-    ]  # q and -q turn alike
+    # q and -q turn alike.
+    assert admitted(Gate(replace(OFF, min_angle=math.radians(8))), frames) == [0, 3, 6, 9]
 
 
 def test_novelty_counts_from_the_frame_admitted_last():

@@ -76,11 +76,8 @@ LATER = (
     "test/test_entropy.py",
     "test/test_evaluate",
     "test/test_latent_",
-    "test/test_metrics.py",
     "test/test_peers.py",
     "test/test_quantise.py",
-    "test/test_report.py",
-    "test/test_bjontegaard.py",
 )
 
 

@@ -14,10 +14,8 @@ from gaussvae_ros.kernel_cache import PACKAGE, sources_of
 
 ROOT = PACKAGE.parent
 LIBC = ctypes.CDLL(None)
-CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = (
-    1,
-    24,
-)  # of Linux: what lets root write anywhere, and how to do without
+# Of Linux: what lets root write anywhere, and how to do without.
+CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
 # A picture of no splats is its background, a constant of another module than the kernel's.
 DRAW = """if True:
     import numpy as np

@@ -199,9 +199,8 @@ def test_the_second_round_of_a_corridor_finds_the_first():
     )
     # By SIFT matches, frame n of the first round is seen again as frame n + 39.
     found = [int(likeness(loop[n + 39], loop[:39]).argmax()) for n in range(1, 40)]
-    assert (
-        np.mean([abs(n - place) <= 2 for n, place in enumerate(found, 1)]) >= 0.65
-    )  # chance: 0.13
+    # Chance: 0.13.
+    assert np.mean([abs(n - place) <= 2 for n, place in enumerate(found, 1)]) >= 0.65
 
 
 @needs_data

@@ -64,9 +64,8 @@ def test_colour_of_16_bits(encoding: str, order: list[int], big: bool) -> None:
     image[0, 0] = 255
     samples = image[..., order].astype(np.uint16) << 4
     if ENCODINGS[encoding][0] == 4:
-        samples = np.dstack(
-            [samples, np.full((H, W), 65535, np.uint16)]
-        )  # alpha is no sample of the sensor
+        # Alpha is no sample of the sensor.
+        samples = np.dstack([samples, np.full((H, W), 65535, np.uint16)])
     rows = (
         np.ascontiguousarray(samples.astype(">u2" if big else "<u2")).reshape(H, -1).view(np.uint8)
     )
@@ -141,9 +140,8 @@ def test_bayer(order: str, size: int) -> None:
     samples[0, 0] = 255 if size == 16 else samples[0, 0]
     rows = samples if size == 8 else (samples.astype("<u2") << 8).view(np.uint8)
     error = image_from_message(raw(f"bayer_{order}{size}", rows)).astype(int) - scene()
-    assert (
-        np.abs(error[3:-3, 3:-3]).max() <= 2
-    )  # the gradient is linear: interpolation is exact away from the border
+    # The gradient is linear: interpolation is exact away from the border.
+    assert np.abs(error[3:-3, 3:-3]).max() <= 2
 
 
 def test_last_row_may_lack_its_padding() -> None:

@@ -177,9 +177,8 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    snippets = [
-        snippet for snippet in snippets if "gaussvae_ros.client" not in snippet
-    ]  # that is for a graph
+    # That is for a graph.
+    snippets = [snippet for snippet in snippets if "gaussvae_ros.client" not in snippet]
     assert snippets
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
@@ -191,9 +190,8 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
 def commands() -> list[list[str]]:
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
-    return [
-        line for line in lines if line[0] in ("gaussvae", "make")
-    ]  # the others are ROS's; test/ros/test_docs.py
+    # The others are ROS's; test/ros/test_docs.py.
+    return [line for line in lines if line[0] in ("gaussvae", "make")]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

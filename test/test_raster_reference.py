@@ -145,10 +145,8 @@ def test_colours_mix_between_the_background_and_theirs(params, value):
     params[:, 5:] = value
     image = draw(params)
     assert image.min() >= min(value, 0.5) - 1e-12 and image.max() <= max(value, 0.5) + 1e-12
-    params[:, 2:5], params[:, :2] = (
-        (4.0, 4.0, 0.0),
-        (6.5, 4.5),
-    )  # covered by a weight of almost one or more
+    # Covered by a weight of almost one or more.
+    params[:, 2:5], params[:, :2] = (4.0, 4.0, 0.0), (6.5, 4.5)
     covered = draw(params)
     np.testing.assert_allclose(covered, value, atol=0.02 * abs(value - 0.5) + 1e-12)
 

@@ -94,9 +94,8 @@ def interleaved(column: int, line: int) -> int:
 def test_morton_order_is_that_of_interleaved_bits(xy, size):
     cells = np.clip(np.floor(np.clip(xy / max(size), 0, 1) * 65536), 0, 65535).astype(int)
     codes = [interleaved(*cell) for cell in cells.tolist()]
-    assert list(morton_order(xy, size)) == sorted(
-        range(len(xy)), key=lambda i: codes[i]
-    )  # sorted() is stable
+    # sorted() is stable.
+    assert list(morton_order(xy, size)) == sorted(range(len(xy)), key=lambda i: codes[i])
 
 
 def test_morton_order_of_a_square():

@@ -40,9 +40,8 @@ def test_numbers_are_numbers_however_they_are_written(tmp_path):
     assert (training.learning_rate, training.weight_decay, training.clip) == (1e-4, 2.5e-3, 3.0)
 
 
-MODELS = sorted(
-    set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "memory.yaml"}
-)  # that one is for the nodes
+# That one is for the nodes.
+MODELS = sorted(set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "memory.yaml"})
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)

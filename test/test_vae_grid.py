@@ -108,9 +108,8 @@ def test_losses_are_squared_error_and_bits_at_one_price():
     model, batch = small(step=step).eval(), sample()
     output = model(batch)
     total, _ = Objective({"render": {}, "rate": {}}, model)(batch, output, 0)
-    error = ((draw(output.splats, SIZE, PICTURE) - batch.pictures) ** 2).sum(
-        (1, 2, 3)
-    )  # at the cells' resolution
+    # At the cells' resolution.
+    error = ((draw(output.splats, SIZE, PICTURE) - batch.pictures) ** 2).sum((1, 2, 3))
     whole = (error / (PRICE * step**2) + output.bits.sum(1)).mean()
     assert float(total.detach()) == pytest.approx(
         float(whole.detach()) / (PICTURE[0] * PICTURE[1]), rel=1e-4

@@ -110,9 +110,8 @@ def test_a_part_is_cut_out_of_the_whole(roi, channels):
     x, y, w, h = roi
     part = render(s, roi=roi)
     assert part.shape[:2] == (h, w)
-    assert (
-        np.abs(part.astype(int) - render(s)[y : y + h, x : x + w]).max() <= 1
-    )  # rounding may fall otherwise
+    # Rounding may fall otherwise.
+    assert np.abs(part.astype(int) - render(s)[y : y + h, x : x + w]).max() <= 1
 
 
 def test_a_part_is_drawn_in_less_time_than_the_whole():

@@ -16,11 +16,8 @@ from gaussvae_ros.errors import GaussVaeError
 
 PATIENCE = 120.0  # s, for whatever a process is to do next
 END_S = 15.0  # s that processes have to end in
-ENDED = (
-    "ROS_LOCALHOST_ONLY",
-    "ROS_STATIC_PEERS",
-    "ROS_NAMESPACE",
-)  # settings that this graph does without
+# Settings that this graph does without.
+ENDED = "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"
 NODES = ("memory_node", "recall_node")
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 

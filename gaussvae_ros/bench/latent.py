@@ -12,18 +12,8 @@ from gaussvae_ros.fit import fit
 
 QUALITIES, DEFAULT = (25, 50, 75), 50
 SIZES = {25: "about 256", 50: "at most 512", 75: "about 1024"}  # bytes
-SPLATS = (
-    8.0,
-    11.0,
-    14.0,
-    17.0,
-    20.0,
-    24.0,
-    28.0,
-    32.0,
-    36.0,
-    40.0,
-)  # qualities at which records are about as small
+# Qualities at which records are about as small.
+SPLATS = 8.0, 11.0, 14.0, 17.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0
 MEASURES = {"PSNR": (psnr, "dB"), "SSIM": (ssim, "")}
 
 
@@ -32,9 +22,8 @@ def run(frames: list[np.ndarray]) -> list[dict]:
     codec = FrameCodec()
     codec.decode(codec.encode(frames[0], "latent"))  # loads the model, compiles
     datas = {q: [codec.encode(f, "latent", q) for f in frames] for q in QUALITIES}
-    files = {
-        name: [] for name in ("splats", *CODECS)
-    }  # for each frame its pictures by quality, None where none fits
+    # For each frame its pictures by quality, None where none fits.
+    files = {name: [] for name in ("splats", *CODECS)}
     for k, frame in enumerate(tqdm(frames, desc="latent, beside its peers", delay=1, disable=None)):
         budgets = [len(datas[q][k]) for q in QUALITIES]
         files["splats"].append(_splats(codec, frame, budgets))

@@ -18,11 +18,8 @@ STARTS = 3
 FRAMES = 75  # of the drive, 0.6 m apart, so that every one is new to the gates
 IDLE_S = 20
 RUN_S, WARM_S = 60, 10  # of a run of frames; its memory is compared with that after WARM_S
-RUNS = {
-    "10 Hz": (10, 0.1),
-    "30 Hz": (30, 0.1),
-    "30 Hz, none gated": (30, 0.0),
-}  # Hz; min_interval, s
+# Hz; min_interval, s.
+RUNS = {"10 Hz": (10, 0.1), "30 Hz": (30, 0.1), "30 Hz, none gated": (30, 0.0)}
 WRITING = 10  # Hz, while questions are asked, and which nothing may be dropped at
 RECALLS, ROUTE_S = 300, 10  # frames asked for, and how long a route is followed
 SETTLE_S = 2.5  # after a run: the last frames are stored, and the counts of them published

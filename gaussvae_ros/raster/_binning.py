@@ -12,9 +12,8 @@ import triton.language as tl
 FORM = 16  # floats in a row of the form table
 SPAN = 6  # planes of the span table
 ROW = tl.constexpr(FORM)
-SLACK = tl.constexpr(
-    0.01
-)  # px added to every extent: extents only save work, the cut itself is exact
+# px added to every extent: extents only save work, the cut itself is exact.
+SLACK = tl.constexpr(0.01)
 HEAD = tl.constexpr(-8192)  # mask that leaves 11 significant binary digits of a float32
 
 
@@ -72,10 +71,8 @@ def store_geometry(
 ):
     """Fill both tables, but for what `prepare` adds; centres and sizes are float64, in px."""
     column, line = tl.floor(x), tl.floor(y)
-    rest_x, rest_y = (
-        column + 0.5 - x,
-        line + 0.5 - y,
-    )  # px from the centre to the centre of its pixel
+    # px from the centre to the centre of its pixel.
+    rest_x, rest_y = column + 0.5 - x, line + 0.5 - y
     form = form_ptr + row * ROW
     tl.store(form, column.to(tl.float32), mask=live)
     tl.store(form + 1, line.to(tl.float32), mask=live)

@@ -195,9 +195,8 @@ def moments(
                 e += g * c2
                 sum2 += weight * g
             e *= gauss
-            z1 = tl.where(
-                hit, z1, 0.0
-            )  # far from a tiny splat z1 * z1 is inf, and inf * 0 would be NaN
+            # Far from a tiny splat z1 * z1 is inf, and inf * 0 would be NaN.
+            z1 = tl.where(hit, z1, 0.0)
             z2 = tl.where(hit, z2, 0.0)
             sum_1 += e * z1
             sum_2 += e * z2

@@ -105,9 +105,8 @@ def _over_ellipse(b, base, stride, width, rows, g, body):
             middle = b.fsub(b.fadd(mx, b.fmul(shear, dy)), half_pixel)  # as a pixel index
             left = _call(b, "llvm.maxnum", _F64, b.fsub(middle, half), zero)
             right = _call(b, "llvm.minnum", _F64, b.fadd(b.fadd(middle, half), one), end)
-            left = _call(
-                b, "llvm.minnum", _F64, left, end
-            )  # keeps the conversions to integer defined
+            # Keeps the conversions to integer defined.
+            left = _call(b, "llvm.minnum", _F64, left, end)
             right = _call(b, "llvm.maxnum", _F64, right, zero)
             row = b.gep(base, [b.mul(y, b.mul(stride, ir.Constant(_I64, 4)))])
             vdy, vq2 = _splat(b, b.fptrunc(dy, _F32)), _splat(b, b.fptrunc(q2, _F32))

@@ -41,9 +41,8 @@ def backward(
     canvas, moments = planes(size), np.zeros((len(params), MOMENTS), np.float32)
     upstream = np.ascontiguousarray(np.broadcast_to(grad, (*grad.shape[:2], 3)), np.float32)
     if grad.shape[2] == 1:
-        upstream = upstream / np.float32(
-            3
-        )  # the three equal channels that stand for one share its gradient
+        # The three equal channels that stand for one share its gradient.
+        upstream = upstream / np.float32(3)
     draw(geometry, colour, canvas, size[0])
     _to_gradient(canvas, upstream)
     _gather(geometry, colour, canvas, size[0], moments)

@@ -26,9 +26,8 @@ def rasterize(
     py = torch.arange(h, dtype=params.dtype, device=params.device) + 0.5
     dx, dy = px - x, py[:, None] - y  # [N, 1, w], [N, h, 1] px
     cos, sin = torch.cos(theta), torch.sin(theta)
-    u = (cos * dx + sin * dy) * torch.exp(
-        -log_s1
-    )  # [N, h, w] standard deviations along the first axis
+    # [N, h, w] standard deviations along the first axis.
+    u = (cos * dx + sin * dy) * torch.exp(-log_s1)
     v = (cos * dy - sin * dx) * torch.exp(-log_s2)
     q = u * u + v * v
     weight = torch.where(q < CUT * CUT, torch.exp(-q / 2) - CUT_WEIGHT, torch.zeros_like(q))

@@ -17,9 +17,8 @@ LEVELS = 7
 MAX_HITS = 48  # objects along one line; there are fewer in the world
 BOX, CYLINDER = 0, 1
 LIGHT_SCALE = 10  # cells per metre of World.light
-SIDE_LIGHT = np.array(
-    [0.90, 0.84, 1.0, 0.95, 1.06]
-)  # faces towards -x, +x, -y, +y and up, as if lit unevenly
+# Faces towards -x, +x, -y, +y and up, as if lit unevenly.
+SIDE_LIGHT = np.array([0.90, 0.84, 1.0, 0.95, 1.06])
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,14 @@ class World:
     """All that the rays can meet, as arrays for the kernel."""
 
     solids: np.ndarray  # float64 [N, 7] kind, x0, x1, y0, y1, z0, z1 m
-    faces: (
-        np.ndarray
-    )  # int64 [N, 5] texture of the faces towards -x, +x, -y, +y and up (cylinder: first and last)
+    # int64 [N, 5] texture of the faces towards -x, +x, -y, +y and up (cylinder: first and last).
+    faces: np.ndarray
     texels: np.ndarray  # uint8 [T, 4] RGB and mask of all mip levels
     mips: np.ndarray  # int64 [K, LEVELS, 3] first texel, width, height
     density: np.ndarray  # float64 [K] texels per metre
     light: np.ndarray  # float32 [h, w] brightness over the ground plan
-    ground: (
-        np.ndarray
-    )  # float64 [5] x0, y0, width, depth of the ground plan and height of the ceiling, m
+    # float64 [5] x0, y0, width, depth of the ground plan and height of the ceiling, m.
+    ground: np.ndarray
     floor: int  # its texture
     ceiling: int
 
@@ -115,10 +112,8 @@ def _cast(
     width, height = out.shape[:2]
     for col in prange(width):
         right = (col + 0.5 - width / 2) / focal
-        dx, dy = (
-            np.cos(yaw) + right * np.sin(yaw),
-            np.sin(yaw) - right * np.cos(yaw),
-        )  # 1 m ahead at t = 1
+        # 1 m ahead at t = 1.
+        dx, dy = np.cos(yaw) + right * np.sin(yaw), np.sin(yaw) - right * np.cos(yaw)
         ids, near, far = np.empty(MAX_HITS, np.int64), np.empty(MAX_HITS), np.empty(MAX_HITS)
         side, across = np.empty(MAX_HITS, np.int64), np.empty(MAX_HITS)
         count = 0
@@ -189,9 +184,8 @@ def _cast(
             else:
                 u, v, texture = (x - ground[0]) / ground[2], (y - ground[1]) / ground[3], flat
                 shade = _lit(light, ground, x, y) if dz < 0 else 1.0
-            slope = max(
-                abs(dz), 0.02
-            )  # a grazing view stretches the pixel: between its long and its short side
+            # A grazing view stretches the pixel: between its long and its short side.
+            slope = max(abs(dz), 0.02)
             lod = log2(max(end / focal * density[texture] / np.sqrt(slope), 1e-6))
             r, g, b, a = _sample(texels, mips, texture, u, v, lod)
             out[col, row, 0], out[col, row, 1], out[col, row, 2] = shade * r, shade * g, shade * b

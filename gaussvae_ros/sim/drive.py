@@ -88,9 +88,8 @@ def where(t: np.ndarray, seconds: float) -> np.ndarray:  # [N] s -> [N, 3] x, y 
     """The base's true pose `t` s into a drive of `seconds`: the loop, with a little weaving."""
     distance = ROUNDS * _perimeter() * np.asarray(t, float) / seconds
     ahead = _weave(distance + 1e-3) - _weave(distance - 1e-3)
-    look = 0.10 * np.sin(distance * 0.83 + 0.4) + 0.05 * np.sin(
-        distance * 2.1
-    )  # the robot does not look dead ahead
+    # The robot does not look dead ahead.
+    look = 0.10 * np.sin(distance * 0.83 + 0.4) + 0.05 * np.sin(distance * 2.1)
     return np.column_stack([_weave(distance), np.arctan2(ahead[:, 1], ahead[:, 0]) + look])
 
 
@@ -108,20 +107,10 @@ def _loop(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Points of the loop, counter-clockwise from the middle of its south side, and left normals."""
     a, b = HALF[0] - RADIUS, HALF[1] - RADIUS
     quarter = np.pi / 2 * RADIUS
-    corners = [
-        (0, -b),
-        (a, -b),
-        (a, -b),
-        (a, b),
-        (a, b),
-        (-a, b),
-        (-a, b),
-        (-a, -b),
-        (-a, -b),
-    ]  # where a piece turns
-    ends = np.cumsum(
-        [a, quarter, 2 * b, quarter, 2 * a, quarter, 2 * b, quarter, a]
-    )  # straight, arc, straight, ...
+    # Where a piece turns.
+    corners = [(0, -b), (a, -b), (a, -b), (a, b), (a, b), (-a, b), (-a, b), (-a, -b), (-a, -b)]
+    # Straight, arc, straight, ...
+    ends = np.cumsum([a, quarter, 2 * b, quarter, 2 * a, quarter, 2 * b, quarter, a])
     s = np.mod(distance, ends[-1])
     piece = np.minimum(np.searchsorted(ends, s, side="right"), 8)
     into = s - np.concatenate([[0], ends])[piece]

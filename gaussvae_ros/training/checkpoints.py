@@ -39,14 +39,12 @@ class Progress:
 
     step: int = 0  # steps done
     seconds: float = 0.0  # of all processes that worked on it, one after the other
-    best: dict = field(
-        default_factory=dict
-    )  # the row of `curve` with the lowest loss in validation
+    # The row of `curve` with the lowest loss in validation.
+    best: dict = field(default_factory=dict)
     stale: int = 0  # validations since that one
     curve: list[dict] = field(default_factory=list)  # a row per validation
-    sums: dict[str, float] = field(
-        default_factory=dict
-    )  # of the losses in training since the last row
+    # Of the losses in training since the last row.
+    sums: dict[str, float] = field(default_factory=dict)
     count: int = 0  # steps in `sums`
 
 

@@ -26,26 +26,21 @@ class Training:
     batch: int = _key(32, least=1)  # samples a step, over all processes together
     learning_rate: float = _key(1e-3, least=0)  # the highest
     warmup: int = _key(500, least=0)  # steps in which the learning rate rises from 0
-    schedule: str = _key(
-        "cosine", choices=("cosine", "constant")
-    )  # of the learning rate after that; cosine ends at 0
+    # Of the learning rate after that; cosine ends at 0.
+    schedule: str = _key("cosine", choices=("cosine", "constant"))
     weight_decay: float = _key(0.01, least=0)  # of matrices and filters; biases and norms have none
     clip: float = _key(1.0, least=0)  # the gradient's greatest length; 0 cuts nothing
     ema: float = _key(0.999, least=0, below=1)  # what an averaged weight keeps of itself in a step
     seed: int = _key(0, least=0)
     validate_every: int = _key(500, least=1)  # steps; checkpoints are written then, too
-    patience: int = _key(
-        0, least=0
-    )  # validations without a better one that end the training; 0: none do
-    precision: str = _key(
-        "float32", choices=("float32", "bfloat16")
-    )  # of the network; losses are float32
-    picture: tuple[int, int] = _key(
-        (160, 120), least=11
-    )  # (w, h) px of the pictures that losses and figures are about
-    init_from: str = _key(
-        ""
-    )  # a model, by name or file, whose weights training begins with; "": new ones
+    # Validations without a better one that end the training; 0: none do.
+    patience: int = _key(0, least=0)
+    # Of the network; losses are float32.
+    precision: str = _key("float32", choices=("float32", "bfloat16"))
+    # (w, h) px of the pictures that losses and figures are about.
+    picture: tuple[int, int] = _key((160, 120), least=11)
+    # A model, by name or file, whose weights training begins with; "": new ones.
+    init_from: str = _key("")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-NODE, EDGE, MEMBER = (
-    9,
-    12,
-    9,
-)  # numbers that describe a splat, a neighbour of it, and a splat merged into it
+# Numbers that describe a splat, a neighbour of it, and a splat merged into it.
+NODE, EDGE, MEMBER = 9, 12, 9
 _EPS = 1e-6
 
 

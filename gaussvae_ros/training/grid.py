@@ -71,13 +71,11 @@ class Grid(SplatModel):
         self.synthesis = nn.Parameter(torch.eye(values, channels))
         self.encoder = _Network(3 * BLOCK**2, width, 1, 3 * BLOCK**2)
         self.decoder = _Network(3 * BLOCK**2, width, layers, 8 * SIDE**2)
-        self.log_size = nn.Parameter(
-            torch.tensor(math.log(0.6))
-        )  # of a splat at rest, over the distance of anchors
+        # Of a splat at rest, over the distance of anchors.
+        self.log_size = nn.Parameter(torch.tensor(math.log(0.6)))
         self.prior = _Prior(channels, prior)
-        self.to(
-            memory_format=torch.channels_last
-        )  # convolutions in bfloat16 are three times as fast on a CPU so
+        # Convolutions in bfloat16 are three times as fast on a CPU so.
+        self.to(memory_format=torch.channels_last)
 
     def adapt(self, batch: Batch) -> None:
         """Take the principal components of the cells."""
@@ -106,9 +104,8 @@ class Grid(SplatModel):
         bits = self.prior(priced, log_step).flatten(1)
         # such that the losses render and rate, both of weight 1, are squared error
         # / (PRICE step^2) + bits, a pixel
-        pixels = batch.pictures[0, 0].numel() / (
-            CELL**2 * CELLS[0] * CELLS[1]
-        )  # of a picture, a pixel of the cells
+        # Of a picture, a pixel of the cells.
+        pixels = batch.pictures[0, 0].numel() / (CELL**2 * CELLS[0] * CELLS[1])
         weight = 3 / (PRICE * pixels) * torch.exp(-2 * log_step)
         return Output(self.synthesise(rounded, log_step, batch.size), bits=bits, weight=weight)
 
@@ -222,9 +219,8 @@ class _Prior(nn.Module):
             linear(hidden, self.head * self.head_mask, self.head_bias).float().chunk(2, 3)
         )
         log_width = log_width + self.log_deviation - log_step - 0.6
-        narrow = (-1.5 - log_width).clamp(
-            min=0
-        )  # numbers that are nearly always 0 must not get infinitely sure of it
+        # Numbers that are nearly always 0 must not get infinitely sure of it.
+        narrow = (-1.5 - log_width).clamp(min=0)
         log_width = torch.where(narrow > 0, -1.5 - narrow.log1p(), log_width).clamp(-6, 5)
         off, sharp = -(latent.float() - place).abs(), torch.exp(-log_width)
         share = torch.sigmoid((off + 0.5) * sharp) - torch.sigmoid((off - 0.5) * sharp)

@@ -22,10 +22,8 @@ except ImportError as error:
     raise TrainingError("Optuna is missing: pip install gaussvae_ros[train]") from error
 
 SCALES = ("log", "linear")
-ATTEMPTS, PAUSE = (
-    4,
-    0.5,
-)  # s: processes that make the tables of a database at once fail, all but one
+# Number, and s between: of processes that make the tables of a database at once all but one fail.
+ATTEMPTS, PAUSE = 4, 0.5
 
 
 def search(

@@ -26,9 +26,8 @@ SIM_WORLDS, SIM_SECONDS = range(1001, 1007), 60.0  # not world 0, which the demo
 SIM_LICENCE = "rendered by gaussvae_ros (Apache-2.0)"
 NOT_STATED = "not stated"
 
-os.environ.setdefault(
-    "OPENCV_FFMPEG_LOGLEVEL", "-8"
-)  # read at its first video: no lines of its own on broken files
+# Read at its first video: no lines of its own on broken files.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 @dataclass(frozen=True)

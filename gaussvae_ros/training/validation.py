@@ -20,13 +20,11 @@ BEST_PSNR = 100.0  # dB, also of pictures without any error
 class Validation:
     """What `validate` finds."""
 
-    figures: dict[
-        str, float
-    ]  # loss, its parts, psnr (dB), ssim; bytes (a picture) and active (dimensions) if known
+    # Loss, its parts, psnr (dB), ssim; bytes (a picture) and active (dimensions) if known.
+    figures: dict[str, float]
     bits: np.ndarray | None  # [D] that a latent dimension takes, mean over the samples
-    pictures: (
-        np.ndarray
-    )  # uint8 [3 h, SHOWN w, 3]: originals, fits and reconstructions, one below the other
+    # uint8 [3 h, SHOWN w, 3]: originals, fits and reconstructions, one below the other.
+    pictures: np.ndarray
 
 
 @torch.no_grad()
