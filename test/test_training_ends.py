@@ -132,7 +132,7 @@ def test_two_processes_do_what_one_does_with_the_whole_batch(data, tmp_path):
         for rank in range(2)
     ]  # fmt: skip
     train(config_of(config), data, tmp_path / "one")
-    said = [process.communicate(timeout=100) for process in both]
+    said = [process.communicate(timeout=600) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert (
         json.loads(said[0][0])["step"] == 6

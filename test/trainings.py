@@ -45,7 +45,7 @@ def rows(out: Path) -> list[dict]:
 
 
 def wait_for(step: int, out: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not any(int(row["step"]) >= step for row in rows(out)):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.005)
