@@ -1,5 +1,6 @@
 """Memory files that carry the models of their records: kept, found, damaged, and decoded with."""
 
+import gzip
 import hashlib
 import json
 import sqlite3
@@ -8,6 +9,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import modelmaker
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,7 +23,7 @@ from gaussvae_ros.errors import BankError, ModelError
 from gaussvae_ros.needed_models import carry, model_of, needs
 from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.vae import models
-from gaussvae_ros.vae.models import HASH_BYTES, PRIOR, Model, carried, compact
+from gaussvae_ros.vae.models import HASH_BYTES, carried, compact
 
 REPO = Path(__file__).parents[1]
 CODEC = FrameCodec(device="cpu")
@@ -32,19 +34,14 @@ def frame(seed: int = 0) -> np.ndarray:  # uint8 [120, 160, 3]
     return np.stack([x + 40 * seed, y * 2, (x + y) % 256], 2).astype(np.uint8)
 
 
-def shipped() -> Model:
+def shipped() -> models.Model:
     """The model that is encoded with by default."""
-    return CODEC.models.get(model_of(CODEC.encode(frame())))
+    return modelmaker.shipped(CODEC, frame())
 
 
 def other_model(path: Path, change: int = 1) -> Path:
-    """The shipped model with one number of its prior changed, at `path`."""
-    about, tensors = models.read(models.find(shipped().name))
-    name = min(name for name in tensors if name.startswith(PRIOR) and "bias" in name)
-    tensors[name] = tensors[name].copy()
-    tensors[name].flat[0] += change
-    path.write_bytes(models.serialised(about, tensors))
-    return path
+    """It, with one number of its prior changed."""
+    return modelmaker.other_model(path, shipped().name, change)
 
 
 @pytest.fixture
@@ -159,6 +156,22 @@ def test_a_page_of_records_that_is_lost_does_not_hide_what_others_need(tmp_path)
     with MemoryBank(path, readonly=True) as bank:
         found = {need.hash: need.records for need in needs(bank)}
         assert found[b"end"] == 1 and 100 < found[b"abc"] < 200
+
+
+def test_a_file_of_the_second_schema_is_brought_up_to_date(tmp_path):
+    path = tmp_path / "old.db"
+    path.write_bytes(gzip.decompress((REPO / "test" / "data" / "bank2.db.gz").read_bytes()))
+    with pytest.raises(BankError, match="older schema: open it once for writing"):
+        MemoryBank(path, readonly=True)
+    with MemoryBank(path) as bank:
+        assert bank.verify() == [] and bank.models() == []
+        assert [(f.id, f.label, f.frame_id) for f in bank][2] == (3, "dock", "optical")
+        assert bank.calibration(1, "front") == {"width": 640} and bank.descriptor(1)[0] == 100
+        assert bank.info()["sessions"][0]["gated"] == 6
+        assert sum(need.records for need in needs(bank)) == 3
+        assert bank.add_model(b"abc", "first", b"x")
+    with MemoryBank(path, readonly=True) as bank:
+        assert bank.model(b"abc") == b"x" and len(bank) == 3
 
 
 # What decoding needs
