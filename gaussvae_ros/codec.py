@@ -1,16 +1,17 @@
 """Camera frames to bytes and back: the one door to fit, model, entropy coder and renderer.
 
-from gaussvae_ros.codec import FrameCodec
-codec = FrameCodec()
-data = codec.encode(image)                              # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
-image = codec.decode(data)                              # the frame's own size
-small = codec.decode(data, size=(160, 120))             # any other
-part = codec.decode(data, roi=(100, 50, 64, 64))        # or a part of it
-more = codec.encode(image, tier="splats")               # about 2 KB, for more detail
+    from gaussvae_ros.codec import FrameCodec
+    codec = FrameCodec()
+    data = codec.encode(image)                              # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
+    image = codec.decode(data)                              # the frame's own size
+    small = codec.decode(data, size=(160, 120))             # any other
+    part = codec.decode(data, roi=(100, 50, 64, 64))        # or a part of it
+    more = codec.encode(image, quality=90)                  # about 7 KB, for more detail
 """
 
 import os
 import threading
+import warnings
 from collections.abc import Iterable
 from numbers import Real
 
@@ -19,37 +20,37 @@ import numpy as np
 from gaussvae_ros.device import why_no_gpu
 from gaussvae_ros.entropy import stream
 from gaussvae_ros.errors import GaussVaeError, ImageError, RecordError
-from gaussvae_ros.fit import EFFORTS, MAX_SPLATS, MIN_SPLATS, check_image
+from gaussvae_ros.fit import EFFORTS, check_image
 from gaussvae_ros.fit.adam import Descent
-from gaussvae_ros.quantise import encode_fit, encode_splats
 from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
 from gaussvae_ros.record import MAX_SIDE, TIERS, Record, pack, unpack
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae import latent
+from gaussvae_ros.vae.latent import FEWEST, MOST, LatentCodec, splats_at
 from gaussvae_ros.vae.models import Carrier, Models
 
 DEVICES = ("auto", "cpu", "cuda")
+DEFAULT_MODEL = "anchors"
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
 
 
 class FrameCodec:
     """Encodes and decodes frames. One may be shared by any number of threads.
 
-    Single frames and records are worked on by the CPU, in one thread (`kernels.use_threads` gives more). A GPU fits the batches of `encode_many`:
-    "auto" looks for one then, "cuda" insists on it now, and "cpu" leaves it alone. `model` is the name or the path of
-    the model file that the latent tier encodes with; records of any model decode that lies where the package was
-    installed, in one of the folders `models`, or in a memory file among them, such as a `MemoryBank`. They load on first
-    use.
-    The splats of the records decoded last stay in memory, up to `remember` bytes of them, so that these only take drawing
-    again: some 18 KB a record at quality 50, and 300 KB at 100 in the splats tier.
+    Single frames and records are worked on by the CPU, in one thread (`kernels.use_threads` gives
+    more). A GPU fits the batches of `encode_many`: "auto" looks for one then, "cuda" insists on it
+    now, and "cpu" leaves it alone. `model` is the name or the path of the model file to encode
+    with; records of any model decode that lies where the package was installed, in one of the
+    folders `models`, or in a memory file among them, such as a `MemoryBank`. They load on first
+    use. The splats of the records decoded last stay in memory, up to `remember` bytes of them, so
+    that these only take drawing again: some 18 KB a record at quality 50, and 300 KB at 100.
     """
 
     def __init__(
         self,
         device: str = "auto",
-        model: str | os.PathLike = "anchors",
+        model: str | os.PathLike = DEFAULT_MODEL,
         remember: int = 0,
         models: Iterable[str | os.PathLike | Carrier] = (),
     ):
@@ -62,7 +63,7 @@ class FrameCodec:
             raise GaussVaeError(f"model is the name or path of a model file, not {model!r}")
         self._gpu = {"auto": None, "cpu": False, "cuda": True}[device]  # None: not known yet
         self._model, self._places = model, list(models)
-        self._latent_codec, self._loading = None, threading.Lock()
+        self._codec, self._loading = None, threading.Lock()
         self._remembered: Remembered[Splats] = Remembered(remember)
 
     @property
@@ -73,69 +74,75 @@ class FrameCodec:
     def encode(
         self,
         image: np.ndarray,  # uint8 [H, W, 3] RGB or [H, W] mono
-        tier: str = "latent",
         quality: float = 50,
         effort: str = "fast",
+        tier: str | None = None,
     ) -> bytes:
         """A frame as a self-contained record; the same arguments give the same bytes.
 
         Args:
-            tier: "latent", the smallest records, which the model turns back into splats, or "splats", the quantised
-                fit itself.
-            quality: 0 to 100. In the latent tier the number of splats doubles with each 25, and 50 is 128 of them, about
-                0.5 KB; in the splats tier that of splats doubles with each 12.5, and 50 is 512 of them, about 2 KB. Small
-                frames get at most one for each PIXELS_A_SPLAT pixels.
-            effort: "fast" for a camera's rate (tens of milliseconds), "best" for the highest PSNR (seconds).
+            quality: 0 to 100, about 0.2 to 32 KB. 50 is 128 splats and about 0.5 KB; their number
+                doubles with each 25 up to 75, and with each 5 above. Small frames get at most one
+                for each PIXELS_A_SPLAT pixels.
+            effort: "fast" for a camera's rate (tens of milliseconds), "best" for the highest PSNR
+                (seconds).
+            tier: no longer used: "splats" stands for the quality with as many splats as that tier
+                had.
 
         Raises:
-            ImageError: not such an image, or one that could not be decoded: more than 65535 px a side or 2^26 in all.
-            ModelError: the latent tier's model is not there, or damaged.
+            ImageError: not such an image, or one that could not be decoded: more than 65535 px a
+                side or 2^26 in all.
+            ModelError: the model is not there, or damaged.
             GaussVaeError: another argument is out of range.
         """
-        _check(image, tier, quality, effort)
+        n = _checked(image, quality, effort, tier)
         image = np.ascontiguousarray(image)
-        if tier == "latent":
-            return _record(tier, image, self._latent().encode(image, quality, effort))
-        return _record(tier, image, encode_splats(image, _splats_for(image, quality), effort))
+        return _record(image, self._latent().encode(image, n, effort))
 
     def encode_many(
         self,
         images: Iterable[np.ndarray],
-        tier: str = "latent",
         quality: float = 50,
         effort: str = "fast",
+        tier: str | None = None,
     ) -> list[bytes]:
         """`encode` for each of several frames, which may differ in size.
 
-        A GPU adds in another order, so its records differ from those of `encode`, as those of two seeds would.
+        A GPU adds in another order, and fits by distortion alone, so its records differ from those
+        of `encode`, as those of two seeds would.
         """
         images = list(images)
-        for image in images:
-            _check(image, tier, quality, effort)
+        counts = [_checked(image, quality, effort, tier) for image in images]
+        images = [np.ascontiguousarray(image) for image in images]
+        codec = self._latent()
         if len(images) < 2 or not self._uses_gpu():
-            return [self.encode(image, tier, quality, effort) for image in images]
+            payloads = map(codec.encode, images, counts, [effort] * len(images))
+            return [_record(*pair) for pair in zip(images, payloads)]
         from gaussvae_ros.fit.cuda import fit_many
 
-        if tier == "latent":
-            counts = [latent.splats_at(quality, image.shape[1::-1]) for image in images]
-            plans, code = latent.PLANS, self._latent().encode_fit
-        else:
-            plans, counts, code = (
-                EFFORTS,
-                [_splats_for(image, quality) for image in images],
-                encode_fit,
-            )
-        images = [np.ascontiguousarray(image) for image in images]
         datas = [b""] * len(images)
         for n in set(counts):
             places = [k for k, count in enumerate(counts) if count == n]
-            for k, splats in zip(
-                places, fit_many([images[k] for k in places], n, effort, plans=plans), strict=True
-            ):
-                datas[k] = _record(
-                    tier, images[k], code(images[k], Descent(*split(splats.params)), effort)
-                )
+            for k, splats in zip(places, fit_many([images[k] for k in places], n, effort)):
+                state = Descent(*split(splats.params))
+                datas[k] = _record(images[k], codec.encode_fit(images[k], state, effort))
         return datas
+
+    def encode_splats(self, splats: Splats, quality: float = 50, effort: str = "fast") -> bytes:
+        """Fitted splats as a record: of what they draw, in as many splats as the quality has.
+
+        A fresh fit of their picture beats one that begins with them (docs/vae.md).
+        """
+        return self.encode(render(splats, splats.size), quality, effort)
+
+    def splats(self, data: bytes) -> Splats:
+        """The splats that a record holds, in canonical form. Raises as `decode`."""
+        record = _unpacked(data)
+        return self._remembered.get(
+            record,
+            lambda: self._read(record),
+            lambda made: made.params.nbytes + len(record.payload),
+        )
 
     def decode(
         self,
@@ -152,17 +159,10 @@ class FrameCodec:
             ModelError: the model that it was made with is not at hand.
             GaussVaeError: `roi` is not inside the frame, or the picture would be empty or have more than 2^26 px.
         """
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise RecordError(f"a record is bytes, not {type(data).__name__}")
-        record = unpack(bytes(data))
+        record = _unpacked(data)
         _, _, *part = checked_roi(roi, record.size)
         checked_size(part if size is None else size)  # before the work
-        splats = self._remembered.get(
-            record,
-            lambda: self._read(record),
-            lambda made: made.params.nbytes + len(record.payload),
-        )
-        return render(splats, size, roi)
+        return render(self.splats(data), size, roi)
 
     def _read(self, record: Record) -> Splats:
         """What to draw of a record."""
@@ -170,11 +170,11 @@ class FrameCodec:
             return stream.read(record.payload, record.size)
         return self._latent().decode(record.payload, record.size)
 
-    def _latent(self) -> latent.LatentCodec:
+    def _latent(self) -> LatentCodec:
         with self._loading:
-            if self._latent_codec is None:
-                self._latent_codec = latent.LatentCodec(self._model, self._places)
-        return self._latent_codec
+            if self._codec is None:
+                self._codec = LatentCodec(self._model, self._places)
+        return self._codec
 
     def _uses_gpu(self) -> bool:
         if self._gpu is None:
@@ -182,32 +182,38 @@ class FrameCodec:
         return self._gpu
 
 
-def splats_at(quality: float) -> int:
-    """How many splats a quality of 0 to 100 stands for in the splats tier: 32 to 8192."""
-    return min(max(round(512 * 2 ** ((float(quality) - 50) / 12.5)), MIN_SPLATS), MAX_SPLATS)
-
-
-def _splats_for(image: np.ndarray, quality: float) -> int:
-    return min(
-        splats_at(quality), max(image.shape[0] * image.shape[1] // PIXELS_A_SPLAT, MIN_SPLATS)
-    )
-
-
-def _check(image: np.ndarray, tier: str, quality: float, effort: str) -> None:
-    """Raise GaussVaeError unless `encode` can do all that."""
+def _checked(image: np.ndarray, quality: float, effort: str, tier: str | None) -> int:
+    """How many splats a frame gets; GaussVaeError for arguments that are none."""
     if isinstance(quality, bool) or not isinstance(quality, Real) or not 0 <= quality <= 100:
         raise GaussVaeError(f"quality is a number from 0 to 100, not {quality!r}")
-    if tier not in TIERS:
-        raise GaussVaeError(f"tier is one of {', '.join(TIERS)}, not {tier!r}")
     if effort not in EFFORTS:
         raise GaussVaeError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
     check_image(image)
     height, width = image.shape[:2]
     if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
         raise ImageError(
-            f"image of {width}x{height} px is too large: a side has at most {MAX_SIDE} px, all of it {MAX_PIXELS}"
+            f"image of {width}x{height} px is too large: a side has at most {MAX_SIDE} px, all of "
+            f"it {MAX_PIXELS}"
         )
+    count = splats_at(quality)
+    if tier is not None:
+        if tier not in TIERS:
+            raise GaussVaeError(f"tier is one of {', '.join(TIERS)}, not {tier!r}")
+        warnings.warn(
+            "tier is no longer used: quality alone says how large a record is",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        if tier == "splats":
+            count = min(max(round(512 * 2 ** ((quality - 50) / 12.5)), FEWEST), MOST)
+    return max(min(count, width * height // PIXELS_A_SPLAT), FEWEST)
 
 
-def _record(tier: str, image: np.ndarray, payload: bytes) -> bytes:
-    return pack(Record(tier, (image.shape[1], image.shape[0]), payload))
+def _record(image: np.ndarray, payload: bytes) -> bytes:
+    return pack(Record("latent", (image.shape[1], image.shape[0]), payload))
+
+
+def _unpacked(data: bytes) -> Record:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise RecordError(f"a record is bytes, not {type(data).__name__}")
+    return unpack(bytes(data))

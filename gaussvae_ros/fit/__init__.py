@@ -154,7 +154,14 @@ def follow(
 def scaled(
     image: np.ndarray, n: int, pixels: float, stride: int = 1
 ) -> np.ndarray:  # [S, h, w, 3] float32, 0 to 1
-    """A level of the image as the descent takes it: rows 0, S, 2 S, ... of what `shrunk` makes, then rows 1, S + 1, ...
+    """A level of the image as the descent takes it, see `rows_of`."""
+    return rows_of(image, n, pixels, stride).astype(np.float32) / np.float32(255)
+
+
+def rows_of(
+    image: np.ndarray, n: int, pixels: float, stride: int
+) -> np.ndarray:  # uint8 [S, h, w, 3]
+    """Rows 0, S, 2 S, ... of what `shrunk` makes of an image, then rows 1, S + 1, ...
 
     S is `stride`, or the next smaller number that divides the height.
     """
@@ -164,7 +171,7 @@ def scaled(
     height, width, _ = image.shape
     stride = next(k for k in range(stride, 0, -1) if height % k == 0)
     rows = image.reshape(height // stride, stride, width, 3).swapaxes(0, 1)
-    return rows.astype(np.float32, order="C") / np.float32(255)
+    return np.ascontiguousarray(rows)
 
 
 def shrunk(

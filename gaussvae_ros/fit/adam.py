@@ -40,7 +40,8 @@ class Descent:
 
     def rescale(self, sx: float, sy: float) -> None:
         """Go to a level whose pixels are 1 / sx, 1 / sy as large."""
-        self.geometry *= np.array([sx, sy, sx, sx / sy, sy])
+        for column, scale in enumerate((sx, sy, sx, sx / sy, sy)):
+            self.geometry[:, column] *= scale
 
     @contextmanager
     def seen_at(self, size: tuple[int, int], level) -> Iterator[None]:

@@ -11,7 +11,7 @@ else is in the batch.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -25,11 +25,11 @@ from gaussvae_ros.fit import (
     check_arguments,
     check_image,
     follow,
-    shrunk,
+    rows_of,
     start,
     to_splats,
 )
-from gaussvae_ros.fit.adam import BETA1, BETA2, MIN_SIGMA, RATES, Descent
+from gaussvae_ros.fit.adam import BETA1, BETA2, MIN_SIGMA, RATES, Descent, first_row_of
 from gaussvae_ros.fit.reseeding import APART, SIGMA
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 from gaussvae_ros.raster.cuda import (
@@ -54,9 +54,8 @@ def fit_many(
     n: int = 512,
     effort: str = "fast",
     seed: int = 0,
-    plans: Mapping[str, Plan] = EFFORTS,
 ) -> list[Splats]:
-    """What `fit` does for each of these images, all at once, with the plans of efforts that are given.
+    """What `fit` does for each of these images, all at once.
 
     Raises:
         ImageError: one of them is no such image.
@@ -69,8 +68,8 @@ def fit_many(
     device = _device()
     out: list[Splats | None] = [None] * len(images)
     with ThreadPoolExecutor(THREADS) as pool:
-        for batch in _batches(images, n, plans[effort]):
-            states = _descend([images[k] for k in batch], n, plans[effort], seed, device, pool)
+        for batch in _batches(images, n, EFFORTS[effort]):
+            states = _descend([images[k] for k in batch], n, EFFORTS[effort], seed, device, pool)
             for k, state in zip(batch, states, strict=True):
                 height, width = images[k].shape[:2]
                 out[k] = to_splats(state, (width, height), 3 if images[k].ndim == 3 else 1)
@@ -93,7 +92,7 @@ def _batches(images: list[np.ndarray], n: int, plan: Plan) -> Iterator[list[int]
     for k, image in enumerate(images):
         groups.setdefault(image.shape, []).append(k)
     for (height, width, *_), members in groups.items():
-        pixels = min(width * height, n * max(pixels for pixels, _ in plan.levels))
+        pixels = min(width * height, n * max(level.pixels for level in plan.levels))
         tiles = pixels / TILE**2 + (width + height) / TILE + 1
         many = max(1, int(ROOM / (pixels * 4 * 16 + tiles * n * 2)))
         for first in range(0, len(members), many):
@@ -110,12 +109,10 @@ def _descend(
 ) -> list[Descent]:
     """Run a plan on checked images of one shape."""
 
-    def target_at(pixels: float) -> torch.Tensor:
-        small = np.stack(list(pool.map(lambda image: shrunk(image, n * pixels), images)))
+    def target_at(pixels: float, stride: int) -> torch.Tensor:  # [S, B, h, w, 3]
+        small = np.stack(list(pool.map(lambda image: rows_of(image, n, pixels, stride), images)), 1)
         level = torch.from_numpy(small).to(device)  # as bytes: a fourth of the way to the GPU
-        if level.ndim == 3:
-            level = level[..., None].expand(-1, -1, -1, 3)
-        return level.to(torch.float32, memory_format=torch.contiguous_format) / 255
+        return level.to(torch.float32) / 255
 
     states = list(pool.map(lambda image: start(image, n, seed), images))
     many = Descents(states, device)
@@ -144,36 +141,41 @@ class Descents:
         self.span = self.colour.new_empty(_binning.SPAN, len(self.colour))
         self.count = 0
 
-    def rescale(self, sx: float, sy: float) -> None:
-        """As adam.Descent.rescale."""
-        self.geometry *= torch.tensor([sx, sy, sx, sx / sy, sy], dtype=torch.float64).to(
-            self.geometry.device
-        )
+    rescale, seen_at = Descent.rescale, Descent.seen_at
 
     def run(self, target: torch.Tensor, rates: np.ndarray) -> None:
-        """Queue one step per entry of `rates` (multiples of RATES) towards `target` [B, h, w, 3]."""
-        _, height, width, _ = target.shape
+        """Queue one step per entry of `rates` (multiples of RATES) towards `target` [S, B, h, w, 3]."""
+        stride, _, height, width, _ = target.shape
         total, size = len(self.colour), (self.n, width, height)
         steps = self.count + 1 + np.arange(len(rates))
         table = rates[:, None] / (1 - BETA1.astype(float) ** steps[:, None]) * RATES  # [steps, 8]
         table = torch.from_numpy(table.astype(np.float32)).to(self.colour.device)
         planes = target.new_empty(self.batch, 4, height, width)
-        lists = self.empty_lists(target)
+        lists = self.empty_lists(target[0])
         for step, row in zip(steps, table, strict=True):
-            self.list_splats(target, *lists)
+            rows = target[first_row_of(int(step) - 1, stride)]
+            self.list_splats(rows, *lists, self.squeezed(int(step) - 1, stride))
             _kernels.residual[lists[0].shape[1::-1]](
-                self.form, *lists, target, planes, *size, triton.cdiv(width, TILE),
+                self.form, *lists, rows, planes, *size, triton.cdiv(width, TILE),
                 EPS=EPS, BACKGROUND=BACKGROUND, **REACH, num_warps=2, **FUSE,
             )  # fmt: skip
             _kernels.gather[(total,)](
                 self.form, self.span, planes, self.grad, total, *size, **REACH, num_warps=4, **FUSE
             )
             _kernels.update[(triton.cdiv(total, BLOCK),)](
-                self.grad, self.geometry, self.colour, self.first, self.second, row, total, width, height,
+                self.grad, self.geometry, self.colour, self.first, self.second, row, total, width, stride * height,
                 self.n / (width * height), float(1 / (1 - BETA2.astype(float) ** step)),
                 BETA1=float(BETA1), BETA2=float(BETA2), MIN_SIGMA=MIN_SIGMA, BLOCK=BLOCK, num_warps=4,
             )  # fmt: skip
         self.count += len(rates)
+
+    def squeezed(self, step: int, stride: int) -> torch.Tensor:  # [B N, 5]
+        """The geometry in pixels of the rows that a step sees, as if they were a picture."""
+        if stride == 1:
+            return self.geometry
+        places = self.geometry * self.geometry.new_tensor([1, 1 / stride, 1, stride, 1 / stride])
+        places[:, 1] += 0.5 - (0.5 + first_row_of(step, stride)) / stride
+        return places
 
     def empty_lists(self, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Room for the splats of each tile, [B, tiles, N], and for their number, [B, tiles]."""
@@ -181,11 +183,17 @@ class Descents:
         lists = torch.empty(self.batch, tiles, self.n, dtype=torch.int16, device=target.device)
         return lists, torch.empty(self.batch, tiles, dtype=torch.int32, device=target.device)
 
-    def list_splats(self, target: torch.Tensor, lists: torch.Tensor, counts: torch.Tensor) -> None:
+    def list_splats(
+        self,
+        target: torch.Tensor,
+        lists: torch.Tensor,
+        counts: torch.Tensor,
+        geometry: torch.Tensor | None = None,  # [B N, 5]; None: as it is
+    ) -> None:
         """Fill the tables that kernels draw from, and the tiles' lists."""
         total = len(self.colour)
         _kernels.tabulate[(triton.cdiv(total, BLOCK),)](
-            self.geometry,
+            self.geometry if geometry is None else geometry,
             self.colour,
             self.form,
             self.span,

@@ -7,8 +7,9 @@ import numpy as np
 
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.kernels import parallel, prange
-from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
-from gaussvae_ros.raster.cpu import draw, planes
+from gaussvae_ros.raster import BACKGROUND, EPS
+from gaussvae_ros.raster._simd import splat_worth
+from gaussvae_ros.raster.cpu import draw, end_row, first_row, planes
 
 SIGMA = 0.1  # size of a new splat, relative to the mean distance between splats
 APART = 2  # sigmas between two new splats
@@ -26,13 +27,17 @@ def reseed(
     """
     height, width = target.shape[:2]
     n = len(state.geometry)
-    canvas, worth = planes((width, height)), np.empty(n)
+    canvas = planes((width, height))
     draw(state.geometry, state.colour, canvas, width)
-    _worth(state.geometry, state.colour, canvas, target, worth)
-    weight = canvas[:, :1, :width] + np.float32(EPS)
-    image = ((canvas[:, 1:, :width] + np.float32(EPS * BACKGROUND)) / weight).transpose(0, 2, 1)
+    canvas[:, 0, width:] = np.inf  # beyond the picture no splat is worth anything
+    canvas[:, :1] += np.float32(EPS)
+    canvas[:, 1:] = (canvas[:, 1:] + np.float32(EPS * BACKGROUND)) / canvas[:, :1]
+    error = np.zeros_like(canvas)
+    error[:, 1:, :width] = canvas[:, 1:, :width] - target.transpose(0, 2, 1)
+    worth = _worth(state.geometry, state.colour, canvas, error, width)
+    residual = np.ascontiguousarray(error[:, 1:, :width].transpose(0, 2, 1))
     sigma = SIGMA * math.sqrt(height * width / n)
-    gain = np.square(cv2.GaussianBlur(target - image, (0, 0), sigma)).sum(2)
+    gain = np.square(cv2.GaussianBlur(residual, (0, 0), sigma)).sum(2)
     reach = 2 * math.ceil(APART * sigma) + 1  # px
     peaks = np.flatnonzero(
         (gain == cv2.dilate(gain, np.ones((reach, reach), np.uint8))).ravel() & (gain.ravel() > 0)
@@ -47,33 +52,19 @@ def reseed(
     state.first[moved] = state.second[moved] = 0
 
 
-@parallel(fastmath={"contract"})
-def _worth(geometry, colour, canvas, target, worth):
-    """Squared error [N] that each splat alone spares the picture; `canvas` holds the sums (weight, r, g, b)."""
-    height, width = target.shape[:2]
+@parallel()
+def _worth(geometry, colour, canvas, error, width):
+    """Squared error [N] that each splat alone spares the picture, see raster/_simd.py.
+
+    `canvas` holds the sums of weights and the picture, `error` the picture less the target.
+    """
+    worth = np.empty(len(geometry))
+    apart = (error.ctypes.data - canvas.ctypes.data) // 4
+    address, stride = canvas.ctypes.data, canvas.shape[2]
     for i in prange(len(geometry)):
-        mx, my, lxx, shear, lyy = geometry[i]
-        total = 0.0
-        for y in range(
-            max(0, int(my - CUT * lyy)), min(height, int(max(my + CUT * lyy, -1.0)) + 1)
-        ):
-            dy = y + 0.5 - my
-            q2 = (dy / lyy) ** 2
-            if q2 >= CUT * CUT:
-                continue
-            half, middle = lxx * math.sqrt(CUT * CUT - q2), mx + shear * dy
-            for x in range(
-                max(0, int(middle - half)), min(width, int(max(middle + half, -1.0)) + 1)
-            ):
-                q = ((x + 0.5 - middle) / lxx) ** 2 + q2
-                if q >= CUT * CUT:
-                    continue
-                w = np.float32(math.exp(-q / 2) - CUT_WEIGHT)
-                with_it = canvas[y, 0, x] + np.float32(EPS)
-                without = max(with_it - w, np.float32(EPS))
-                for k in range(3):
-                    c = canvas[y, 1 + k, x] + np.float32(EPS * BACKGROUND)
-                    before = c / with_it - target[y, x, k]
-                    after = (c - w * colour[i, k]) / without - target[y, x, k]
-                    total += after * after - before * before
-        worth[i] = total
+        g, c = geometry[i], colour[i]
+        y0, y1 = first_row(g, 0), end_row(g, canvas.shape[0])
+        worth[i] = splat_worth(
+            address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2], apart
+        )
+    return worth

@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.polynomial import Chebyshev, Polynomial
 
-from gaussvae_ros.raster import CUT, CUT_WEIGHT
+from gaussvae_ros.raster import CUT, CUT_WEIGHT, EPS
 
 LANES = 16
 # Sums that `splat_moments` makes: e u, e dy, e u^2, e u dy, e dy^2 with
@@ -186,6 +186,39 @@ def splat_moments(typing, address, stride, width, y0, y1, mx, my, lxx, shear, ly
         for k in range(MOMENTS):
             b.store(_sum(b, b.load(sums[k])), b.gep(out, [ir.Constant(_I64, k)]))
         return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def splat_worth(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2, apart):
+    """The squared error, float32, that one splat spares the picture.
+
+    The planes at `address` hold the sum of weights and the picture, those `apart` floats on the
+    picture less the target. Without the splat of weight w and colour c, a pixel of sum W and colour
+    i is i + w / (W - w) (i - c).
+    """
+    signature = types.float32(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
+
+    def generate(context, b, signature, args):
+        base = b.inttoptr(args[0], _F32.as_pointer())
+        stride, width, *rows = args[1:5]
+        colour = [_splat(b, x) for x in args[10:13]]
+        total = cgutils.alloca_once_value(b, _vec(0))
+
+        def body(pixel, u, dy, e, weight):
+            left = b.fsub(_load(b, pixel), weight)
+            left = b.select(b.fcmp_ordered(">", left, _vec(EPS)), left, _vec(EPS))
+            share, error = b.fdiv(weight, left), b.gep(pixel, [args[13]])
+            for k in range(3):
+                image = _load(b, b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k + 1))]))
+                change = _mul(b, share, b.fsub(image, colour[k]))
+                before = _load(b, b.gep(error, [b.mul(stride, ir.Constant(_I64, k + 1))]))
+                more = _mul(b, change, _fma(b, before, _vec(2), change))
+                b.store(b.fadd(b.load(total), more), total)
+
+        _over_ellipse(b, base, stride, width, rows, args[5:10], body)
+        return _sum(b, b.load(total))
 
     return signature, generate
 
