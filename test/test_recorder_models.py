@@ -1,4 +1,6 @@
-"""The recorder lets the memory carry the models of its records, and no trouble with that costs frames."""
+"""The recorder lets the memory carry the models of its records, and no trouble with that costs
+frames.
+"""
 
 import pytest
 from modelmaker import shipped

@@ -1,7 +1,8 @@
-"""The `gaussvae` command: thin verbs around the package's functions. docs/cli.md describes every one.
+"""The `gaussvae` command: thin verbs around the package's functions. docs/cli.md describes every
+one.
 
-Whatever is heavy is imported inside the verbs, so that `gaussvae --help` answers at once. Exit codes: 0, 1 for damage
-that `bank verify` finds, 2 for bad input, with one line on stderr.
+Whatever is heavy is imported inside the verbs, so that `gaussvae --help` answers at once. Exit
+codes: 0, 1 for damage that `bank verify` finds, 2 for bad input, with one line on stderr.
 """
 
 import argparse
@@ -302,7 +303,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 class _Warnings(logging.Handler):
-    """Keeps what the package logs, such as damaged frames, for the end: an error that stops the verb says it all.
+    """Keeps what the package logs, such as damaged frames, for the end: an error that stops the
+    verb says it all.
 
     That kernels are being compiled is said at once.
     """

@@ -40,7 +40,10 @@ def train_prepare(args: argparse.Namespace) -> None:
         columns = ("source", "kind", "pictures", "crops", "skipped", "licence")
         table(columns, [[s["given"], *(s[c] for c in columns[1:])] for s in manifest["sources"]])
     parts = manifest["parts"]
-    samples = f"{parts['train']['samples']} samples to train with, {parts['valid']['samples']} to validate with"
+    samples = (
+        f"{parts['train']['samples']} samples to train with,"
+        f" {parts['valid']['samples']} to validate with"
+    )
     show(args, manifest, f"{args.out}: {samples}")
 
 
@@ -69,7 +72,8 @@ def train_run(args: argparse.Namespace) -> None:
     show(
         args,
         result,
-        f"{args.out}: {result['step']} steps in {result['seconds']:.0f} s, {why[result['stopped']]}",
+        f"{args.out}: {result['step']} steps in {result['seconds']:.0f} s,"
+        f" {why[result['stopped']]}",
     )
 
 
@@ -91,7 +95,8 @@ def train_search(args: argparse.Namespace) -> None:
     states = ", ".join(f"{count} {state}" for state, count in result["trials"].items())
     about = f"# {study}: {states}"
     if result["values"]:
-        about += f"; best is trial {result['number']}, {result['figure']} {result['value']:.5g} in validation"
+        figure = f"{result['figure']} {result['value']:.5g}"
+        about += f"; best is trial {result['number']}, {figure} in validation"
     show(args, result, f"{about}\n{dump_config(result['values'] or {}).strip()}")
 
 
