@@ -1,6 +1,4 @@
-"""Frames into the bank, through the recorder of the memory node, with a real codec and a real
-bank.
-"""
+"""Frames into the bank through the memory node's recorder, with a real codec and a real bank."""
 
 import numpy as np
 import pytest
