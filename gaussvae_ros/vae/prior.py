@@ -69,7 +69,7 @@ class Prior:
     def tensors(self) -> dict[str, np.ndarray]:
         """int16 and int32 arrays by name, such as scale_weight0, for a model file."""
         return {
-            f"{kind}_{name}": array.astype(TYPES[name.rstrip("012")])
+            f"{kind}_{name}": array.astype(TYPES[name.rstrip("012")], order="C")
             for kind, arrays in self._arrays.items()
             for name, array in arrays.items()
         }
