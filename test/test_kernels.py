@@ -54,8 +54,8 @@ AFTERWARDS = """if True:
     sensor = camera.Sensor(drive.SIZE, drive.FOCAL, 1)
     frame = drive.photograph(building.build(1), sensor, 1.0, 1.0, 0.5, 0.1)
     for image in (frame, frame[..., 1], frame[:40, :40]):
-        for tier, effort in (("latent", "fast"), ("latent", "best"), ("splats", "fast")):
-            record = codec.encode(image, tier, 100 if effort == "fast" else 10, effort)
+        for quality, effort in ((0, "fast"), (80, "fast"), (10, "best")):
+            record = codec.encode(image, quality, effort)
             codec.decode(record), codec.decode(record, (16, 16))
             codec.decode(record, roi=(3, 4, 20, 20))
     assert not said, said[0].getMessage()
