@@ -196,7 +196,12 @@ def layer(inputs, weights, bias, low):
     rows, width = len(inputs), len(bias)
     out = np.empty((rows, width), weights.dtype)
     half, unit = weights.dtype.type(0.5), weights.dtype.type(2.0**-SHIFT)
-    one, two, three, four = (np.empty_like(bias), np.empty_like(bias), np.empty_like(bias), np.empty_like(bias))
+    one, two, three, four = (
+        np.empty_like(bias),
+        np.empty_like(bias),
+        np.empty_like(bias),
+        np.empty_like(bias),
+    )
     for r in range(0, rows, 4):  # four at a time, so that each weight is loaded once for them
         r1, r2, r3 = min(r + 1, rows - 1), min(r + 2, rows - 1), min(r + 3, rows - 1)
         one[:], two[:], three[:], four[:] = bias, bias, bias, bias
