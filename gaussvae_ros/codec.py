@@ -31,7 +31,7 @@ from gaussvae_ros.vae.latent import FEWEST, MOST, LatentCodec, splats_at
 from gaussvae_ros.vae.models import Carrier, Models
 
 DEVICES = ("auto", "cpu", "cuda")
-DEFAULT_MODEL = "anchors"
+DEFAULT_MODEL = "open"
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
 
 

@@ -24,7 +24,7 @@ LEVEL = 600, 4  # pixels per splat and stride of those steps
 SOLVED = 150, 1  # pixels per splat and stride on which colours are solved for
 SOLVER_STEPS = 4
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
-FINEST, COARSEST = 125, 139  # precision indices that encoders use
+FINEST, COARSEST = 121, 139  # precision indices that encoders use
 
 
 def best_precision(state: Descent) -> int:

@@ -73,9 +73,11 @@ def unit(size: tuple[int, int], n: int) -> float:
     return 0.5 * float(np.log(size[0] * size[1] / n))
 
 
-def log_size(scale: np.ndarray, size: tuple[int, int], precision: int) -> np.ndarray:
-    """log sqrt(s1 s2) [N], s in px, that scale indices stand for."""
-    return np.log(relative_size(scale, precision) * TYPICAL) / POWER + unit(size, len(scale))
+def log_size(
+    scale: np.ndarray, size: tuple[int, int], precision: int, n: int | None = None
+) -> np.ndarray:
+    """log sqrt(s1 s2) [N], s in px, that scale indices stand for among `n` splats (default: N)."""
+    return np.log(relative_size(scale, precision) * TYPICAL) / POWER + unit(size, n or len(scale))
 
 
 def shape_step(scale: np.ndarray, precision: int) -> np.ndarray:
@@ -117,10 +119,10 @@ def theta(scale, aspect, angle, precision) -> np.ndarray:
 
 
 def shape(
-    scale, aspect, angle, size, precision
+    scale, aspect, angle, size, precision, n: int | None = None
 ) -> np.ndarray:  # geometry [N, 3]: lxx (px), shear, lyy (px)
-    """The shapes that indices [N] stand for."""
-    middle = log_size(scale, size, precision)
+    """The shapes that indices [N] stand for among `n` splats (default: N)."""
+    middle = log_size(scale, size, precision, n)
     half = log_ratio(scale, aspect, precision) / 2
     return root(middle + half, middle - half, theta(scale, aspect, angle, precision))
 
@@ -133,37 +135,42 @@ def root(log_s1, log_s2, turn) -> np.ndarray:  # [N, 3]: lxx (px), shear, lyy (p
     return np.stack([np.exp(log_s1 + log_s2) / np.sqrt(yy), c * s * (v1 - v2) / yy, np.sqrt(yy)], 1)
 
 
-def shifts(scale, shapes, size, precision) -> np.ndarray:  # [N, 2] for x and y
-    """Into how many parts a cell's sides are cut for each splat."""
-    _, side = cells.corner(np.zeros(0, np.int64), size, len(scale))
+def shifts(
+    scale, shapes, size, precision, n: int | None = None
+) -> np.ndarray:  # [N, 2] for x and y
+    """Into how many parts a cell's sides are cut for each splat, of `n` (default: N)."""
+    _, side = cells.corner(np.zeros(0, np.int64), size, n or len(scale))
     step = shape_step(scale, precision)[:, None] * SHIFT_STEP * shapes[:, [0, 2]]
     return np.clip(np.ceil(side / step), 1, SHIFTS).astype(np.int64)
 
 
-def positions(cell, shift, parts, size) -> np.ndarray:  # [N, 2] px
-    """Centres of the parts of cells that splats lie in."""
-    corner, side = cells.corner(cell, size, len(cell))
+def positions(cell, shift, parts, size, n: int | None = None) -> np.ndarray:  # [N, 2] px
+    """Centres of the parts of cells that splats lie in, of `n` (default: N)."""
+    corner, side = cells.corner(cell, size, n or len(cell))
     return corner + (shift + 0.5) * (side / parts)
 
 
 def to_splats(g: Grid) -> Splats:
     """The splats that a record decodes to, in canonical form."""
     placed = geometry(g)
-    colour = g.colour * colour_step(g.scale, g.precision)[:, None]
-    channels = colour.shape[1]
-    rgb = colour @ OPPONENT[:channels] + 0.5
+    colours, channels = rgb(g), g.colour.shape[1]
     half = log_ratio(g.scale, g.aspect, g.precision) / 2
     middle = log_size(g.scale, g.size, g.precision)
     turn = theta(g.scale, g.aspect, g.angle, g.precision)
     params = np.concatenate(
-        [placed[:, :2], np.stack([middle + half, middle - half, turn], 1), rgb], 1
+        [placed[:, :2], np.stack([middle + half, middle - half, turn], 1), colours], 1
     )
     return Splats(params[:, : 5 + channels].astype(np.float32), g.size).canonical()
 
 
-def geometry(g: Grid) -> np.ndarray:  # [N, 5] as in raster.cpu
-    """Centres and shapes on the g."""
-    shapes = shape(g.scale, g.aspect, g.angle, g.size, g.precision)
-    parts = shifts(g.scale, shapes, g.size, g.precision)
-    xy = positions(g.cell, g.shift, parts, g.size)
-    return np.concatenate([xy, shapes], 1)
+def geometry(g: Grid, n: int | None = None) -> np.ndarray:  # [N, 5] as in raster.cpu
+    """Centres and shapes of splats among `n` (default: N)."""
+    shapes = shape(g.scale, g.aspect, g.angle, g.size, g.precision, n)
+    parts = shifts(g.scale, shapes, g.size, g.precision, n)
+    return np.concatenate([positions(g.cell, g.shift, parts, g.size, n), shapes], 1)
+
+
+def rgb(g: Grid) -> np.ndarray:  # [N, 1 or 3]
+    """Colours of splats, 0 to 1."""
+    colour = g.colour * colour_step(g.scale, g.precision)[:, None]
+    return colour @ OPPONENT[: colour.shape[1]] + 0.5

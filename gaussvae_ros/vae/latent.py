@@ -20,7 +20,6 @@ from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.stream import MONO
 from gaussvae_ros.errors import RecordError
 from gaussvae_ros.fit.adam import Descent
-from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.vae import encoder
 from gaussvae_ros.vae.models import HASH_BYTES, Carrier, Models
@@ -48,7 +47,7 @@ class LatentCodec:
 
     def encode_fit(self, image: np.ndarray, state: Descent, effort: str) -> bytes:
         """A frame whose fit is there already, in px of the frame."""
-        return self._payload(quantise(image, state, best_precision(state), effort))
+        return self._payload(encoder.finish(image, state, effort, self.model.prior))
 
     def decode(self, payload: bytes, size: tuple[int, int]) -> Splats:
         """The splats of a frame of `size` (w, h) px.
