@@ -1,4 +1,4 @@
-"""docs/ros.md says what there is: launch arguments, topics, services, parameters, diagnostics; its examples run."""
+"""docs/ros.md says what there is: arguments, topics, services, parameters; its examples run."""
 
 import ast
 import importlib.util
@@ -10,7 +10,6 @@ import pytest
 import yaml
 from ament_index_python import get_package_share_directory
 from conftest import START
-from gaussvae_ros.srv import LabelFrame
 from launch.actions import DeclareLaunchArgument
 from launch.utilities import perform_substitutions
 from rosidl_runtime_py import set_message_fields
@@ -19,6 +18,7 @@ from rosidl_runtime_py.utilities import get_service
 from gaussvae_ros.nodes import diagnostics
 from gaussvae_ros.nodes.counters import COUNTS
 from gaussvae_ros.nodes.parameters import MEMORY, RECALL, Parameter
+from gaussvae_ros.srv import LabelFrame
 from launch import LaunchContext
 
 ROOT = Path(__file__).parents[2]

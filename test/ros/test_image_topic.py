@@ -8,7 +8,8 @@ import pytest
 import rclpy
 from conftest import START
 from diagnostic_msgs.msg import DiagnosticStatus
-from graph import header, image_message, jpeg_message, until
+from graph import until
+from messages import header, image_message, jpeg_message
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from writing import NODE, Memory

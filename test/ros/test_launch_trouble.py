@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import Process, Ros, image_message, until
+from graph import Process, Ros, until
+from messages import image_message
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.msg import MemoryFrame

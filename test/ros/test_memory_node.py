@@ -5,7 +5,8 @@ from array import array
 
 import numpy as np
 from conftest import START
-from graph import header, image_message, jpeg_message, until
+from graph import until
+from messages import header, image_message, jpeg_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from writing import NODE, Memory
