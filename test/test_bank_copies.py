@@ -17,7 +17,7 @@ import pytest
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.journal import _numbers
-from gaussvae_ros.bank.schema import APPLICATION_ID
+from gaussvae_ros.bank.opening import APPLICATION_ID
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack

@@ -14,7 +14,8 @@ import pytest
 
 from gaussvae_ros.bank import MemoryBank, Pose, writing
 from gaussvae_ros.bank.schema import migrations
-from gaussvae_ros.bank.writing import COMMIT_S, GROUP_WRITES
+from gaussvae_ros.bank.waiting import GROUP_WRITES
+from gaussvae_ros.bank.writing import COMMIT_S
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 
@@ -386,26 +387,26 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     path = tmp_path / "m.db"
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
-        assert bank.info()["schema"] == 2
+        assert bank.info()["schema"] == 3
     monkeypatch.setattr(
         migrations, "_migrations", list(migrations._migrations)
     )  # a later release of this package
 
     @migrations()
-    def m003_weather(db):
+    def m004_weather(db):
         db.execute("ALTER TABLE sessions ADD COLUMN weather TEXT")
 
     with pytest.raises(BankError, match="older schema"):
         MemoryBank(path, readonly=True)
     with MemoryBank(path) as bank:
-        assert bank.info()["schema"] == 3 and bank.get(frame_id).data == record(5)
+        assert bank.info()["schema"] == 4 and bank.get(frame_id).data == record(5)
         bank.begin_session("rainy", start_ns=0)
     MemoryBank(path, readonly=True).close()
 
     monkeypatch.undo()  # the present release again
     before = path.read_bytes()
     for readonly in (True, False):
-        with pytest.raises(BankError, match="newer gaussvae_ros .it has m003_weather.: upgrade"):
+        with pytest.raises(BankError, match="newer gaussvae_ros .it has m004_weather.: upgrade"):
             MemoryBank(path, readonly=readonly)
     assert path.read_bytes() == before
 
@@ -417,7 +418,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
-    def m003_broken(db):
+    def m004_broken(db):
         db.execute("DROP TABLE poses")
         db.execute("SELECT * FROM no_such_table")
 

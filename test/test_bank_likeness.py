@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.schema import PAGE_SIZE
+from gaussvae_ros.bank.opening import PAGE_SIZE
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.likeness import likeness
 from gaussvae_ros.record import Record, pack
@@ -487,7 +487,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(first_release):
         ].label == "dock"
         assert {frame.frame_id for frame in frames} == {""} and bank.calibration(1, "front") is None
         assert bank.find_like(descriptor(0)) == [] and bank.descriptor(1) is None
-        assert bank.info()["schema"] == 2 and bank.info()["sessions"][0]["received"] == 0
+        assert bank.info()["schema"] == 3 and bank.info()["sessions"][0]["received"] == 0
         bank.set_tally(1, TALLY)
         new = bank.add(
             record(9), stamp_ns=9, session=1, descriptor=descriptor(9), frame_id="optical"

@@ -1,19 +1,15 @@
 """`MemoryBank`: the one door to a memory file."""
 
 import logging
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from gaussvae_ros.bank import queries, statements, upkeep, writing
+from gaussvae_ros.bank import models, queries, statements, upkeep
 from gaussvae_ros.bank.descriptors import descriptor_checksum
-from gaussvae_ros.bank.frame import Frame, Pose, checked_descriptor, checked_int, checked_text
-from gaussvae_ros.bank.lock import WriterLock
-from gaussvae_ros.bank.place import Place, forget
+from gaussvae_ros.bank.frame import Pose, checked_descriptor, checked_int, checked_text
+from gaussvae_ros.bank.opening import checked_path, open_file
 from gaussvae_ros.bank.reading import Reader
-from gaussvae_ros.bank.schema import checked_path, open_file
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack
 
@@ -32,41 +28,11 @@ class MemoryBank(Reader):
             writes it, or an argument is not what it should be.
     """
 
-    def __init__(self, path: str | Path, readonly: bool = False):
-        super().__init__(checked_path(path, readonly))
-        self.readonly = readonly
-        self._begin_anew()
-        self._first_ids = 1, 1  # of those that are given to frames and sessions
-        self._writer_lock = None if readonly else WriterLock(self.path)
-        try:
-            self._open()
-        except BaseException:
-            self._release()
-            raise
-
     def __enter__(self) -> "MemoryBank":
         return self
 
     def __exit__(self, *_):
         self.close()
-
-    def close(self):
-        """Commit and let go of the file; a second call does nothing.
-
-        Raises:
-            BankError: names the frames that could not be stored and are lost. The bank is closed nevertheless.
-        """
-        with self._lock:
-            try:
-                if self._group is not None and self._db is not None:
-                    self._group.close()
-                if self._kept:
-                    raise BankGone(f"{self._lost}; not stored: {len(self._kept)} frames")
-            except BankError as error:
-                raise type(error)(f"{error}; lost, because the bank is closed") from error
-            finally:
-                self._release()
-                self._kept, self._lost = [], ""
 
     # Writing
 
@@ -175,6 +141,24 @@ class MemoryBank(Reader):
             session = self._checked_session(session)
             group.write([statements.tally_statement(session, tally)])
 
+    def add_model(self, hash_: bytes, name: str, model: bytes) -> bool:
+        """Carry a model for the records that name it by this hash. Returns False if it was there.
+
+        It is committed at once, or not added: unlike frames it never waits for a full disk.
+
+        Raises:
+            BankError: the disk does not take it, or what waits already.
+        """
+        statement = models.model_statement(hash_, name, model)
+        with self._use_to_write() as group:
+            try:
+                there = models.read_model(self._db, hash_) is not None
+            except BankError:
+                there = False  # damaged: it is replaced
+            if not there:
+                group.write_now([statement])
+            return not there
+
     def flush(self):
         """Commit now, synced to the disk.
 
@@ -185,30 +169,6 @@ class MemoryBank(Reader):
             group.flush()
 
     # The whole file
-
-    def reopen(self) -> list[Frame]:
-        """Once `check_place` says that the file is gone: go on in what lies at the path now, or in a new file.
-
-        Returns the frames that were accepted and never committed, to be added again under a session of the new file.
-        Ids of frames and sessions go on after those handed out. Does nothing while the file is there.
-
-        Raises:
-            BankError: no file can be opened there, or another process writes it. The frames are kept: call it again.
-        """
-        with self._lock:
-            if self.readonly or not self.check_place():
-                return []
-            if self._group is not None:
-                self._let_go()
-            reason, self._lost = self._lost, ""
-            try:
-                self._open()
-            except BaseException:
-                self._lost, self._group = reason, None
-                self._close_file()
-                raise
-            kept, self._kept = self._kept, []
-            return kept
 
     def backup(self, path: str | Path, progress: Callable[[int], None] | None = None) -> str:
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
@@ -226,71 +186,6 @@ class MemoryBank(Reader):
         return lacks
 
     # Inside
-
-    @contextmanager
-    def _use_to_write(self) -> Iterator[writing.Group]:
-        with self._use():
-            if self._group is None:
-                raise BankError(f"{self.path} was opened with readonly=True and cannot be changed")
-            yield self._group
-
-    def _open(self):
-        place = Place(self.path)
-        self._watches, self._db = [], open_file(self.path, self.readonly)
-        try:
-            if not self.readonly:
-                self._group = writing.Group(
-                    self._db, self.path, self._lock, self.check_place, *self._first_ids
-                )
-            place.settle()
-        except (sqlite3.Error, UnicodeError) as error:
-            raise BankError(f"{self.path} cannot be opened: {error}") from error
-        self._place, self._watches = place, [place.lost]
-        if not self.readonly:
-            self._watches += [self._writer_lock.lost, self._group.usurped]
-
-    def _let_go(self):
-        """Of a file that is gone, so that neither it nor what lies at the path now takes damage."""
-        held = self._writer_lock.held()
-        if not self.path.parent.is_dir():
-            raise BankGone(self._lost)
-        if reason := self._writer_lock.lost():
-            raise BankGone(reason)
-        self._kept = [
-            replace(f, frame_id=self._frame_ids.get((f.session, f.camera), ""))
-            for f in self._group.frames()
-        ]
-        self._first_ids = self._group.next_id, self._group.next_session
-        self._group.let_go(merge=held)
-        left = self._place.left(overwritten=self._group.overwritten)
-        self._close_file()
-        for journal in left:
-            journal.unlink(missing_ok=True)
-        self._group = None
-        self._begin_anew()
-
-    def _begin_anew(self):
-        self._session: int | None = None
-        self._sessions: set[int] = set()  # known to be in the file
-        self._frame_ids: dict[
-            tuple[int, str], str
-        ] = {}  # by session and camera, what this bank has written
-        self._calibrations: dict[tuple[int, str], tuple] = {}
-
-    def _close_file(self):
-        if self._db is not None:
-            if self._lost:
-                forget(self._db, self._place)
-            else:
-                self._db.close()
-            self._db = None
-
-    def _release(self):
-        self._watches = []
-        self._close_file()
-        if self._writer_lock is not None:
-            self._writer_lock.release()
-            self._writer_lock = None
 
     def _checked_session(self, session: int | None) -> int:
         if session is None:

@@ -1,38 +1,22 @@
 """Reading a memory file: every question that can be asked of it."""
 
 import logging
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
-from gaussvae_ros.bank import queries, upkeep, writing
-from gaussvae_ros.bank.descriptors import Descriptors, read_descriptor
+from gaussvae_ros.bank import models, queries, upkeep
+from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
-from gaussvae_ros.bank.place import Place
-from gaussvae_ros.bank.schema import open_file
-from gaussvae_ros.errors import BankError, BankGone
+from gaussvae_ros.bank.handle import Handle
+from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.errors import BankError
 
 log = logging.getLogger(__name__)
 
 
-class Reader:
-    """The questions of a `MemoryBank`, which opens the file and adds the writing."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._lock = threading.RLock()
-        self._db = None
-        self._group: writing.Group | None = None  # what a writer has not committed yet
-        self._place = Place(path)
-        self._watches: list[
-            Callable[[], str]
-        ] = []  # each says why the open file is not to be used any more
-        self._lost = ""  # what one of them said
-        self._kept: list[Frame] = []  # what was not committed in a file that is gone
-        self._descriptors = Descriptors()
+class Reader(Handle):
+    """The questions of a `MemoryBank`, which adds the writing."""
 
     def __len__(self) -> int:
         with self._use():
@@ -199,21 +183,40 @@ class Reader:
             last = page[-1]
             yield from frames
 
-    @property
-    def waiting(self) -> int:
-        """How many frames were accepted and are not committed, such as while the disk is full."""
-        with self._lock:
-            return self._group.waiting if self._db is not None and self._group else len(self._kept)
+    # Models
 
-    def check_place(self) -> str:
-        """Empty while the open file, with its journal, lies at the path; else one sentence on what became of it.
+    def models(self) -> list[tuple[bytes, str, int]]:
+        """The models that the file carries: the hash that records name each by, its name and bytes.
 
-        "PATH was deleted", "PATH was replaced by another file", "the folder of PATH is gone", and the like. Once it
-        says so, it stays so, and every other method raises `BankGone`. It takes microseconds and waits for nobody.
+        Damaged ones are skipped; `verify` names them.
         """
-        if not self._lost:
-            self._lost = next((reason for lost in self._watches if (reason := lost())), "")
-        return self._lost
+        with self._use():
+            found = []
+            for hash_ in models.hashes(self._db):
+                try:
+                    name, model = models.read_model(self._db, hash_)
+                    found.append((hash_, name, len(model)))
+                except BankError as error:
+                    log.warning("%s: %s", self.path, error)
+            return found
+
+    def model(self, hash_: bytes) -> bytes | None:
+        """The model that `add_model` was given for a hash, None if there is none.
+
+        Raises:
+            BankError: it is damaged.
+        """
+        with self._use():
+            try:
+                row = models.read_model(self._db, hash_)
+            except BankError as error:
+                raise BankError(f"{self.path}: {error}") from error
+        return None if row is None else row[1]
+
+    def beginnings(self, length: int) -> dict[bytes, int]:
+        """How many records begin with which `length` bytes: their kinds, and models, at a glance."""
+        with self._use():
+            return models.beginnings(self._db, checked_int("length", length))
 
     # The whole file
 
@@ -244,37 +247,9 @@ class Reader:
 
     # Inside
 
-    @contextmanager
-    def _use(self):
-        with self._lock:
-            if (self._lost or self._place.moved()) and (reason := self.check_place()):
-                raise BankGone(reason + (self._group.still_waiting() if self._group else ""))
-            if self._db is None:
-                raise BankError(f"{self.path} is closed")
-            try:
-                if self._group is not None:
-                    self._group.show_waiting()
-                yield
-            except (sqlite3.Error, UnicodeError) as error:
-                if reason := self.check_place():
-                    raise BankGone(reason) from error
-                raise BankError(f"{self.path}: {error}") from error
-
     def _check_frame(self, frame_id: int):
         if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
             raise BankError(f"no frame {frame_id} in {self.path}")
-
-    def _commit_waiting(self) -> str:
-        """Commit what waits. Returns why the disk does not take it, empty if it does."""
-        with self._use():
-            try:
-                if self._group is not None:
-                    self._group.flush()
-            except BankGone:
-                raise
-            except BankError as error:
-                return str(error)
-        return ""
 
     def _readable(self, ids: Iterable[int]) -> Iterator[Frame]:
         for frame_id in ids:

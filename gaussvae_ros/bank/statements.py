@@ -10,6 +10,7 @@ ADD_SESSION = "INSERT INTO sessions (id, name, start_ns) VALUES (?, ?, ?)"
 ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
 ADD_DESCRIPTOR = "INSERT INTO descriptors VALUES (?, ?, ?)"
+ADD_MODEL = "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)"
 _SET_POSE = """
     INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
         x = excluded.x, y = excluded.y, z = excluded.z,

@@ -10,6 +10,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
+from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
 from gaussvae_ros.bank.schema import TALLY, schema_version
 from gaussvae_ros.errors import BankError, RecordError
@@ -79,6 +80,11 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
         for session, camera in db.execute("SELECT session, camera FROM cameras").fetchall():
             try:
                 read_calibration(db, session, camera)
+            except BankError as error:
+                yield None, str(error)
+        for hash_ in hashes(db):
+            try:
+                read_model(db, hash_)
             except BankError as error:
                 yield None, str(error)
         for (problem,) in db.execute("PRAGMA integrity_check").fetchall():

@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and options."""
-    from gaussvae_ros.cli import bank, train, verbs  # which bring numpy
+    from gaussvae_ros.cli import bank, bank_models, train, verbs  # which bring numpy
 
     top = _Parser(
         prog="gaussvae", description="A robot's visual memory: camera frames as 2D Gaussian splats."
@@ -279,6 +279,19 @@ def parser() -> argparse.ArgumentParser:
     verb = _bank_verb(bank_verbs, "backup", bank.backup, "a copy, also while the file is written")
     verb.add_argument(
         "-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist"
+    )
+    _json(verb)
+    verb = _bank_verb(
+        bank_verbs,
+        "add-model",
+        bank_models.add_model,
+        "let the file carry the models that its records need",
+    )
+    verb.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="name or file of one model; default: all that are needed and can be found",
     )
     _json(verb)
     verb = _bank_verb(

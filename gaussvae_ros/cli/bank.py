@@ -8,8 +8,10 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
+from gaussvae_ros.cli import bank_models
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.needed_models import needs
 
 CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "limit")
 ENDS = ("first_ns", "last_ns")
@@ -17,9 +19,9 @@ ENDS = ("first_ns", "last_ns")
 
 def info(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
-        info = bank.info()
+        info, needed = bank.info(), needs(bank)
     if args.json:
-        return show(args, info, "")
+        return show(args, {**info, "models": bank_models.as_figures(needed)}, "")
     print("\n".join(f"{key}: {value}" for key, value in info.items() if key != "sessions"))
     rows = [
         [
@@ -42,6 +44,7 @@ def info(args: argparse.Namespace) -> None:
         ),
         rows,
     )
+    bank_models.print_needed(needed)
 
 
 def list_(args: argparse.Namespace) -> None:
@@ -86,11 +89,10 @@ def list_(args: argparse.Namespace) -> None:
 def recall(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
         frame = bank.get(args.id) if args.id is not None else bank.nearest(args.stamp, args.camera)
-    if frame is None:
-        raise GaussVaeError(
-            f"no frame in {args.bank}" + (f" of camera {args.camera}" if args.camera else "")
-        )
-    write_picture(args, frame.data, _facts(frame))
+        if frame is None:
+            whose = f" of camera {args.camera}" if args.camera else ""
+            raise GaussVaeError(f"no frame in {args.bank}{whose}")
+        write_picture(args, frame.data, _facts(frame), models=[bank])
 
 
 def export(args: argparse.Namespace) -> None:
@@ -99,7 +101,7 @@ def export(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.files import write_file, write_image
 
-    codec, folder, count = FrameCodec(), Path(args.out), 0
+    folder, count = Path(args.out), 0
     index = io.StringIO()
     rows = csv.writer(index)
     rows.writerow(
@@ -120,6 +122,7 @@ def export(args: argparse.Namespace) -> None:
         ]
     )
     with _bank(args) as bank:
+        codec = FrameCodec(models=[bank])
         folder.mkdir(parents=True, exist_ok=True)
         for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
             write_image(folder / f"{f.id:08d}.png", codec.decode(f.data))
@@ -157,13 +160,14 @@ def backup(args: argparse.Namespace) -> None:
 def verify(args: argparse.Namespace) -> int:
     with _bank(args) as bank:
         frames, damages = len(bank), bank.verify()
+        missing = [need for need in needs(bank) if need.name is None]
     for frame_id, problem in damages if not args.json else ():
         print(f"{'file' if frame_id is None else f'frame {frame_id}'}: {problem}")
-    show(
-        args,
-        {"frames": frames, "damages": damages},
-        f"{frames} frames, {f'{len(damages)} damaged' if damages else 'no damage'}",
-    )
+    figures = {"frames": frames, "damages": damages}
+    figures["missing_models"] = bank_models.as_figures(missing)
+    lines = bank_models.missing_lines(missing)
+    lines.append(f"{frames} frames, {f'{len(damages)} damaged' if damages else 'no damage'}")
+    show(args, figures, "\n".join(lines))
     return 1 if damages else 0
 
 

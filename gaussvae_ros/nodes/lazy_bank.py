@@ -30,6 +30,10 @@ class LazyBank:
                 self._bank, self._facts = MemoryBank(self.path, readonly=True), facts
             return self._bank
 
+    def model(self, hash_: bytes) -> bytes | None:
+        """What the memory carries of a model, see `MemoryBank.model`. Raises BankError as `get`."""
+        return self.get().model(hash_)
+
     def close(self) -> None:
         """Let go of the file, which the next `get` opens again. A thread that is not done with it gets a BankError.
 

@@ -53,13 +53,15 @@ class RecallNode(ManagedNode):
 
     def load(self) -> None:
         kernels.use_threads(self.settings.threads)
-        self._codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
+        self._bank = LazyBank(self.settings.bank)
+        self._codec = FrameCodec(
+            self.settings.device, self.settings.model, remember=REMEMBERED, models=[self._bank]
+        )
         for tier in TIERS:
             warm_up(self._codec, tier)
         convert.load_bridge()
 
     def configure(self) -> None:
-        self._bank = LazyBank(self.settings.bank)
         self._nearness = Nearness(self)
         self._answers = Answers(self._bank, self._codec, self._nearness)
         self._pool = ThreadPoolExecutor(THREADS, "recall")
