@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from conftest import START
+from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 from geometry_msgs.msg import PoseStamped
 from graph import Ros
 from sensor_msgs.msg import CameraInfo
@@ -18,7 +19,6 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.record import Record, pack, unpack
-from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 
 NODE = "visual_recall"
 MONO, FOREIGN, DAMAGED, BARE = 13, 14, 15, 16  # frames that `make_memory` adds

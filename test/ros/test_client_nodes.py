@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rclpy
 from conftest import START
+from gaussvae_ros.srv import RecallFrame
 from graph import Ros
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Header
@@ -17,7 +18,6 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.client import MemoryClient, RecallError
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.record import Record, pack, unpack
-from gaussvae_ros.srv import RecallFrame
 
 
 def test_what_a_node_says_beside_an_answer_is_logged(

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from ament_index_python import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray
+from gaussvae_ros.msg import MemoryFrame
+from gaussvae_ros.srv import DescribeMemory, RecallFrame
 from graph import Ros, until
 from messages import image_message
 from ruamel.yaml import YAML
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.msg import MemoryFrame
-from gaussvae_ros.srv import DescribeMemory, RecallFrame
 
 BOTH = ("visual_memory", "visual_recall")
 LAUNCH_FILES = Path(get_package_share_directory("gaussvae_ros"), "launch")

@@ -9,6 +9,7 @@ import time
 import pytest
 from builtin_interfaces.msg import Time
 from conftest import START
+from gaussvae_ros.srv import BackupMemory
 from geometry_msgs.msg import TransformStamped
 from graph import until
 from messages import header, image_message
@@ -20,7 +21,6 @@ from tf2_msgs.msg import TFMessage
 from writing import NODE, Memory
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.srv import BackupMemory
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration, Time
+from gaussvae_ros.srv import DescribeMemory
 from graph import Ros
 from recalling import BARE, CODEC, DAMAGED, FOREIGN, HUGE, MONO, NODE, TALLY, frame, stamp, stored
 from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.nodes import convert
-from gaussvae_ros.srv import DescribeMemory
 
 
 @pytest.mark.parametrize(

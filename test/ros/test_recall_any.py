@@ -1,13 +1,12 @@
 """visual_recall and requests with anything in them: pictures, or a sentence."""
 
 from builtin_interfaces.msg import Duration, Time
+from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 from graph import Ros
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recalling import HUGE, NODE, near
 from sensor_msgs.msg import Image, RegionOfInterest
-
-from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 
 WORDS, PIXELS = st.text(max_size=6), st.sampled_from([0, 1, 7, 200, 65536, HUGE])
 IDS = st.one_of(st.integers(0, 20), st.integers(-(2**63), 2**63 - 1))

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame
 from graph import Ros, until
 from recalling import CODEC, NODE, find, frame, frames_of, move
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.nodes import convert
-from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from gaussvae_ros.msg import MemoryFrame
 from graph import until
 from messages import image_message
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.msg import MemoryFrame
 
 NODE = "visual_memory"
 
