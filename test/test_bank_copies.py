@@ -1,4 +1,6 @@
-"""Copies of a memory file: by `cp` while it is written, without its journal, beside another's journal, and backups."""
+"""Copies of a memory file: by `cp` while it is written, without its journal, beside another's
+journal, and backups.
+"""
 
 import json
 import os
@@ -254,10 +256,8 @@ def test_file_and_journal_that_were_copied_together_are_one_memory(path, tmp_pat
             shutil.copyfile(f"{path}{ending}", tmp_path / f"{copy}.db{ending}")
         done = len(copied(path))
         process.send_signal(signal.SIGCONT)
-        assert len(copied(tmp_path / f"{copy}.db")) in (
-            done,
-            done + 1,
-        )  # stopped in the middle of a commit
+        # Stopped in the middle of a commit.
+        assert len(copied(tmp_path / f"{copy}.db")) in (done, done + 1)
 
 
 def test_a_copy_torn_in_the_middle_is_found(path, tmp_path):

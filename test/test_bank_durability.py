@@ -225,15 +225,12 @@ def test_a_full_disk_delays_frames_and_loses_none(small_disk, caplog):
     with MemoryBank(small_disk / "m.db") as bank:
         ids, error = fill(bank)
         assert "full" in str(error) or "disk I/O" in str(error)
-        assert "\n" not in str(error) and f"to {ids[-1]}" in str(
-            error
-        )  # it names what is not stored yet
-        assert [bank.get(i).data for i in ids] == [
-            record(i - 1) for i in ids
-        ]  # still seen by the bank's own reads
-        ids += [
-            bank.add(record(ids[-1] + i), stamp_ns=9000 + i) for i in range(10)
-        ]  # they wait with the others
+        # It names what is not stored yet.
+        assert "\n" not in str(error) and f"to {ids[-1]}" in str(error)
+        # Still seen by the bank's own reads.
+        assert [bank.get(i).data for i in ids] == [record(i - 1) for i in ids]
+        # They wait with the others.
+        ids += [bank.add(record(ids[-1] + i), stamp_ns=9000 + i) for i in range(10)]
         assert bank.waiting >= 10 and bank.get(ids[-1]).data == record(ids[-1] - 1)
         time.sleep(2 * COMMIT_S)  # the timer tries, fails and goes on
         ballast.unlink()
@@ -388,9 +385,8 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
         assert bank.info()["schema"] == 3
-    monkeypatch.setattr(
-        migrations, "_migrations", list(migrations._migrations)
-    )  # a later release of this package
+    # A later release of this package.
+    monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
     def m004_weather(db):

@@ -154,11 +154,12 @@ def test_readers_see_descriptors_after_the_commit(tmp_path):
         code = f"""
 from gaussvae_ros.bank import MemoryBank
 with MemoryBank({str(path)!r}, readonly=True) as bank:
-    print([frame.id for frame, _ in bank.find_like({descriptor(0)!r})], bank.descriptor(1) == {descriptor(0)!r})
+    print([frame.id for frame, _ in bank.find_like({descriptor(0)!r})])
+    print(bank.descriptor(1) == {descriptor(0)!r})
 """
         assert (
             subprocess.check_output([sys.executable, "-c", code], cwd=REPO, text=True)
-            == "[1] True\n"
+            == "[1]\nTrue\n"
         )
 
 
@@ -204,7 +205,8 @@ def test_bad_questions_about_likeness(bank):
 @pytest.mark.parametrize(
     "change",
     [
-        "descriptor = (SELECT descriptor FROM descriptors WHERE frame = 1)",  # whole, but another frame's
+        # Whole, but another frame's.
+        "descriptor = (SELECT descriptor FROM descriptors WHERE frame = 1)",
         "checksum = 7",
         "descriptor = 'text'",
         "descriptor = CAST(x'ff' AS TEXT)",
@@ -436,10 +438,8 @@ def test_a_window_leaves_out_damaged_frames_and_refuses_wrong_ones(bank):
 def test_headings(tmp_path_factory, yaw, tolerance, headings, pitch):
     with MemoryBank(tmp_path_factory.mktemp("yaw") / "m.db") as bank:
         for i, heading in enumerate(headings):
-            a, b = (
-                heading / 2,
-                pitch / 2,
-            )  # turned by `heading` about z, then tilted by `pitch` about y
+            # Turned by `heading` about z, then tilted by `pitch` about y.
+            a, b = (heading / 2, pitch / 2)
             quaternion = (
                 -math.sin(a) * math.sin(b),
                 math.cos(a) * math.sin(b),

@@ -44,7 +44,8 @@ class Handle:
         """Commit and let go of the file; a second call does nothing.
 
         Raises:
-            BankError: names the frames that could not be stored and are lost. The bank is closed nevertheless.
+            BankError: names the frames that could not be stored and are lost. The bank is closed
+                nevertheless.
         """
         with self._lock:
             try:
@@ -69,23 +70,28 @@ class Handle:
             )
 
     def check_place(self) -> str:
-        """Empty while the open file, with its journal, lies at the path; else one sentence on what became of it.
+        """Empty while the open file, with its journal, lies at the path; else one sentence on what
+        became of it.
 
-        "PATH was deleted", "PATH was replaced by another file", "the folder of PATH is gone", and the like. Once it
-        says so, it stays so, and every other method raises `BankGone`. It takes microseconds and waits for nobody.
+        "PATH was deleted", "PATH was replaced by another file", "the folder of PATH is gone", and
+        the like. Once it says so, it stays so, and every other method raises `BankGone`. It takes
+        microseconds and waits for nobody.
         """
         if not self._lost:
             self._lost = next((reason for lost in self._watches if (reason := lost())), "")
         return self._lost
 
     def reopen(self) -> list[Frame]:
-        """Once `check_place` says that the file is gone: go on in what lies at the path now, or in a new file.
+        """Once `check_place` says that the file is gone: go on in what lies at the path now, or in
+        a new file.
 
-        Returns the frames that were accepted and never committed, to be added again under a session of the new file.
-        Ids of frames and sessions go on after those handed out. Does nothing while the file is there.
+        Returns the frames that were accepted and never committed, to be added again under a session
+        of the new file. Ids of frames and sessions go on after those handed out. Does nothing while
+        the file is there.
 
         Raises:
-            BankError: no file can be opened there, or another process writes it. The frames are kept: call it again.
+            BankError: no file can be opened there, or another process writes it. The frames are
+                kept: call it again.
         """
         with self._lock:
             if self.readonly or not self.check_place():

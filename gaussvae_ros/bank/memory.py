@@ -19,13 +19,14 @@ log = logging.getLogger(__name__)
 class MemoryBank(Reader):
     """A memory file: one writer process, many readers.
 
-    One bank may be used from several threads. A writer creates a missing file, brings an older one up to date, and
-    commits at most a second after a frame was added; its own reads see the frame at once, other processes after the
-    commit. A kill or power cut loses at most what was not committed, and the ids of lost frames are not given again.
+    One bank may be used from several threads. A writer creates a missing file, brings an older one
+    up to date, and commits at most a second after a frame was added; its own reads see the frame at
+    once, other processes after the commit. A kill or power cut loses at most what was not
+    committed, and the ids of lost frames are not given again.
 
     Raises:
-        BankError: from every method, with one clear line: the file cannot be opened, read or written, another process
-            writes it, or an argument is not what it should be.
+        BankError: from every method, with one clear line: the file cannot be opened, read or
+            written, another process writes it, or an argument is not what it should be.
     """
 
     def __enter__(self) -> "MemoryBank":
@@ -37,9 +38,11 @@ class MemoryBank(Reader):
     # Writing
 
     def begin_session(self, name: str, *, start_ns: int) -> int:
-        """Begin a recording, committed at once if the disk takes it; frames added from now on belong to it. Returns its id, never reused.
+        """Begin a recording, committed at once if the disk takes it; frames added from now on
+        belong to it. Returns its id, never reused.
 
-        Begin one whenever the clock jumps back. Frames added before any session get one of their own, "unnamed".
+        Begin one whenever the clock jumps back. Frames added before any session get one of their
+        own, "unnamed".
         """
         row = checked_text("name of the session", name), checked_int("start_ns", start_ns)
         with self._use_to_write() as group:
@@ -70,14 +73,15 @@ class MemoryBank(Reader):
     ) -> int:
         """Store a record. Returns the frame's id, never reused.
 
-        Stamps are any 64-bit integers, in any order, also equal ones. `session` defaults to the one begun last.
-        `descriptor` is what `find_like` compares, such as the bytes of `likeness.describe`. `frame_id` names the
-        camera's coordinate frame; it is kept once per session and camera, the last one named holds.
+        Stamps are any 64-bit integers, in any order, also equal ones. `session` defaults to the one
+        begun last. `descriptor` is what `find_like` compares, such as the bytes of
+        `likeness.describe`. `frame_id` names the camera's coordinate frame; it is kept once per
+        session and camera, the last one named holds.
 
         Raises:
             RecordError: `data` is not a whole record; nothing is stored.
-            BankError: nothing of this frame is stored; frames accepted before still wait. A full disk is no error
-                until so many wait that memory is full of them, see `waiting`.
+            BankError: nothing of this frame is stored; frames accepted before still wait. A full
+                disk is no error until so many wait that memory is full of them, see `waiting`.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise RecordError(f"a record is made of bytes, not {type(data).__name__}")
@@ -123,7 +127,8 @@ class MemoryBank(Reader):
         self._change(frame_id, statements.label_statement(frame_id, label))
 
     def set_calibration(self, camera: str, calibration: dict, *, session: int | None = None):
-        """Keep what is known of a camera's lens and sensor in a session, any dict that JSON can hold.
+        """Keep what is known of a camera's lens and sensor in a session, any dict that JSON can
+        hold.
 
         `session` defaults to the one begun last. Giving the same again costs nothing.
         """
@@ -136,7 +141,9 @@ class MemoryBank(Reader):
                 self._calibrations[session, camera] = statement[1]
 
     def set_tally(self, session: int, tally: dict[str, int]):
-        """Say what a session counted in all: images received, gated, dropped, and frames with poses_missing."""
+        """Say what a session counted in all: images received, gated, dropped, and frames with
+        poses_missing.
+        """
         with self._use_to_write() as group:
             session = self._checked_session(session)
             group.write([statements.tally_statement(session, tally)])
@@ -173,11 +180,13 @@ class MemoryBank(Reader):
     def backup(self, path: str | Path, progress: Callable[[int], None] | None = None) -> str:
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
 
-        Returns a sentence on what the copy lacks, such as what a full disk has not taken yet; empty if it has all.
-        `progress` is called now and then with the bytes written so far; `size` is about what they come to.
+        Returns a sentence on what the copy lacks, such as what a full disk has not taken yet; empty
+        if it has all. `progress` is called now and then with the bytes written so far; `size` is
+        about what they come to.
 
         Raises:
-            BankError: `path` exists, or the copy could not be written (then there is no file at `path`).
+            BankError: `path` exists, or the copy could not be written (then there is no file at
+                `path`).
         """
         target = checked_path(path, readonly=False)
         lacks = self._commit_waiting()

@@ -15,16 +15,12 @@ from gaussvae_ros.errors import BankError
 APPLICATION_ID = (
     0x47535642  # "GSVB", in every memory file's header: any other SQLite file is refused
 )
-# Measured, records of 500 bytes with pose and descriptor, one frame a commit: pages of 2048 write 30 KB a frame to log
-# and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94 and take 0.86.
+# Measured, records of 500 bytes with pose and descriptor, one frame a commit: pages of 2048 write
+# 30 KB a frame to log and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94
+# and take 0.86.
 PAGE_SIZE = 2048
-BESIDE = (
-    "-journal",
-    "-wal",
-    "-shm",
-    "-lock",
-    ".partial",
-)  # ends of names, of files that belong to another one
+# Ends of names, of files that belong to another one.
+BESIDE = ("-journal", "-wal", "-shm", "-lock", ".partial")
 
 
 def checked_path(path: str | Path, readonly: bool) -> Path:
@@ -38,7 +34,8 @@ def checked_path(path: str | Path, readonly: bool) -> Path:
             raise BankError(f"{path} cannot be made: its folder does not exist")
         if not path.exists() and path.name.endswith(BESIDE):
             raise BankError(
-                f"{path} cannot be made: {', '.join(BESIDE)} end the names of what lies beside memory files"
+                f"{path} cannot be made: {', '.join(BESIDE)} end the names of what lies beside"
+                " memory files"
             )
         return path
     except OSError as error:
@@ -48,11 +45,13 @@ def checked_path(path: str | Path, readonly: bool) -> Path:
 
 
 def open_file(path: Path, readonly: bool) -> Database:
-    """Open a memory file of the current schema; a writer creates a missing one and migrates an older one.
+    """Open a memory file of the current schema; a writer creates a missing one and migrates an
+    older one.
 
     Raises:
-        BankError: foreign, newer, not a database, without the journal that it needs or beside one of another file, or
-            in a place that does not allow it. A file that could not be made is not left behind.
+        BankError: foreign, newer, not a database, without the journal that it needs or beside one
+            of another file, or in a place that does not allow it. A file that could not be made is
+            not left behind.
     """
     _check_kind(path)
     db, new = None, not readonly and not path.exists()
@@ -75,11 +74,11 @@ def open_file(path: Path, readonly: bool) -> Database:
                 )
             return db
         if not migrations.applied(db):
-            migrations.apply(
-                db
-            )  # before there is a log, so that a copy of the file alone has all tables
+            # Before there is a log, so that a copy of the file alone has all tables.
+            migrations.apply(db)
         db.enable_wal()
-        # NORMAL would sync only at checkpoints: a power cut could take minutes of frames instead of the last second.
+        # NORMAL would sync only at checkpoints: a power cut could take minutes of frames instead of
+        # the last second.
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
         db.execute("PRAGMA cache_spill=OFF")  # the disk is asked for space by commits only
@@ -92,9 +91,8 @@ def open_file(path: Path, readonly: bool) -> Database:
         if new:
             for file in (path, *journals(path)):
                 file.unlink(missing_ok=True)
-        if isinstance(
-            error, (sqlite3.Error, UnicodeError, LookupError)
-        ):  # the latter two: damage in the schema itself
+        # The latter two: damage in the schema itself.
+        if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):
             raise BankError(f"{path} cannot be opened: {_why(path, readonly, error)}") from error
         if isinstance(error, OSError):
             raise BankError(f"{path} cannot be opened: {error.strerror}") from error
@@ -110,11 +108,14 @@ def _check_kind(path: Path):
 
 
 def _check_journal(path: Path):
-    """Refuse a database that lies beside the journal of another one, or without its own and so empty."""
+    """Refuse a database that lies beside the journal of another one, or without its own and so
+    empty.
+    """
     if not belongs(path):
         raise BankError(
-            f"{log_path(path)} is not the journal of {path}: one of them was replaced, or they were copied at different"
-            f" times. Put back the one that belongs here, or move {log_path(path).name} away to open the file without"
+            f"{log_path(path)} is not the journal of {path}: one of them was replaced, or they were"
+            " copied at different times. Put back the one that belongs here, or move"
+            f" {log_path(path).name} away to open the file without"
         )
     if (
         not log_path(path).exists()
@@ -123,8 +124,8 @@ def _check_journal(path: Path):
         and path.read_bytes()[18:20] == b"\2\2"  # has had a journal
     ):
         raise BankError(
-            f"{path} is a copy of a memory that was being written, without {log_path(path).name}, in which all frames"
-            " are: copy both, or make the copy with gaussvae bank backup"
+            f"{path} is a copy of a memory that was being written, without {log_path(path).name},"
+            " in which all frames are: copy both, or make the copy with gaussvae bank backup"
         )
 
 
@@ -154,8 +155,9 @@ def _connect(path: Path, readonly: bool) -> Database:
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         db.close()
-        # A WAL file needs a folder where its index can be made. On a medium that cannot be written, or is full, SQLite
-        # may read the file as it lies, if no unmerged log belongs to it and nobody writes.
+        # A WAL file needs a folder where its index can be made. On a medium that cannot be written,
+        # or is full, SQLite may read the file as it lies, if no unmerged log belongs to it and
+        # nobody writes.
         log = log_path(path)
         unmerged = log.exists() and log.stat().st_size
         writable = os.access(path.parent, os.W_OK) and not _is_full(path)

@@ -38,7 +38,9 @@ class Reader(Handle):
     def nearest(
         self, stamp_ns: int, camera: str | None = None, tolerance_ns: int | None = None
     ) -> Frame | None:
-        """The readable frame nearest to a stamp, None if there is none within `tolerance_ns`; of two the earlier."""
+        """The readable frame nearest to a stamp, None if there is none within `tolerance_ns`; of
+        two the earlier.
+        """
         stamp_ns = checked_int("stamp_ns", stamp_ns)
         if tolerance_ns is not None and checked_int("tolerance_ns", tolerance_ns) < 0:
             raise BankError(f"tolerance_ns must be at least 0, not {tolerance_ns}")
@@ -68,15 +70,16 @@ class Reader(Handle):
         nearest_first: bool = False,
         limit: int | None = None,
     ) -> list[Frame]:
-        """The frames that meet every condition given, by stamp, at most `limit` of them; damaged ones are skipped.
+        """The frames that meet every condition given, by stamp, at most `limit` of them; damaged
+        ones are skipped.
 
         Args:
             after, before: ns, both ends belong to the range.
-            near, radius: position (x, y, z) m and distance m, the ball's surface belongs to it. Frames without a
-                pose are not found.
+            near, radius: position (x, y, z) m and distance m, the ball's surface belongs to it.
+                Frames without a pose are not found.
             reference: only poses in this coordinate frame, such as "map"; without it, poses in any.
-            yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the heading `yaw`,
-                which is 0 along x and counts towards y.
+            yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the
+                heading `yaw`, which is 0 along x and counts towards y.
             nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
@@ -107,10 +110,12 @@ class Reader(Handle):
     def find_like(
         self, descriptor: bytes, *, limit: int = 10, **conditions: object
     ) -> list[tuple[Frame, float]]:
-        """The frames whose descriptor is most like this one, best first, with their likeness, 0 to 1.
+        """The frames whose descriptor is most like this one, best first, with their likeness, 0 to
+        1.
 
-        Frames without a descriptor, or with one of another length, are left out; so are damaged ones. `conditions` are
-        those of `find`. Needs 64 bytes or so of memory for each frame of the file.
+        Frames without a descriptor, or with one of another length, are left out; so are damaged
+        ones. `conditions` are those of `find`. Needs 64 bytes or so of memory for each frame of the
+        file.
         """
         descriptor = checked_descriptor(descriptor)
         _check_limit(limit)
@@ -128,13 +133,15 @@ class Reader(Handle):
                     log.warning("%s: %s", self.path, error)
                     continue
                 if frame is None:
-                    self._descriptors.forget()  # frames were deleted: the next question reads those that are left
+                    # Frames were deleted: the next question reads those that are left.
+                    self._descriptors.forget()
                 else:
                     found.append((frame, score))
             return found
 
     def window(self, frame_id: int, radius: int) -> list[Frame]:
-        """A frame with at most `radius` frames of its camera and session before and after it, by stamp and id.
+        """A frame with at most `radius` frames of its camera and session before and after it, by
+        stamp and id.
 
         Damaged frames around it are skipped.
 
@@ -169,9 +176,11 @@ class Reader(Handle):
             return queries.read_calibration(self._db, session, camera)
 
     def __iter__(self) -> Iterator[Frame]:
-        """All frames by stamp, read a few at a time: memory stays small and the file stays open to its writer.
+        """All frames by stamp, read a few at a time: memory stays small and the file stays open to
+        its writer.
 
-        Damaged frames are skipped; frames that are added meanwhile come too if their turn is still ahead.
+        Damaged frames are skipped; frames that are added meanwhile come too if their turn is still
+        ahead.
         """
         last = None
         while True:
@@ -214,7 +223,9 @@ class Reader(Handle):
         return None if row is None else row[1]
 
     def beginnings(self, length: int) -> dict[bytes, int]:
-        """How many records begin with which `length` bytes: their kinds, and models, at a glance."""
+        """How many records begin with which `length` bytes: their kinds, and models, at a
+        glance.
+        """
         with self._use():
             return models.beginnings(self._db, checked_int("length", length))
 
@@ -223,23 +234,27 @@ class Reader(Handle):
     def info(self) -> dict:
         """What the file holds, ready for JSON.
 
-        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier: frames},
-        cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns, and the counts of
-        `set_tally`}], labels {label: frames}, poses (frames with one), bounds_m [[min x, max x], [min y, max y],
-        [min z, max z]].
+        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier:
+        frames}, cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns,
+        and the counts of `set_tally`}], labels {label: frames}, poses (frames with one), bounds_m
+        [[min x, max x], [min y, max y], [min z, max z]].
         """
         with self._use():
             return upkeep.summary(self._db, self.path)
 
     def size(self) -> int:
-        """Bytes of the pages that hold all this; the file and its log together may be larger for a while."""
+        """Bytes of the pages that hold all this; the file and its log together may be larger for a
+        while.
+        """
         with self._use():
             return upkeep.size(self._db)
 
     def verify(self) -> list[tuple[int | None, str]]:
-        """Read every frame and check the file's structure: (frame id, what is wrong) for each damage.
+        """Read every frame and check the file's structure: (frame id, what is wrong) for each
+        damage.
 
-        The id is None where the damage is not one frame's. Uses a connection of its own: adding goes on meanwhile.
+        The id is None where the damage is not one frame's. Uses a connection of its own: adding
+        goes on meanwhile.
         """
         self._commit_waiting()
         with closing(open_file(self.path, readonly=True)) as db:

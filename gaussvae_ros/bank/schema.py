@@ -57,7 +57,8 @@ def m001_frames(db: Database):
             qx REAL NOT NULL, qy REAL NOT NULL, qz REAL NOT NULL, qw REAL NOT NULL,
             reference TEXT NOT NULL
         );
-        CREATE VIRTUAL TABLE pose_index USING rtree(frame, min_x, max_x, min_y, max_y, min_z, max_z);
+        CREATE VIRTUAL TABLE pose_index
+            USING rtree(frame, min_x, max_x, min_y, max_y, min_z, max_z);
         CREATE TRIGGER poses_insert AFTER INSERT ON poses BEGIN
             INSERT INTO pose_index VALUES (new.frame, new.x, new.x, new.y, new.y, new.z, new.z);
         END;

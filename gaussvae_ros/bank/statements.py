@@ -14,7 +14,8 @@ ADD_MODEL = "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)"
 _SET_POSE = """
     INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
         x = excluded.x, y = excluded.y, z = excluded.z,
-        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw, reference = excluded.reference
+        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw,
+        reference = excluded.reference
 """
 _SET_LABEL = (
     "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"

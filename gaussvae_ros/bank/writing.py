@@ -1,8 +1,9 @@
 """Writing: group commits, and nothing lost silently when the disk is full.
 
-Statements go into one open transaction, which the connection's own reads see at once, and are kept in memory until
-their commit has succeeded. After a failed commit they are executed again, so a full disk delays frames instead of
-losing them; while it lasts, frames wait in memory, and once too many wait, further ones are refused.
+Statements go into one open transaction, which the connection's own reads see at once, and are kept
+in memory until their commit has succeeded. After a failed commit they are executed again, so a full
+disk delays frames instead of losing them; while it lasts, frames wait in memory, and once too many
+wait, further ones are refused.
 """
 
 import logging
@@ -25,10 +26,11 @@ log = logging.getLogger(__name__)
 
 
 class Group:
-    """The writes since the last commit. Call it with the bank's lock held; its timer takes that lock itself.
+    """The writes since the last commit. Call it with the bank's lock held; its timer takes that
+    lock itself.
 
-    `lost()` says why the file must not be written any more, empty while it may. Ids begin at `first_id` and `first_session` at
-    least.
+    `lost()` says why the file must not be written any more, empty while it may. Ids begin at
+    `first_id` and `first_session` at least.
     """
 
     def __init__(
@@ -66,7 +68,9 @@ class Group:
         return self._journal.overwritten
 
     def usurped(self) -> str:
-        """Empty unless another program has written the file, or put another one in its place; then a sentence."""
+        """Empty unless another program has written the file, or put another one in its place; then
+        a sentence.
+        """
         if not self._usurped and self._lock.acquire(blocking=False):
             try:
                 if self._journal.is_overwritten():
@@ -82,10 +86,12 @@ class Group:
     def write(self, statements: list[Statement], frame_id: int | None = None):
         """Execute all statements or none; `frame_id` says that they store a new frame.
 
-        A disk that is full or does not answer lets the write wait for its commit like those before it.
+        A disk that is full or does not answer lets the write wait for its commit like those before
+        it.
 
         Raises:
-            BankError: nothing of this write is stored, and what was accepted before still waits for its commit.
+            BankError: nothing of this write is stored, and what was accepted before still waits for
+                its commit.
         """
         if self.waiting.full:
             try:
@@ -106,7 +112,8 @@ class Group:
         except BaseException as error:
             self._undo()
             if isinstance(error, sqlite3.Error):
-                self._refuse_lost()  # pages of two files are mixed where one was copied over the other
+                # Pages of two files are mixed where one was copied over the other.
+                self._refuse_lost()
                 raise BankError(
                     f"{self._path} could not take the write: {error}{self.waiting.sentence()}"
                 ) from error
@@ -163,7 +170,9 @@ class Group:
         self._keep_time()
 
     def show_waiting(self):
-        """Let the connection's reads see again what a failed commit took back, if the disk allows."""
+        """Let the connection's reads see again what a failed commit took back, if the disk
+        allows.
+        """
         if self._failed and self.waiting:
             try:
                 self._begin()
@@ -171,14 +180,15 @@ class Group:
                 self._undo()
 
     def close(self):
-        """Commit, merge the log into the file, and give back the ids that were reserved but not used."""
+        """Commit, merge the log into the file, and give back the ids that were reserved but not
+        used.
+        """
         try:
             if self.waiting or not self._lost():
                 self.flush()
                 self._reserve(self.next_id)
-                self._journal.merge(
-                    shrink=True
-                )  # while others read, SQLite would leave the log beside the file
+                # While others read, SQLite would leave the log beside the file.
+                self._journal.merge(shrink=True)
             else:
                 self.let_go(merge=False)
         except sqlite3.Error:
@@ -226,9 +236,8 @@ class Group:
             self._usurped = (
                 f"{self._path} was written by another process, since its lock file was deleted"
             )
-        if (
-            self.next_id + GROUP_WRITES > self._reserved
-        ):  # not with each commit, which would write a page more
+        # Not with each commit, which would write a page more.
+        if self.next_id + GROUP_WRITES > self._reserved:
             self._reserve(self.next_id + 2 * GROUP_WRITES)
         self._refuse_lost()  # within the transaction: nobody else can have written since
         self._db.execute("COMMIT")
@@ -249,23 +258,23 @@ class Group:
             self._db.execute("ROLLBACK")
 
     def _reserve(self, next_id: int):
-        # The file always holds an id beyond those handed out: after a crash the lost frames' ids are skipped, not
-        # given to other frames.
+        # The file always holds an id beyond those handed out: after a crash the lost frames' ids
+        # are skipped, not given to other frames.
         self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'frames'", [next_id - 1])
         self._reserved = next_id
 
     def _refuse_lost(self):
         if reason := self._lost():
-            self.let_go(
-                merge=False
-            )  # whoever writes the file now must not wait for our transaction
+            # Whoever writes the file now must not wait for our transaction.
+            self.let_go(merge=False)
             raise BankGone(f"{reason}{self.waiting.sentence()}")
 
     def _keep_time(self):
         """Commit soon, or merge soon what is committed, whether or not another write comes."""
         if not (self.waiting or self._journal.unmerged):
             return
-        # A program that ends without closing the bank waits for its last commit, but not for a disk that stays full.
+        # A program that ends without closing the bank waits for its last commit, but not for a disk
+        # that stays full.
         idle = self._failed or not self.waiting
         if self._timer is not None:
             if idle or not self._timer.daemon:

@@ -8,13 +8,66 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_models
+from gaussvae_ros.cli import bank_models, options
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.needed_models import needs
 
 CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "limit")
 ENDS = ("first_ns", "last_ns")
+
+
+def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
+    """Add the verbs of `gaussvae bank`, with their options."""
+    about = "look into a memory file"
+    bank_verbs = all_verbs.add_parser("bank", help=about, description=about).add_subparsers(
+        required=True, metavar="VERB"
+    )
+    made = options.bank_verb(bank_verbs, "info", info, "what the file holds")
+    options.as_json(made)
+    made = options.bank_verb(bank_verbs, "list", list_, "frames, by stamp or by likeness")
+    options.conditions(made)
+    made.add_argument(
+        "--like", type=int, metavar="N", help="most like the frame with this id first"
+    )
+    options.as_json(made)
+    made = options.bank_verb(bank_verbs, "recall", recall, "one frame as an image file")
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("--id", type=int, metavar="N", help="the frame with this id")
+    which.add_argument(
+        "--stamp", type=int, metavar="NS", help="the frame nearest to this stamp, ns"
+    )
+    made.add_argument("--camera", metavar="C", help="with --stamp: only frames of this camera")
+    options.picture(made)
+    options.as_json(made)
+    made = options.bank_verb(
+        bank_verbs, "export", export, "frames as image files with an index.csv"
+    )
+    made.add_argument("-o", "--out", metavar="DIR", required=True)
+    options.conditions(made)
+    options.as_json(made)
+    made = options.bank_verb(bank_verbs, "backup", backup, "a copy, also while the file is written")
+    made.add_argument(
+        "-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist"
+    )
+    options.as_json(made)
+    made = options.bank_verb(
+        bank_verbs,
+        "add-model",
+        bank_models.add_model,
+        "let the file carry the models that its records need",
+    )
+    made.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="name or file of one model; default: all that are needed and can be found",
+    )
+    options.as_json(made)
+    made = options.bank_verb(
+        bank_verbs, "verify", verify, "read every frame; exit code 1 if there is damage"
+    )
+    options.as_json(made)
 
 
 def info(args: argparse.Namespace) -> None:

@@ -1,4 +1,6 @@
-"""The models of a memory file, for the verbs of `gaussvae bank`: which are needed, carried, added."""
+"""The models of a memory file, for the verbs of `gaussvae bank`: which are needed, carried,
+added.
+"""
 
 import argparse
 from dataclasses import asdict

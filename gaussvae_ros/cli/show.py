@@ -16,7 +16,9 @@ def show(args: argparse.Namespace, figures: dict | list, text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under column heads: first column to the left, numbers to the right, None as a dash."""
+    """Print rows under column heads: first column to the left, numbers to the right, None as a
+    dash.
+    """
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     for row in cells:

@@ -1,7 +1,7 @@
 """Encodes frames and stores them; what the memory does not take yet waits.
 
-All of it is called by the worker's thread, but for `waiting`, `lost` and `refusal`, and for `close`,
-once that thread has ended or been given up.
+All of it is called by the worker's thread, but for `waiting`, `lost` and `refusal`, and for
+`close`, once that thread has ended or been given up.
 """
 
 import logging
@@ -51,8 +51,8 @@ class Recorder:
 
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of
     the stamps. `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any
-    time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would tell
-    the bank of stored frames.
+    time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
+    tell the bank of stored frames.
     """
 
     def __init__(
@@ -115,9 +115,8 @@ class Recorder:
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
         frame.settled, frame.pose, self.behind = True, pose, True
-        if (
-            frame.id is None or frame.file != self._file
-        ):  # not there yet, or never, or with a file that is gone
+        # Not there yet, or never, or with a file that is gone.
+        if frame.id is None or frame.file != self._file:
             return
         self._count_pose(frame)
         if pose is not None:

@@ -1,4 +1,6 @@
-"""The sessions of one recording in the bank, and what it keeps once for each: calibrations, counts."""
+"""The sessions of one recording in the bank, and what it keeps once for each: calibrations,
+counts.
+"""
 
 import time
 from collections.abc import Callable

@@ -1,13 +1,16 @@
-"""Model files: where they lie, what they hold, and which of them a record was made with. Needs no torch.
+"""Model files: where they lie, what they hold, and which of them a record was made with. Needs no
+torch.
 
-A model file is safetensors: its tensors, and one metadata entry `model`, JSON with the architecture, its config, the card
-(what a person wants to know of it: data, training, scores, limits) and a digest of all of that and the tensors.
+A model file is safetensors: its tensors, and one metadata entry `model`, JSON with the
+architecture, its config, the card (what a person wants to know of it: data, training, scores,
+limits) and a digest of all of that and the tensors.
 
-A record names its model by a hash over the tensors that decoding needs, the integers of the prior: what else is in the
-file, a changed word in the card or a network that only encodes, leaves stored memories readable. The first release hashed
-the whole file; its records are still found by that.
+A record names its model by a hash over the tensors that decoding needs, the integers of the prior:
+what else is in the file, a changed word in the card or a network that only encodes, leaves stored
+memories readable. The first release hashed the whole file; its records are still found by that.
 
-A memory file may carry the models of its records, each as `compact` makes it: those tensors alone, compressed.
+A memory file may carry the models of its records, each as `compact` makes it: those tensors alone,
+compressed.
 """
 
 import hashlib
@@ -53,7 +56,9 @@ class Carrier(Protocol):
     path: Path
 
     def model(self, hash_: bytes) -> bytes | None:
-        """What `compact` made of the model that records name by this hash, None if it is not there."""
+        """What `compact` made of the model that records name by this hash, None if it is not
+        there.
+        """
 
 
 class Models:
@@ -71,7 +76,9 @@ class Models:
         self._lock = threading.Lock()
 
     def load(self, name_or_path: str | Path) -> Model:
-        """A model by its name or path. Raises ModelError where there is none, or one that makes no records."""
+        """A model by its name or path. Raises ModelError where there is none, or one that makes no
+        records.
+        """
         path = find(name_or_path, self._folders)
         with self._lock:
             return self._take(path)
@@ -102,7 +109,8 @@ class Models:
                 or "none"
             )
         raise ModelError(
-            f"record was made with model {hash_.hex()}, which is not here; there is {have}. Looked in "
+            f"record was made with model {hash_.hex()}, which is not here; there is {have}."
+            " Looked in "
             f"{', '.join(map(str, [*self._places(), *(c.path for c in self._carriers)]))}"
             f"{''.join(problems)}"
         )
@@ -136,7 +144,9 @@ class Models:
 
 
 def compact(model: Model, hash_: bytes) -> bytes:
-    """What decoding needs of a model, for a memory file to carry under the hash that records name it by."""
+    """What decoding needs of a model, for a memory file to carry under the hash that records name
+    it by.
+    """
     about = {"name": model.name, "hash": hash_.hex()}
     tensors = {PRIOR + name: array for name, array in model.prior.tensors().items()}
     return zlib.compress(serialised(about, tensors), 9)
@@ -161,7 +171,9 @@ def carried(data: bytes, hash_: bytes, where: str) -> Model:
 
 
 def decoding_hash(prior: Prior) -> bytes:  # [HASH_BYTES]
-    """What records name a model by: the first bytes of the SHA-256 over name, shape and numbers of each tensor."""
+    """What records name a model by: the first bytes of the SHA-256 over name, shape and numbers of
+    each tensor.
+    """
     total = hashlib.sha256()
     for name, array in sorted(prior.tensors().items()):
         total.update(f"{name} {list(array.shape)} ".encode() + array.astype("<i4").tobytes())
@@ -196,8 +208,9 @@ def find(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Where models are looked for, first to last: beside the package (as in a checkout), then where pip puts them (with
-    --target, for this Python, for this user), then in each ROS workspace."""
+    """Where models are looked for, first to last: beside the package (as in a checkout), then where
+    pip puts them (with --target, for this Python, for this user), then in each ROS workspace.
+    """
     root, workspaces = (
         Path(__file__).parents[2],
         os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep),

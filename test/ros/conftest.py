@@ -166,7 +166,6 @@ def compiled(finished_bank: Path) -> None:
     codec.encode(codec.decode(data)[..., 0])
 
 
-if (
-    str(Path(__file__).parents[1]) not in sys.path
-):  # for bagmaker.py and the like, after everything else
+# For bagmaker.py and the like, after everything else.
+if str(Path(__file__).parents[1]) not in sys.path:
     sys.path.append(os.path.dirname(os.path.dirname(__file__)))

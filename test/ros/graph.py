@@ -217,9 +217,8 @@ class Ros:
                 timeout,
                 lambda: f"nobody hears {topic}\n{self.logs()}",
             )
-            time.sleep(
-                0.5
-            )  # the other side may know later, and what is sent best-effort before is lost
+            # The other side may know later, and what is sent best-effort before is lost.
+            time.sleep(0.5)
         publisher.publish(message)
 
     def transform(

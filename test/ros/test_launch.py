@@ -172,11 +172,8 @@ def test_beside_the_lifecycle_manager_of_nav2(ros):
     manager.until_says("Managed nodes are active", timeout=60)
     assert [ros.state(node) for node in BOTH] == ["active", "active"]
     time.sleep(5)  # the manager's own bond_timeout is 4 s
-    for command, state in [
-        (1, "inactive"),
-        (2, "active"),
-        (3, "unconfigured"),
-    ]:  # pause, resume, reset
+    # Pause, resume, reset.
+    for command, state in [(1, "inactive"), (2, "active"), (3, "unconfigured")]:
         kind = "nav2_msgs/srv/ManageLifecycleNodes"
         said = ros.ros2(
             "service", "call", "/lifecycle_manager/manage_nodes", kind, f"{{command: {command}}}"

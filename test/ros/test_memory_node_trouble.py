@@ -82,9 +82,8 @@ def test_odd_clocks_and_parameters_end_nothing(memory, frames):
         ros.publish("/clock", Clock(clock=Time(sec=seconds)))
         time.sleep(0.05)
     memory.show(frames[3], 0)  # it has no stamp, and gets one of that clock
-    assert (
-        "internal error in a message of /clock" in memory.process.log
-    )  # rclpy knows no time before 1970
+    # rclpy knows no time before 1970.
+    assert "internal error in a message of /clock" in memory.process.log
     assert ros.set_parameter(NODE, "use_sim_time", False) == ""
     for name, value in (
         ("use_sim_time", "perhaps"),
@@ -270,9 +269,8 @@ def test_a_full_disk_delays_frames(ros, frames, tmp_path):
     if os.system(f"mount -t tmpfs -o size=2m none {disk} 2>/dev/null"):
         pytest.skip("nothing can be mounted here")
     try:
-        assert (
-            os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0
-        )  # until nothing more fits
+        # Until nothing more fits.
+        assert os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0
         memory = Memory(ros, bank=str(disk / "memory.db"), queue_size=100, active=False)
         assert not ros.transition(NODE, "configure")
         assert "full" in memory.process.log and "Traceback" not in memory.process.log, (
