@@ -21,6 +21,8 @@ class Memory:
             "map_frame": "''",
             "min_interval": 0.0,
             "novelty": 0.0,
+            # From the first image on: by default that waits until its publisher is known.
+            "image_reliability": "reliable",
             **parameters,
         }
         options = [part for name, value in given.items() for part in ("-p", f"{name}:={value}")]
