@@ -67,7 +67,6 @@ LATER = (
     "gaussvae_ros/training/anchors.py",
     "gaussvae_ros/training/prior_networks.py",
     "gaussvae_ros/vae/",
-    "test/ros/",
     "test/test_bank",
     "test/test_cli.py",
     "test/test_evaluate",

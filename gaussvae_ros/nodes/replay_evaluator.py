@@ -234,6 +234,13 @@ def _sentence(chosen: player.Part, counts: dict[str, int]) -> str:
     return f"{chosen.images} images in the bag, {lost}, {said}"
 
 
+def _interrupt(*_: object) -> None:
+    """Once: the signal of launch comes after that of the terminal, while things are put away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Exit code 0; 2 after one line on stderr; 130 on SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
@@ -250,8 +257,8 @@ def main() -> int:
         "--plan", action="store_true", help="only say, as JSON, how the nodes are to be started"
     )
     args = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if args.rate <= 0 or args.compare < 0:
             raise ConfigError("rate must be above 0 and compare at least 0")

@@ -1,6 +1,4 @@
-"""visual_memory through its transitions, through signals and through disks that are full: nothing
-stored is lost.
-"""
+"""visual_memory through transitions, signals and full disks: nothing that was stored is lost."""
 
 import resource
 import signal
@@ -8,8 +6,9 @@ import time
 
 import pytest
 from conftest import START
-from graph import image_message, until
+from graph import until
 from lifecycle_msgs.srv import ChangeState
+from messages import image_message
 from writing import NODE, Memory
 
 from gaussvae_ros.bank import MemoryBank
@@ -174,6 +173,16 @@ def test_a_signal_during_configure(ros, executable):
     time.sleep(0.2)  # it loads the model for longer
     assert process.stop() == 0, process.log
     assert "Traceback" not in process.log and "ready" not in process.log, process.log
+
+
+@pytest.mark.parametrize("executable", ["memory_node", "recall_node"])
+def test_a_signal_while_a_node_brings_itself_up(ros, executable):
+    options = ["-p", f"bank:={ros.folder}/memory.db", "-p", "autostart:=true"]
+    process = ros.run(executable, "--ros-args", *options)
+    client = ros.node.create_client(ChangeState, f"/visual_{executable.split('_')[0]}/change_state")
+    assert client.wait_for_service(20)  # it configures only when it knows the others
+    assert process.stop() == 0, process.log
+    assert "Traceback" not in process.log, process.log
 
 
 def test_shutdown_by_request(ros, frames):
