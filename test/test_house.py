@@ -25,7 +25,7 @@ LAYERS = (
     ("bench", "demo"),
     ("replay", "training"),
     ("compile", "evaluation"),
-    ("codec",),
+    ("codec", "needed_models"),
     ("vae",),
     ("quantise",),
     ("bags", "entropy", "fit", "sim"),

@@ -1,6 +1,4 @@
-"""The recorder lets the memory carry the models of its records, and no trouble with that costs
-frames.
-"""
+"""The recorder lets the memory carry its records' models; no trouble with that costs frames."""
 
 import pytest
 from modelmaker import shipped
