@@ -109,7 +109,7 @@ def test_help_needs_no_heavy_import():
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=True,
     )
     assert done.stdout.endswith("[]\n")
@@ -422,7 +422,7 @@ def test_the_real_codec_in_a_process_of_its_own(compiled, tmp_path, image):
     def gaussvae(*argv: object) -> dict:
         program = "import sys; from gaussvae_ros.cli import main; sys.exit(main())"
         command = [sys.executable, "-c", program, *map(str, argv), "--json"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0 and done.stderr == "", done.stderr
         return json.loads(done.stdout)
 
