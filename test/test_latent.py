@@ -217,19 +217,19 @@ def test_altered_payloads_with_a_right_checksum_give_a_picture_or_an_error(recor
         payload[at] = data.draw(st.integers(0, 255))
     payload = payload[: data.draw(st.integers(0, len(payload)))] + data.draw(st.binary(max_size=20))
     side = st.one_of(st.integers(1, 200), st.sampled_from([1, 65535]))
-    size, begun = (data.draw(side), data.draw(side)), time.perf_counter()
+    size, begun = (data.draw(side), data.draw(side)), time.process_time()
     try:
         image = CODEC.decode(pack(Record("latent", size, bytes(payload))), (80, 60))
         assert image.shape[:2] == (60, 80) and image.dtype == np.uint8
     except (RecordError, ModelError) as error:
         assert str(error) and "\n" not in str(error)
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10
 
 
 def test_the_worst_payloads_stay_within_time(record):
     """All precisions, the most splats, streams of all kinds, on small and large frames."""
     rng, name = np.random.default_rng(0), unpack(record).payload[:HASH_BYTES]
-    begun = time.perf_counter()
+    begun = time.process_time()
     for k in range(8):
         count = (MOST, MOST | 0x8000, FEWEST)[k % 3].to_bytes(2, "little")
         head = bytes([(0, 64, 128, 200, 255)[k % 5]]) + count
@@ -239,7 +239,7 @@ def test_the_worst_payloads_stay_within_time(record):
             CODEC.decode(pack(Record("latent", size, name + head + body)), (640, 480))
         except RecordError:
             pass
-    assert time.perf_counter() - begun < 120
+    assert time.process_time() - begun < 120
 
 
 @pytest.mark.parametrize("count", [0, FEWEST - 1, MOST + 1, 0x7FFF])
