@@ -86,7 +86,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, record, latent, decode, bank, start, replay or ros; default: all",
+        help="fit, codec, decode, bank, start, replay or ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
@@ -192,9 +192,7 @@ def evaluate(args: argparse.Namespace) -> None:
         measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
         rows = []
         for m in summary["means"]:
-            rows.append(
-                [f"{m['effort']}, {m['quality']:g}", *(m[name] for name in measures)]
-            )
+            rows.append([f"{m['effort']}, {m['quality']:g}", *(m[name] for name in measures)])
         table(("setting", "codec", "bytes", "PSNR (dB)", "SSIM", "MS-SSIM"), rows)
         rows = [
             [f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]]
