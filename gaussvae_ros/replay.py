@@ -44,8 +44,8 @@ def replay(
         report_dir: a folder for report.html with plots and pictures; None writes none.
 
     Returns:
-        Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped, problems
-        (what was skipped, dropped or guessed: sentences, the first few of each kind),
+        Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
+        problems (what was skipped, dropped or guessed: sentences, the first few of each kind),
         problem_counts (all, by kind), with_pose, sessions, first_id, last_id, span_s (by the
         stamps), bytes (mean), total_bytes, psnr (mean), worst_psnr (dB), ssim (mean), encode_ms,
         recall_ms (medians), compared {codec: {frames, bytes, psnr, ssim}} of ours and each peer on

@@ -100,9 +100,9 @@ def test_4k_takes_little_longer_than_vga():
     seconds = {}
     for _ in range(3):
         for name, frame in (("4K", image), ("VGA", small)):
-            start = time.perf_counter()
+            start = time.process_time()
             fit(frame)
-            seconds.setdefault(name, []).append(time.perf_counter() - start)
+            seconds.setdefault(name, []).append(time.process_time() - start)
     assert min(seconds["4K"]) < 9 * min(seconds["VGA"]), seconds  # it has 36 times the pixels
     splats = fit(image)
     check(splats, image, 512)

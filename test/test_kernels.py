@@ -90,7 +90,7 @@ def python(folder: Path, code: str, **environment: str) -> subprocess.CompletedP
         env={**kept, "HOME": "/proc/nowhere", **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         preexec_fn=like_anybody,
     )
     assert done.returncode == 0, done.stderr
@@ -221,7 +221,7 @@ def test_the_command_says_that_it_compiles_at_once(tmp_path):
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
 
     first = decode()

