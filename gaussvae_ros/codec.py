@@ -1,12 +1,12 @@
 """Camera frames to bytes and back: the one door to fit, model, entropy coder and renderer.
 
-    from gaussvae_ros.codec import FrameCodec
-    codec = FrameCodec()
-    data = codec.encode(image)                              # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
-    image = codec.decode(data)                              # the frame's own size
-    small = codec.decode(data, size=(160, 120))             # any other
-    part = codec.decode(data, roi=(100, 50, 64, 64))        # or a part of it
-    more = codec.encode(image, quality=90)                  # about 7 KB, for more detail
+from gaussvae_ros.codec import FrameCodec
+codec = FrameCodec()
+data = codec.encode(image)                              # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
+image = codec.decode(data)                              # the frame's own size
+small = codec.decode(data, size=(160, 120))             # any other
+part = codec.decode(data, roi=(100, 50, 64, 64))        # or a part of it
+more = codec.encode(image, quality=90)                  # about 7 KB, for more detail
 """
 
 import os

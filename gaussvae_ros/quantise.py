@@ -14,18 +14,17 @@ from gaussvae_ros.entropy import cells, grid
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit import scaled
 from gaussvae_ros.fit.adam import Descent
-from gaussvae_ros.kernels import inline, kernel
-from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
+from gaussvae_ros.kernels import parallel, prange
+from gaussvae_ros.raster import BACKGROUND, EPS
+from gaussvae_ros.raster._simd import MOMENTS
+from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
 
 STEPS = {"fast": 10, "best": 40}  # of descent after each group
 LEVEL = 600, 4  # pixels per splat and stride of those steps
-SOLVED = 150  # pixels per splat on which colours are solved for
+SOLVED = 150, 1  # pixels per splat and stride on which colours are solved for
+SOLVER_STEPS = 4
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
 FINEST, COARSEST = 125, 139  # precision indices that encoders use
-CHUNK = 1024  # splats whose colours are solved for together
-MOST_SEEN = (
-    96  # splats that count at one pixel; more are rare, and then only the colours' estimate suffers
-)
 
 
 def best_precision(state: Descent) -> int:
@@ -77,10 +76,13 @@ def quantise(
         *(a[order] for a in (cell, scale, aspect, angle, shift)),
         np.zeros((n, 3), np.int64),
     )
-    target = scaled(image, n, SOLVED)[0]
-    sx, sy = target.shape[1] / size[0], target.shape[0] / size[1]
+    target = scaled(image, n, *SOLVED)
+    sx, sy = target.shape[2] / size[0], target.shape[0] * target.shape[1] / size[1]
     geometry = grid.geometry(draft) * [sx, sy, sx, sx / sy, sy]
-    colour = _colours(geometry, state.colour[order], target, draft)
+    best = solved_colours(geometry, state.colour[order], target[0]) - BACKGROUND
+    step = grid.colour_step(draft.scale, precision)[:, None]
+    colour = np.round(best @ grid.OPPONENT.T / step).astype(np.int64)
+    colour = np.clip(colour, -grid.COLOURS // 2, grid.COLOURS // 2 - 1)
     draft.colour = colour[:, : 3 if image.ndim == 3 else 1]
     return draft
 
@@ -122,85 +124,49 @@ def _positions(xy, scale, shapes, size, precision):
     return cell, np.stack([part_x, part_y], 1).astype(np.int64)
 
 
-def _colours(geometry, colour, target, draft):
-    """Colour indices [N, 3] in opponent space, for fixed geometry [N, 5] in px of `target`, from colours [N, 3]."""
-    step = grid.colour_step(draft.scale, draft.precision)
-    colour, index = colour - BACKGROUND, np.empty((len(geometry), 3), np.int64)
-    for first in range(
-        0, len(geometry), CHUNK
-    ):  # chunks along the Z-order, each with the others' colours as they are
-        rows = slice(first, first + CHUNK)
-        gram, right = _normal_equations(
-            geometry, colour, target, first, min(first + CHUNK, len(geometry))
-        )
-        ridge = 1e-3 * np.median(np.diag(gram)) + 1e-6
-        gram[np.diag_indices(len(gram))] += ridge
-        best = np.linalg.solve(gram, right + ridge * colour[rows]) @ grid.OPPONENT.T
-        index[rows] = np.clip(
-            np.round(best / step[rows, None]), -grid.COLOURS // 2, grid.COLOURS // 2 - 1
-        )
-        colour[rows] = index[rows] * step[rows, None] @ grid.OPPONENT
-    return index
+def solved_colours(geometry, colour, target) -> np.ndarray:  # [N, 3]
+    """Colours that fit `target` [h, w, 3] best, for fixed geometry [N, 5] in its px, beginning with `colour` [N, 3].
 
-
-@kernel()
-def _normal_equations(geometry, colour, target, first, end):
-    """Gram matrix [M, M] and right side [M, 3] of the colours of splats first..end-1 that fit `target` [h, w, 3] best.
-
-    Colours [N, 3] are relative to BACKGROUND; those of the other splats are taken as given.
+    With A the shares [pixels, N] of splats in pixels, A'A c = A' target by conjugate gradients (Hestenes and Stiefel
+    1952), divided by the sums of A'A's rows, which are sums of shares. A and A' are what draws and what gathers.
     """
+    canvas = planes((target.shape[1], target.shape[0]))
+    scale = 1 / (_normal(geometry, np.ones_like(colour), canvas, target, False) + 1e-3)
+    colour = colour.astype(np.float32)
+    residual = -_normal(geometry, colour, canvas, target, True)
+    ahead = scale * residual
+    was = (residual * ahead).sum(0)
+    for _ in range(SOLVER_STEPS):
+        through = _normal(geometry, ahead, canvas, target, False)
+        step = was / np.maximum((ahead * through).sum(0), 1e-20)
+        colour = colour + step * ahead
+        residual = residual - step * through
+        now = (residual * scale * residual).sum(0)
+        ahead = scale * residual + now / np.maximum(was, 1e-20) * ahead
+        was = now
+    return colour
+
+
+@parallel(fastmath={"contract"})
+def _normal(geometry, colour, canvas, target, compare):
+    """A'A colour [N, 3] or, to `compare`, A'(A colour - target), colours then with the background's share."""
     height, width = target.shape[:2]
-    gram, right = np.zeros((end - first, end - first)), np.zeros((end - first, 3))
-    who, weight, count = (
-        np.empty((width, MOST_SEEN), np.int64),
-        np.empty((width, MOST_SEEN)),
-        np.zeros(width, np.int64),
-    )
-    for y in range(height):
-        count[:] = 0
-        for i in range(len(geometry)):
-            mx, my, lxx, shear, lyy = geometry[i]
-            z2 = (y + 0.5 - my) / lyy
-            room = CUT * CUT - z2 * z2
-            if room <= 0:
-                continue
-            half, middle = lxx * np.sqrt(room), mx + shear * (y + 0.5 - my)
-            for x in range(
-                max(0, int(middle - half)), min(width, int(max(middle + half, -1.0)) + 1)
-            ):
-                q = ((x + 0.5 - middle) / lxx) ** 2 + z2 * z2
-                if q < CUT * CUT and count[x] < MOST_SEEN:
-                    who[x, count[x]], weight[x, count[x]] = i, np.exp(-q / 2) - CUT_WEIGHT
-                    count[x] += 1
+    for band in prange((height + BAND - 1) // BAND):
+        draw_band(geometry, colour, canvas, width, band * BAND, min(height, (band + 1) * BAND))
+    background = np.float32(EPS * BACKGROUND)
+    for y in prange(height):
         for x in range(width):
-            _add_pixel(
-                who[x, : count[x]],
-                weight[x, : count[x]],
-                colour,
-                target[y, x],
-                first,
-                end,
-                gram,
-                right,
-            )
-    return gram, right
-
-
-@inline
-def _add_pixel(who, weight, colour, wanted, first, end, gram, right):
-    total = EPS + weight.sum()
-    left = np.empty(3)  # of the wanted colour, after the splats whose colours are given
-    for channel in range(3):
-        left[channel] = wanted[channel] - BACKGROUND
-    for k in range(len(who)):
-        if not first <= who[k] < end:
-            for channel in range(3):
-                left[channel] -= weight[k] / total * colour[who[k], channel]
-    for k in range(len(who)):
-        if first <= who[k] < end:
-            share = weight[k] / total
-            for channel in range(3):
-                right[who[k] - first, channel] += share * left[channel]
-            for other in range(len(who)):
-                if first <= who[other] < end:
-                    gram[who[k] - first, who[other] - first] += share * weight[other] / total
+            share = np.float32(1) / (canvas[y, 0, x] + np.float32(EPS))
+            for k in range(3):
+                value = canvas[y, 1 + k, x] * share
+                if compare:
+                    value += background * share - target[y, x, k]
+                canvas[y, 1 + k, x] = value * share
+        canvas[y, 0] = 0
+        canvas[y, :, width:] = 0
+    out = np.empty(colour.shape, np.float32)
+    for i in prange(len(geometry)):
+        moments = np.empty(MOMENTS, np.float32)
+        gather_splat(geometry[i], colour[i], canvas, width, moments)
+        out[i] = moments[5:8]
+    return out

@@ -45,15 +45,20 @@ class Plan:
 
 
 EFFORTS = {
-    "fast": Plan((Level(37.5, 1, 50), Level(600, 4, 80)), share=0.1, every=10, until=0.5, last=0.2),
+    "fast": Plan(
+        (Level(150, 4, 50), Level(150, 2, 30), Level(600, 4, 40)), share=0.12, until=0.5, last=0.2
+    ),
     "best": Plan(
-        (Level(37.5, 1, 60), Level(600, 4, 440), Level(2400, 4, 100)), share=0.05, every=25, until=0.75
+        (Level(150, 4, 100), Level(600, 4, 400), Level(2400, 4, 100)),
+        share=0.05,
+        every=20,
+        until=0.75,
     ),
 }
 PRICED = 0.5  # share of all steps after which bits count, too
 PRICE = 0.04  # of a bit per splat, in mean squared errors: what it costs to make records shorter with fewer splats
 REFRESH = 30  # steps after which the distributions are taken anew
-SEEDS, RESEEDS = 37.5, 150  # pixels per splat on which splats are seeded, and re-seeded at most
+SEEDS, RESEEDS = 37.5, 75  # pixels per splat on which splats are seeded, and re-seeded at most
 
 
 def fit(
@@ -137,7 +142,7 @@ def follow(
     done, priced = 0, None
     for pixels, stride, steps in plan.levels:
         target, end = target_at(pixels, stride), done + steps
-        coarse = target if pixels <= RESEEDS else target_at(RESEEDS, 1)
+        coarse = target_at(min(pixels, RESEEDS), 1)
         while done < end:
             stop = min(end, (done // plan.every + 1) * plan.every)
             if rate and done >= PRICED * total and (priced is None or done >= priced[0] + REFRESH):

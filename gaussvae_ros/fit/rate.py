@@ -19,12 +19,16 @@ from gaussvae_ros.raster import BACKGROUND
 
 PARTS = 3  # of a mixture
 KINDS = 6  # size, three colours, aspect, angle
-ROW = KINDS * PARTS * 3  # numbers a splat: place, 1 / width and weight / width of each part; of angles two components and weight
+ROW = (
+    KINDS * PARTS * 3
+)  # numbers a splat: place, 1 / width and weight / width of each part; of angles two components and weight
 NONE = np.zeros((1, ROW), np.float32)
 FINE_COLOUR = 1.7  # relative size from which on colour steps shrink no more
 BIT = 1 / math.log(2)
 ROUND = 0.05  # a splat whose sinh(log(s1 / s2)) times relative size is less has one angle
-STEEPEST = 3.0  # bound of the slope of an angle's bits by log(s1 / s2), which is endless for round splats
+STEEPEST = (
+    3.0  # bound of the slope of an angle's bits by log(s1 / s2), which is endless for round splats
+)
 LIGHT, RED_BLUE, GREEN = 1 / math.sqrt(3), 1 / math.sqrt(2), 1 / math.sqrt(6)  # of grid.OPPONENT
 
 

@@ -77,7 +77,10 @@ def train_prior(
     cache = out.parent / f".{out.stem}-frames"
     found = [path for source in sources for path in picture_files(source, cache, None)[0]]
     parts = split(len(found), settings.seed)
-    pictures = {name: [p for p, at in zip(found, parts) if at == k] for k, name in enumerate(("train", "valid"))}
+    pictures = {
+        name: [p for p, at in zip(found, parts) if at == k]
+        for k, name in enumerate(("train", "valid"))
+    }
     if not pictures["valid"]:
         raise DataError(f"training needs at least 8 pictures, there are {len(found)}")
     tasks = [("valid", k) for k in range(math.ceil(settings.held_out / CHUNK))]
@@ -143,7 +146,11 @@ def _crop(image: np.ndarray, size: tuple[int, int], rng: np.random.Generator | N
     height, width = image.shape[:2]
     scale = rng.uniform(SMALLEST, 1) if rng else 1.0
     w, h = (max(1, int(side * scale)) for side in largest_box((width, height), size))
-    x, y = (rng.integers(width - w + 1), rng.integers(height - h + 1)) if rng else ((width - w) // 2, (height - h) // 2)
+    x, y = (
+        (rng.integers(width - w + 1), rng.integers(height - h + 1))
+        if rng
+        else ((width - w) // 2, (height - h) // 2)
+    )
     how = cv2.INTER_AREA if w >= size[0] else cv2.INTER_CUBIC
     image = cv2.resize(image[y : y + h, x : x + w], size, interpolation=how)
     return np.ascontiguousarray(image[:, ::-1]) if rng and rng.integers(2) else image

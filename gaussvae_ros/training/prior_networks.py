@@ -180,7 +180,11 @@ def bits_of(kind: str, outputs: Tensor, *asked: Tensor) -> Tensor:  # [rows]
         return split_bits(outputs, *asked)
     if kind == "angle":
         return angle_bits(outputs, *asked)
-    unit, low = (SHIFT_UNIT, 0) if kind in POSITIONS else (UNITS[KINDS.index(kind)], RANGES[KINDS.index(kind)][0])
+    unit, low = (
+        (SHIFT_UNIT, 0)
+        if kind in POSITIONS
+        else (UNITS[KINDS.index(kind)], RANGES[KINDS.index(kind)][0])
+    )
     return ValueBits.apply(outputs, unit, low, *asked)
 
 

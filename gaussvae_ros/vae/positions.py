@@ -123,7 +123,9 @@ def shift_features(kind, rows, values, base, spacing, known, around, x, y, off, 
                     row[place + 3], row[place + 4] = dx, dy
                     thin = values[j, 5] * values[j, 5] + values[j, 6] * values[j, 6]
                     jx, jy = _direction(values[j, 5], values[j, 6])
-                    away = jx * dy - jy * dx  # how far the splat must go to lie on the neighbour's line
+                    away = (
+                        jx * dy - jy * dx
+                    )  # how far the splat must go to lie on the neighbour's line
                     row[place + 5], row[place + 6] = -away * jy, away * jx
                     row[place + 7] = thin / (thin + 1.0)
                     away = own_x * dy - own_y * dx  # how far, to have the neighbour on its own line

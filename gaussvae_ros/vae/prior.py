@@ -26,7 +26,9 @@ RANGES = (  # lowest index and count of a kind's values
 SHIFT_UNIT = 0.3  # typical distance from a cell's middle, in cells
 LAYERS = 3
 GAIN = 2.0**10  # unit of stored means and gains: 1 / GAIN
-TENSORS = ("mean", "gain") + tuple(f"{what}{k}" for k in range(LAYERS) for what in ("weight", "bias"))
+TENSORS = ("mean", "gain") + tuple(
+    f"{what}{k}" for k in range(LAYERS) for what in ("weight", "bias")
+)
 TYPES = {"mean": np.int32, "gain": np.int32, "weight": np.int16, "bias": np.int32}
 FEATURES = {
     **{kind: contexts.feature_count(k) for k, kind in enumerate(KINDS)},
@@ -121,7 +123,13 @@ class Prior:
 
 
 def code(
-    coder, model: Prior, size: tuple[int, int], n: int, precision: int, channels: int, g: Grid | None
+    coder,
+    model: Prior,
+    size: tuple[int, int],
+    n: int,
+    precision: int,
+    channels: int,
+    g: Grid | None,
 ) -> Grid:
     """Write, weigh or (with `g` None) read a grid of `n` splats under `model`; returns it."""
     coder.part = "cells"
@@ -149,7 +157,9 @@ def code(
 class _Splats:
     """What is known of the splats while they are coded."""
 
-    def __init__(self, coder, model: Prior, cell: np.ndarray, size: tuple[int, int], precision: int):
+    def __init__(
+        self, coder, model: Prior, cell: np.ndarray, size: tuple[int, int], precision: int
+    ):
         self.coder, self.model = coder, model
         self.x, self.y = cells.coordinates(cell)
         self.known, self.around = passes.neighbours(self.x, self.y)

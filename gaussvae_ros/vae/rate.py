@@ -43,7 +43,10 @@ def rate_tables(
         weight = weight / weight.sum(1, keepdims=True)
         table = sorted_[:, 3 * PARTS * kind : 3 * PARTS * (kind + 1)]
         if kind == ANGLE:
-            table[:, 0::3], table[:, 1::3] = outputs[:, 0::3] * (4 / ONE), outputs[:, 1::3] * (4 / ONE)
+            table[:, 0::3], table[:, 1::3] = (
+                outputs[:, 0::3] * (4 / ONE),
+                outputs[:, 1::3] * (4 / ONE),
+            )
             table[:, 2::3] = weight
         else:
             width = UNITS[kind] * POWERS[outputs[:, 1::3] + MOST]
