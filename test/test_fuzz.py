@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from oldrecords import splats_record
 
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS, Record, pack, unpack
 
 CODEC = FrameCodec(device="cpu")
-# Loads torch and the model, which takes its time.
-CODEC.encode(np.zeros((9, 9), np.uint8), "latent")
+CODEC.encode(np.zeros((9, 9), np.uint8))  # loads the model, which takes its time
 MOST_SECONDS = 30.0  # of the processor, for any picture
 SIDES = st.one_of(st.integers(1, 200), st.sampled_from([1, 2, 65535]))
 
@@ -26,8 +26,9 @@ def records():
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
     return [
-        CODEC.encode(i, "splats", q)
-        for i, q in ((images[0], 25), (images[1][..., 0], 25), (images[2], 50))
+        CODEC.encode(images[0], 0),
+        splats_record(images[1][..., 0]),
+        CODEC.encode(images[2], 50),
     ]
 
 

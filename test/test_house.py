@@ -35,7 +35,7 @@ LAYERS = (
         "pose_source",
         "raster",
     ),  # bank is low: it stores bytes and knows no codec
-    ("encodings", "frame_tree", "gates", "image_files", "splats"),
+    ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers"),
     ("kernels", "likeness", "poses", "record"),
     ("kernel_cache",),
     ("files",),

@@ -96,10 +96,6 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
 def train_prior(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    if not Path(args.out).absolute().parent.is_dir():  # before the long work, as is the next line
-        raise GaussVaeError(f"{args.out}: its folder does not exist")
-    if args.seed < 0:
-        raise GaussVaeError(f"--seed must be at least 0, not {args.seed}")
     from gaussvae_ros.training.prior import Settings
     from gaussvae_ros.training.prior import train_prior as run
 
