@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from skimage.metrics import structural_similarity
-from test_latent_prior import random_prior
+from priors import random_prior
 from test_peers import scene
 
 from gaussvae_ros.cli import main

@@ -15,6 +15,7 @@ from gaussvae_ros.fit import (
     EFFORTS,
     MAX_SPLATS,
     MIN_SPLATS,
+    Level,
     Plan,
     descend,
     fit,
@@ -196,7 +197,7 @@ def test_wrong_arguments_are_errors():
 
 def test_the_fast_fit_keeps_up_with_a_plain_one_of_300_steps():
     image = scene(640, 480)
-    plain = to_splats(descend(image, 512, Plan(((np.inf, 300),))), (640, 480), 3)
+    plain = to_splats(descend(image, 512, Plan((Level(np.inf, 1, 300),))), (640, 480), 3)
     assert psnr(image, fit(image)) >= psnr(image, plain) - 1.0
 
 

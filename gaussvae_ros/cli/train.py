@@ -24,7 +24,16 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--model",
         metavar="MODEL",
-        help="name or file of one whose prior weighs bits while pictures are fitted",
+        help="name or file of the model that weighs bits in fits; default: none does",
+    )
+    made.add_argument(
+        "--grids", metavar="N", type=int, default=6000, help="fits to learn from (default 6000)"
+    )
+    made.add_argument(
+        "--held-out", metavar="N", type=int, default=128, help="fits to measure (default 128)"
+    )
+    made.add_argument(
+        "--steps", metavar="N", type=int, default=8000, help="of each network (default 8000)"
     )
     made.add_argument(
         "--seed", metavar="N", type=int, default=0, help="of pictures and training (default 0)"
@@ -102,19 +111,15 @@ def train_prior(args: argparse.Namespace) -> None:
     card = run(
         args.sources,
         args.out,
-        Settings(seed=args.seed),
+        Settings(args.grids, args.held_out, args.steps, args.seed),
         args.model,
         lambda chunks: tqdm(chunks, unit="chunk", desc="fit", disable=None),
     )
     if not args.json:
-        table(("part", "bits per splat"), list(card["bits_per_splat"].items()))
-    pictures = card["pictures"]
-    show(
-        args,
-        card,
-        f"{args.out}: learned from {pictures['train']} pictures, measured on"
-        f" {pictures['valid']} held out, in {card['seconds']:.0f} s",
-    )
+        table(("part of a record", "bits per splat"), list(card["bits_per_splat"].items()))
+    pictures, took = card["pictures"], f"{card['splats']} splats, {card['seconds']:.0f} s"
+    learned = f"learned from {pictures['train']} pictures, measured on {pictures['valid']} others"
+    show(args, card, f"{args.out}: {learned}: {took}")
 
 
 def train_prepare(args: argparse.Namespace) -> None:
