@@ -178,6 +178,8 @@ def replay(args: argparse.Namespace) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    if args.tier:
+        log.warning("--tier is no longer used: there is one scale of quality")
     if args.models:
         return _evaluate_models(args)
     from gaussvae_ros.codec import FrameCodec
@@ -185,8 +187,6 @@ def evaluate(args: argparse.Namespace) -> None:
     from gaussvae_ros.evaluation.images import find_images
 
     find_images(args.images)  # before the codec loads
-    if args.tier:
-        log.warning("--tier is no longer used: there is one scale of quality")
     summary = run(args.images, args.out, FrameCodec())
     if not args.json:
         measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
