@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from formatpage import NEAR, Page, power
+from formatpage import Page, power
 from grids import fields, random_grid
 from priors import random_prior
 
