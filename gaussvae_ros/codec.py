@@ -112,8 +112,9 @@ class FrameCodec:
         A GPU adds in another order, and fits by distortion alone, so its records differ from those
         of `encode`, as those of two seeds would.
         """
-        images = list(images)
-        counts = [_checked(image, quality, effort, tier) for image in images]
+        counts, images = [], list(images)
+        for image in images:  # no comprehension: a warning is about the caller, two frames up
+            counts.append(_checked(image, quality, effort, tier))
         images = [np.ascontiguousarray(image) for image in images]
         codec = self._latent()
         if len(images) < 2 or not self._uses_gpu():

@@ -6,7 +6,6 @@ import numpy as np
 from test_entropy import PlainReader
 
 from gaussvae_ros.entropy import cells, contexts, grid
-from gaussvae_ros.vae import positions
 from gaussvae_ros.vae.contexts import FLOOR, MOST, NARROWEST, ROOT
 
 NEAR = contexts.NEAR
@@ -25,7 +24,7 @@ class Page:
     def __init__(self, data: bytes, tensors: dict, size, n: int, precision: int, channels: int):
         self.reader, self.tensors, self.size, self.n = PlainReader(data), tensors, size, n
         self.precision, self.factor = precision, grid.factor(precision)
-        self.channels, self.places = channels, "split_mean" in tensors
+        self.channels = channels
 
     def weighed(self, p: list[float]) -> int:
         return int(self.reader.symbols(None, np.array([p]))[0])
@@ -75,10 +74,9 @@ class Page:
         self.w, self.h = width / self.side, height / self.side
         nodes = {0: n}
         for bit in range(2 * k - 1, -1, -1):
-            corners = {node: self.corner(node, bit) for node in nodes}
             first, groups = {}, [[] for _ in cells.COUNTS[1:]]
             for node, m in nodes.items():
-                share, a, b = self.halves(node, bit, nodes, corners)
+                share, a, b = self.halves(node, bit)
                 if share in (0, 1):
                     first[node] = m * int(share)
                 else:
@@ -102,8 +100,8 @@ class Page:
         code = node << bit + 1
         return self.bits(code), self.bits(code >> 1)
 
-    def halves(self, node, bit, nodes, corners) -> tuple[float, float, float]:
-        x, y = corners[node]
+    def halves(self, node: int, bit: int) -> tuple[float, float, float]:
+        x, y = self.corner(node, bit)
         wide, tall = 1 << (bit + 2) // 2, 1 << (bit + 1) // 2
         inside_x, inside_y = (
             min(max(end - at, 0.0), side)
@@ -112,26 +110,9 @@ class Page:
         inside, side = (inside_y, tall) if bit % 2 else (inside_x, wide)
         share = min(inside, side // 2) / max(inside, 1e-9)
         expected = self.n * (inside_x * inside_y) / (self.w * self.h)
-        if not self.places:
-            total = 2 * cells.CONCENTRATION[sum(e < expected for e in cells.EXPECTED)]
-            a = min(max(round(total * share), 1), total - 1)
-            return share, a, total - a
-        at = {corner: nodes[other] for other, corner in corners.items()}
-        level = [at.get(place, 0) for place in ((x - wide, y), (x + wide, y))]
-        upright = [at.get(place, 0) for place in ((x, y - tall), (x, y + tall))]
-        (first, second), (before, after) = (upright, level) if bit % 2 else (level, upright)
-        m, half = nodes[node], expected + 0.5
-        o = self.network("split", [
-            bit % 2, share, expected / (expected + 4), m / (m + 4), m / (m + half),
-            (x + wide / 2) / self.w, (y + tall / 2) / self.h,
-            (first - second) / (first + second + 1), first / (first + half),
-            second / (second + half), (before + after) / (before + after + 2 * half),
-            (first - second) / (m + half), first / (first + 1), second / (second + 1),
-        ])  # fmt: skip
-        f, g = share * power(o[0]), (1 - share) * power(-o[0])
-        t = positions.CONCENTRATION * power(o[1]) / (f + g)
-        a, b = (min(max(v * t, positions.LEAST), positions.LARGEST) for v in (f, g))
-        return share, a, b
+        total = 2 * cells.CONCENTRATION[sum(e < expected for e in cells.EXPECTED)]
+        a = min(max(round(total * share), 1), total - 1)
+        return share, a, total - a
 
     # Neighbours
 

@@ -11,7 +11,7 @@ from priors import random_prior
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.vae.contexts import THIN, UNITS
-from gaussvae_ros.vae.prior import KINDS, SHIFT_UNIT
+from gaussvae_ros.vae.prior import KINDS
 
 
 class Decoder(Page):
@@ -140,59 +140,15 @@ class Decoder(Page):
             ]
             for i in range(self.n)
         ]
-        if not self.places:
-            return [[self.plain(choices) for choices in pair] for pair in parts]
-        out, self.off = ([[0, 0] for _ in range(self.n)] for _ in range(2))
-        for kind, axis in ((0, 1), (1, 0)):
-            for i in self.order:
-                count = parts[i][axis]
-                step = 1 / count
-                o = self.network(f"shift{kind}", self.lines(i, kind, step))
-                p = self.mixture(o, SHIFT_UNIT, step, 0.5 - 0.5 * step, 0, grid.SHIFTS)
-                p[count:] = [0.0] * (grid.SHIFTS - count)
-                out[i][axis] = self.weighed(p)
-                self.off[i][axis] = (out[i][axis] + 0.5) / count - 0.5
-        return out
-
-    def lines(self, i: int, kind: int, step: float) -> list[float]:
-        room, y = max(self.spacing[i], 0.5), self.xy[i][1]
-        own = y + self.off[i][1] if kind else float(y)
-        ix, iy = self.direction(i)
-
-        def one(j: int, known: bool) -> list[float]:
-            dx, dy = float(self.away(i, j)[0]), self.xy[j][1] - own
-            if kind or known:
-                dy += self.off[j][1]
-            if kind and known:
-                dx += self.off[j][0]
-            d = math.sqrt(dx * dx + dy * dy + 0.1)
-            jx, jy = self.direction(j)
-            r, s, t = jx * dy - jy * dx, ix * dy - iy * dx, self.change(i, j)
-            thin = self.v[j][5] * self.v[j][5] + self.v[j][6] * self.v[j][6]
-            out = [dx / d, dy / d, d / (d + room), dx, dy, -r * jy, r * jx, thin / (thin + 1)]
-            return [*out, -s * iy, s * ix, t / (t + 0.01), self.v[j][0], self.v[j][4]]
-
-        empty = [0, 0, 1] + [0] * 10
-        out = self.base(i) + self.v[i] + [step, own - y]
-        out += self.each(i, lambda j: one(j, True), empty, [self.known[i]])
-        return out + self.each(i, lambda j: one(j, False), empty, [self.around[i]])
-
-    def direction(self, i: int) -> tuple[float, float]:
-        a, b = self.v[i][5:]
-        n = math.sqrt(a * a + b * b)
-        if n < 1e-9:
-            return 1.0, 0.0
-        c, s = (math.sqrt(max((1 + sign * a / n) / 2, 0.0)) for sign in (1, -1))
-        return c, s if b >= 0 else -s
+        return [[self.plain(places) for places in pair] for pair in parts]
 
 
-@pytest.mark.parametrize("places", [True, False])
 @pytest.mark.parametrize(
     "size, n, precision, channels",
     [((640, 480), 70, 128, 3), ((90, 400), 40, 137, 1), ((31, 17), 33, 119, 3)],
 )
-def test_the_documented_decoder_reads_records(size, n, precision, channels, places):
+def test_the_documented_decoder_reads_records(size, n, precision, channels):
     g = random_grid(np.random.default_rng(n), size, n, precision, channels)
-    model = random_prior(n, places=places)
+    model = random_prior(n)
     page = Decoder(model.write(g), model.tensors(), size, n, precision, channels)
     assert fields(page.decode()) == fields(g)
