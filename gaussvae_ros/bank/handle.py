@@ -10,8 +10,8 @@ from pathlib import Path
 from gaussvae_ros.bank.descriptors import Descriptors
 from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.lock import WriterLock
-from gaussvae_ros.bank.place import Place, forget
 from gaussvae_ros.bank.opening import checked_path, open_file
+from gaussvae_ros.bank.place import Place, forget
 from gaussvae_ros.bank.writing import Group
 from gaussvae_ros.errors import BankError, BankGone
 

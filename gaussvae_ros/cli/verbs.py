@@ -200,8 +200,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _evaluate_models(args: argparse.Namespace) -> None:
-    from gaussvae_ros.training.comparison import ERRORS, compare
     from gaussvae_ros.evaluation.peers import CODECS
+    from gaussvae_ros.training.comparison import ERRORS, compare
 
     result = compare(args.models, args.images, args.out)
     if not args.json:

@@ -5,8 +5,6 @@ its m splats lie in its first half (halving y, then x, in turn), down to single 
 splats, not a sequence, which spares log2(n!) bits, and the cells come out in Z-order (Morton 1966).
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from gaussvae_ros.errors import RecordError
@@ -32,15 +30,8 @@ def depth(size: tuple[int, int], n: int) -> int:
     return k
 
 
-def code_cells(
-    coder, size: tuple[int, int], n: int, cells: np.ndarray | None, halving: Callable | None = None
-) -> np.ndarray:
-    """Write or read the cells [n] (Z-order codes, sorted) of `n` splats.
-
-    `halving(nodes, counts, level, width, height, share, expected)` gives the parameters alpha and beta [nodes] of the
-    beta-binomial distribution of a node's splats over its halves; by default they follow from its area alone.
-    """
-    halving = halving or _even
+def code_cells(coder, size: tuple[int, int], n: int, cells: np.ndarray | None) -> np.ndarray:
+    """Write or read the cells [n] (Z-order codes, sorted) of `n` splats."""
     k = depth(size, n)
     side = max(size) / 2**k  # px
     width, height = size[0] / side, size[1] / side  # in cells
@@ -55,8 +46,7 @@ def code_cells(
                 np.searchsorted(nodes, cells >> level + 1), ~(cells >> level) & 1, len(nodes)
             ).astype(np.int64)
         )
-        of_node = halving(nodes, counts, level, width, height, share, expected)
-        first = _split(coder, first, counts, share, *of_node)
+        first = _split(coder, first, counts, share, expected)
         nodes = np.stack([2 * nodes, 2 * nodes + 1], 1).ravel()
         counts = np.stack([first, counts - first], 1).ravel()
         nodes, counts = nodes[counts > 0], counts[counts > 0]
@@ -98,20 +88,15 @@ def corner(cells: np.ndarray, size: tuple[int, int], n: int) -> tuple[np.ndarray
     return np.stack(coordinates(cells), 1) * side, side
 
 
-def _even(nodes, counts, level, width, height, share, expected):
-    """Parameters [nodes] of halvings by the nodes' areas, with hand-set concentrations."""
-    total = 2 * CONCENTRATION[np.searchsorted(EXPECTED, expected)]
-    alpha = np.clip(np.round(total * share), 1, total - 1)
-    return alpha, total - alpha
-
-
-def _split(coder, first, counts, share, alpha, beta):
+def _split(coder, first, counts, share, expected):
     """Code how many of `counts` [nodes] lie in the first half, whose `share` of the node's area is given."""
+    total = 2 * CONCENTRATION[np.searchsorted(EXPECTED, expected)]
+    alpha = np.clip(np.round(total * share), 1, total - 1).astype(np.int64)
     out = np.where(share > 0, counts, 0)
     for few, many in zip(COUNTS, COUNTS[1:]):
         rows = np.flatnonzero((share > 0) & (share < 1) & (counts > few) & (counts <= many))
         if len(rows):
-            p = beta_binomial(counts[rows], alpha[rows], beta[rows])
+            p = beta_binomial(counts[rows], alpha[rows], total[rows] - alpha[rows])
             out[rows] = coder.symbols(None if first is None else first[rows], p)
     if coder.reads and (out > counts).any():
         raise RecordError("record is damaged: impossible splat positions")
@@ -120,7 +105,7 @@ def _split(coder, first, counts, share, alpha, beta):
 
 @kernel()
 def beta_binomial(m: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    """Unnormalised probabilities [nodes, max(m) + 1] of 0..m under the beta-binomial distribution.
+    """Unnormalised probabilities [nodes, max(m) + 1] of 0..m under the beta-binomial law with integer parameters.
 
     p(k) = C(k + alpha - 1, k) C(m - k + beta - 1, m - k), by its recurrence: only + - * /, so the same on all machines.
     """

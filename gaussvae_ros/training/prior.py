@@ -24,8 +24,9 @@ from gaussvae_ros.training.prepare import look, start_workers
 from gaussvae_ros.training.prior_networks import learn
 from gaussvae_ros.training.sources import Source, find_source, picture_files
 from gaussvae_ros.vae import encoder
+from gaussvae_ros.vae.contexts import KINDS
 from gaussvae_ros.vae.models import Models, model_file
-from gaussvae_ros.vae.prior import NETWORKS, Prior
+from gaussvae_ros.vae.prior import Prior
 
 CHUNK = 16  # grids that a process makes at a time
 FEWEST, MOST = 5.0, 13.0  # log2 of the number of splats that pictures are fitted with
@@ -85,8 +86,8 @@ def train_prior(
         try:
             pictures, skipped = _pictures(workers, found, cache, settings.seed)
             grids = _grids(workers, pictures, settings, model, progress)
-            learned = workers.map(partial(_learn, grids["train"], settings), NETWORKS)
-            prior = Prior(dict(zip(NETWORKS, learned, strict=True)))
+            learned = workers.map(partial(_learn, grids["train"], settings), KINDS)
+            prior = Prior(dict(zip(KINDS, learned, strict=True)))
         except BrokenProcessPool:
             raise TrainingError(
                 "a process was ended from outside, or memory is short: begin again"

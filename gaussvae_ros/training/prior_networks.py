@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.kernels import inline, kernel
-from gaussvae_ros.vae import contexts, positions
+from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import (
     FLOOR,
     KINDS,
@@ -21,8 +21,7 @@ from gaussvae_ros.vae.contexts import (
     SHIFT,
     UNITS,
 )
-from gaussvae_ros.vae.positions import CONCENTRATION, LARGEST, LEAST
-from gaussvae_ros.vae.prior import GAIN, POSITIONS, RANGES, SHIFT_UNIT, code
+from gaussvae_ros.vae.prior import GAIN, RANGES, code
 
 HIDDEN = 64
 BATCH, RATE, WARMUP = 2048, 3e-3, 100
@@ -77,9 +76,9 @@ class ValueBits(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, outputs, unit, low, middle, steps, indices, counts):
-        arrays = (a.numpy() for a in (middle, steps, indices, counts))
-        bits, slopes = _value_bits(outputs.detach().numpy(), unit, low, *arrays)
+    def forward(ctx, outputs, unit, low, count, middle, steps, indices):
+        arrays = (a.numpy() for a in (middle, steps, indices))
+        bits, slopes = _value_bits(outputs.detach().numpy(), unit, low, count, *arrays)
         ctx.save_for_backward(torch.from_numpy(slopes))
         return torch.from_numpy(bits)
 
@@ -107,13 +106,12 @@ def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # 
 
 
 @kernel(fastmath=True, error_model="numpy")
-def _value_bits(outputs, unit, low, middle, steps, indices, counts):
+def _value_bits(outputs, unit, low, count, middle, steps, indices):
     """Bits [rows] and their slopes [rows, OUTPUTS]. The sum over all indices is S, the share of the one at hand P."""
     rows, one = len(outputs), np.float32(1)
     bits, slopes = np.empty(rows, np.float32), np.empty((rows, OUTPUTS), np.float32)
     share, parts, here = np.empty(PARTS, np.float32), np.empty((PARTS, 4)), np.empty((PARTS, 4))
     for r in range(rows):
-        count = counts[r]
         top, total = outputs[r, 2::3].max(), 0.0
         for c in range(PARTS):
             share[c] = 2.0 ** (outputs[r, 3 * c + 2] - top)
@@ -159,33 +157,12 @@ def _derive(out, share, s, plain, squares, cubes, leaning):
     out[2] = share / (s * s) * (3 * squares - 4 * cubes) * plain * plain / s
 
 
-def split_bits(outputs: Tensor, share: Tensor, counts: Tensor, first: Tensor) -> Tensor:  # [rows]
-    """Bits of `first` of `counts` splats in the first half, of area `share`, under positions.beta_parameters."""
-    skew, strength = outputs[:, 0], outputs[:, 1]
-    one, two = share * 2**skew, (1 - share) * 2**-skew
-    total = CONCENTRATION * 2**strength / (one + two)
-    alpha, beta = (torch.clamp(part * total, LEAST, LARGEST) for part in (one, two))
-    rest = counts - first
-
-    def log_ways(k, a):  # of C(k + a - 1, k)
-        return torch.lgamma(k + a) - torch.lgamma(a) - torch.lgamma(k + 1)
-
-    nats = log_ways(first, alpha) + log_ways(rest, beta) - log_ways(counts, alpha + beta)
-    return -nats / math.log(2)
-
-
 def bits_of(kind: str, outputs: Tensor, *asked: Tensor) -> Tensor:  # [rows]
     """Bits of what `asked_of` a kind, under a network's outputs [rows, OUTPUTS] over ONE."""
-    if kind == "split":
-        return split_bits(outputs, *asked)
     if kind == "angle":
         return angle_bits(outputs, *asked)
-    unit, low = (
-        (SHIFT_UNIT, 0)
-        if kind in POSITIONS
-        else (UNITS[KINDS.index(kind)], RANGES[KINDS.index(kind)][0])
-    )
-    return ValueBits.apply(outputs, unit, low, *asked)
+    k = KINDS.index(kind)
+    return ValueBits.apply(outputs, UNITS[k], *RANGES[k], *asked)
 
 
 def learn(grids: list[Grid], kind: str, seed: int, steps: int) -> dict[str, np.ndarray]:
@@ -236,36 +213,18 @@ def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
 class Questions:
     """Coder and model in one, for writing: it keeps what the model is asked of one kind, and the answers."""
 
-    reads, part, places = False, "", True
+    reads, part = False, ""
 
     def __init__(self, kind: str, g: Grid) -> None:
         self.kind, self.grid, self.kept = kind, g, []
 
-    def halves(self, nodes, counts, level, wide, tall, share, expected):
-        if self.kind == "split":
-            cell = self.grid.cell
-            place = np.searchsorted(nodes, cell >> level + 1)
-            first = np.bincount(place, ~(cell >> level) & 1, len(nodes))
-            features = positions.split_features(nodes, counts, level, wide, tall, share, expected)
-            columns = features, share, counts.astype(float), first
-            open_ = (share > 0) & (share < 1)
-            self.kept.append([column[open_].astype(np.float32) for column in columns])
-        return np.ones(len(nodes)), np.ones(len(nodes))
-
     def values(self, kind, features, middle, steps):
         if KINDS[kind] == self.kind:
-            counts = np.full(len(features), RANGES[kind][1])
-            self.kept.append([features.astype(np.float32), middle, steps, None, counts])
+            self.kept.append([features.astype(np.float32), middle, steps, None])
 
     def angles(self, features, sectors):
         if self.kind == "angle":
             self.kept.append([features.astype(np.float32), sectors, None])
-
-    def shifts(self, kind, features, parts):
-        if POSITIONS[1 + kind] == self.kind:
-            step = 1.0 / parts
-            row = [features.astype(np.float32), 0.5 - 0.5 * step, step, None, parts]
-            self.kept.append(row)
 
     def symbols(self, values, probabilities):
         if self.kept and any(column is None for column in self.kept[-1]):

@@ -193,21 +193,31 @@ def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2
 @kernel()
 def layer(inputs, weights, bias, low):
     """Inputs [rows, F] times weights [F, H] plus bias [H], in units of 2^SHIFT, rounded, within low..MOST."""
-    out = np.empty((inputs.shape[0], weights.shape[1]), weights.dtype)
-    total, half, unit = (
+    rows, width = len(inputs), len(bias)
+    out = np.empty((rows, width), weights.dtype)
+    half, unit = weights.dtype.type(0.5), weights.dtype.type(2.0**-SHIFT)
+    one, two, three, four = (
         np.empty_like(bias),
-        weights.dtype.type(0.5),
-        weights.dtype.type(2.0**-SHIFT),
+        np.empty_like(bias),
+        np.empty_like(bias),
+        np.empty_like(bias),
     )
-    for r in range(inputs.shape[0]):
-        total[:] = bias
+    for r in range(0, rows, 4):  # four at a time, so that each weight is loaded once for them
+        r1, r2, r3 = min(r + 1, rows - 1), min(r + 2, rows - 1), min(r + 3, rows - 1)
+        one[:], two[:], three[:], four[:] = bias, bias, bias, bias
         for f in range(inputs.shape[1]):
-            v = inputs[r, f]
-            if v != 0:
-                for h in range(len(total)):
-                    total[h] += v * weights[f, h]
-        for h in range(len(total)):
-            out[r, h] = min(max(np.floor(total[h] * unit + half), low), MOST)
+            a, b, c, d = inputs[r, f], inputs[r1, f], inputs[r2, f], inputs[r3, f]
+            for h in range(width):
+                w = weights[f, h]
+                one[h] += a * w
+                two[h] += b * w
+                three[h] += c * w
+                four[h] += d * w
+        for h in range(width):
+            out[r, h] = min(max(np.floor(one[h] * unit + half), low), MOST)
+            out[r1, h] = min(max(np.floor(two[h] * unit + half), low), MOST)
+            out[r2, h] = min(max(np.floor(three[h] * unit + half), low), MOST)
+            out[r3, h] = min(max(np.floor(four[h] * unit + half), low), MOST)
     return out
 
 
