@@ -175,6 +175,16 @@ def test_a_signal_during_configure(ros, executable):
     assert "Traceback" not in process.log and "ready" not in process.log, process.log
 
 
+@pytest.mark.parametrize("executable", ["memory_node", "recall_node"])
+def test_a_signal_while_a_node_brings_itself_up(ros, executable):
+    options = ["-p", f"bank:={ros.folder}/memory.db", "-p", "autostart:=true"]
+    process = ros.run(executable, "--ros-args", *options)
+    client = ros.node.create_client(ChangeState, f"/visual_{executable.split('_')[0]}/change_state")
+    assert client.wait_for_service(20)  # it configures only when it knows the others
+    assert process.stop() == 0, process.log
+    assert "Traceback" not in process.log, process.log
+
+
 def test_shutdown_by_request(ros, frames):
     memory = Memory(ros)
     memory.show(frames[0], START)

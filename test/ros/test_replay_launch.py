@@ -54,7 +54,7 @@ def offline(path: Path, folder: Path, **how: object) -> dict[int, tuple[bytes, o
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind):
     path = tour(kind, frames[:6]).write(ros.folder)
-    result, log = replayed(ros, path, "compare:=1", "quality:=40")
+    result, log = replayed(ros, path, "compare:=1", "quality:=40", "rate:=4")
     assert (
         result["images"] == 6 and result["received"] + result["lost"] == 6 and result["gated"] == 0
     )
@@ -115,7 +115,7 @@ def test_a_loop_images_that_are_none_and_a_bank_that_is_there(ros, frames, finis
         )
     bank = ros.folder / "memory.db"
     bank.write_bytes(finished_bank.read_bytes())
-    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", f"bank:={bank}")
+    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", "rate:=4", f"bank:={bank}")
     assert result["images"] == 6 and result["sessions"] == 2 and result["skipped"] == 1
     [problem] = result["problems"]
     assert problem.startswith(
@@ -231,7 +231,7 @@ def test_a_recording_that_was_cut_short_is_played_as_far_as_it_goes(ros, frames)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with Bag(path) as bag:
         expected = bag.topics(("sensor_msgs/msg/CompressedImage",))["/front/image/compressed"]
-    result, log = replayed(ros, path, "compare:=0")
+    result, log = replayed(ros, path, "compare:=0", "rate:=4")
     assert 0 < result["images"] == expected < 8 and result["stored"] > 0
     assert result["problem_counts"] == {"bag": 1} and "breaks off" in result["problems"][0]
     assert "converting what is played of it" in log and "breaks off" in log
