@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from skimage.metrics import structural_similarity
 from priors import random_prior
+from skimage.metrics import structural_similarity
 from test_peers import scene
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.training import comparison as evaluation
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.training.comparison import SIZE, compare, framed
 from gaussvae_ros.evaluation.peers import at_bytes, dct_floor
 from gaussvae_ros.fit import fit
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
+from gaussvae_ros.training import comparison as evaluation
 from gaussvae_ros.training import models
 from gaussvae_ros.training.anchors import Anchors
+from gaussvae_ros.training.comparison import SIZE, compare, framed
 from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 

@@ -199,11 +199,7 @@ class Recalls:
                 if np.isfinite(self.numbers[name]).any()
             ],
             [
-                *[
-                    Gallery(
-                        f"Beside {plots.NAMES[BESIDE]} in as many bytes", self.beside
-                    )
-                ][:frames],
+                *[Gallery(f"Beside {plots.NAMES[BESIDE]} in as many bytes", self.beside)][:frames],
                 Gallery("Worst frames first", [views for *_, views in self.worst]),
                 Gallery("Evenly spread frames", self.spread),
             ],

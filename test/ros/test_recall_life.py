@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame
 from graph import Ros, until
 from oldrecords import splats_record
-from recalling import NODE, find, frame, frames_of, move
+from recalling import CODEC, NODE, find, frame, frames_of, move
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.nodes import convert
