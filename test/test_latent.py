@@ -160,7 +160,7 @@ def test_a_changed_card_leaves_records_readable(other, tmp_path):
 def test_models_of_other_numbers_have_other_hashes(other):
     tensors = models.Models().load(other).prior.tensors()
     hashes = {models.decoding_hash(Prior.from_tensors(tensors))}
-    for name in ("scale_bias0", "shift1_weight2", "split_mean"):
+    for name in ("scale_bias0", "colour2_weight2", "angle_mean"):
         changed = {**tensors, name: tensors[name].copy()}
         changed[name].flat[0] += 1
         hashes.add(models.decoding_hash(Prior.from_tensors(changed)))
