@@ -18,11 +18,14 @@ from gaussvae_ros.errors import GaussVaeError, ModelError, RecordError
 from gaussvae_ros.evaluation.images import read_image
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.evaluation.peers import dct_floor
+from gaussvae_ros.fit import fit
+from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.training import models as networks
 from gaussvae_ros.training.anchors import Anchors
 from gaussvae_ros.vae import encoder, models
-from gaussvae_ros.vae.latent import FEWEST, HEADER, MOST
+from gaussvae_ros.vae.latent import FEWEST, HEADER, MOST, LatentCodec
 from gaussvae_ros.vae.models import HASH_BYTES
 from gaussvae_ros.vae.prior import Prior
 
@@ -91,6 +94,17 @@ def test_bits_that_count_in_the_descent_are_fewer_and_cost_little(frames):
         pictures = [CODEC.decode(_record(prior, g)) for g in grids]
         scores.append(np.mean([psnr(f, p) for f, p in zip(frames, pictures, strict=True)]))
     assert sizes[0] < 0.97 * sizes[1] and scores[0] > scores[1] - 0.25, (sizes, scores)
+
+
+def test_a_fit_from_elsewhere_is_rounded_as_finely_as_one_s_own():
+    """A fit comes without the error that says how finely: it is measured."""
+    codec, image = LatentCodec(DEFAULT_MODEL), frame(320, 240)
+    state = Descent(*split(fit(image, 128).params))
+    precisions = [
+        payload[HASH_BYTES]
+        for payload in (codec.encode(image, 128, "fast"), codec.encode_fit(image, state, "fast"))
+    ]
+    assert abs(precisions[0] - precisions[1]) <= 2
 
 
 def _record(prior: Prior, g) -> bytes:
