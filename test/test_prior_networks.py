@@ -110,6 +110,22 @@ def test_of_a_large_grid_some_rows_are_learned_from_and_grey_ones_lack_two_colou
     assert len(asked_of([grey, large], "colour1")[0]) == learning.KEPT
 
 
+def test_networks_with_any_weights_become_integers_that_a_prior_takes():
+    """Else a training of hours could end with a model that nothing reads."""
+    rng, arrays = np.random.default_rng(3), {}
+    for k, kind in enumerate(KINDS):
+        network = learning.Network(rng.normal(0, 1, (50, feature_count(k))))
+        kept = [parameter.clone() for parameter in network.parameters()]
+        network.bound()
+        assert all(torch.equal(*pair) for pair in zip(kept, network.parameters(), strict=True))
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter *= 10.0 ** rng.uniform(0, 4)
+        network.bound()
+        arrays[kind] = network.arrays()
+    assert Prior(arrays).write(random_grid(rng, n=40))
+
+
 def test_learning_makes_other_fits_shorter_and_integers_cost_nothing(fits, monkeypatch):
     monkeypatch.setattr(learning, "BATCH", 256)
     monkeypatch.setattr(learning, "WARMUP", 20)
