@@ -24,10 +24,11 @@ from gaussvae_ros.fit import EFFORTS, check_image
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
-from gaussvae_ros.record import MAX_SIDE, TIERS, Record, pack, unpack
+from gaussvae_ros.record import MAX_SIDE, Record, pack, unpack
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae.latent import FEWEST, MOST, LatentCodec, splats_at
+from gaussvae_ros.tiers import NOTE, quality_of
+from gaussvae_ros.vae.latent import FEWEST, LatentCodec, splats_at
 from gaussvae_ros.vae.models import Carrier, Models
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -196,17 +197,10 @@ def _checked(image: np.ndarray, quality: float, effort: str, tier: str | None) -
             f"image of {width}x{height} px is too large: a side has at most {MAX_SIDE} px, all of "
             f"it {MAX_PIXELS}"
         )
-    count = splats_at(quality)
     if tier is not None:
-        if tier not in TIERS:
-            raise GaussVaeError(f"tier is one of {', '.join(TIERS)}, not {tier!r}")
-        warnings.warn(
-            "tier is no longer used: quality alone says how large a record is",
-            DeprecationWarning,
-            stacklevel=3,
-        )
-        if tier == "splats":
-            count = min(max(round(512 * 2 ** ((quality - 50) / 12.5)), FEWEST), MOST)
+        quality = quality_of(tier, quality)
+        warnings.warn(NOTE, DeprecationWarning, stacklevel=3)
+    count = splats_at(quality)
     return max(min(count, width * height // PIXELS_A_SPLAT), FEWEST)
 
 

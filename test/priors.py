@@ -3,15 +3,15 @@
 import numpy as np
 
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.vae.contexts import KINDS, OUTPUTS
-from gaussvae_ros.vae.prior import FEATURES, NETWORKS, Prior
+from gaussvae_ros.vae.contexts import KINDS, OUTPUTS, feature_count
+from gaussvae_ros.vae.prior import Prior
 
 
-def random_prior(seed: int, hidden: int = 24, places: bool = True) -> Prior:
-    """Networks for all kinds, or (without `places`) for those that the first release had."""
+def random_prior(seed: int, hidden: int = 24) -> Prior:
+    """Networks for all kinds."""
     rng, networks = np.random.default_rng(seed), {}
-    for kind in NETWORKS if places else KINDS:
-        widths = [FEATURES[kind], hidden, hidden, OUTPUTS]
+    for k, kind in enumerate(KINDS):
+        widths = [feature_count(k), hidden, hidden, OUTPUTS]
         made = {
             "mean": rng.integers(-500, 500, widths[0]),
             "gain": rng.integers(0, 3000, widths[0]),

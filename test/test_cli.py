@@ -143,6 +143,22 @@ def test_encode_and_decode(tmp_path, image, capsys):
     )
 
 
+def test_a_tier_of_the_first_releases_is_warned_of_and_means_a_quality(tmp_path, image, capsys):
+    record, again = tmp_path / "a.gsv", tmp_path / "b.gsv"
+    for asked, meant in ((["--tier", "splats"], 80), (["--tier", "latent"], 50), ([], 50)):
+        code, out, err = run(capsys, "encode", image, "-o", record, *asked)
+        assert code == 0 and err.count("\n") == bool(asked) and out.count("\n") == 1
+        assert (
+            not asked
+            or f"gaussvae: --tier is no longer used: what you ask for is --quality {meant}" in err
+        )
+        assert run(capsys, "encode", image, "-o", again, "--quality", meant)[2] == ""
+        assert record.read_bytes() == again.read_bytes()
+    code, out, err = run(capsys, "encode", image, "-o", tmp_path / "none" / "x", "--tier", "splats")
+    assert code == 2 and err.count("\n") == 1 and "No such file" in err
+    assert run(capsys, "encode", image, "-o", record, "--tier", "gold")[0] == 2
+
+
 def test_replay(tmp_path, capsys):
     maker = BagMaker("mcap")
     for i in range(3):
@@ -157,6 +173,7 @@ def test_replay(tmp_path, capsys):
     assert any("JPEG" in row for row in rows) and any("WebP" in row for row in rows)
     code, out, _ = run(capsys, "replay", bag, "--bank", bank, "--compare", 0, "--json")
     assert json.loads(out)["frames"] == 3 and json.loads(out)["compared"] == {}
+    assert json.loads(out)["quality"] == 50
     with MemoryBank(bank, readonly=True) as kept:
         assert len(kept) == 6
 

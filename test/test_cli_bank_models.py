@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from oldrecords import splats_record
 from PIL import Image
 from test_bank_models import (
     CODEC,
@@ -53,7 +54,7 @@ def test_add_model_takes_all_that_is_needed_and_found(tmp_path, capsys):
     with MemoryBank(path) as bank:
         bank.add(CODEC.encode(frame()), stamp_ns=1)
         bank.add(pack(Record("latent", (4, 3), b"abcd")), stamp_ns=2)
-        bank.add(CODEC.encode(frame(), "splats"), stamp_ns=3)
+        bank.add(splats_record(frame()), stamp_ns=3)
     needs_it = hash_of(path, 1).hex()
 
     code, out, _ = run(capsys, "bank", "info", path, "--json")

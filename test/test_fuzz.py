@@ -36,7 +36,7 @@ def records():
 
 def decode(data: bytes, size: tuple[int, int] | None = None) -> np.ndarray | None:
     """The picture, or None if it was refused as it should be."""
-    begun = time.process_time()
+    begun = time.perf_counter()
     try:
         image = CODEC.decode(data, size)
         assert image.dtype == np.uint8 and image.ndim in (2, 3) and image.size
@@ -45,7 +45,7 @@ def decode(data: bytes, size: tuple[int, int] | None = None) -> np.ndarray | Non
         assert str(error) and "\n" not in str(error)
         return None
     finally:
-        assert time.process_time() - begun < MOST_SECONDS
+        assert time.perf_counter() - begun < MOST_SECONDS
 
 
 @settings(max_examples=200, deadline=None)
@@ -116,12 +116,12 @@ def test_the_worst_payloads_stay_within_time_and_memory():
             head = bytes([(0, 64, 128, 160, 200, 255)[k % 6]]) + counts
             body = (b"", bytes(4000), b"\\xff" * 4000, rng.bytes(20000))[k % 4]
             size = ((640, 480), (65535, 65535), (1, 1), (65535, 1), (8192, 8192))[k % 5]
-            begun = time.process_time()
+            begun = time.perf_counter()
             try:
                 codec.decode(pack(Record("splats", size, head + body)), (640, 480))
             except GaussVaeError:
                 pass
-            longest = max(longest, time.process_time() - begun)
+            longest = max(longest, time.perf_counter() - begun)
         print(longest, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     """
     root = Path(__file__).parents[1]

@@ -27,15 +27,16 @@ LAYERS = (
     ("compile", "evaluation"),
     ("codec", "needed_models"),
     ("vae",),
-    ("quantise",),
-    ("bags", "entropy", "fit", "sim"),
+    ("quantise", "refine"),
+    ("bags", "fit", "sim"),
+    ("entropy",),  # below fit: a descent weighs bits in the steps of a record
     (
         "bank",
         "messages",
         "pose_source",
         "raster",
     ),  # bank is low: it stores bytes and knows no codec
-    ("encodings", "frame_tree", "gates", "image_files", "splats"),
+    ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers"),
     ("kernels", "likeness", "poses", "record"),
     ("kernel_cache",),
     ("files",),

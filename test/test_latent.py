@@ -18,11 +18,14 @@ from gaussvae_ros.errors import GaussVaeError, ModelError, RecordError
 from gaussvae_ros.evaluation.images import read_image
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.evaluation.peers import dct_floor
+from gaussvae_ros.fit import fit
+from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.training import models as networks
 from gaussvae_ros.training.anchors import Anchors
 from gaussvae_ros.vae import encoder, models
-from gaussvae_ros.vae.latent import FEWEST, HEADER, MOST
+from gaussvae_ros.vae.latent import FEWEST, HEADER, MOST, LatentCodec
 from gaussvae_ros.vae.models import HASH_BYTES
 from gaussvae_ros.vae.prior import Prior
 
@@ -93,6 +96,17 @@ def test_bits_that_count_in_the_descent_are_fewer_and_cost_little(frames):
     assert sizes[0] < 0.97 * sizes[1] and scores[0] > scores[1] - 0.25, (sizes, scores)
 
 
+def test_a_fit_from_elsewhere_is_rounded_as_finely_as_one_s_own():
+    """A fit comes without the error that says how finely: it is measured."""
+    codec, image = LatentCodec(DEFAULT_MODEL), frame(320, 240)
+    state = Descent(*split(fit(image, 128).params))
+    precisions = [
+        payload[HASH_BYTES]
+        for payload in (codec.encode(image, 128, "fast"), codec.encode_fit(image, state, "fast"))
+    ]
+    assert abs(precisions[0] - precisions[1]) <= 2
+
+
 def _record(prior: Prior, g) -> bytes:
     count = len(g.cell).to_bytes(2, "little")
     payload = models.decoding_hash(prior) + bytes([g.precision]) + count + prior.write(g)
@@ -160,7 +174,7 @@ def test_a_changed_card_leaves_records_readable(other, tmp_path):
 def test_models_of_other_numbers_have_other_hashes(other):
     tensors = models.Models().load(other).prior.tensors()
     hashes = {models.decoding_hash(Prior.from_tensors(tensors))}
-    for name in ("scale_bias0", "shift1_weight2", "split_mean"):
+    for name in ("scale_bias0", "colour2_weight2", "angle_mean"):
         changed = {**tensors, name: tensors[name].copy()}
         changed[name].flat[0] += 1
         hashes.add(models.decoding_hash(Prior.from_tensors(changed)))

@@ -19,13 +19,11 @@ from gaussvae_ros.errors import ModelError, RecordError
 from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import KINDS, MOST, ONE, SHIFT
 from gaussvae_ros.vae.models import Models
-from gaussvae_ros.vae.prior import FEATURES, GAIN, NETWORKS, POSITIONS, Prior, code
+from gaussvae_ros.vae.prior import GAIN, Prior, code
 
 MOST_SECONDS = 60.0  # for the worst stream, of the processor
-FROZEN = {  # SHA-256 of `some_grid(7)` under `random_prior(7)`, by whether places have networks
-    False: "dc30b2891247353c5eac0d81867df89b54e4b040542a237849e9d3e19616361e",
-    True: "ea7a971b075e24ed0091c26025b519af240706acae655360cfcfa70065c36f84",
-}
+# SHA-256 of `some_grid(7)` under `random_prior(7)`
+FROZEN = "dc30b2891247353c5eac0d81867df89b54e4b040542a237849e9d3e19616361e"
 
 
 def some_grid(seed: int, size=(640, 480), n=40, precision=130, channels=3) -> Grid:
@@ -47,14 +45,13 @@ def prior():
     st.integers(1, 200),
     st.integers(0, 255),
     st.sampled_from([1, 3]),
-    st.booleans(),
 )
-@example(1, (640, 480), 2048, 128, 3, True)
-@example(2, (1, 700), 300, 120, 1, True)
-@example(3, (65535, 1), 300, 139, 3, True)
-@example(4, (1, 1), 32, 128, 3, True)
-def test_what_is_written_is_read(seed, size, n, precision, channels, places):
-    prior = random_prior(seed % 5, places=places)
+@example(1, (640, 480), 2048, 128, 3)
+@example(2, (1, 700), 300, 120, 1)
+@example(3, (65535, 1), 300, 139, 3)
+@example(4, (1, 1), 32, 128, 3)
+def test_what_is_written_is_read(seed, size, n, precision, channels):
+    prior = random_prior(seed % 5)
     g = some_grid(seed, size, n, precision, channels)
     data = prior.write(g)
     assert fields(read(prior, data, g)) == fields(g)
@@ -74,21 +71,19 @@ def test_all_splats_in_one_cell_come_back(prior):
     assert fields(read(prior, prior.write(g), g)) == fields(g)
 
 
-@pytest.mark.parametrize("places", [False, True])
-def test_tensors_bring_the_prior_back(places):
-    prior, g = random_prior(0, places=places), some_grid(1)
+def test_tensors_bring_the_prior_back(prior):
+    g = some_grid(1)
     tensors = prior.tensors()
     assert {a.dtype.name for a in tensors.values()} == {"int16", "int32"}
-    assert len(tensors) == 8 * len(NETWORKS if places else KINDS)
+    assert len(tensors) == 8 * len(KINDS)
     again = Prior.from_tensors(tensors)
-    assert again.places == places and again.write(g) == prior.write(g)
+    assert again.write(g) == prior.write(g)
     assert all((again.tensors()[name] == array).all() for name, array in tensors.items())
 
 
-@pytest.mark.parametrize("places", FROZEN)
-def test_the_format_is_frozen(places):
-    data = random_prior(7, places=places).write(some_grid(7))
-    assert hashlib.sha256(data).hexdigest() == FROZEN[places]
+def test_the_format_is_frozen():
+    data = random_prior(7).write(some_grid(7))
+    assert hashlib.sha256(data).hexdigest() == FROZEN
 
 
 def test_the_prior_that_ships_is_shorter_than_random_ones():
@@ -116,17 +111,17 @@ def by_matmul(prior: Prior, kind: str, rows: np.ndarray, dtype: torch.dtype) -> 
     return x.numpy().astype(np.int32)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_networks_are_exact_in_any_type_thread_count_and_batch(kind, prior):
-    rng = np.random.default_rng(NETWORKS.index(kind))
-    rows = rng.standard_cauchy((96, FEATURES[kind]))
+    rng = np.random.default_rng(KINDS.index(kind))
+    rows = rng.standard_cauchy((97, contexts.feature_count(KINDS.index(kind))))
     outputs = prior.outputs(kind, rows)
     assert outputs.std(0).min() > 5 and (np.abs(outputs) < MOST).mean() > 0.4
     before = torch.get_num_threads()
     for dtype in (torch.float32, torch.float64):
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            for batch in (1, 32, 96):
+            for batch in (1, 32, 97):
                 parts = [
                     by_matmul(prior, kind, rows[i : i + batch], dtype)
                     for i in range(0, len(rows), batch)
@@ -135,9 +130,8 @@ def test_networks_are_exact_in_any_type_thread_count_and_batch(kind, prior):
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("places", [False, True])
-def test_a_splat_at_a_time_gives_the_same_bytes(places, monkeypatch):
-    prior, g = random_prior(2, places=places), some_grid(2)
+def test_a_splat_at_a_time_gives_the_same_bytes(prior, monkeypatch):
+    g = some_grid(2)
     data, plain = prior.write(g), Prior.outputs
 
     def singly(self, kind, rows):
@@ -155,7 +149,7 @@ def test_a_splat_at_a_time_gives_the_same_bytes(places, monkeypatch):
 @settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_damage_is_named_or_gives_splats(data):
-    prior = random_prior(data.draw(st.integers(0, 2)), places=data.draw(st.booleans()))
+    prior = random_prior(data.draw(st.integers(0, 2)))
     g = some_grid(data.draw(st.integers(0, 3)), n=data.draw(st.sampled_from([1, 17, 64])))
     stream = bytearray(prior.write(g))
     if data.draw(st.booleans()):
@@ -193,9 +187,7 @@ def _check(prior: Prior, stream: bytes, size: tuple[int, int], n: int, precision
     assert time.process_time() - begun < MOST_SECONDS
 
 
-@pytest.mark.parametrize(
-    "part, text", [("cells", "positions"), ("angle", "angles"), ("shifts", "positions")]
-)
+@pytest.mark.parametrize("part, text", [("cells", "positions"), ("angle", "angles")])
 def test_symbols_that_have_no_probability(part, text, prior):
     """The coder leaves a sliver to each symbol of a table, also beyond the end of a row."""
 
@@ -212,13 +204,10 @@ def test_symbols_that_have_no_probability(part, text, prior):
 
 def test_a_prior_of_another_shape_or_with_large_sums_is_refused(prior):
     tensors = prior.tensors()
-    for missing in ("angle_bias2", "split_mean", "shift1_weight0"):
+    for missing in ("angle_bias2", "colour1_mean", "aspect_weight0"):
         with pytest.raises(ModelError, match=missing.partition("_")[0]):
             Prior.from_tensors({name: a for name, a in tensors.items() if name != missing})
-    some = {name: a for name, a in tensors.items() if not name.startswith(POSITIONS[1:])}
-    with pytest.raises(ModelError, match="shift0"):
-        Prior.from_tensors(some)
-    for kind in ("scale", "shift0"):
+    for kind in ("scale", "angle"):
         weight = tensors[f"{kind}_weight0"]
         for name, array in (
             (f"{kind}_weight1", tensors[f"{kind}_weight1"][:, :-1]),
@@ -227,8 +216,3 @@ def test_a_prior_of_another_shape_or_with_large_sums_is_refused(prior):
         ):
             with pytest.raises(ModelError, match=kind):
                 Prior.from_tensors({**tensors, name: array})
-
-
-def test_features_of_a_network_are_as_many_as_it_reads():
-    for k, kind in enumerate(KINDS):
-        assert FEATURES[kind] == contexts.feature_count(k)

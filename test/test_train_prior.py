@@ -14,7 +14,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import DataError
 from gaussvae_ros.training.prior import MEASURED, SIZES, Settings, make_grids, train_prior
 from gaussvae_ros.vae import models
-from gaussvae_ros.vae.prior import NETWORKS
+from gaussvae_ros.vae.contexts import KINDS
 
 TINY = ["--grids", "2", "--held-out", "1", "--steps", "3"]
 
@@ -46,7 +46,7 @@ def test_the_command_writes_a_model_that_the_codec_takes(folder, tmp_path, capsy
     bits = card["bits_per_splat"]
     assert bits["all"] == pytest.approx(sum(bits.values()) - bits["all"], abs=0.01)
     prior = models.Models().load(out).prior
-    assert set(prior.networks) == set(NETWORKS)
+    assert set(prior.networks) == set(KINDS)
     codec = FrameCodec(device="cpu", model=out)
     assert codec.decode(codec.encode(picture(99), quality=0)).shape == (72, 96, 3)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["frames", "made.safetensors"]

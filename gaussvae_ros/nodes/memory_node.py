@@ -4,9 +4,7 @@ alone writes.
 
 import logging
 import time
-from dataclasses import fields
 from functools import partial
-from pathlib import Path
 
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
@@ -16,8 +14,7 @@ from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up
-from gaussvae_ros.errors import ConfigError, GaussVaeError
-from gaussvae_ros.gates import Limits
+from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
@@ -28,8 +25,9 @@ from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
-from gaussvae_ros.nodes.parameters import BANK, MEMORY
+from gaussvae_ros.nodes.parameters import MEMORY
 from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
+from gaussvae_ros.nodes.settings import bank_path, encoding, limits, tier_note
 from gaussvae_ros.nodes.topics import TYPES, check_names
 from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Clock as Stamps
@@ -54,6 +52,7 @@ class MemoryNode(ManagedNode):
         self._bank = self._worker = self._poses = self._timer = None
         self._control = self._told = self._frames = None  # services, diagnostics, announcements
         self._cameras: list[Camera] = []
+        self._tier_note = ""  # that the log has
 
     # Transitions
 
@@ -61,7 +60,7 @@ class MemoryNode(ManagedNode):
         check_names(self.settings.cameras)
         kernels.use_threads(self.settings.threads)
         self._codec = FrameCodec(self.settings.device, self.settings.model)
-        warm_up(self._codec, self.settings.tier)
+        warm_up(self._codec)
         if self.settings.image_transport == "raw":
             convert.load_bridge()
 
@@ -69,14 +68,14 @@ class MemoryNode(ManagedNode):
         settings = self.settings
         if settings.session:
             checked_text("session", settings.session)
-        self._bank = MemoryBank(_path(settings.bank))
+        self._bank = MemoryBank(bank_path(settings))
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
             self._codec,
             self._counters,
             settings.session,
-            self._encoding(),
+            encoding(settings),
             self.faults.guarded("an announcement", self._announce),
             lambda: self.get_clock().now().nanoseconds,
             wants_poses=bool(settings.map_frame),
@@ -86,9 +85,9 @@ class MemoryNode(ManagedNode):
             self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
         )
         alone = len(settings.cameras) == 1
-        limits = self._limits()
         self._cameras = [
-            Camera(self, name, alone, settings.image_transport, limits) for name in settings.cameras
+            Camera(self, name, alone, settings.image_transport, limits(settings))
+            for name in settings.cameras
         ]
         self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
         self._control = MemoryServices(self, self._bank)
@@ -139,13 +138,15 @@ class MemoryNode(ManagedNode):
     def adjust(self) -> None:
         if self._worker is None:
             return
-        self._worker.size, self._worker.period = (
-            self.settings.queue_size,
-            self.settings.commit_period,
-        )
-        self._recorder.encoding = self._encoding()
+        self._worker.size = self.settings.queue_size
+        self._worker.period = self.settings.commit_period
+        self._recorder.encoding = encoding(self.settings)
         for camera in self._cameras:
-            camera.limits = self._limits()
+            camera.limits = limits(self.settings)
+        if (note := tier_note(self.settings)) != self._tier_note:
+            self._tier_note = note
+            if note:
+                log.warning(note)
 
     # Images
 
@@ -234,13 +235,9 @@ class MemoryNode(ManagedNode):
         self._poses.quiet()
         # A signal that comes meanwhile ends the wait.
         begun, waits = time.monotonic(), self.context.ok()
-        counted = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
+        counted = self._dropped_ever()
         if not self._worker.drain(timeout, lambda: not waits or self.context.ok()):
-            dropped = (
-                sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
-                - counted
-            )
-            took = time.monotonic() - begun
+            dropped, took = self._dropped_ever() - counted, time.monotonic() - begun
             log.warning(
                 "encoding takes long: after %.1f s, %d frames that waited for it are dropped",
                 took,
@@ -249,35 +246,15 @@ class MemoryNode(ManagedNode):
         self._worker.call(self._recorder.tally)
         self._worker.drain(LAST_DRAIN_S)
 
+    def _dropped_ever(self) -> int:
+        return sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
+
     def _take_calibrations(self) -> None:
         for camera in self._cameras:
             if (info := camera.new_calibration()) is not None:
                 self._worker.call(
                     partial(self._recorder.calibrate, camera.name, convert.calibration(info))
                 )
-
-    def _limits(self) -> Limits:
-        return Limits(
-            **{limit.name: getattr(self.settings, limit.name) for limit in fields(Limits)}
-        )
-
-    def _encoding(self) -> dict:
-        return {
-            "tier": self.settings.tier,
-            "quality": self.settings.quality,
-            "effort": self.settings.effort,
-        }
-
-
-def _path(bank: str) -> Path:
-    """Of the memory file; the folder of the default one is made."""
-    try:
-        path = Path(bank).expanduser()
-        if bank == BANK:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-    except (OSError, RuntimeError) as error:
-        raise ConfigError(f"the memory file {bank} cannot be made: {error}") from error
 
 
 def main() -> int:

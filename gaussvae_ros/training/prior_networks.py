@@ -13,6 +13,7 @@ from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import (
     FLOOR,
     KINDS,
+    LARGEST,
     MOST,
     NARROWEST,
     ONE,
@@ -56,6 +57,16 @@ class Network(nn.Module):
         first, second, last = self.layers
         inner = torch.clamp(second(torch.clamp(first(inputs), 0, MOST / ONE)), 0, MOST / ONE)
         return torch.clamp(last(inner), -MOST / ONE, MOST / ONE)
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Shrink what would let a sum in the network of integers reach LARGEST."""
+        most = 0.98 * LARGEST / (ONE * 2**SHIFT)  # the rest is for rounding
+        for layer in self.layers:
+            sums = layer.weight.abs().sum(1) * ((MOST + 1) / ONE) + layer.bias.abs()
+            shrink = torch.clamp(most / sums, max=1)
+            layer.weight *= shrink[:, None]
+            layer.bias *= shrink
 
     @torch.no_grad()
     def arrays(self) -> dict[str, np.ndarray]:
@@ -190,6 +201,7 @@ def fitted(kind: str, features: np.ndarray, *asked: np.ndarray, seed: int, steps
         optimizer.zero_grad()
         bits.mean().backward()
         optimizer.step()
+        network.bound()
         rates.step()
     return network
 

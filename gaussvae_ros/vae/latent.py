@@ -19,6 +19,7 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.stream import MONO
 from gaussvae_ros.errors import RecordError
+from gaussvae_ros.fit import EFFORTS, scaled
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.vae import encoder
@@ -47,6 +48,10 @@ class LatentCodec:
 
     def encode_fit(self, image: np.ndarray, state: Descent, effort: str) -> bytes:
         """A frame whose fit is there already, in px of the frame."""
+        last = EFFORTS[effort].levels[-1]
+        target = scaled(image, len(state.geometry), last.pixels, last.stride)
+        with state.seen_at(image.shape[1::-1], target):
+            state.run(target, np.zeros(1))  # measures the error, which says how finely to round
         return self._payload(encoder.finish(image, state, effort, self.model.prior))
 
     def decode(self, payload: bytes, size: tuple[int, int]) -> Splats:

@@ -13,6 +13,7 @@ from conftest import START
 from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 from geometry_msgs.msg import PoseStamped
 from graph import Ros
+from oldrecords import splats_record
 from sensor_msgs.msg import CameraInfo
 
 from gaussvae_ros.bank import MemoryBank
@@ -57,9 +58,8 @@ def make_memory(path: Path, finished: Path, frames: list[np.ndarray]) -> None:
         foreign = pack(Record(record.tier, record.size, b"\xff\xfe\xfd" + record.payload[3:]))
         bank.add(foreign, stamp_ns=START + 2 * 10**12, camera="camera")
         bank.add(CODEC.encode(frames[1]), stamp_ns=START + 3 * 10**12, camera="camera")
-        bank.add(
-            CODEC.encode(frames[6], tier="splats"), stamp_ns=START + 4 * 10**12, camera="camera"
-        )
+        bare = splats_record(frames[6], 512)
+        bank.add(bare, stamp_ns=START + 4 * 10**12, camera="camera")
     with closing(sqlite3.connect(path)) as db:
         [[data]] = db.execute("SELECT record FROM records WHERE frame = ?", [DAMAGED])
         db.execute(

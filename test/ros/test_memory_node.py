@@ -260,8 +260,10 @@ def test_parameters_that_may_change(ros):
 def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
     memory, codec = Memory(ros), FrameCodec(device="cpu")
     memory.show(frames[0], START)
+    assert "tier" not in memory.process.log
     assert ros.set_parameter(NODE, "tier", "splats") == ""
     assert ros.set_parameter(NODE, "quality", 10.0) == ""
+    until(lambda: "splats at quality 10 counts as quality 20" in memory.process.log)
     memory.show(frames[0], START + 1)
     for name, value in (
         ("bank", "/tmp/other.db"),
@@ -272,4 +274,4 @@ def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
         assert "unconfigured" in ros.set_parameter(NODE, name, value)
     with memory.stop() as bank:
         assert bank.get(1).data == codec.encode(frames[0])
-        assert bank.get(2).data == codec.encode(frames[0], "splats", 10)
+        assert bank.get(2).data == codec.encode(frames[0], 20)

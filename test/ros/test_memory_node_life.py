@@ -217,7 +217,7 @@ def test_a_full_disk_is_told_of_and_the_node_goes_on(ros, frames):
             memory.process.popen.pid, resource.RLIMIT_FSIZE, (number, resource.RLIM_INFINITY)
         )
 
-    memory = Memory(ros, quality=100.0, tier="splats")
+    memory = Memory(ros, quality=100.0)
     memory.show(frames[0], START)
     limit(memory.path.with_name("memory.db-wal").stat().st_size + 20_000)
     for i in range(1, 40):

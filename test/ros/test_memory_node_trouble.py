@@ -152,7 +152,7 @@ def test_deactivating_has_an_end(ros, frames):
     hasty.write_text(f"#!{sys.executable}\n{HASTY}")
     hasty.chmod(0o755)
     memory = Memory(ros, executable=str(hasty), queue_size=100)
-    for name, value in (("effort", "best"), ("quality", 100.0), ("tier", "splats")):
+    for name, value in (("effort", "best"), ("quality", 100.0)):
         assert ros.set_parameter(NODE, name, value) == ""
     for i in range(60):
         ros.publish("image", image_message(frames[i % len(frames)], START + 6 * 10**12 + i * 10**8))

@@ -13,6 +13,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame
 from graph import Ros, until
+from oldrecords import splats_record
 from recalling import CODEC, NODE, find, frame, frames_of, move
 
 from gaussvae_ros.bank import MemoryBank
@@ -94,7 +95,7 @@ def test_diagnostics(recall: Ros, elsewhere: Path) -> None:
 
 def some(bank: MemoryBank, image: np.ndarray, count: int = 1) -> None:
     for i in range(count):
-        bank.add(CODEC.encode(image, tier="splats", quality=0), stamp_ns=i)
+        bank.add(splats_record(image), stamp_ns=i)
 
 
 def test_a_memory_that_comes_goes_and_is_replaced(
