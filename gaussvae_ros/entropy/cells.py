@@ -11,8 +11,8 @@ import numpy as np
 from gaussvae_ros.errors import RecordError
 from gaussvae_ros.kernels import kernel
 
-# Concentration of the beta-binomial distribution of such a split, by how many splats an even spread would
-# put into the node: small where fits cluster their splats, large where they space them evenly.
+# Concentration of the beta-binomial distribution of such a split, by how many splats an even spread
+# would put into the node: small where fits cluster their splats, large where they space them.
 EXPECTED = np.array([1.0, 4.0, 16.0, 64.0])
 CONCENTRATION = np.array([12, 8, 6, 6, 6])
 # Nodes are coded in groups of alike counts, so that tables stay narrow.

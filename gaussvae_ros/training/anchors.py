@@ -172,7 +172,7 @@ class Layer(nn.Module):
 
 
 class Rate(nn.Module):
-    """Bits of anchors under a logistic law of each number, its mean and width
+    """Bits of anchors under a logistic distribution of each number, its mean and width
     from the two anchors before.
 
     It stands in for the integer prior of records (prior.py) where a gradient is needed.
