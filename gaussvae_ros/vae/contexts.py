@@ -22,7 +22,7 @@ ONE = 64  # the integer that stands for 1 in features, activations and outputs
 MOST = 8 * ONE - 1  # largest activation
 SHIFT = 9  # weights are in units of 2^-9
 PARTS = 3  # components of a mixture
-# Of a network: place, width and weight of each component; or two components and weight of each axis.
+# Of a network: place, width and weight of each component; or two numbers and weight of each axis.
 OUTPUTS = 3 * PARTS
 # Typical error of a neighbours' mean, in which components are placed.
 UNITS = np.array([0.3, 0.4, 0.07, 0.035, 0.7])
