@@ -8,7 +8,7 @@ import numpy as np
 
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.fit import EFFORTS, descend
+from gaussvae_ros.fit import EFFORTS, Plan, descend
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.refine import refine
@@ -26,13 +26,18 @@ def encode(
     coarser: int = 0,  # precision indices, beside the best
 ) -> Grid:
     """The latent of a frame."""
+    state = fitted(image, n, EFFORTS[effort], prior)
+    return finish(image, state, effort, prior, coarser)
+
+
+def fitted(image: np.ndarray, n: int, plan: Plan, prior: Prior | None) -> Descent:
+    """The descent: distortion plus price times bits, if a prior says what these are."""
     size = image.shape[1::-1]
 
     def rate(state: Descent) -> np.ndarray:
         return rate_tables(state, size, best_precision(state), prior)
 
-    state = descend(image, n, EFFORTS[effort], rate=rate if prior else None)
-    return finish(image, state, effort, prior, coarser)
+    return descend(image, n, plan, rate=rate if prior else None)
 
 
 def finish(
