@@ -11,8 +11,8 @@ from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.rate import KINDS as TABLED
 from gaussvae_ros.fit.rate import PARTS, ROW
 from gaussvae_ros.raster import BACKGROUND
-from gaussvae_ros.vae.contexts import KINDS
-from gaussvae_ros.vae.prior import code
+from gaussvae_ros.vae.contexts import FLOOR, KINDS
+from gaussvae_ros.vae.prior import RANGES, code
 from gaussvae_ros.vae.rate import rate_tables
 
 
@@ -60,11 +60,14 @@ def test_bits_by_the_tables_are_those_of_the_record(size):
         exact[written] = noted.bits[KINDS[kind]]
         part = tables[:, 3 * PARTS * kind : 3 * PARTS * (kind + 1)].reshape(120, PARTS, 3)
         place, inverse, weight = part.transpose(2, 0, 1)
-        z = ((index * step)[:, None] - place) * inverse
-        density = (weight / (1 + z * z) ** 2).sum(1) * 2 / np.pi
-        likely = exact < 10  # beyond, both have floors
-        off = np.abs(-np.log2(density * step) - exact)[likely]
-        assert likely.sum() > 15 and np.median(off) < 0.15 and off.mean() < 0.5, KINDS[kind]
+        low, count = RANGES[kind]
+        values = (np.arange(low, low + count) * step[:, None])[..., None]
+        z = (values - place[:, None]) * inverse[:, None]
+        p = (weight[:, None] / (1 + z * z) ** 2).sum(2) * step[:, None] + FLOOR
+        got = -np.log2(p[np.arange(120), index - low] / p.sum(1))
+        off = np.abs(got - exact)
+        # The descent's colours are float32, so that a feature may be rounded the other way.
+        assert np.median(off) < 1e-3 and np.quantile(off, 0.8) < 0.1, KINDS[kind]
 
 
 def test_tables_have_weights_that_sum_to_one_and_finite_numbers():
