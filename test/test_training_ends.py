@@ -42,7 +42,7 @@ def test_a_stopped_command_says_so(data, tmp_path, capsys):
         str(tmp_path / "out"),
         "--json",
     ]
-    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM))
+    timer = threading.Timer(8, os.kill, (os.getpid(), signal.SIGTERM))
     timer.start()
     assert main(command) == 0
     said = capsys.readouterr()

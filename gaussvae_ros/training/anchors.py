@@ -248,7 +248,7 @@ def descended(anchors: Tensor, size: tuple[int, int], pictures: Tensor, count: i
         state = Descent(*split(params))
         state.rescale(width / size[0], height / size[1])
         rates = 0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * np.arange(count) / count))
-        state.run(np.ascontiguousarray(picture.transpose(1, 2, 0)), rates)
+        state.run(np.ascontiguousarray(picture.transpose(1, 2, 0))[None], rates)
         state.rescale(size[0] / width, size[1] / height)
         out.append(to_splats(state, size, 3).params)
     return torch.from_numpy(np.stack(out)).to(anchors)
