@@ -1,4 +1,5 @@
-"""A frame to the latent's integers: descent on distortion plus rate, the quantiser, the last choice.
+"""A frame to the latent's integers: descent on distortion plus rate, the
+quantiser, the last choice.
 
 One objective, distortion plus price times bits under the learned prior, rules all three: its
 gradient in the descent (rate.py), its value in the last choice of integers (refine.py).
