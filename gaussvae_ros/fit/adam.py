@@ -24,6 +24,8 @@ BETA1, BETA2 = (
 RATES = np.array(
     [0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32
 )  # delta, M (dimensionless), colour
+CAUTION = 0.4  # large splats reach many others: delta and M shrink with size to this power
+USUAL = -1.37  # log of a size whose delta and M have the rates above, over the distance of splats
 MIN_SIGMA = 0.3  # px; thinner than the pixel grid can show
 
 
@@ -130,6 +132,8 @@ def _descend(
                     grad[k] *= per_splat
                 if price > 0:
                     add_rate(geometry[i], colour[i], tables[i], price * mean_error, unit, grad)
+                size = 0.5 * math.log(geometry[i, 2] * geometry[i, 4]) - unit
+                caution = np.float32(math.exp(CAUTION * (USUAL - size)))
                 for k in range(8):
                     g = grad[k]
                     m = BETA1 * first[i, k] + (np.float32(1) - BETA1) * g
@@ -138,6 +142,8 @@ def _descend(
                     grad[k] = (
                         -rates[step, k] * m * unbias1 / (math.sqrt(v * unbias2) + np.float32(1e-9))
                     )
+                for k in range(5):
+                    grad[k] *= caution
                 if keep_size:
                     grad[2], grad[4] = (grad[2] - grad[4]) / 2, (grad[4] - grad[2]) / 2
                 _move(geometry[i], colour[i], grad, width, height * stride)
