@@ -24,14 +24,15 @@ from gaussvae_ros.fit import EFFORTS, check_image
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
-from gaussvae_ros.record import MAX_SIDE, TIERS, Record, pack, unpack
+from gaussvae_ros.record import MAX_SIDE, Record, pack, unpack
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae.latent import FEWEST, MOST, LatentCodec, splats_at
+from gaussvae_ros.tiers import NOTE, quality_of
+from gaussvae_ros.vae.latent import FEWEST, LatentCodec, splats_at
 from gaussvae_ros.vae.models import Carrier, Models
 
 DEVICES = ("auto", "cpu", "cuda")
-DEFAULT_MODEL = "anchors"
+DEFAULT_MODEL = "open"
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
 
 
@@ -111,8 +112,9 @@ class FrameCodec:
         A GPU adds in another order, and fits by distortion alone, so its records differ from those
         of `encode`, as those of two seeds would.
         """
-        images = list(images)
-        counts = [_checked(image, quality, effort, tier) for image in images]
+        counts, images = [], list(images)
+        for image in images:  # no comprehension: a warning is about the caller, two frames up
+            counts.append(_checked(image, quality, effort, tier))
         images = [np.ascontiguousarray(image) for image in images]
         codec = self._latent()
         if len(images) < 2 or not self._uses_gpu():
@@ -150,14 +152,17 @@ class FrameCodec:
         size: tuple[int, int] | None = None,  # (w, h) px
         roi: tuple[int, int, int, int] | None = None,  # (x, y, w, h) px
     ) -> np.ndarray:  # uint8 [h, w, 3] RGB, or [h, w] if the frame was mono
-        """A record as a picture, or a part of it; `size` and `roi` are those of `gaussvae_ros.raster.view.render`.
+        """A record as a picture, or a part of it; `size` and `roi` are
+        those of `gaussvae_ros.raster.view.render`.
 
         Any bytes give a picture or an error in bounded time and memory.
 
         Raises:
-            RecordError: not a record, truncated, altered, or of a version or tier that this release does not know.
+            RecordError: not a record, truncated, altered, or of a version or tier that
+                this release does not know.
             ModelError: the model that it was made with is not at hand.
-            GaussVaeError: `roi` is not inside the frame, or the picture would be empty or have more than 2^26 px.
+            GaussVaeError: `roi` is not inside the frame, or the picture would be empty
+                or have more than 2^26 px.
         """
         record = _unpacked(data)
         _, _, *part = checked_roi(roi, record.size)
@@ -195,17 +200,10 @@ def _checked(image: np.ndarray, quality: float, effort: str, tier: str | None) -
             f"image of {width}x{height} px is too large: a side has at most {MAX_SIDE} px, all of "
             f"it {MAX_PIXELS}"
         )
-    count = splats_at(quality)
     if tier is not None:
-        if tier not in TIERS:
-            raise GaussVaeError(f"tier is one of {', '.join(TIERS)}, not {tier!r}")
-        warnings.warn(
-            "tier is no longer used: quality alone says how large a record is",
-            DeprecationWarning,
-            stacklevel=3,
-        )
-        if tier == "splats":
-            count = min(max(round(512 * 2 ** ((quality - 50) / 12.5)), FEWEST), MOST)
+        quality = quality_of(tier, quality)
+        warnings.warn(NOTE, DeprecationWarning, stacklevel=3)
+    count = splats_at(quality)
     return max(min(count, width * height // PIXELS_A_SPLAT), FEWEST)
 
 

@@ -2,19 +2,24 @@
 
 import numpy as np
 
-from gaussvae_ros.record import TIERS
+from gaussvae_ros.record import Record, pack
 
 SIZE = (160, 120)  # px
+SPLATS = (b"\x80\x20\x00", b"\x80\x20\x80")  # payloads of tier "splats": 32 of them, RGB and mono
 
 
-def warm_up(codec, tier: str, effort: str = "fast") -> None:
-    """Let a codec do once all that its first frames and recalls of a tier would do besides."""
+def warm_up(codec, effort: str = "fast") -> None:
+    """Let a codec do once all that its first frames and recalls would do besides."""
     x, y = np.meshgrid(*map(np.arange, SIZE))
     colour = np.uint8(np.stack([x + y, x, 2 * y], axis=-1) % 256)
     for image in (colour, colour[..., 0]):
-        data = codec.encode(image, tier=tier, quality=0, effort=effort)
-        for size in (None, (SIZE[0] // 4, SIZE[1] // 4)):
-            codec.decode(data, size=size)
+        _recall(codec, codec.encode(image, quality=0, effort=effort))
+
+
+def warm_up_old(codec) -> None:
+    """Let a codec do once what recalls of the first releases' tier "splats" would do besides."""
+    for payload in SPLATS:
+        _recall(codec, pack(Record("splats", SIZE, payload)))
 
 
 def compile_kernels() -> None:
@@ -23,6 +28,11 @@ def compile_kernels() -> None:
     from gaussvae_ros.sim import building, camera
 
     codec = FrameCodec(device="cpu")
-    for tier in TIERS:
-        warm_up(codec, tier)
+    warm_up(codec)
+    warm_up_old(codec)
     camera.render(building.build(0), 0.0, 0.0, 0.6, 0.0, SIZE, float(SIZE[0]))
+
+
+def _recall(codec, data: bytes) -> None:
+    for size in (None, (SIZE[0] // 4, SIZE[1] // 4)):
+        codec.decode(data, size=size)

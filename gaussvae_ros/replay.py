@@ -25,7 +25,6 @@ def replay(
     bank: MemoryBank,
     topic: str | None = None,
     pose_topic: str | None = None,
-    tier: str = "latent",
     quality: float = 50,
     effort: str = "fast",
     compare: int = 8,
@@ -40,14 +39,13 @@ def replay(
     Args:
         topic: which images; None takes the only image topic.
         pose_topic: where poses come from; None lets `choose_poses` choose.
-        tier, quality, effort: for `codec.encode`.
+        quality, effort: for `codec.encode`.
         compare: how many evenly spread frames the peers get too; each takes them seconds.
-        report_dir: a folder for report.html with plots and pictures, of both tiers on some
-            frames; None writes none.
+        report_dir: a folder for report.html with plots and pictures; None writes none.
 
     Returns:
-        Ready for JSON. bag, topic, tier, poses (the topic used or None), frames, skipped, problems
-        (what was skipped, dropped or guessed: sentences, the first few of each kind),
+        Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
+        problems (what was skipped, dropped or guessed: sentences, the first few of each kind),
         problem_counts (all, by kind), with_pose, sessions, first_id, last_id, span_s (by the
         stamps), bytes (mean), total_bytes, psnr (mean), worst_psnr (dB), ssim (mean), encode_ms,
         recall_ms (medians), compared {codec: {frames, bytes, psnr, ssim}} of ours and each peer on
@@ -61,9 +59,9 @@ def replay(
         topic = bag.image_topic(topic)
         poses = _Poses(bag, topic, pose_topic)
         expected = bag.topics(IMAGE_TYPES)[topic]
-        warm_up(codec, tier, effort)
+        warm_up(codec, effort)
         recalls = Recalls(
-            codec, Setting(tier, effort, quality), expected, compare, report_dir is not None
+            codec, Setting(effort, quality), expected, compare, report_dir is not None
         )
         recalls.problems.include(bag.faults)
         sessions, session_ids, name = Sessions(), {}, name_of(path)
@@ -94,7 +92,7 @@ def replay(
     result = {
         "bag": printable(path),
         "topic": topic,
-        "tier": tier,
+        "quality": quality,
         "poses": poses.name or None,
         **recalls.figures(),
     }
@@ -171,7 +169,7 @@ def _remember(
         raise ImageError(image.problem)
     codec, how = recalls.codec, recalls.setting
     begun = time.perf_counter()
-    data = codec.encode(image.pixels, tier=how.tier, quality=how.quality, effort=how.effort)
+    data = codec.encode(image.pixels, quality=how.quality, effort=how.effort)
     encoded = time.perf_counter()
     if session not in session_ids:
         session_ids[session] = bank.begin_session(name, start_ns=image.stamp_ns)

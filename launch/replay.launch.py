@@ -39,8 +39,8 @@ ARGUMENTS = {
         "",
         "Memory file to add the frames to. Empty: a new one in the folder of the report, replay.db",
     ),
-    "tier": ("", "What a frame is stored as: latent or splats. Empty: as params_file says"),
-    "quality": ("", "Of the pictures, 0 to 100. Empty: as params_file says"),
+    "tier": ("", "No longer used: quality says it all, and splats counts as a quality"),
+    "quality": ("", "Of the pictures, 0 (0.2 KB) to 100 (32 KB). Empty: as params_file says"),
     "compare": (
         "8",
         "How many evenly spread frames JPEG, WebP and AVIF get too; AVIF takes seconds a frame",

@@ -1,9 +1,15 @@
-"""Random grids of splats, for the tests of both tiers' streams."""
+"""Random grids of splats, for the tests of all that codes them."""
 
 import numpy as np
+from hypothesis import strategies as st
 
-from gaussvae_ros.entropy import cells, grid
+from gaussvae_ros.entropy import cells, grid, stream
+from gaussvae_ros.entropy.coder import Reader
 from gaussvae_ros.entropy.grid import Grid
+from gaussvae_ros.record import MAX_SIDE
+
+SIDES = st.one_of(st.integers(1, 1000), st.sampled_from([1, 2, 3, 640, MAX_SIDE - 1, MAX_SIDE]))
+IMAGES = st.tuples(SIDES, SIDES)  # sizes (w, h) px
 
 
 def random_grid(rng, size=(640, 480), n=100, precision=128, channels=3) -> Grid:
@@ -19,3 +25,19 @@ def random_grid(rng, size=(640, 480), n=100, precision=128, channels=3) -> Grid:
         np.int64
     )
     return Grid(size, precision, cell, scale, aspect, angle, shift, colour)
+
+
+def fields(g: Grid) -> list:
+    """All that a grid says, to compare."""
+    return [
+        g.size,
+        g.precision,
+        *(a.tolist() for a in (g.cell, g.scale, g.aspect, g.angle, g.shift, g.colour)),
+    ]
+
+
+def decoded(payload: bytes, size: tuple[int, int]) -> Grid:
+    """What a reader of a payload of the splats tier gets, before it is turned into splats."""
+    count = payload[1] | payload[2] << 8
+    reader, channels = Reader(payload[3:]), 1 if count & stream.MONO else 3
+    return stream.code(reader, size, count & ~stream.MONO, payload[0], channels, None)

@@ -19,7 +19,6 @@ class JpegCodec:
     def encode(
         self,
         image: np.ndarray,
-        tier: str = "splats",
         quality: float = 50,
         effort: str = "fast",
     ) -> bytes:
@@ -27,7 +26,7 @@ class JpegCodec:
             raise ImageError("image is too small")
         out = io.BytesIO()
         Image.fromarray(image).save(out, "jpeg", quality=int(quality))
-        return pack(Record(tier, (image.shape[1], image.shape[0]), out.getvalue()))
+        return pack(Record("splats", (image.shape[1], image.shape[0]), out.getvalue()))
 
     def decode(
         self,

@@ -2,10 +2,7 @@
 journal, and backups.
 """
 
-import json
-import os
 import random
-import re
 import shutil
 import signal
 import sqlite3
@@ -20,11 +17,11 @@ import pytest
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.journal import _numbers
 from gaussvae_ros.bank.opening import APPLICATION_ID
-from gaussvae_ros.cli import main
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 
 REPO = Path(__file__).parents[1]
+LAST_S = 20.0  # of which a copy may lack something, as far as a busy machine keeps to it
 WRITER = """
 import random, sys, time
 from gaussvae_ros.bank import MemoryBank, Pose
@@ -36,7 +33,7 @@ while True:
     frame_id = bank.add(data, stamp_ns=number, pose=Pose(number, 0, 0))
     if sys.argv[3] == "each":
         bank.flush()
-    print(frame_id, time.monotonic(), flush=True)
+    print(frame_id, "stored", flush=True)
     number += 1
     time.sleep(float(sys.argv[2]))
 """
@@ -79,6 +76,11 @@ def writer(path):
         process.stdout.close()
 
 
+def written(process: subprocess.Popen, count: int) -> int:
+    """The id of the last frame, once a writer has told of so many more."""
+    return int([process.stdout.readline().split()[0] for _ in range(count)][-1])
+
+
 def copied(path: Path) -> list[int]:
     with MemoryBank(path, readonly=True) as bank:
         assert bank.verify() == []
@@ -98,23 +100,26 @@ def test_a_copy_of_the_file_alone_has_all_but_the_last_seconds(path, tmp_path):
         add(bank, range(5))
         bank.flush()
         assert len(reader) == 5
-        time.sleep(1.5)  # nothing else comes
+        deadline = time.monotonic() + LAST_S
         shutil.copyfile(path, tmp_path / "copy.db")
-        assert copied(tmp_path / "copy.db") == list(range(5))
+        while copied(tmp_path / "copy.db") != list(range(5)):  # although nothing else comes
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+            shutil.copyfile(path, tmp_path / "copy.db")
 
 
 @pytest.mark.parametrize("flush", ["each", "late"])
 def test_a_copy_while_another_process_writes(path, tmp_path, writer, flush):
     process = writer(0.02, flush)
-    for copy in range(3):
-        added = [process.stdout.readline().split() for _ in range(60)]
-        while float(added[-1][1]) < time.monotonic() - 0.5:
-            added.append(process.stdout.readline().split())
-        now = time.monotonic()
-        shutil.copyfile(path, tmp_path / f"{copy}.db")
-        found = copied(tmp_path / f"{copy}.db")
-        assert found == list(range(len(found)))
-        assert all(int(number) <= len(found) for number, when in added if float(when) < now - 2.5)
+    for _ in range(3):
+        added, found = written(process, 60), []
+        deadline = time.monotonic() + LAST_S
+        while len(found) < added:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+            shutil.copyfile(path, tmp_path / "copy.db")
+            found = copied(tmp_path / "copy.db")
+            assert found == list(range(len(found)))
 
 
 def test_an_empty_copy_of_a_memory_without_its_journal_says_so(tmp_path):
@@ -142,13 +147,13 @@ def test_a_file_that_was_only_begun_becomes_a_memory(path):
     assert copied(path) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("after", [0.3, 1.0, 1.7])
+@pytest.mark.parametrize("after", [30, 100, 170])  # frames, at most a hundred a second
 def test_the_journal_of_a_killed_writer_is_merged(path, writer, after):
     process = writer()
-    time.sleep(after)
+    done = written(process, after)
     process.kill()
     lines = [line.split() for line in process.communicate()[0].splitlines()]
-    done = int(lines[-1][0]) if len(lines[-1]) == 2 else int(lines[-2][0])
+    done = max([done, *(int(line[0]) for line in lines if line[1:] == ["stored"])])
     assert len(copied(path)) in (done, done + 1)  # by a reader
     with MemoryBank(path) as bank:
         assert len(bank) in (done, done + 1) and bank.verify() == []
@@ -162,8 +167,7 @@ def test_kills_at_any_moment_lose_nothing_that_was_committed(path, writer):
         time.sleep(random.Random(i).uniform(0, 0.4))
         process.send_signal(signal.SIGKILL)
         lines = [line.split() for line in process.communicate()[0].splitlines()]
-        # One was read at the start.
-        known += 1 + sum(len(line) == 2 and line[1].count(".") == 1 for line in lines)
+        known += 1 + sum(line[1:] == ["stored"] for line in lines)  # one was read at the start
         with MemoryBank(path, readonly=True) as bank:
             assert known - 1 <= len(bank) <= known + 1
             known = len(bank)
@@ -190,13 +194,13 @@ def test_the_journal_of_a_killed_writer_is_not_merged_into_another_file(
             add(bank, range(40, 50))
     process = writer(0.02)
     if which == "older":
-        time.sleep(1)
+        written(process, 50)
         shutil.copyfile(path, other)
     if which == "backup":
-        time.sleep(1)
+        written(process, 50)
         with MemoryBank(path, readonly=True) as bank:
             bank.backup(other)
-    time.sleep(2)
+    written(process, 100)
     process.kill()
     process.communicate()
     with open(f"{path}-wal", "rb") as log:
@@ -280,74 +284,3 @@ def test_rows_of_different_moments_are_found(path):
         assert any("frame 4" in text for text in texts) or any(
             "rtree" in text.lower() for text in texts
         )
-
-
-# Backups
-
-
-def test_a_backup_while_another_process_writes(path, tmp_path, writer, capsys):
-    process = writer(0.005)
-    time.sleep(0.5)
-    done = int(process.stdout.readline().split()[0])
-    assert main(["bank", "backup", str(path), "-o", str(tmp_path / "copy.db"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["copy"] == str(tmp_path / "copy.db") and told["frames"] >= done
-    assert told["bytes"] == (tmp_path / "copy.db").stat().st_size
-    assert copied(tmp_path / "copy.db") == list(range(told["frames"]))
-    assert process.poll() is None
-    assert main(["bank", "backup", str(path), "-o", str(tmp_path / "other.db")]) == 0
-    assert "frames" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    "bank, out, reason",
-    [
-        ("tour.db", "there.db", "there.db exists already: a backup overwrites nothing"),
-        ("tour.db", "stale.db", "stale.db-wal exists already"),
-        ("tour.db", "tour.db", "tour.db exists already"),
-        ("tour.db", "none/copy.db", "its folder does not exist"),
-        ("tour.db", ".", "is a folder"),
-        (
-            "tour.db",
-            "tour.db-journal",
-            "tour.db-journal cannot be made: .* end the names of what lies beside",
-        ),
-        ("tour.db", "new.db-wal", "new.db-wal cannot be made"),
-        ("tour.db", "tour.db-lock", "tour.db-lock cannot be made"),
-        ("tour.db", "/dev/null", "/dev/null is a device or a pipe"),
-        ("tour.db", "x" * 250, "File name too long|could not be written"),
-        ("missing.db", "copy.db", "missing.db does not exist"),
-        ("there.db", "copy.db", "is not a memory file|not a database"),
-    ],
-)
-def test_backups_that_cannot_be(tmp_path, capsys, bank, out, reason):
-    with MemoryBank(tmp_path / "tour.db") as memory:
-        add(memory, range(3))
-    (tmp_path / "there.db").write_text("something else")
-    (tmp_path / "stale.db-wal").write_text("left")
-    before = sorted(file.name for file in tmp_path.iterdir())
-    assert main(["bank", "backup", str(tmp_path / bank), "-o", str(tmp_path / out)]) == 2
-    complaint = capsys.readouterr().err
-    assert complaint.count("\n") == 1 and re.search(reason, complaint)
-    assert (tmp_path / "there.db").read_text() == "something else"
-    assert [
-        name for name in sorted(file.name for file in tmp_path.iterdir()) if "shm" not in name
-    ] == [name for name in before if "shm" not in name] or bank == "tour.db"
-    assert not list(tmp_path.glob("*.partial"))
-
-
-def test_a_backup_tells_its_progress_and_can_be_stopped(path, tmp_path):
-    with MemoryBank(path) as bank:
-        add(bank, range(3000))
-        told = []
-        bank.backup(tmp_path / "copy.db", told.append)
-        assert told == sorted(told) and told[-1] == (tmp_path / "copy.db").stat().st_size
-
-        def stop(written: int):
-            raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            bank.backup(tmp_path / "other.db", stop)
-        add(bank, [3000])
-    assert sorted(os.listdir(tmp_path)) == ["copy.db", "tour.db"]
-    assert copied(tmp_path / "copy.db") == list(range(3000))

@@ -15,7 +15,7 @@ def test_the_client_without_ros_says_what_it_needs(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1

@@ -19,22 +19,20 @@ from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import EQUAL, Setting, as_curve, means, measure
 from gaussvae_ros.record import Record, pack, unpack
 
-SETTINGS = [
-    Setting("splats", effort, quality) for effort in ("fast", "best") for quality in (20, 60)
-]
+SETTINGS = [Setting(effort, quality) for effort in ("fast", "best") for quality in (20, 60)]
 
 
 class JpegInARecord:
     """A codec to measure: JPEG at half size ("fast") or WebP at half size ("best") as the payload of a record."""
 
-    def encode(self, image, tier="splats", quality=50, effort="fast"):
+    def encode(self, image, quality=50, effort="fast"):
         size = image.shape[1::-1]
         small = Image.fromarray(
             cv2.resize(image, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_AREA)
         )
         file = io.BytesIO()
         small.save(file, "WEBP" if effort == "best" else "JPEG", quality=quality)
-        return pack(Record(tier, size, file.getvalue()))
+        return pack(Record("splats", size, file.getvalue()))
 
     def decode(self, data):
         record = unpack(data)
@@ -55,7 +53,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def result(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluation") / "new"
-    summary = evaluate([folder], out, JpegInARecord(), tiers=("splats",), qualities=(60, 20))
+    summary = evaluate([folder], out, JpegInARecord(), qualities=(60, 20))
     return out, summary
 
 
@@ -74,7 +72,7 @@ def test_points_are_what_codec_and_peers_really_give(folder, result):
             if (r["effort"], float(r["quality"])) == (setting.effort, setting.quality)
         ]
         ours, peers = at[0], {r["codec"]: r for r in at[1:]}
-        assert ours["codec"] == f"splats, {setting.effort}" and int(ours["bytes"]) == len(data)
+        assert ours["codec"] == f"gaussvae, {setting.effort}" and int(ours["bytes"]) == len(data)
         assert float(ours["psnr"]) == pytest.approx(psnr(image, codec.decode(data)))
         assert {int(r["budget"]) for r in at} == {len(data)}
         webp = at_bytes(image, "webp", len(data))
@@ -90,9 +88,7 @@ def test_summary_holds_the_means_of_the_points(result):
     assert len(summary["means"]) == len(SETTINGS) * (1 + len(CODECS))
     for mean in summary["means"]:
         same = [
-            r
-            for r in rows
-            if all(str(mean[k]) == r[k] for k in ("tier", "effort", "quality", "codec"))
+            r for r in rows if all(str(mean[k]) == r[k] for k in ("effort", "quality", "codec"))
         ]
         assert len(same) == 3
         fitted = [r for r in same if r["bytes"]]
@@ -105,7 +101,7 @@ def test_summary_holds_the_means_of_the_points(result):
 def test_bjontegaard_is_signed_for_us(result):
     """The stand-in is plain JPEG at half size: the optimised JPEG with a free choice of size must need fewer bytes."""
     against = {(d["series"], d["anchor"]): d for d in result[1]["bjontegaard"]}
-    assert against["splats, fast", "jpeg"]["rate"] > 0 > against["splats, fast", "jpeg"]["psnr"]
+    assert against["gaussvae, fast", "jpeg"]["rate"] > 0 > against["gaussvae, fast", "jpeg"]["psnr"]
 
 
 def test_report_and_drawings(result):
@@ -122,20 +118,20 @@ def test_report_and_drawings(result):
 
 
 def test_the_same_run_gives_the_same_files(folder, result, tmp_path):
-    evaluate([folder], tmp_path, JpegInARecord(), tiers=("splats",), qualities=(20, 60))
+    evaluate([folder], tmp_path, JpegInARecord(), qualities=(20, 60))
     for path in result[0].iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_a_peer_without_a_file_is_counted_and_not_averaged():
     class Few(JpegInARecord):
-        def encode(self, image, tier="splats", quality=50, effort="fast"):
-            return pack(Record(tier, image.shape[1::-1], bytes(int(quality))))
+        def encode(self, image, quality=50, effort="fast"):
+            return pack(Record("splats", image.shape[1::-1], bytes(int(quality))))
 
         def decode(self, data):
             return np.full(unpack(data).size[::-1], 127, np.uint8)
 
-    setting = Setting("splats", "fast", 30)
+    setting = Setting("fast", 30)
     points = [p for i in range(2) for p in measure(Few(), str(i), scene((64, 96), i), [setting])[0]]
     (mean,) = means(points, "jpeg", setting.series)
     assert (mean.fitted, mean.bytes, mean.psnr) == (0, None, None)
@@ -146,9 +142,7 @@ def test_a_peer_without_a_file_is_counted_and_not_averaged():
 def test_a_flat_image_stays_finite(tmp_path):
     Image.new("L", (64, 48), 90).save(tmp_path / "flat.png")
     out, flat = tmp_path / "out", [tmp_path / "flat.png"]
-    summary = evaluate(
-        flat, out, JpegInARecord(), tiers=("splats",), efforts=("fast",), qualities=(20, 60)
-    )
+    summary = evaluate(flat, out, JpegInARecord(), efforts=("fast",), qualities=(20, 60))
     assert summary["floor_psnr"] == EQUAL
     assert "Infinity" not in (out / "summary.json").read_text()
 

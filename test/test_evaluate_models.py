@@ -9,22 +9,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from priors import random_prior
 from skimage.metrics import structural_similarity
-from test_latent_prior import random_prior
 from test_peers import scene
 
 from gaussvae_ros.cli import main
-from gaussvae_ros.training import comparison as evaluation
+from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.training.comparison import SIZE, compare, framed
 from gaussvae_ros.evaluation.peers import at_bytes, dct_floor
 from gaussvae_ros.fit import fit
 from gaussvae_ros.raster.view import render
-from gaussvae_ros.record import Record, pack
 from gaussvae_ros.splats import Splats
+from gaussvae_ros.training import comparison as evaluation
 from gaussvae_ros.training import models
 from gaussvae_ros.training.anchors import Anchors
-from gaussvae_ros.vae.latent import LatentCodec
+from gaussvae_ros.training.comparison import SIZE, compare, framed
 from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 
@@ -161,11 +160,11 @@ def test_bytes_say_what_they_are(made):
 
 
 def test_records_are_whole_and_of_the_frame(made):
-    codec, frames = LatentCodec(made[0] / "run" / "best.safetensors"), made[1]
-    payloads = [codec.encode(frame, 25, "fast") for frame in frames]
+    codec, frames = FrameCodec("cpu", made[0] / "run" / "best.safetensors"), made[1]
+    records = [codec.encode(frame, 25) for frame in frames]
     found = row(made, "run, record of quality 25")
-    assert found["bytes"] == np.mean([len(pack(Record("latent", SIZE, p))) for p in payloads])
-    drawn = [render(codec.decode(p, SIZE)) for p in payloads]
+    assert found["bytes"] == np.mean(list(map(len, records)))
+    drawn = [render(codec.splats(record)) for record in records]
     assert found["psnr"] == pytest.approx(np.mean([psnr(a, b) for a, b in zip(frames, drawn)]))
     sizes = [row(made, f"run, record of quality {q}")["bytes"] for q in (25, 50, 75)]
     assert sizes == sorted(sizes) and found["counted"] == "whole record"
@@ -173,13 +172,13 @@ def test_records_are_whole_and_of_the_frame(made):
 
 def test_peers_get_the_same_bytes_for_every_frame(made):
     name = "run, record of quality 75"
-    codec, frames = LatentCodec(made[0] / "run" / "best.safetensors"), made[1]
-    sizes = [len(pack(Record("latent", SIZE, codec.encode(frame, 75, "fast")))) for frame in frames]
+    codec, frames = FrameCodec("cpu", made[0] / "run" / "best.safetensors"), made[1]
+    records = [codec.encode(frame, 75) for frame in frames]
     for peer in ("jpeg", "webp"):
         gains = []
-        for frame, size in zip(frames, sizes):
-            ours = psnr(frame, render(codec.decode(codec.encode(frame, 75, "fast"), SIZE)))
-            if theirs := at_bytes(frame, peer, size):
+        for frame, record in zip(frames, records):
+            ours = psnr(frame, render(codec.splats(record)))
+            if theirs := at_bytes(frame, peer, len(record)):
                 gains.append(ours - psnr(frame, theirs.image))
         assert row(made, name)[f"{peer}_fitted"] == len(gains)
         assert row(made, name)[f"psnr_above_{peer}"] == pytest.approx(

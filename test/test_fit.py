@@ -15,6 +15,7 @@ from gaussvae_ros.fit import (
     EFFORTS,
     MAX_SPLATS,
     MIN_SPLATS,
+    Level,
     Plan,
     descend,
     fit,
@@ -100,9 +101,9 @@ def test_4k_takes_little_longer_than_vga():
     seconds = {}
     for _ in range(3):
         for name, frame in (("4K", image), ("VGA", small)):
-            start = time.perf_counter()
+            start = time.process_time()
             fit(frame)
-            seconds.setdefault(name, []).append(time.perf_counter() - start)
+            seconds.setdefault(name, []).append(time.process_time() - start)
     assert min(seconds["4K"]) < 9 * min(seconds["VGA"]), seconds  # it has 36 times the pixels
     splats = fit(image)
     check(splats, image, 512)
@@ -196,7 +197,7 @@ def test_wrong_arguments_are_errors():
 
 def test_the_fast_fit_keeps_up_with_a_plain_one_of_300_steps():
     image = scene(640, 480)
-    plain = to_splats(descend(image, 512, Plan(((np.inf, 300),))), (640, 480), 3)
+    plain = to_splats(descend(image, 512, Plan((Level(np.inf, 1, 300),))), (640, 480), 3)
     assert psnr(image, fit(image)) >= psnr(image, plain) - 1.0
 
 

@@ -27,7 +27,7 @@ PACKAGE_OF = {
 }
 # Imported, and there with another package.
 BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}
-STARTED = {"ruff"}  # as a process, by tests
+STARTED = {"pytest-xdist", "ruff"}  # as a process, by tests or for them
 ROS = re.compile(
     r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|"
     r"\w+_(msgs|srvs|interfaces)"

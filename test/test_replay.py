@@ -86,11 +86,11 @@ def test_what_the_first_encode_of_all_does_besides_is_not_measured(tmp_path, ban
         warm = False
 
         def encode(self, image, *args, **how):
-            time.sleep(0 if self.warm else 1)
+            time.sleep(0 if self.warm else 3)
             self.warm = True
             return super().encode(image, *args, **how)
 
-    assert replay(drive(frames=1).write(tmp_path), Cold(), bank, compare=0)["encode_ms"] < 900
+    assert replay(drive(frames=1).write(tmp_path), Cold(), bank, compare=0)["encode_ms"] < 2900
 
 
 def test_the_figures_are_those_of_the_records(tmp_path, bank):
@@ -227,7 +227,7 @@ def test_memory_does_not_grow_with_the_bag(tmp_path):
             "PATH": "/usr/bin:/bin",
         }
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, check=True
+            command, env=environment, capture_output=True, text=True, timeout=600, check=True
         )
         peak[frames] = int(done.stdout)
     assert peak[200] - peak[10] < 100, peak  # MB

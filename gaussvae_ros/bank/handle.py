@@ -10,8 +10,8 @@ from pathlib import Path
 from gaussvae_ros.bank.descriptors import Descriptors
 from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.lock import WriterLock
-from gaussvae_ros.bank.place import Place, forget
 from gaussvae_ros.bank.opening import checked_path, open_file
+from gaussvae_ros.bank.place import Place, forget
 from gaussvae_ros.bank.writing import Group
 from gaussvae_ros.errors import BankError, BankGone
 
@@ -151,7 +151,7 @@ class Handle:
         try:
             if not self.readonly:
                 self._group = Group(
-                    self._db, self.path, self._lock, self.check_place, *self._first_ids
+                    self._db, self.path, self._lock, self.check_place, self._first_ids
                 )
             place.settle()
         except (sqlite3.Error, UnicodeError) as error:
@@ -171,7 +171,7 @@ class Handle:
             replace(f, frame_id=self._frame_ids.get((f.session, f.camera), ""))
             for f in self._group.waiting.frames()
         ]
-        self._first_ids = self._group.next_id, self._group.next_session
+        self._first_ids = self._group.ids.frame, self._group.ids.session
         self._group.let_go(merge=held)
         left = self._place.left(overwritten=self._group.overwritten)
         self._close_file()

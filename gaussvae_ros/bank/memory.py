@@ -46,9 +46,9 @@ class MemoryBank(Reader):
         """
         row = checked_text("name of the session", name), checked_int("start_ns", start_ns)
         with self._use_to_write() as group:
-            session = group.next_session
+            session = group.ids.session
             group.write([(statements.ADD_SESSION, (session, *row))])
-            group.next_session += 1
+            group.ids.session += 1
             self._session = session
             self._sessions.add(session)
             try:
@@ -95,7 +95,7 @@ class MemoryBank(Reader):
                 session = self._session or self.begin_session("unnamed", start_ns=stamp_ns)
             else:
                 session = self._checked_session(session)
-            number = group.next_id
+            number = group.ids.frame
             facts = (number, stamp_ns, camera, session, *record.size, record.tier)
             checksum = queries.row_checksum(*facts, data)
             write = [

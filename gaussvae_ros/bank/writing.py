@@ -14,9 +14,10 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank.ids import Ids
 from gaussvae_ros.bank.journal import Journal
 from gaussvae_ros.bank.statements import Statement
-from gaussvae_ros.bank.waiting import GROUP_WRITES, Waiting
+from gaussvae_ros.bank.waiting import Waiting
 from gaussvae_ros.errors import BankError, BankGone
 
 COMMIT_S = 0.8  # with the commit itself a frame is on the disk within one second
@@ -29,8 +30,7 @@ class Group:
     """The writes since the last commit. Call it with the bank's lock held; its timer takes that
     lock itself.
 
-    `lost()` says why the file must not be written any more, empty while it may. Ids begin at
-    `first_id` and `first_session` at least.
+    `lost()` says why the file must not be written any more, empty while it may.
     """
 
     def __init__(
@@ -39,8 +39,7 @@ class Group:
         path: Path,
         lock: threading.RLock,
         lost: Callable[[], str],
-        first_id: int = 1,
-        first_session: int = 1,
+        first_ids: tuple[int, int] = (1, 1),  # of a frame and a session, at least
     ):
         self._db = db
         self._path = path
@@ -52,13 +51,7 @@ class Group:
         self._said = False  # that it failed
         self._timer: threading.Timer | None = None
         self._usurped = ""
-        if not db.execute("SELECT count(*) FROM sqlite_sequence WHERE name = 'frames'").fetchone()[
-            0
-        ]:
-            db.execute("INSERT INTO sqlite_sequence VALUES ('frames', 0)")
-        self.next_id = max(_last_id(db, "frames") + 1, first_id)
-        self.next_session = max(_last_id(db, "sessions") + 1, first_session)
-        self._reserved = 0
+        self.ids = Ids(db, *first_ids)
         self._commit([])
         self._journal.merge()  # a copy of the file alone is a memory from now on
 
@@ -120,7 +113,7 @@ class Group:
             raise
         self.waiting.add(statements, frame_id)
         if frame_id is not None:
-            self.next_id = frame_id + 1
+            self.ids.frame = frame_id + 1
         self._keep_time()
 
     def write_now(self, statements: list[Statement]):
@@ -162,7 +155,9 @@ class Group:
             self._keep_time()
             self._refuse_lost()
             if isinstance(error, sqlite3.Error):
-                raise BankError(self._told(error)) from error
+                raise BankError(
+                    f"{self._path} could not be written: {error}{self.waiting.sentence()}"
+                ) from error
             raise
         if self._failed:
             log.warning("%s is written again: everything that waited is stored", self._path)
@@ -186,7 +181,7 @@ class Group:
         try:
             if self.waiting or not self._lost():
                 self.flush()
-                self._reserve(self.next_id)
+                self.ids.give_back()
                 # While others read, SQLite would leave the log beside the file.
                 self._journal.merge(shrink=True)
             else:
@@ -236,9 +231,7 @@ class Group:
             self._usurped = (
                 f"{self._path} was written by another process, since its lock file was deleted"
             )
-        # Not with each commit, which would write a page more.
-        if self.next_id + GROUP_WRITES > self._reserved:
-            self._reserve(self.next_id + 2 * GROUP_WRITES)
+        self.ids.reserve()
         self._refuse_lost()  # within the transaction: nobody else can have written since
         self._db.execute("COMMIT")
         self._refuse_lost()  # nor is it stored in a file that was deleted just now
@@ -256,12 +249,6 @@ class Group:
         self._failed = True
         if self._db.conn.in_transaction:
             self._db.execute("ROLLBACK")
-
-    def _reserve(self, next_id: int):
-        # The file always holds an id beyond those handed out: after a crash the lost frames' ids
-        # are skipped, not given to other frames.
-        self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'frames'", [next_id - 1])
-        self._reserved = next_id
 
     def _refuse_lost(self):
         if reason := self._lost():
@@ -298,11 +285,3 @@ class Group:
                     log.error("%s", error)
             else:
                 self._keep_time()
-
-    def _told(self, error: sqlite3.Error) -> str:
-        return f"{self._path} could not be written: {error}{self.waiting.sentence()}"
-
-
-def _last_id(db: Database, table: str) -> int:
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", [table]).fetchone()
-    return row[0] if row else 0

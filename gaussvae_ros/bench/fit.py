@@ -8,12 +8,12 @@ from tqdm import tqdm
 from gaussvae_ros.bench.rows import median_ms, row
 from gaussvae_ros.device import why_no_gpu
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.fit import Plan, descend, fit, to_splats
+from gaussvae_ros.fit import Level, Plan, descend, fit, to_splats
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
 
 SPLATS = 512
-REFERENCE = Plan(((math.inf, 300),))
+REFERENCE = Plan((Level(math.inf, 1, 300),))
 BATCH = 64  # of the GPU fit
 
 

@@ -4,18 +4,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gaussvae_ros.bench.rows import in_fresh_process, row
+from gaussvae_ros.bench.rows import PEAK_MB, in_fresh_process, row
 from gaussvae_ros.sim import write_drive
 
 SHORT, LONG = 10, 60  # s of a drive, 10 frames each
-CODE = """if True:
-    import json, resource, sys
+CODE = f"""if True:
+    import json, sys
     from gaussvae_ros.bank import MemoryBank
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.replay import replay
     with MemoryBank(sys.argv[2]) as bank:
         frames = replay(sys.argv[1], FrameCodec(), bank, compare=0)["frames"]
-    print(json.dumps([frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+    print(json.dumps([frames, {PEAK_MB}]))
 """
 
 
@@ -34,5 +34,4 @@ def _replay(folder: Path, seconds: int) -> tuple[int, float]:
         seconds,
         progress=lambda frames: tqdm(frames, desc=f"drive of {seconds} s", disable=None),
     )
-    frames, kilobytes = in_fresh_process(CODE, bag, bag.with_suffix(".db"))
-    return frames, kilobytes / 1024
+    return tuple(in_fresh_process(CODE, bag, bag.with_suffix(".db")))

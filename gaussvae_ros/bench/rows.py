@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterable
 
 from gaussvae_ros.errors import GaussVaeError
 
+# An expression for code in a fresh process: the most memory that it held, MB. `ru_maxrss` would be
+# its parent's where that held more.
+PEAK_MB = "int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) / 1024"
+
 
 def row(
     name: str,

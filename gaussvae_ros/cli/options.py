@@ -34,17 +34,11 @@ def bank_verb(
 def quality(made: argparse.ArgumentParser) -> None:
     """How frames are encoded."""
     made.add_argument(
-        "--tier",
-        choices=TIERS,
-        default="latent",
-        help="latent: smallest (default); splats: more detail",
-    )
-    made.add_argument(
         "--quality",
         type=float,
         default=50,
         metavar="Q",
-        help="0 to 100; 50 (default) is about 0.5 KB, or 2 KB of splats",
+        help="0 (0.2 KB a frame) to 100 (32 KB); 50, the default, is about 0.5 KB",
     )
     made.add_argument(
         "--effort",
@@ -52,6 +46,12 @@ def quality(made: argparse.ArgumentParser) -> None:
         default="fast",
         help="camera rate (default), or slow and better",
     )
+    tier(made)
+
+
+def tier(made: argparse.ArgumentParser) -> None:
+    """An option of the first releases."""
+    made.add_argument("--tier", choices=TIERS, help="no longer used: quality says it all")
 
 
 def as_json(made: argparse.ArgumentParser) -> None:

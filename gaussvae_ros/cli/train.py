@@ -18,11 +18,25 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         train_verbs, "prior", train_prior, "the probabilities that records are coded with"
     )
     made.add_argument(
-        "images", metavar="IMAGES", nargs="+", help="image files, and folders of them"
+        "sources", metavar="SOURCE", nargs="+", help="folder of images, image, video, bag, or sim"
     )
-    made.add_argument("--out", metavar="FILE", required=True, help="the JSON file to write")
+    made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
     made.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of fits and training (default 0)"
+        "--model",
+        metavar="MODEL",
+        help="name or file of the model that weighs bits in fits; default: none does",
+    )
+    made.add_argument(
+        "--grids", metavar="N", type=int, default=6000, help="fits to learn from (default 6000)"
+    )
+    made.add_argument(
+        "--held-out", metavar="N", type=int, default=128, help="fits to measure (default 128)"
+    )
+    made.add_argument(
+        "--steps", metavar="N", type=int, default=8000, help="of each network (default 8000)"
+    )
+    made.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of pictures and training (default 0)"
     )
     options.as_json(made)
 
@@ -87,46 +101,25 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     )
     options.as_json(made)
 
-    made = options.verb(
-        train_verbs,
-        "latents",
-        train_latents,
-        "the probabilities that latent records are coded with",
-    )
-    options.samples(made)
-    made.add_argument(
-        "--model", metavar="MODEL", required=True, help="model file or name, which is not changed"
-    )
-    made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
-    made.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of pictures and training (default 0)"
-    )
-    options.as_json(made)
-
 
 def train_prior(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from gaussvae_ros.evaluation.images import find_images
-
-    find_images(args.images)  # before the long work, as is the next line
-    _check(args)
-    from gaussvae_ros.training.splats_prior import train_prior as run
+    from gaussvae_ros.training.prior import Settings
+    from gaussvae_ros.training.prior import train_prior as run
 
     card = run(
-        args.images,
+        args.sources,
         args.out,
-        args.seed,
-        lambda files: tqdm(files, unit="image", desc="fit", disable=None),
+        Settings(args.grids, args.held_out, args.steps, args.seed),
+        args.model,
+        lambda chunks: tqdm(chunks, unit="chunk", desc="fit", disable=None),
     )
-    bits = card["bits_per_splat"]
-    _show_bits(args, bits)
-    learned = card["images"] - bits["images"]
-    show(
-        args,
-        card,
-        f"{args.out}: learned from {learned} images, measured on {bits['images']} held out",
-    )
+    if not args.json:
+        table(("part of a record", "bits per splat"), list(card["bits_per_splat"].items()))
+    pictures, took = card["pictures"], f"{card['splats']} splats, {card['seconds']:.0f} s"
+    learned = f"learned from {pictures['train']} pictures, measured on {pictures['valid']} others"
+    show(args, card, f"{args.out}: {learned}: {took}")
 
 
 def train_prepare(args: argparse.Namespace) -> None:
@@ -195,34 +188,3 @@ def train_search(args: argparse.Namespace) -> None:
         figure = f"{result['figure']} {result['value']:.5g}"
         about += f"; best is trial {result['number']}, {figure} in validation"
     show(args, result, f"{about}\n{dump_config(result['values'] or {}).strip()}")
-
-
-def train_latents(args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    _check(args)
-    from gaussvae_ros.training.latent_prior import train_latents as run
-
-    card = run(
-        args.data,
-        args.model,
-        args.out,
-        args.seed,
-        lambda c: tqdm(c, unit="chunk", desc="fit", disable=None),
-    )
-    _show_bits(args, card["bits_per_splat"])
-    show(args, card, f"{args.out}: learned from {card['splats']} splats in {card['seconds']:.0f} s")
-
-
-def _check(args: argparse.Namespace) -> None:
-    """GaussVaeError unless there is a folder for the result and a seed, before the long work."""
-    if not Path(args.out).absolute().parent.is_dir():
-        raise GaussVaeError(f"{args.out}: its folder does not exist")
-    if args.seed < 0:
-        raise GaussVaeError(f"--seed must be at least 0, not {args.seed}")
-
-
-def _show_bits(args: argparse.Namespace, bits: dict) -> None:
-    if not args.json:
-        rows = [[part, bits["before"][part], bits["after"][part]] for part in bits["after"]]
-        table(("bits per splat", "before", "after"), rows)

@@ -1,6 +1,7 @@
 """The verbs that run the codec: encode, decode, replay, evaluate, bench, compile, demo."""
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -9,7 +10,8 @@ from pathlib import Path
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
-from gaussvae_ros.record import TIERS
+
+log = logging.getLogger(__name__)
 
 
 def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
@@ -74,7 +76,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         nargs="+",
         help="compare these models, names or files, not the codec's settings",
     )
-    made.add_argument("--tier", choices=TIERS, help="only this tier (default: both)")
+    options.tier(made)
     options.as_json(made)
 
     made = options.verb(
@@ -84,7 +86,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, record, latent, decode, bank, start, replay or ros; default: all",
+        help="fit, codec, decode, bank, start, replay or ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
@@ -127,9 +129,9 @@ def encode(args: argparse.Namespace) -> None:
     from gaussvae_ros.files import write_file
 
     image, codec = read_image(args.image), FrameCodec()
-    warm_up(codec, args.tier)
+    warm_up(codec, args.effort)
     begun = time.perf_counter()
-    data = codec.encode(image, args.tier, args.quality, args.effort)
+    data = codec.encode(image, _quality(args), args.effort)
     taken = 1e3 * (time.perf_counter() - begun)
     write_file(args.out, data)
     quality = min(psnr(image, codec.decode(data)), EQUAL)
@@ -161,20 +163,23 @@ def replay(args: argparse.Namespace) -> None:
         bag.image_topic(args.topic)
     with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
         with MemoryBank(args.bank or Path(folder) / "memory.db") as bank:
-            how = {name: getattr(args, name) for name in ("tier", "quality", "effort", "compare")}
             result = run(
                 args.bag,
                 FrameCodec(),
                 bank,
                 args.topic,
                 args.pose_topic,
-                report_dir=args.report,
-                **how,
+                _quality(args),
+                args.effort,
+                args.compare,
+                args.report,
             )
     _show_replay(args, {**result, "bank": args.bank})
 
 
 def evaluate(args: argparse.Namespace) -> None:
+    if args.tier:
+        log.warning("--tier is no longer used: there is one scale of quality")
     if args.models:
         return _evaluate_models(args)
     from gaussvae_ros.codec import FrameCodec
@@ -182,14 +187,12 @@ def evaluate(args: argparse.Namespace) -> None:
     from gaussvae_ros.evaluation.images import find_images
 
     find_images(args.images)  # before the codec loads
-    summary = run(args.images, args.out, FrameCodec(), [args.tier] if args.tier else TIERS)
+    summary = run(args.images, args.out, FrameCodec())
     if not args.json:
         measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
         rows = []
         for m in summary["means"]:
-            rows.append(
-                [f"{m['tier']}, {m['effort']}, {m['quality']:g}", *(m[name] for name in measures)]
-            )
+            rows.append([f"{m['effort']}, {m['quality']:g}", *(m[name] for name in measures)])
         table(("setting", "codec", "bytes", "PSNR (dB)", "SSIM", "MS-SSIM"), rows)
         rows = [
             [f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]]
@@ -200,8 +203,8 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def _evaluate_models(args: argparse.Namespace) -> None:
-    from gaussvae_ros.training.comparison import ERRORS, compare
     from gaussvae_ros.evaluation.peers import CODECS
+    from gaussvae_ros.training.comparison import ERRORS, compare
 
     result = compare(args.models, args.images, args.out)
     if not args.json:
@@ -251,6 +254,17 @@ def demo(args: argparse.Namespace) -> None:
 
     say = (lambda line: print(line, file=sys.stderr)) if args.json else print
     _show_replay(args, run(FrameCodec(), args.out, args.seconds, say))
+
+
+def _quality(args: argparse.Namespace) -> float:
+    """The quality that is asked for, a tier of the first releases counted in."""
+    if args.tier is None:
+        return args.quality
+    from gaussvae_ros.tiers import quality_of
+
+    quality = quality_of(args.tier, args.quality)
+    log.warning("--tier is no longer used: what you ask for is --quality %g", quality)
+    return quality
 
 
 def _show_replay(args: argparse.Namespace, result: dict) -> None:

@@ -27,7 +27,6 @@ from gaussvae_ros.evaluation.rate_distortion import (
     measure,
 )
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
-from gaussvae_ros.record import TIERS
 
 QUALITIES = (25, 37, 50, 62, 75)
 EFFORTS = ("fast", "best")
@@ -40,7 +39,6 @@ def evaluate(
     paths: Iterable[str | Path],
     out_dir: str | Path,
     codec: Codec,
-    tiers: Sequence[str] = TIERS,
     efforts: Sequence[str] = EFFORTS,
     qualities: Sequence[float] = QUALITIES,
 ) -> dict:
@@ -54,7 +52,7 @@ def evaluate(
 
     Returns:
         What summary.json holds: "images" (number), "floor_psnr" (dB, 512 DCT coefficients), "means" (a dict for each
-        tier, effort, quality and codec) and "bjontegaard" (a dict for each series of ours and each peer).
+        effort, quality and codec) and "bjontegaard" (a dict for each series of ours and each peer).
 
     Raises:
         ImageError: a path is missing or a file is not an image; found before the first is coded.
@@ -64,7 +62,7 @@ def evaluate(
         read_image(file)
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    settings = [Setting(t, e, q) for t in tiers for e in efforts for q in sorted(qualities)]
+    settings = [Setting(e, q) for e in efforts for q in sorted(qualities)]
     shown = settings.index(_middle(settings))
     points, floors, worst = [], [], []
     for number, file in enumerate(tqdm(files, unit="image", desc="evaluate")):
@@ -99,11 +97,8 @@ def _write(
     _write_points(out_dir / "points.csv", points)
     (out_dir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
 
-    # Peers are drawn at the sizes of each tier's last series only: the others give the same curves, up to noise.
-    last = {s.tier: s.series for s in settings}.values()
-    drawn = {s: averages[s, s] for s in series[::-1]} | {
-        c: [m for s in last for m in averages[s, c]] for c in CODECS
-    }
+    # Peers are drawn at the sizes of the last series only: the others give the same curves, up to noise.
+    drawn = {s: averages[s, s] for s in series[::-1]} | {c: averages[series[-1], c] for c in CODECS}
     curves = {
         m: {name: as_curve(group, m) for name, group in drawn.items()} for m in ("psnr", "ms_ssim")
     }
@@ -157,7 +152,7 @@ def measure_table(averages: dict, series: Sequence[str], images: int, measure: s
             rows.append(
                 [s, f"{ours.setting.quality:g}", round(ours.bytes), *map(cell, (ours, *peers))]
             )
-    columns = ["tier and effort", "quality", "bytes", "ours", *(plots.NAMES[c] for c in CODECS)]
+    columns = ["setting", "quality", "bytes", "ours", *(plots.NAMES[c] for c in CODECS)]
     return Table(f"{LABELS[measure]} at equal bytes, mean of {images} images", columns, rows)
 
 
@@ -198,7 +193,7 @@ def _middle(settings: list[Setting]) -> Setting:
 def _write_points(path: Path, points: list[Point]) -> None:
     names = [f.name for f in fields(Point) if f.name != "setting"]
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["image", "tier", "effort", "quality", *names[1:]])
+        writer = csv.DictWriter(file, ["image", "effort", "quality", *names[1:]])
         writer.writeheader()
         writer.writerows(_flat(p) for p in points)
 

@@ -1,4 +1,4 @@
-"""Rate-distortion of our tiers beside the peers: every codec gets the same bytes for the same image.
+"""Rate-distortion of our codec beside the peers: every codec gets the same bytes for the same image.
 
 A record of ours sets the budget; each peer then makes the best file of at most that size. So a comparison never
 hangs on interpolation, nor on one codec spending its bytes on other images than another does.
@@ -20,7 +20,7 @@ MEASURES = ("bytes", "psnr", "ssim", "ms_ssim")
 class Codec(Protocol):
     """What is measured: `gaussvae_ros.codec.FrameCodec`, or anything that encodes and decodes like it."""
 
-    def encode(self, image: np.ndarray, tier: str, quality: float, effort: str) -> bytes: ...
+    def encode(self, image: np.ndarray, quality: float, effort: str) -> bytes: ...
 
     def decode(self, data: bytes) -> np.ndarray: ...
 
@@ -29,14 +29,13 @@ class Codec(Protocol):
 class Setting:
     """One way to call our codec."""
 
-    tier: str  # "splats" or "latent"
     effort: str  # "fast" or "best"
     quality: float  # 0 to 100
 
     @property
     def series(self) -> str:
         """The curve that this setting is a point of."""
-        return f"{self.tier}, {self.effort}"
+        return f"gaussvae, {self.effort}"
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,7 @@ def measure(
     """
     points, recalls = [], []
     for setting in settings:
-        data = codec.encode(
-            image, tier=setting.tier, quality=setting.quality, effort=setting.effort
-        )
+        data = codec.encode(image, quality=setting.quality, effort=setting.effort)
         recalls.append(codec.decode(data))
         points.append(
             Point(

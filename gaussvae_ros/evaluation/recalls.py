@@ -25,11 +25,10 @@ from gaussvae_ros.evaluation.rate_distortion import (
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
 from gaussvae_ros.files import name_of
 from gaussvae_ros.problems import Problems
-from gaussvae_ros.record import TIERS
 
 SHOWN = 8  # worst frames, and evenly spread ones, whose pictures are kept for the report
-CURVE = (25, 50, 75)  # qualities in the report's rate-distortion plot, of both tiers
-BESIDE = "webp"  # whose pictures the report shows beside both tiers
+CURVE = (25, 50, 75, 85)  # qualities in the report's rate-distortion plot
+BESIDE = "webp"  # whose pictures the report shows beside ours
 COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "recall (ms)")
 
 
@@ -60,11 +59,11 @@ class Recalls:
         setting: Setting,  # that the frames were encoded with
         expected: int,  # frames
         compare: int,  # how many of them, evenly spread, the peers get too
-        curves: bool,  # whether half of those are coded with both tiers at several qualities
+        curves: bool,  # whether half of those are coded at several qualities
     ) -> None:
         self.codec, self.setting = codec, setting
         self.curve_settings = [
-            Setting(t, setting.effort, q) for t in TIERS for q in sorted({*CURVE, setting.quality})
+            Setting(setting.effort, q) for q in sorted({*CURVE, setting.quality})
         ]
         self.shown, self.compared = _spread(expected, SHOWN), _spread(expected, compare)
         self.curved = self.compared[::2] if curves else []
@@ -164,7 +163,7 @@ class Recalls:
         """The report of the whole replay; `result` is what `replay` returns, `facts` is more to say, by what it is."""
         rows = [
             [key, result[key]]
-            for key in ("topic", "poses", "frames", "skipped", "with_pose", "sessions")
+            for key in ("topic", "quality", "poses", "frames", "skipped", "with_pose", "sessions")
         ]
         rows += [["duration (s)", result["span_s"]], ["all records (bytes)", result["total_bytes"]]]
         rows += [[key, value] for key, value in (facts or {}).items()]
@@ -200,12 +199,7 @@ class Recalls:
                 if np.isfinite(self.numbers[name]).any()
             ],
             [
-                *[
-                    Gallery(
-                        f"Both tiers, and {plots.NAMES[BESIDE]} in the bytes of {TIERS[-1]}",
-                        self.beside,
-                    )
-                ][:frames],
+                *[Gallery(f"Beside {plots.NAMES[BESIDE]} in as many bytes", self.beside)][:frames],
                 Gallery("Worst frames first", [views for *_, views in self.worst]),
                 Gallery("Evenly spread frames", self.spread),
             ],
@@ -235,15 +229,12 @@ class Recalls:
     def _beside(
         self, number: int, image: np.ndarray, points: list[Point], recalls: list[np.ndarray]
     ) -> Views:
-        """An original, what both tiers make of it at the replay's quality, and a peer in the bytes of the smaller."""
+        """An original, what came back of it at the replay's quality, and a peer in its bytes."""
         pictures, budget = {"original": thumbnail(image)}, 0
         for point, recall in zip(points, recalls):  # our own points come first
-            if point.setting.quality == self.setting.quality:
-                name = f"{point.setting.tier}: {point.bytes:,} bytes, {point.psnr:.2f} dB"
-                pictures[name], budget = (
-                    thumbnail(recall),
-                    point.bytes,
-                )  # the smaller tier is the last
+            if point.setting == self.setting:
+                name = f"gaussvae: {point.bytes:,} bytes, {point.psnr:.2f} dB"
+                pictures[name], budget = thumbnail(recall), point.bytes
         if (peer := at_bytes(image, BESIDE, budget)) is None:
             return Views(
                 f"frame {number}: {plots.NAMES[BESIDE]} has no file of {budget:,} bytes", pictures

@@ -227,6 +227,12 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     try:
         begin(args)
         node = make()
+        executor, beats = SingleThreadedExecutor(), deque(maxlen=1)
+        executor.add_node(node)
+        # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until
+        # something else wakes it.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        node.create_timer(WAKE_S, lambda: beats.append(True), clock=steady)
     except GaussVaeError as error:
         print(f"{sys.argv[0].rsplit('/', 1)[-1]}: {error}", file=sys.stderr)
         rclpy.try_shutdown()
@@ -243,11 +249,9 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     threading.excepthook = lambda end: faults.note(
         f"the thread {end.thread and end.thread.name}", end.exc_value
     )
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
     if node.settings.autostart:
         node.faults.guarded("the start", node.bring_up)()
-    if not _spin(executor, node):
+    if not _spin(executor, faults, beats):
         node.exit_code = CRASHED
     for end in (node.close, node.destroy_node, rclpy.try_shutdown):
         node.faults.guarded("the end", end)()
@@ -263,14 +267,11 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     os._exit(code)
 
 
-def _spin(executor: SingleThreadedExecutor, node: ManagedNode) -> bool:
-    """Spin until a signal comes; False if the executor does nothing any more but fail."""
-    beats = deque(maxlen=1)
-    # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until
-    # something else wakes it.
-    node.create_timer(
-        WAKE_S, lambda: beats.append(True), clock=Clock(clock_type=ClockType.STEADY_TIME)
-    )
+def _spin(executor: SingleThreadedExecutor, faults: Faults, beats: deque) -> bool:
+    """Spin until a signal comes; False if the executor does nothing any more but fail.
+
+    `beats` has something in it when a timer was called since it was cleared.
+    """
     wait = WAIT_S
     while rclpy.ok() and wait <= LONGEST_WAIT_S:
         try:
@@ -280,7 +281,7 @@ def _spin(executor: SingleThreadedExecutor, node: ManagedNode) -> bool:
         except Exception as error:
             if not rclpy.ok():  # of what a callback, or the executor itself, makes after the signal
                 break
-            node.faults.note("the executor", error)
+            faults.note("the executor", error)
             time.sleep(wait)
             wait = WAIT_S if beats else 2 * wait
             beats.clear()

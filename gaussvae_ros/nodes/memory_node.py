@@ -4,11 +4,8 @@ alone writes.
 
 import logging
 import time
-from dataclasses import fields
 from functools import partial
-from pathlib import Path
 
-import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -17,28 +14,26 @@ from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up
-from gaussvae_ros.errors import ConfigError, GaussVaeError
-from gaussvae_ros.gates import Limits
+from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.command_line import wants_help
 from gaussvae_ros.nodes.counters import Counters
-from gaussvae_ros.nodes.late_poses import LatePoses
+from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
-from gaussvae_ros.nodes.parameters import BANK, MEMORY
+from gaussvae_ros.nodes.parameters import MEMORY
 from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
+from gaussvae_ros.nodes.settings import bank_path, encoding, limits, tier_note
 from gaussvae_ros.nodes.topics import TYPES, check_names
-from gaussvae_ros.nodes.transforms import Transforms
 from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Clock as Stamps
 from gaussvae_ros.sessions import Sessions
 
 CALIBRATION_S = 1.0  # between two looks at camera_info
-RETRY_S = 0.1  # between two looks at TF for late poses
 DRAIN_S = 10.0  # for what still waits when images are not listened to any more
 LAST_DRAIN_S = 0.6  # when the process ends, which is to take less than a second
 QUEUE_BYTES = 256 * 2**20  # of a camera's images that wait for the encoder
@@ -54,10 +49,10 @@ class MemoryNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
-        self._bank = self._worker = self._transforms = self._retry = None
+        self._bank = self._worker = self._poses = self._timer = None
         self._control = self._told = self._frames = None  # services, diagnostics, announcements
         self._cameras: list[Camera] = []
-        self._timed = []
+        self._tier_note = ""  # that the log has
 
     # Transitions
 
@@ -65,7 +60,7 @@ class MemoryNode(ManagedNode):
         check_names(self.settings.cameras)
         kernels.use_threads(self.settings.threads)
         self._codec = FrameCodec(self.settings.device, self.settings.model)
-        warm_up(self._codec, self.settings.tier)
+        warm_up(self._codec)
         if self.settings.image_transport == "raw":
             convert.load_bridge()
 
@@ -73,26 +68,26 @@ class MemoryNode(ManagedNode):
         settings = self.settings
         if settings.session:
             checked_text("session", settings.session)
-        self._bank = MemoryBank(_path(settings.bank))
+        self._bank = MemoryBank(bank_path(settings))
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
             self._codec,
             self._counters,
             settings.session,
-            self._encoding(),
+            encoding(settings),
             self.faults.guarded("an announcement", self._announce),
             lambda: self.get_clock().now().nanoseconds,
             wants_poses=bool(settings.map_frame),
         )
+        self._poses = FramePoses(self, self._settle)
         self._worker = Worker(
             self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
         )
-        self._late = LatePoses(self._pose, self._settle)
         alone = len(settings.cameras) == 1
-        limits = self._limits()
         self._cameras = [
-            Camera(self, name, alone, settings.image_transport, limits) for name in settings.cameras
+            Camera(self, name, alone, settings.image_transport, limits(settings))
+            for name in settings.cameras
         ]
         self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
         self._control = MemoryServices(self, self._bank)
@@ -106,18 +101,13 @@ class MemoryNode(ManagedNode):
             lambda: self._control.paused,
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
-        self._retry = self.create_timer(RETRY_S, self._retry_poses, clock=steady)
-        self._retry.cancel()  # until a pose is late
-        self._timed = [
-            self._retry,
-            self.create_timer(CALIBRATION_S, self._take_calibrations, clock=steady),
-        ]
+        self._timer = self.create_timer(CALIBRATION_S, self._take_calibrations, clock=steady)
         self.adjust()
         self.get_logger().info(f"memory {self._bank.path}, ready")
 
     def activate(self) -> None:
         if self.settings.map_frame:
-            self._transforms = Transforms(self, self.settings.map_frame)
+            self._poses.listen(self.settings.map_frame)
         for camera in self._cameras:
             camera.listen(self.settings.image_reliability, self.settings.image_depth, self._receive)
             self.get_logger().info(
@@ -134,26 +124,29 @@ class MemoryNode(ManagedNode):
             self._recorder.close()
         elif self._bank is not None:
             self._bank.close()
-        for part in (self._control, self._told):
+        for part in (self._control, self._told, self._poses):
             if part is not None:
                 part.close()
-        while self._timed:
-            self.destroy_timer(self._timed.pop())
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
         if self._frames is not None:
             self.destroy_publisher(self._frames)
-        self._bank = self._worker = self._retry = self._control = self._told = self._frames = None
+        self._bank = self._worker = self._poses = self._timer = None
+        self._control = self._told = self._frames = None
         self._cameras = []
 
     def adjust(self) -> None:
         if self._worker is None:
             return
-        self._worker.size, self._worker.period = (
-            self.settings.queue_size,
-            self.settings.commit_period,
-        )
-        self._recorder.encoding = self._encoding()
+        self._worker.size = self.settings.queue_size
+        self._worker.period = self.settings.commit_period
+        self._recorder.encoding = encoding(self.settings)
         for camera in self._cameras:
-            camera.limits = self._limits()
+            camera.limits = limits(self.settings)
+        if (note := tier_note(self.settings)) != self._tier_note:
+            self._tier_note = note
+            if note:
+                log.warning(note)
 
     # Images
 
@@ -177,18 +170,14 @@ class MemoryNode(ManagedNode):
             )
             return
         frame_id = message.header.frame_id.strip("/")
-        if not camera.gate(clock).admits(stamp_ns, descriptor, self._newest_pose(frame_id)):
+        if not camera.gate(clock).admits(stamp_ns, descriptor, self._poses.newest(frame_id)):
             self._counters.count(camera.name, session, "gated")
             return
         frame = PendingFrame(camera.name, session, stamp_ns, image, descriptor.tobytes(), frame_id)
-        if self._transforms is not None:
-            frame.pose = self._pose(frame)
-            frame.settled = frame.pose is not None
+        self._poses.find(frame)
         self._worker.put(camera.name, frame, max(QUEUE_BYTES // image.nbytes, 1))
         if not frame.settled:
-            self._late.add(frame, time.monotonic())
-            if self._retry.is_canceled():  # a timer that is reset with every image never fires
-                self._retry.reset()
+            self._poses.await_late(frame)
 
     def _arrival(self, camera: Camera) -> int:
         if not camera.unstamped:
@@ -212,10 +201,7 @@ class MemoryNode(ManagedNode):
             self.get_logger().info(
                 f"camera {camera.name}: its clock was set back: a new session begins"
             )
-            if self._transforms is not None:
-                self._transforms.take()
-                self._late.give_up()
-                self._transforms.set_back(last_ns, stamp_ns)
+            self._poses.set_back(last_ns, stamp_ns)
         elif is_behind:
             self._counters.count(camera.name, clock.session, "out_of_order")
         return clock
@@ -224,33 +210,14 @@ class MemoryNode(ManagedNode):
         frame.image = None
         self._counters.count(frame.camera, frame.session, "dropped")
 
-    # Poses
-
-    def _newest_pose(self, frame_id: str) -> np.ndarray | None:  # float64 [7]
-        if self._transforms is None:
-            return None
-        self._transforms.take()
-        return self._transforms.newest(frame_id)
-
-    def _pose(self, frame: PendingFrame) -> Pose | None:
-        return self._transforms.at(frame.frame_id, frame.stamp_ns)
-
-    def _settle(self, frame: PendingFrame, pose: Pose | None) -> None:
+    def _settle(self, frame: PendingFrame, pose: Pose | None, why: str) -> None:
         if pose is None:
-            why = self._transforms.why_not(frame.frame_id, frame.stamp_ns)
             next(camera for camera in self._cameras if camera.name == frame.camera).no_pose = why
             self.get_logger().warning(
                 f"camera {frame.camera}: a frame stays without pose: {why}",
                 throttle_duration_sec=THROTTLE_S,
             )
         self._worker.call(partial(self._recorder.settle, frame, pose))
-
-    def _retry_poses(self) -> None:
-        if self._transforms is not None:
-            self._transforms.take()
-            self._late.retry(time.monotonic(), self.settings.pose_timeout)
-        if not self._late:
-            self._retry.cancel()
 
     # Topics
 
@@ -265,20 +232,12 @@ class MemoryNode(ManagedNode):
         self._take_calibrations()
         for camera in self._cameras:
             camera.quiet()
-        if self._transforms is not None:
-            self._transforms.take()
-            self._late.give_up()
-            self._transforms.close()
-            self._transforms = None
+        self._poses.quiet()
         # A signal that comes meanwhile ends the wait.
-        begun, waits = (time.monotonic(), self.context.ok())
-        counted = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
+        begun, waits = time.monotonic(), self.context.ok()
+        counted = self._dropped_ever()
         if not self._worker.drain(timeout, lambda: not waits or self.context.ok()):
-            dropped = (
-                sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
-                - counted
-            )
-            took = time.monotonic() - begun
+            dropped, took = self._dropped_ever() - counted, time.monotonic() - begun
             log.warning(
                 "encoding takes long: after %.1f s, %d frames that waited for it are dropped",
                 took,
@@ -287,35 +246,15 @@ class MemoryNode(ManagedNode):
         self._worker.call(self._recorder.tally)
         self._worker.drain(LAST_DRAIN_S)
 
+    def _dropped_ever(self) -> int:
+        return sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
+
     def _take_calibrations(self) -> None:
         for camera in self._cameras:
             if (info := camera.new_calibration()) is not None:
                 self._worker.call(
                     partial(self._recorder.calibrate, camera.name, convert.calibration(info))
                 )
-
-    def _limits(self) -> Limits:
-        return Limits(
-            **{limit.name: getattr(self.settings, limit.name) for limit in fields(Limits)}
-        )
-
-    def _encoding(self) -> dict:
-        return {
-            "tier": self.settings.tier,
-            "quality": self.settings.quality,
-            "effort": self.settings.effort,
-        }
-
-
-def _path(bank: str) -> Path:
-    """Of the memory file; the folder of the default one is made."""
-    try:
-        path = Path(bank).expanduser()
-        if bank == BANK:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-    except (OSError, RuntimeError) as error:
-        raise ConfigError(f"the memory file {bank} cannot be made: {error}") from error
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
 
-from gaussvae_ros.codec import DEVICES
+from gaussvae_ros.codec import DEFAULT_MODEL, DEVICES
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.fit import EFFORTS
 from gaussvae_ros.gates import Limits
@@ -45,7 +45,7 @@ COMMON = (
         "what fits batches of frames; single frames are for the CPU",
         choices=DEVICES,
     ),
-    Parameter("model", "anchors", "name or path of the model of the latent tier"),
+    Parameter("model", DEFAULT_MODEL, "name or path of the model that frames are encoded with"),
     Parameter("threads", 1, "that encode and draw; more pay only where cores are idle", (1, 64)),
     Parameter("autostart", False, "whether the node configures and activates itself as it starts"),
 )
@@ -73,14 +73,14 @@ MEMORY = (
     Parameter(
         "tier",
         "latent",
-        "what a frame is stored as: small, or splats for more detail",
+        "no longer used: splats counts as the quality with as many of them, and is warned of",
         choices=TIERS,
         live=True,
     ),
     Parameter(
         "quality",
         50.0,
-        "of the pictures; 25 more doubles the bytes of the latent tier",
+        "of the pictures: 0.2 to 32 KB each, 0.5 at 50; 25 more doubles that up to 75, 5 above",
         (0.0, 100.0),
         live=True,
     ),

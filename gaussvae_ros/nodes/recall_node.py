@@ -15,7 +15,7 @@ from rclpy.clock import Clock, ClockType
 from gaussvae_ros import kernels
 from gaussvae_ros.bank.lock import lock_path, may_be_written
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.compile import warm_up
+from gaussvae_ros.compile import warm_up, warm_up_old
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes import convert, diagnostics
 from gaussvae_ros.nodes.answers import Answers
@@ -25,7 +25,6 @@ from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.nearness import Nearness
 from gaussvae_ros.nodes.parameters import RECALL
 from gaussvae_ros.nodes.pooled_service import PooledService
-from gaussvae_ros.record import TIERS
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
 
 SERVICES = {
@@ -62,8 +61,8 @@ class RecallNode(ManagedNode):
         self._codec = FrameCodec(
             self.settings.device, self.settings.model, remember=REMEMBERED, models=[self._bank]
         )
-        for tier in TIERS:
-            warm_up(self._codec, tier)
+        warm_up(self._codec)
+        warm_up_old(self._codec)
         convert.load_bridge()
 
     def configure(self) -> None:

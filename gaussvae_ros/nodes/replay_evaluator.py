@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import defaultdict, deque
 from pathlib import Path
+from types import SimpleNamespace
 
 import rclpy
 from lifecycle_msgs.msg import Transition
@@ -32,6 +33,7 @@ from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import player
 from gaussvae_ros.nodes.client import MemoryClient
 from gaussvae_ros.nodes.convert import stamp_ns
+from gaussvae_ros.nodes.settings import encoding
 from gaussvae_ros.sessions import Sessions
 
 MEMORY, RECALL = "visual_memory", "visual_recall"
@@ -45,6 +47,7 @@ WAIT_S = 60.0  # for an answer of a node, which may load its model first or stor
 SETTLE_S = 1.0  # for the last images to arrive, and TF of just after them
 PAGE = 1000  # frames that one call finds at most
 COUNTS = ("received", "gated", "dropped")
+ASKED = "tier", "quality", "effort", "device", "model", "map_frame"  # parameters
 
 
 class Nodes:
@@ -69,12 +72,12 @@ class Nodes:
             if not self._ask(ChangeState, f"{name}/change_state", request).success:
                 raise ConfigError(f"{name} did not {step}; its message above says why")
 
-    def parameters(self, name: str, *wanted: str) -> list:
-        """What a node's parameters are."""
+    def parameters(self, name: str, *wanted: str) -> SimpleNamespace:
+        """What some of a node's parameters are."""
         answer = self._ask(
             GetParameters, f"{name}/get_parameters", GetParameters.Request(names=wanted)
         )
-        return [parameter_value_to_python(value) for value in answer.values]
+        return SimpleNamespace(**dict(zip(wanted, map(parameter_value_to_python, answer.values))))
 
     def _ask(self, kind: type, service: str, request: object) -> object:
         client = self._node.create_client(kind, service)
@@ -105,10 +108,8 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
     with Nodes() as nodes, MemoryClient(timeout_s=WAIT_S) as client:
         nodes.change(RECALL, "configure", "activate")
         nodes.change(MEMORY, "configure", "activate")
-        tier, quality, effort, device, model, map_frame = nodes.parameters(
-            MEMORY, "tier", "quality", "effort", "device", "model", "map_frame"
-        )
-        codec = FrameCodec(device, model)
+        told = nodes.parameters(MEMORY, *ASKED)
+        codec, how = FrameCodec(told.device, told.model), encoding(told)
         earlier = {session.id for session in client.describe().sessions}
         print(f"playing {chosen.images} images of {chosen.topic} at rate {rate:g}", flush=True)
         with tempfile.TemporaryDirectory(prefix=".play-", dir=report) as folder:
@@ -126,18 +127,18 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
         _check(chosen, counts)
         print(f"{_sentence(chosen, counts)}; recalling them", flush=True)
         recalls = Recalls(
-            codec, Setting(tier, effort, quality), counts["stored"], compare, curves=True
+            codec, Setting(how["effort"], how["quality"]), counts["stored"], compare, curves=True
         )
         _recall(recalls, bag, chosen.topic, stored, client)
         # The reader first, so that the writer leaves one whole file.
         nodes.change(RECALL, "deactivate", "cleanup")
         nodes.change(MEMORY, "cleanup")
     figures = recalls.figures()
-    poses = f"TF in {map_frame}" if figures["with_pose"] else None
+    poses = f"TF in {told.map_frame}" if figures["with_pose"] else None
     result = {
         "bag": printable(bag.path),
         "topic": chosen.topic,
-        "tier": tier,
+        "quality": how["quality"],
         "poses": poses,
         **figures,
     }
@@ -234,6 +235,13 @@ def _sentence(chosen: player.Part, counts: dict[str, int]) -> str:
     return f"{chosen.images} images in the bag, {lost}, {said}"
 
 
+def _interrupt(*_: object) -> None:
+    """Once: the signal of launch comes after that of the terminal, while things are put away."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
     """Exit code 0; 2 after one line on stderr; 130 on SIGINT or SIGTERM."""
     parser = argparse.ArgumentParser(
@@ -250,8 +258,8 @@ def main() -> int:
         "--plan", action="store_true", help="only say, as JSON, how the nodes are to be started"
     )
     args = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         if args.rate <= 0 or args.compare < 0:
             raise ConfigError("rate must be above 0 and compare at least 0")

@@ -19,7 +19,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.polynomial import Chebyshev, Polynomial
 
-from gaussvae_ros.raster import CUT, CUT_WEIGHT, EPS
+from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
 LANES = 16
 # Sums that `splat_moments` makes: e u, e dy, e u^2, e u dy, e dy^2 with
@@ -126,26 +126,35 @@ _GEOMETRY = (types.float64,) * 5
 _COLOUR = (types.float32,) * 3
 
 
-@intrinsic
-def add_splat(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2):
-    """Add a splat to rows y0 to y1 of the planes (weight, weighted r, g, b) at `address`."""
-    signature = types.void(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR)
+def _summed(sign: int):
+    """An intrinsic's body that adds a splat to the planes, or takes it off again."""
 
-    def generate(context, b, signature, args):
-        base = b.inttoptr(args[0], _F32.as_pointer())
-        stride, width, *rows = args[1:5]
-        colour = [_splat(b, x) for x in args[10:13]]
+    def define(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2):
+        signature = types.void(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR)
 
-        def body(pixel, u, dy, e, weight):
-            _store(b, b.fadd(_load(b, pixel), weight), pixel)
-            for k in range(3):
-                plane = b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k + 1))])
-                _store(b, _fma(b, weight, colour[k], _load(b, plane)), plane)
+        def generate(context, b, signature, args):
+            base = b.inttoptr(args[0], _F32.as_pointer())
+            stride, width, *rows = args[1:5]
+            colour = [_splat(b, x) for x in args[10:13]]
 
-        _over_ellipse(b, base, stride, width, rows, args[5:10], body)
-        return context.get_dummy_value()
+            def body(pixel, u, dy, e, weight):
+                weight = b.fneg(weight) if sign < 0 else weight
+                _store(b, b.fadd(_load(b, pixel), weight), pixel)
+                for k in range(3):
+                    plane = b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k + 1))])
+                    _store(b, _fma(b, weight, colour[k], _load(b, plane)), plane)
 
-    return signature, generate
+            _over_ellipse(b, base, stride, width, rows, args[5:10], body)
+            return context.get_dummy_value()
+
+        return signature, generate
+
+    return define
+
+
+# Add a splat to rows y0 to y1 of the planes (weight, weighted r, g, b) at `address`; take it off.
+add_splat = intrinsic(_summed(1))
+take_splat = intrinsic(_summed(-1))
 
 
 @intrinsic
@@ -215,6 +224,40 @@ def splat_worth(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy,
                 change = _mul(b, share, b.fsub(image, colour[k]))
                 before = _load(b, b.gep(error, [b.mul(stride, ir.Constant(_I64, k + 1))]))
                 more = _mul(b, change, _fma(b, before, _vec(2), change))
+                b.store(b.fadd(b.load(total), more), total)
+
+        _over_ellipse(b, base, stride, width, rows, args[5:10], body)
+        return _sum(b, b.load(total))
+
+    return signature, generate
+
+
+@intrinsic
+def splat_gain(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2, apart):
+    """What adding a splat to the planes at `address` changes of the squared error, float32.
+
+    They hold (weight, weighted r, g, b) of the other splats, those `apart` floats on the target in
+    all but the first.
+    """
+    signature = types.float32(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
+
+    def generate(context, b, signature, args):
+        base = b.inttoptr(args[0], _F32.as_pointer())
+        stride, width, *rows = args[1:5]
+        colour = [_splat(b, x) for x in args[10:13]]
+        total = cgutils.alloca_once_value(b, _vec(0))
+
+        def body(pixel, u, dy, e, weight):
+            sum_ = b.fadd(_load(b, pixel), _vec(EPS))
+            before, after = b.fdiv(_vec(1), sum_), b.fdiv(_vec(1), b.fadd(sum_, weight))
+            target = b.gep(pixel, [args[13]])
+            for k in range(3):
+                plane = b.mul(stride, ir.Constant(_I64, k + 1))
+                mixed = b.fadd(_load(b, b.gep(pixel, [plane])), _vec(EPS * BACKGROUND))
+                wanted = _load(b, b.gep(target, [plane]))
+                old = b.fsub(_mul(b, mixed, before), wanted)
+                new = b.fsub(_mul(b, _fma(b, weight, colour[k], mixed), after), wanted)
+                more = _mul(b, b.fsub(new, old), b.fadd(new, old))
                 b.store(b.fadd(b.load(total), more), total)
 
         _over_ellipse(b, base, stride, width, rows, args[5:10], body)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.evaluation import plots
 from gaussvae_ros.evaluation.images import find_images, read_image
 from gaussvae_ros.evaluation.metrics import psnr, ssim
@@ -25,7 +26,6 @@ from gaussvae_ros.evaluation.rate_distortion import EQUAL
 from gaussvae_ros.files import write_file
 from gaussvae_ros.fit import fit
 from gaussvae_ros.raster.view import render
-from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training import models
 from gaussvae_ros.training.anchors import Anchors
@@ -33,7 +33,6 @@ from gaussvae_ros.training.checkpoints import BEST
 from gaussvae_ros.training.losses import kl_nats
 from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.latent import LatentCodec
 from gaussvae_ros.vae.models import find
 
 SIZE = (640, 480)  # (w, h) px of a frame
@@ -155,7 +154,7 @@ def _coders(name: str | Path) -> dict[str, Coder]:
     model = models.load(path)
     coders = {label: _network(model)}
     if isinstance(model, Anchors) and model.prior is not None:
-        codec = LatentCodec(path)
+        codec = FrameCodec("cpu", path)
         coders |= {
             f"{label}, record of quality {quality}": _recorded(codec, quality)
             for quality in QUALITIES
@@ -212,14 +211,14 @@ def _counted(output: Output) -> tuple[float | None, str]:
     return 2 * output.mean.numel(), "float16"
 
 
-def _recorded(codec: LatentCodec, quality: float) -> Coder:
+def _recorded(codec: FrameCodec, quality: float) -> Coder:
     def code(frame: np.ndarray, splats: Splats) -> Coded:
         times = []
         for _ in range(REPEATS):
             begun = time.perf_counter()
-            data = pack(Record("latent", splats.size, codec.encode(frame, quality, "fast")))
+            data = codec.encode(frame, quality)
             middle = time.perf_counter()
-            decoded = codec.decode(unpack(data).payload, splats.size)
+            decoded = codec.splats(data)
             times.append((1e3 * (middle - begun), 1e3 * (time.perf_counter() - middle)))
         return Coded(decoded.params, len(data), "whole record", *np.median(times, 0).tolist())
 

@@ -195,7 +195,7 @@ def _survey(
         paths, problems = picture_files(source, out / "frames", asked["every"])
         files += [(number, path) for path in paths]
         skipped += [(number, *problem) for problem in problems]
-    looks = workers.map(_look, [path for _, path in files], chunksize=16)
+    looks = workers.map(look, [path for _, path in files], chunksize=16)
     looks = tqdm(looks, total=len(files), unit="picture", desc="look", disable=None)
     pictures, seen, digest = [], {}, hashlib.sha256()
     for (number, path), (picture_hash, size, problem) in zip(files, looks):
@@ -244,7 +244,7 @@ def _survey(
     return pictures, manifest
 
 
-def _look(path: Path) -> tuple[bytes, tuple[int, int], str]:
+def look(path: Path) -> tuple[bytes, tuple[int, int], str]:
     """Hash of a picture's pixels, its size (w, h) px, and what is wrong with it."""
     try:
         image = read_image(path)

@@ -1,4 +1,5 @@
-"""The networks of the latent prior while they learn: floats that behave as the integers that they become."""
+"""The networks of the latent prior while they learn: floats that behave as the
+integers that they become."""
 
 import math
 
@@ -9,10 +10,11 @@ from torch import Tensor, nn
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.kernels import inline, kernel
-from gaussvae_ros.vae import contexts, positions
+from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import (
     FLOOR,
     KINDS,
+    LARGEST,
     MOST,
     NARROWEST,
     ONE,
@@ -21,8 +23,7 @@ from gaussvae_ros.vae.contexts import (
     SHIFT,
     UNITS,
 )
-from gaussvae_ros.vae.positions import CONCENTRATION, LARGEST, LEAST
-from gaussvae_ros.vae.prior import GAIN, POSITIONS, RANGES, SHIFT_UNIT, code
+from gaussvae_ros.vae.prior import GAIN, RANGES, code
 
 HIDDEN = 64
 BATCH, RATE, WARMUP = 2048, 3e-3, 100
@@ -46,7 +47,7 @@ class Network(nn.Module):
         last = self.layers[-1]
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
-        with torch.no_grad():  # bells of different widths to begin with
+        with torch.no_grad():  # components of different widths to begin with
             last.bias[1::3] = torch.linspace(-1, 1, PARTS)
 
     def rounded(self, features: np.ndarray) -> np.ndarray:  # int32 [rows, F]
@@ -57,6 +58,16 @@ class Network(nn.Module):
         first, second, last = self.layers
         inner = torch.clamp(second(torch.clamp(first(inputs), 0, MOST / ONE)), 0, MOST / ONE)
         return torch.clamp(last(inner), -MOST / ONE, MOST / ONE)
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Shrink what would let a sum in the network of integers reach LARGEST."""
+        most = 0.98 * LARGEST / (ONE * 2**SHIFT)  # the rest is for rounding
+        for layer in self.layers:
+            sums = layer.weight.abs().sum(1) * ((MOST + 1) / ONE) + layer.bias.abs()
+            shrink = torch.clamp(most / sums, max=1)
+            layer.weight *= shrink[:, None]
+            layer.bias *= shrink
 
     @torch.no_grad()
     def arrays(self) -> dict[str, np.ndarray]:
@@ -70,16 +81,17 @@ class Network(nn.Module):
 
 
 class ValueBits(torch.autograd.Function):
-    """Bits [rows] of indices under contexts.mixtures, from a network's outputs [rows, OUTPUTS] over ONE.
+    """Bits [rows] of indices under contexts.mixtures, from a network's outputs
+    [rows, OUTPUTS] over ONE.
 
-    `unit`, `low` and `most` are those of the kind; middles, steps, indices from the lowest on, and how many indices there
-    are (at most `most`) come by row.
+    `unit`, `low` and `most` are those of the kind; middles, steps, indices from the lowest on, and
+    how many indices there are (at most `most`) come by row.
     """
 
     @staticmethod
-    def forward(ctx, outputs, unit, low, middle, steps, indices, counts):
-        arrays = (a.numpy() for a in (middle, steps, indices, counts))
-        bits, slopes = _value_bits(outputs.detach().numpy(), unit, low, *arrays)
+    def forward(ctx, outputs, unit, low, count, middle, steps, indices):
+        arrays = (a.numpy() for a in (middle, steps, indices))
+        bits, slopes = _value_bits(outputs.detach().numpy(), unit, low, count, *arrays)
         ctx.save_for_backward(torch.from_numpy(slopes))
         return torch.from_numpy(bits)
 
@@ -90,7 +102,7 @@ class ValueBits(torch.autograd.Function):
 
 
 def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # [rows]
-    """Bits of sector indices [rows] of `sectors` [rows], under contexts.wheels."""
+    """Bits of sector indices [rows] of `sectors` [rows], under contexts.axial_mixtures."""
     cosine, sine = (torch.tensor(t, dtype=outputs.dtype) for t in prior.axes())
     a, b, weight = outputs.view(-1, PARTS, 3).unbind(2)
     a, b, weight = 4 * a, 4 * b, torch.softmax(weight * np.log(2), 1)
@@ -107,13 +119,15 @@ def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # 
 
 
 @kernel(fastmath=True, error_model="numpy")
-def _value_bits(outputs, unit, low, middle, steps, indices, counts):
-    """Bits [rows] and their slopes [rows, OUTPUTS]. The sum over all indices is S, the share of the one at hand P."""
+def _value_bits(outputs, unit, low, count, middle, steps, indices):
+    """Bits [rows] and their slopes [rows, OUTPUTS].
+
+    The sum over all indices is S, the share of the one at hand P.
+    """
     rows, one = len(outputs), np.float32(1)
     bits, slopes = np.empty(rows, np.float32), np.empty((rows, OUTPUTS), np.float32)
     share, parts, here = np.empty(PARTS, np.float32), np.empty((PARTS, 4)), np.empty((PARTS, 4))
     for r in range(rows):
-        count = counts[r]
         top, total = outputs[r, 2::3].max(), 0.0
         for c in range(PARTS):
             share[c] = 2.0 ** (outputs[r, 3 * c + 2] - top)
@@ -153,39 +167,19 @@ def _value_bits(outputs, unit, low, middle, steps, indices, counts):
 
 @inline
 def _derive(out, share, s, plain, squares, cubes, leaning):
-    """A bell's mass and its derivatives by place (steps) and log width, from sums of 1 / q^2, 1 / q^3 and z / q^3."""
+    """A component's mass and its derivatives by place (steps) and log width, from sums of
+    1 / q^2, 1 / q^3 and z / q^3."""
     out[0] = share / s * squares
     out[1] = 4 * share / (s * s) * leaning
     out[2] = share / (s * s) * (3 * squares - 4 * cubes) * plain * plain / s
 
 
-def split_bits(outputs: Tensor, share: Tensor, counts: Tensor, first: Tensor) -> Tensor:  # [rows]
-    """Bits of `first` of `counts` splats in the first half, of area `share`, under positions.beta_parameters."""
-    skew, strength = outputs[:, 0], outputs[:, 1]
-    one, two = share * 2**skew, (1 - share) * 2**-skew
-    total = CONCENTRATION * 2**strength / (one + two)
-    alpha, beta = (torch.clamp(part * total, LEAST, LARGEST) for part in (one, two))
-    rest = counts - first
-
-    def log_ways(k, a):  # of C(k + a - 1, k)
-        return torch.lgamma(k + a) - torch.lgamma(a) - torch.lgamma(k + 1)
-
-    nats = log_ways(first, alpha) + log_ways(rest, beta) - log_ways(counts, alpha + beta)
-    return -nats / math.log(2)
-
-
 def bits_of(kind: str, outputs: Tensor, *asked: Tensor) -> Tensor:  # [rows]
     """Bits of what `asked_of` a kind, under a network's outputs [rows, OUTPUTS] over ONE."""
-    if kind == "split":
-        return split_bits(outputs, *asked)
     if kind == "angle":
         return angle_bits(outputs, *asked)
-    unit, low = (
-        (SHIFT_UNIT, 0)
-        if kind in POSITIONS
-        else (UNITS[KINDS.index(kind)], RANGES[KINDS.index(kind)][0])
-    )
-    return ValueBits.apply(outputs, unit, low, *asked)
+    k = KINDS.index(kind)
+    return ValueBits.apply(outputs, UNITS[k], *RANGES[k], *asked)
 
 
 def learn(grids: list[Grid], kind: str, seed: int, steps: int) -> dict[str, np.ndarray]:
@@ -213,12 +207,14 @@ def fitted(kind: str, features: np.ndarray, *asked: np.ndarray, seed: int, steps
         optimizer.zero_grad()
         bits.mean().backward()
         optimizer.step()
+        network.bound()
         rates.step()
     return network
 
 
 def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
-    """What the coding of grids asks of a kind's network: features [rows, F], then the arguments of `bits_of` [rows].
+    """What the coding of grids asks of a kind's network: features [rows, F], then the
+    arguments of `bits_of` [rows].
 
     At most KEPT rows of a grid, drawn at random.
     """
@@ -234,38 +230,21 @@ def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
 
 
 class Questions:
-    """Coder and model in one, for writing: it keeps what the model is asked of one kind, and the answers."""
+    """Coder and model in one, for writing: it keeps what the model is asked of one
+    kind, and the answers."""
 
-    reads, part, places = False, "", True
+    reads, part = False, ""
 
     def __init__(self, kind: str, g: Grid) -> None:
         self.kind, self.grid, self.kept = kind, g, []
 
-    def halves(self, nodes, counts, level, wide, tall, share, expected):
-        if self.kind == "split":
-            cell = self.grid.cell
-            place = np.searchsorted(nodes, cell >> level + 1)
-            first = np.bincount(place, ~(cell >> level) & 1, len(nodes))
-            features = positions.split_features(nodes, counts, level, wide, tall, share, expected)
-            columns = features, share, counts.astype(float), first
-            open_ = (share > 0) & (share < 1)
-            self.kept.append([column[open_].astype(np.float32) for column in columns])
-        return np.ones(len(nodes)), np.ones(len(nodes))
-
     def values(self, kind, features, middle, steps):
         if KINDS[kind] == self.kind:
-            counts = np.full(len(features), RANGES[kind][1])
-            self.kept.append([features.astype(np.float32), middle, steps, None, counts])
+            self.kept.append([features.astype(np.float32), middle, steps, None])
 
     def angles(self, features, sectors):
         if self.kind == "angle":
             self.kept.append([features.astype(np.float32), sectors, None])
-
-    def shifts(self, kind, features, parts):
-        if POSITIONS[1 + kind] == self.kind:
-            step = 1.0 / parts
-            row = [features.astype(np.float32), 0.5 - 0.5 * step, step, None, parts]
-            self.kept.append(row)
 
     def symbols(self, values, probabilities):
         if self.kept and any(column is None for column in self.kept[-1]):

@@ -1,13 +1,22 @@
-"""A frame to the latent's integers: descent on distortion plus rate under the learned prior, then the quantiser."""
+"""A frame to the latent's integers: descent on distortion plus rate, the
+quantiser, the last choice.
+
+One objective, distortion plus price times bits under the learned prior, rules all three: its
+gradient in the descent (rate.py), its value in the last choice of integers (refine.py).
+"""
 
 import numpy as np
 
+from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.fit import EFFORTS, descend
+from gaussvae_ros.fit import EFFORTS, Plan, descend
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.quantise import best_precision, quantise
+from gaussvae_ros.refine import refine
 from gaussvae_ros.vae.prior import Prior
-from gaussvae_ros.vae.rate import rate_tables
+from gaussvae_ros.vae.rate import own_bits, rate_tables
+
+SWEEPS = {"fast": 1, "best": 3}  # of the last choice
 
 
 def encode(
@@ -18,10 +27,27 @@ def encode(
     coarser: int = 0,  # precision indices, beside the best
 ) -> Grid:
     """The latent of a frame."""
+    state = fitted(image, n, EFFORTS[effort], prior)
+    return finish(image, state, effort, prior, coarser)
+
+
+def fitted(image: np.ndarray, n: int, plan: Plan, prior: Prior | None) -> Descent:
+    """The descent: distortion plus price times bits, if a prior says what these are."""
     size = image.shape[1::-1]
 
     def rate(state: Descent) -> np.ndarray:
         return rate_tables(state, size, best_precision(state), prior)
 
-    state = descend(image, n, EFFORTS[effort], rate=rate if prior else None)
-    return quantise(image, state, best_precision(state) + coarser, effort)
+    return descend(image, n, plan, rate=rate if prior else None)
+
+
+def finish(
+    image: np.ndarray, state: Descent, effort: str, prior: Prior | None, coarser: int = 0
+) -> Grid:
+    """The latent of a frame whose fit is there, in px of the frame."""
+    made = quantise(image, state, best_precision(state) + coarser, effort)
+    for _ in range(SWEEPS[effort] if prior else 0):
+        colour = np.broadcast_to(grid.rgb(made), (len(made.cell), 3))
+        tables = rate_tables(Descent(grid.geometry(made), colour), made.size, made.precision, prior)
+        made = refine(image, made, lambda g: own_bits(g, tables))
+    return made

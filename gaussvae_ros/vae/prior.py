@@ -1,8 +1,9 @@
-"""The learned prior of latents: a record's splats coded as in entropy/stream.py, their numbers under small networks.
+"""The learned prior of latents: a record's splats coded as in entropy/stream.py, their
+numbers under small networks.
 
-The order is the same (cells, scales, colours, aspects, angles, shifts; each in passes), and so is the coder. What a
-number is likely to be, given the splats around it, is said by one network of integers for its kind (contexts.py,
-positions.py).
+The order is the same (cells, scales, colours, aspects, angles, shifts; each in passes), and so is
+the coder. What a number is likely to be, given the splats around it, is said by one network of
+integers for its kind (contexts.py).
 """
 
 import numpy as np
@@ -12,46 +13,37 @@ from gaussvae_ros.entropy import contexts as passes
 from gaussvae_ros.entropy.coder import Meter, Reader, Writer
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.errors import ModelError, RecordError
-from gaussvae_ros.kernels import kernel
-from gaussvae_ros.vae import contexts, positions
+from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import ANGLE, KINDS
 
-POSITIONS = ("split", "shift0", "shift1")  # kinds that models of the first release do not have
-NETWORKS = KINDS + POSITIONS
 RANGES = (  # lowest index and count of a kind's values
     (1, grid.SIZES),
     *[(-grid.COLOURS // 2, grid.COLOURS)] * 3,
     (0, grid.ASPECTS),
 )
-SHIFT_UNIT = 0.3  # typical distance from a cell's middle, in cells
 LAYERS = 3
 GAIN = 2.0**10  # unit of stored means and gains: 1 / GAIN
 TENSORS = ("mean", "gain") + tuple(
     f"{what}{k}" for k in range(LAYERS) for what in ("weight", "bias")
 )
 TYPES = {"mean": np.int32, "gain": np.int32, "weight": np.int16, "bias": np.int32}
-FEATURES = {
-    **{kind: contexts.feature_count(k) for k, kind in enumerate(KINDS)},
-    "split": positions.SPLIT_FEATURES,
-    "shift0": positions.SHIFT_FEATURES,
-    "shift1": positions.SHIFT_FEATURES,
-}
 
 
 class Prior:
-    """Networks of integers by kind: `mean`, `gain` [F], then `weight` [in, out] and `bias` [out] of each layer."""
+    """Networks of integers by kind: `mean`, `gain` [F], then `weight` [in, out] and
+    `bias` [out] of each layer."""
 
     def __init__(self, networks: dict[str, dict[str, np.ndarray]]):
-        """Check the networks and take them; those of POSITIONS may all be absent, as in models of the first release.
+        """Check the networks and take them.
 
         Raises:
-            ModelError: a network or tensor is missing, or has another shape or larger numbers than such networks have.
+            ModelError: a network or tensor is missing, or has another shape or larger numbers
+                than such networks have.
         """
-        self.places = any(kind in networks for kind in POSITIONS)
         self.networks, self._arrays = {}, {}
-        for kind in KINDS + POSITIONS * self.places:
+        for k, kind in enumerate(KINDS):
             arrays = {name: np.asarray(networks.get(kind, {}).get(name)) for name in TENSORS}
-            _check(kind, arrays, FEATURES[kind])
+            _check(kind, arrays, contexts.feature_count(k))
             # weights as floats: exact, see contexts.network
             layers = [arrays[name].astype(np.float32, order="C") for name in TENSORS[2:]]
             self.networks[kind] = (arrays["mean"] / GAIN, arrays["gain"] / GAIN, *layers)
@@ -69,7 +61,7 @@ class Prior:
     def tensors(self) -> dict[str, np.ndarray]:
         """int16 and int32 arrays by name, such as scale_weight0, for a model file."""
         return {
-            f"{kind}_{name}": array.astype(TYPES[name.rstrip("012")])
+            f"{kind}_{name}": array.astype(TYPES[name.rstrip("012")], order="C")
             for kind, arrays in self._arrays.items()
             for name, array in arrays.items()
         }
@@ -97,29 +89,17 @@ class Prior:
         return contexts.network(features, *self.networks[kind])
 
     def values(self, kind: int, features, middle, steps) -> np.ndarray:  # [rows, count]
-        """Unnormalised probabilities of the indices in RANGES of values beside `middle` [rows], in `steps` [rows]."""
+        """Unnormalised probabilities of the indices in RANGES of values beside `middle`
+        [rows], in `steps` [rows]."""
         outputs, unit = self.outputs(KINDS[kind], features), contexts.UNITS[kind]
         return contexts.mixtures(outputs, middle, unit, steps, *RANGES[kind], contexts.POWERS)
 
     def angles(self, features, sectors) -> np.ndarray:  # [rows, SECTORS]
         """Unnormalised probabilities of the sectors below `sectors` [rows]."""
         outputs = self.outputs(KINDS[ANGLE], features)
-        return contexts.wheels(outputs, sectors, *prior.axes(), grid.SECTORS, contexts.POWERS)
-
-    def halves(self, nodes, counts, level, wide, tall, share, expected):  # -> [nodes], [nodes]
-        """Parameters of the beta-binomial distributions of splats over nodes' halves, see `cells.code_cells`."""
-        at = positions.split_features(nodes, counts, level, wide, tall, share, expected)
-        return positions.beta_parameters(self.outputs("split", at), share, contexts.POWERS)
-
-    def shifts(self, kind: int, features, parts) -> np.ndarray:  # [rows, SHIFTS]
-        """Unnormalised probabilities of the places below `parts` [rows], y (kind 0) or x (1)."""
-        outputs = self.outputs(POSITIONS[1 + kind], features)
-        step = 1.0 / parts
-        p = contexts.mixtures(
-            outputs, 0.5 - 0.5 * step, SHIFT_UNIT, step, 0, grid.SHIFTS, contexts.POWERS
+        return contexts.axial_mixtures(
+            outputs, sectors, *prior.axes(), grid.SECTORS, contexts.POWERS
         )
-        p[np.arange(grid.SHIFTS) >= parts[:, None]] = 0
-        return p
 
 
 def code(
@@ -133,7 +113,7 @@ def code(
 ) -> Grid:
     """Write, weigh or (with `g` None) read a grid of `n` splats under `model`; returns it."""
     coder.part = "cells"
-    cell = cells.code_cells(coder, size, n, g and g.cell, model.halves if model.places else None)
+    cell = cells.code_cells(coder, size, n, g and g.cell)
     splats = _Splats(coder, model, cell, size, precision)
 
     step = np.full(n, grid.SIZE_STEP * grid.POWER * grid.factor(precision))
@@ -147,10 +127,7 @@ def code(
     coder.part = "shifts"
     shapes = grid.shape(scale, aspect, angle, size, precision)
     parts = grid.shifts(scale, shapes, size, precision)
-    if model.places:
-        shift = splats.code_shifts(g and g.shift, parts)
-    else:
-        shift = coder.uniform(None if g is None else g.shift.ravel(), parts.ravel()).reshape(n, 2)
+    shift = coder.uniform(None if g is None else g.shift.ravel(), parts.ravel()).reshape(n, 2)
     return Grid(size, precision, cell, scale, aspect, angle, shift, np.stack(colour, 1))
 
 
@@ -170,9 +147,8 @@ class _Splats:
         )
         self.values = np.zeros((len(cell), contexts.VALUES))
         rounds = passes.rounds(len(cell))
-        self.rounds = (
-            rounds if coder.reads else [np.concatenate(rounds)]
-        )  # a writer knows what all passes will know
+        # A writer knows what all passes will know.
+        self.rounds = rounds if coder.reads else [np.concatenate(rounds)]
 
     def code(self, kind: int, indices, steps) -> np.ndarray:
         """Code integers [n] whose values are index * step."""
@@ -206,25 +182,6 @@ class _Splats:
                 raise RecordError("record is damaged: impossible splat angles")
             self._place(rows, out[rows], sectors, strength)
         return out * fine + self.coder.uniform(None if indices is None else indices % fine, fine)
-
-    def code_shifts(self, indices, parts) -> np.ndarray:  # [n, 2] x, y
-        """Code places in cells [n, 2] of which there are `parts` [n, 2]: y, then x."""
-        out, off = np.zeros_like(parts), np.zeros(parts.shape)
-        if indices is not None:
-            off[:] = (indices + 0.5) / parts - 0.5
-        for kind, axis in enumerate((1, 0)):
-            for rows in self.rounds:
-                features = positions.shift_features(
-                    kind, rows, self.values, self.base, self.spacing, self.known, self.around,
-                    self.x, self.y, off, parts,
-                )  # fmt: skip
-                p = self.model.shifts(kind, features, parts[rows, axis])
-                told = None if indices is None else indices[rows, axis]
-                out[rows, axis] = self.coder.symbols(told, p)
-                if (out[rows, axis] >= parts[rows, axis]).any():
-                    raise RecordError("record is damaged: impossible splat positions")
-                off[rows, axis] = (out[rows, axis] + 0.5) / parts[rows, axis] - 0.5
-        return out
 
     def features(self, kind: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return contexts.features(

@@ -1,15 +1,18 @@
-"""What each number of a splat would cost under the learned prior, as mixtures that a descent can follow.
+"""What each number of a splat would cost under the learned prior, as mixtures
+that a descent can follow.
 
-The prior's networks say, for every splat, how its numbers are distributed given the splats around it. While a fit
-descends, those distributions are taken from its state every REFRESH steps and held in between; fit/rate.py adds the
-gradient of their bits to that of the error. They are those that a record of the same splats would be coded with, but
-for rounding: the differentiable side of the prior, the exact one being prior.py.
+The prior's networks say, for every splat, how its numbers are distributed given the splats around
+it. While a fit descends, those distributions are taken from its state every REFRESH steps and held
+in between; fit/rate.py adds the gradient of their bits to that of the error. They are those that a
+record of the same splats would be coded with, but for rounding: the differentiable side of the
+prior, the exact one being prior.py.
 """
 
 import numpy as np
 
 from gaussvae_ros.entropy import cells, grid
 from gaussvae_ros.entropy import contexts as passes
+from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.rate import ROW
 from gaussvae_ros.quantise import axes, log_size
@@ -22,7 +25,8 @@ from gaussvae_ros.vae.prior import Prior
 def rate_tables(
     state: Descent, size: tuple[int, int], precision: int, prior: Prior
 ) -> np.ndarray:  # float32 [N, ROW] as fit/rate.py reads them
-    """The mixtures of each splat's size, colours, aspect and angle, for a fit in px of a frame of `size` (w, h) px."""
+    """The mixtures of each splat's size, colours, aspect and angle, for a fit in px of a
+    frame of `size` (w, h) px."""
     n = len(state.geometry)
     cell = cells.cell_of(state.geometry[:, :2], size, n)
     order = np.argsort(cell, kind="stable")
@@ -77,3 +81,36 @@ def _steps(u: np.ndarray, precision: int) -> list[np.ndarray]:
     colour = np.maximum(grid.COLOUR_STEP * factor / u**2, 2 * grid.OVERSHOOT / grid.COLOURS)
     aspect = factor / np.minimum(u, grid.LARGE) * grid.ASPECT_STEP
     return [np.full(len(u), grid.SIZE_STEP * grid.POWER * factor), colour, colour, colour, aspect]
+
+
+def own_bits(g: Grid, tables: np.ndarray) -> np.ndarray:  # [N]
+    """What each splat of a grid takes under its own mixtures, `tables` [N,
+    ROW], but for its cell."""
+    n = tables.shape[0]
+    shapes = grid.shape(g.scale, g.aspect, g.angle, g.size, g.precision, n)
+    tables = np.tile(tables, (len(g.cell) // n, 1))
+    colour_step = grid.colour_step(g.scale, g.precision)
+    aspect_step = grid.shape_step(g.scale, g.precision) * grid.ASPECT_STEP
+    bits = _bits(tables, 0, grid.relative_size(g.scale, g.precision), 1.0)
+    for k in range(g.colour.shape[1]):
+        bits += _bits(tables, 1 + k, g.colour[:, k] * colour_step, colour_step)
+    bits += _bits(tables, 4, g.aspect * aspect_step, aspect_step)
+    sectors, fine = grid.angles(g.scale, g.aspect, g.precision)
+    twice = 2 * grid.theta(g.scale, g.aspect, g.angle, g.precision)
+    a, b, weight = _parts(tables, ANGLE)
+    length = 1 + np.hypot(a, b)
+    away = length - a * np.cos(twice)[:, None] - b * np.sin(twice)[:, None]
+    density = np.log2((weight * length / away**2).sum(1))
+    bits += np.where(sectors > 1, np.log2(sectors) - density, 0) + np.log2(fine)
+    return bits + np.log2(grid.shifts(g.scale, shapes, g.size, g.precision, n)).sum(1)
+
+
+def _parts(tables: np.ndarray, kind: int) -> list[np.ndarray]:  # three of [N, PARTS]
+    return [tables[:, 3 * PARTS * kind + k : 3 * PARTS * (kind + 1) : 3] for k in range(3)]
+
+
+def _bits(tables: np.ndarray, kind: int, values: np.ndarray, steps) -> np.ndarray:  # [N]
+    """Bits of values [N] in steps, under the mixtures of a kind."""
+    place, inverse, weight = _parts(tables, kind)
+    q = 1 + ((values[:, None] - place) * inverse) ** 2
+    return -np.log2(((weight / q**2).sum(1) + 1e-9) * steps)

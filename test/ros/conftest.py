@@ -1,5 +1,4 @@
-"""Tests against real ROS 2 processes. `make test` builds the package in a workspace and runs them
-where ROS 2 is found.
+"""Tests against real ROS 2 processes. `make test` builds the package and runs them where ROS 2 is.
 
 The Python that runs them, the environment's, runs the nodes, too. `python -m pytest` here in the
 checkout would import the source tree, which has no messages: test/ros/run.sh starts it elsewhere.
@@ -35,10 +34,8 @@ def why_not() -> str:
         if fits:
             return f"ROS 2 {fits[0]} is not sourced; make test does that"
         if here:
-            return (
-                f"ROS 2 {here[0]} is here, but not for Python {version}; make PYTHON=... names"
-                " another"
-            )
+            found = f"ROS 2 {here[0]} is here, but not for Python {version}"
+            return f"{found}; make PYTHON=... names another"
         return "there is no ROS 2 here"
     if find_spec("gaussvae_ros.msg") is None:
         return (
@@ -64,9 +61,7 @@ def pytest_pycollect_makemodule(
 
 @pytest.fixture
 def ros(tmp_path: Path) -> Iterator:
-    """A `graph.Ros` in a domain of its own, which parallel runs of these tests do not use
-    either.
-    """
+    """A `graph.Ros` in a domain of its own, which parallel runs of these tests do not use."""
     with graph_in(tmp_path) as graph:
         yield graph
 
@@ -115,6 +110,7 @@ def frames() -> list[np.ndarray]:
 @pytest.fixture(scope="session")
 def finished_bank(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A memory of `frames`, from START on every 0.1 s, of "camera", poses at x = 0, 0.25, ... m.
+
     Copy it to write.
     """
     from gaussvae_ros.bank import MemoryBank, Pose
@@ -133,6 +129,28 @@ def finished_bank(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFac
                 frame_id="camera",
             )
     return path
+
+
+@pytest.fixture(scope="session")
+def recalled(
+    finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The memory of `recalling.make_memory`, which several tests read, and none writes to."""
+    from recalling import make_memory
+
+    path = tmp_path_factory.mktemp("recalled") / "memory.db"
+    make_memory(path, finished_bank, frames)
+    return path
+
+
+@pytest.fixture(scope="session")
+def recall(recalled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator:
+    """A graph with an active recall node on `recalled`, for tests that leave both as they were."""
+    from recalling import start
+
+    with graph_in(tmp_path_factory.mktemp("recall")) as graph:
+        start(graph, recalled)
+        yield graph
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,5 +1,4 @@
-"""A ROS graph for one test: a domain that nobody else uses, real processes in it, and a node of the
-test's own.
+"""A ROS graph for one test: a domain of its own, real processes in it, and a node of the test's.
 
     def test_something(ros):
         launched = ros.launch("memory.launch.py", f"bank:={ros.folder}/memory.db")
@@ -15,23 +14,17 @@ import subprocess
 import threading
 import time
 import uuid
-from array import array
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import rclpy
-from builtin_interfaces.msg import Time
-from geometry_msgs.msg import TransformStamped
 from lifecycle_msgs.srv import ChangeState, GetState
+from messages import transform
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParametersAtomically
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
@@ -66,9 +59,7 @@ class Process:
         os.killpg(self.popen.pid, number)
 
     def stop(self, number: int = signal.SIGINT, timeout: float = 15.0) -> int:
-        """Signal the group; returns the exit code. An AssertionError if the process outlives the
-        timeout.
-        """
+        """Signal the group; returns the exit code. An AssertionError if it outlives the timeout."""
         if self.popen.poll() is None:
             self.send(number)
         return self.wait(timeout)
@@ -81,8 +72,8 @@ class Process:
 
 
 class Ros:
-    """One domain: `launch`, `run` and `ros2` start processes in it; the rest speaks to them from a
-    node in this one.
+    """One domain: `launch`, `run` and `ros2` start processes in it; the rest speaks to them from
+    a node in this one.
     """
 
     def __init__(self, domain: int, folder: Path) -> None:
@@ -135,9 +126,7 @@ class Ros:
         return self.start("ros2", "launch", *package, file, *arguments, **environment)
 
     def run(self, executable: str, *arguments: str, **environment: str) -> Process:
-        """`ros2 run gaussvae_ros EXECUTABLE ARGUMENTS`, without ros2 in between: a signal reaches
-        the node alone.
-        """
+        """`ros2 run gaussvae_ros EXECUTABLE ARGUMENTS`, so that signals reach the node alone."""
         from ament_index_python import get_package_prefix
 
         path = Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", executable)
@@ -202,6 +191,12 @@ class Ros:
 
     # topics
 
+    def hears(self, node: str, topic: str) -> bool:
+        """Whether a node subscribes to a topic, as the graph knows."""
+        space, _, name = node.rpartition("/")
+        found = self.node.get_subscriber_names_and_types_by_node(name, space or "/")
+        return topic in dict(found)
+
     def listen(self, kind: type, topic: str, qos: int | QoSProfile = 100) -> list:
         """The messages of a topic, in a list that grows as they arrive."""
         heard = []
@@ -250,58 +245,16 @@ class Ros:
 def until(
     condition: Callable[[], object], timeout: float = 20.0, says: Callable[[], str] = str
 ) -> None:
-    """Wait until a condition holds; an AssertionError with what `says` returns if it does not in
-    `timeout` s.
-    """
+    """Wait until a condition holds; an AssertionError with `says()` after `timeout` s."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s\n{says()}"
         time.sleep(0.02)
 
 
-def header(stamp_ns: int, frame_id: str = "camera") -> Header:
-    return Header(stamp=Time(sec=stamp_ns // 10**9, nanosec=stamp_ns % 10**9), frame_id=frame_id)
-
-
-def image_message(
-    image: np.ndarray, stamp_ns: int, frame_id: str = "camera", encoding: str = ""
-) -> Image:
-    """uint8 [H, W, 3] or [H, W]; the encoding is rgb8 or mono8 unless another one of that shape is
-    named.
-    """
-    h, w = image.shape[:2]
-    encoding = encoding or ("rgb8" if image.ndim == 3 else "mono8")
-    data = array("B", image.tobytes())
-    message = Image(
-        header=header(stamp_ns, frame_id), height=h, width=w, encoding=encoding, step=len(data) // h
-    )
-    message.data = data
-    return message
-
-
-def jpeg_message(image: np.ndarray, stamp_ns: int, frame_id: str = "camera") -> CompressedImage:
-    """uint8 [H, W, 3] RGB as image_transport's compressed plugin sends it."""
-    _, data = cv2.imencode(".jpg", image[..., ::-1])
-    return CompressedImage(
-        header=header(stamp_ns, frame_id),
-        format="rgb8; jpeg compressed bgr8",
-        data=array("B", data.tobytes()),
-    )
-
-
-def transform(
-    parent: str, child: str, stamp_ns: int, position=(0, 0, 0), rotation=(0, 0, 0, 1)
-) -> TransformStamped:
-    message = TransformStamped(header=header(stamp_ns, parent), child_frame_id=child)
-    place, turn = message.transform.translation, message.transform.rotation
-    place.x, place.y, place.z = map(float, position)
-    turn.x, turn.y, turn.z, turn.w = map(float, rotation)
-    return message
-
-
 def _marked(marker: str) -> list[int]:
-    """The processes that have this in their environment: all that a test started, even what left
-    its group.
+    """The processes with this in their environment: all that a test started, even what left its
+    group.
     """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):

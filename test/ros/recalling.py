@@ -1,5 +1,6 @@
-"""A visual_recall for the tests of a module, its memory, and requests to it."""
+"""A visual_recall, a memory for it, and requests to it."""
 
+import math
 import shutil
 import sqlite3
 from contextlib import closing
@@ -7,33 +8,31 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
+from builtin_interfaces.msg import Time
 from conftest import START
+from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
+from geometry_msgs.msg import PoseStamped
 from graph import Ros
+from oldrecords import splats_record
 from sensor_msgs.msg import CameraInfo
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.record import Record, pack, unpack
-from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 
 NODE = "visual_recall"
-# Frames that `memory` adds to the 12 of `finished_bank`.
-MONO, FOREIGN, DAMAGED, BARE = (13, 14, 15, 16)
+MONO, FOREIGN, DAMAGED, BARE = 13, 14, 15, 16  # frames that `make_memory` adds
+HUGE = 0xFFFFFFFF
 TALLY = {"received": 40, "gated": 25, "dropped": 2, "poses_missing": 1}
 CODEC = FrameCodec(device="cpu")
 
 
-@pytest.fixture(scope="module")
-def memory(
-    finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """12 frames of a drive and, in another session: a mono one labelled "dock", one of another
-    model, a damaged one, and one in the splats tier without pose and descriptor.
+def make_memory(path: Path, finished: Path, frames: list[np.ndarray]) -> None:
+    """A copy of `finished`, 12 frames of a drive, and in another session a mono one with the label
+    "dock", one of another model, a damaged one, and one of splats without pose and descriptor.
     """
-    path = tmp_path_factory.mktemp("memory") / "memory.db"
-    shutil.copy(finished_bank, path)
+    shutil.copy(finished, path)
     k = [190.0, 0.0, 79.5, 0.0, 190.0, 59.5, 0.0, 0.0, 1.0]
     info = CameraInfo(
         width=160,
@@ -59,35 +58,24 @@ def memory(
         foreign = pack(Record(record.tier, record.size, b"\xff\xfe\xfd" + record.payload[3:]))
         bank.add(foreign, stamp_ns=START + 2 * 10**12, camera="camera")
         bank.add(CODEC.encode(frames[1]), stamp_ns=START + 3 * 10**12, camera="camera")
-        bank.add(
-            CODEC.encode(frames[6], tier="splats"), stamp_ns=START + 4 * 10**12, camera="camera"
-        )
+        bare = splats_record(frames[6], 512)
+        bank.add(bare, stamp_ns=START + 4 * 10**12, camera="camera")
     with closing(sqlite3.connect(path)) as db:
         [[data]] = db.execute("SELECT record FROM records WHERE frame = ?", [DAMAGED])
         db.execute(
             "UPDATE records SET record = ? WHERE frame = ?", [data[:20] + b"?" + data[21:], DAMAGED]
         )
         db.commit()
-    return path
 
 
-@pytest.fixture(scope="module")
-def node(shared_ros: Ros, memory: Path) -> Ros:
-    """A graph with an active recall node on `memory`."""
-    shared_ros.run("recall_node", "--ros-args", "-p", f"bank:={memory}")
-    assert shared_ros.transition(NODE, "configure") and shared_ros.transition(NODE, "activate")
-    return shared_ros
-
-
-@pytest.fixture
-def elsewhere(node: Ros, memory: Path, tmp_path: Path):
-    """A path without a memory, which the node of `node` looks at for one test."""
-    move(node, tmp_path / "other.db")
-    yield tmp_path / "other.db"
-    move(node, memory)
+def start(ros: Ros, memory: Path) -> None:
+    """An active recall node on a memory."""
+    ros.run("recall_node", "--ros-args", "-p", f"bank:={memory}")
+    assert ros.transition(NODE, "configure") and ros.transition(NODE, "activate")
 
 
 def move(ros: Ros, path: Path) -> None:
+    """Let the node look at another memory."""
     assert ros.transition(NODE, "deactivate") and ros.transition(NODE, "cleanup")
     assert ros.set_parameter(NODE, "bank", str(path)) == ""
     assert ros.transition(NODE, "configure") and ros.transition(NODE, "activate")
@@ -103,3 +91,22 @@ def frames_of(ros: Ros, **request: object) -> RecallFrames.Response:
 
 def find(ros: Ros, **request: object) -> FindFrames.Response:
     return ros.call(FindFrames, f"{NODE}/find_frames", **request)
+
+
+def stamp(seconds: float) -> Time:
+    return convert.to_time(START + round(seconds * 1e9))
+
+
+def stored(path: Path, frame_id: int) -> tuple[object, bytes]:
+    """What the memory holds: a MemoryFrame and the record."""
+    with MemoryBank(path, readonly=True) as bank:
+        found = bank.get(frame_id)
+    return convert.memory_frame(found), found.data
+
+
+def near(x: float, y: float = 0.0, yaw: float = 0.0, reference: str = "map") -> PoseStamped:
+    pose = PoseStamped()
+    pose.header.frame_id = reference
+    pose.pose.position.x, pose.pose.position.y = x, y
+    pose.pose.orientation.z, pose.pose.orientation.w = math.sin(yaw / 2), math.cos(yaw / 2)
+    return pose

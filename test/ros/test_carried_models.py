@@ -49,10 +49,3 @@ def test_a_node_that_goes_on_in_a_memory_adds_only_what_is_missing(ros, frames):
             until(lambda: len(bank.models()) == min(n + 1, 2), says=ros.logs)
         memory.stop().close()
     assert "does not carry" not in memory.process.log and NODE in memory.process.log
-
-
-def test_a_frame_in_the_splats_tier_needs_no_model(ros, frames):
-    memory = Memory(ros, tier="splats")
-    memory.show(frames[0], START)
-    with memory.stop() as bank:
-        assert bank.models() == [] and needs(bank) == []

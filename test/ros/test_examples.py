@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from ament_index_python import get_package_share_directory
-from graph import Ros, image_message, jpeg_message, until
+from graph import Ros, until
+from messages import image_message, jpeg_message
 from sensor_msgs.msg import Image
 
 from gaussvae_ros.bank import MemoryBank

@@ -6,11 +6,12 @@ import time
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import Process, Ros, image_message, until
-
-from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.srv import DescribeMemory
+from graph import Process, Ros, until
+from messages import image_message
+
+from gaussvae_ros.bank import MemoryBank
 
 BOTH = ("visual_memory", "visual_recall")
 

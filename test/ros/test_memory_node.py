@@ -5,7 +5,9 @@ from array import array
 
 import numpy as np
 from conftest import START
-from graph import header, image_message, jpeg_message, until
+from gaussvae_ros.srv import LabelFrame
+from graph import until
+from messages import header, image_message, jpeg_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from writing import NODE, Memory
@@ -13,7 +15,6 @@ from writing import NODE, Memory
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.messages import image_from_message
-from gaussvae_ros.srv import LabelFrame
 
 
 def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):
@@ -259,8 +260,10 @@ def test_parameters_that_may_change(ros):
 def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
     memory, codec = Memory(ros), FrameCodec(device="cpu")
     memory.show(frames[0], START)
+    assert "tier" not in memory.process.log
     assert ros.set_parameter(NODE, "tier", "splats") == ""
     assert ros.set_parameter(NODE, "quality", 10.0) == ""
+    until(lambda: "splats at quality 10 counts as quality 20" in memory.process.log)
     memory.show(frames[0], START + 1)
     for name, value in (
         ("bank", "/tmp/other.db"),
@@ -271,4 +274,4 @@ def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
         assert "unconfigured" in ros.set_parameter(NODE, name, value)
     with memory.stop() as bank:
         assert bank.get(1).data == codec.encode(frames[0])
-        assert bank.get(2).data == codec.encode(frames[0], "splats", 10)
+        assert bank.get(2).data == codec.encode(frames[0], 20)

@@ -1,6 +1,4 @@
-"""visual_memory through its transitions, through signals and through disks that are full: nothing
-stored is lost.
-"""
+"""visual_memory through transitions, signals and full disks: nothing that was stored is lost."""
 
 import resource
 import signal
@@ -8,8 +6,9 @@ import time
 
 import pytest
 from conftest import START
-from graph import image_message, until
+from graph import until
 from lifecycle_msgs.srv import ChangeState
+from messages import image_message
 from writing import NODE, Memory
 
 from gaussvae_ros.bank import MemoryBank
@@ -176,6 +175,16 @@ def test_a_signal_during_configure(ros, executable):
     assert "Traceback" not in process.log and "ready" not in process.log, process.log
 
 
+@pytest.mark.parametrize("executable", ["memory_node", "recall_node"])
+def test_a_signal_while_a_node_brings_itself_up(ros, executable):
+    options = ["-p", f"bank:={ros.folder}/memory.db", "-p", "autostart:=true"]
+    process = ros.run(executable, "--ros-args", *options)
+    client = ros.node.create_client(ChangeState, f"/visual_{executable.split('_')[0]}/change_state")
+    assert client.wait_for_service(20)  # it configures only when it knows the others
+    assert process.stop() == 0, process.log
+    assert "Traceback" not in process.log, process.log
+
+
 def test_shutdown_by_request(ros, frames):
     memory = Memory(ros)
     memory.show(frames[0], START)
@@ -208,7 +217,7 @@ def test_a_full_disk_is_told_of_and_the_node_goes_on(ros, frames):
             memory.process.popen.pid, resource.RLIMIT_FSIZE, (number, resource.RLIM_INFINITY)
         )
 
-    memory = Memory(ros, quality=100.0, tier="splats")
+    memory = Memory(ros, quality=100.0)
     memory.show(frames[0], START)
     limit(memory.path.with_name("memory.db-wal").stat().st_size + 20_000)
     for i in range(1, 40):

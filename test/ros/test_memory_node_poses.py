@@ -1,6 +1,4 @@
-"""visual_memory and TF: poses in time, late, missing, of optical frames, and after the clock was
-set back.
-"""
+"""visual_memory and TF: poses in time, late, missing, of optical frames, after a clock set back."""
 
 import time
 
@@ -8,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import START
 from diagnostic_msgs.msg import DiagnosticStatus
-from graph import image_message, jpeg_message, until
+from graph import until
+from messages import image_message, jpeg_message
 from writing import NODE, Memory
 
 from gaussvae_ros.poses import BODY_IN_OPTICAL, compose
@@ -121,7 +120,7 @@ def test_poses_that_are_waited_for_are_asked_for_a_last_time_at_the_end(ros, fra
 
 
 @pytest.mark.parametrize("first", ["image", "tf"])
-def test_after_the_clock_was_set_back_poses_are_those_of_the_new_lap(ros, frames, first):
+def test_after_the_clock_was_set_back_poses_are_those_of_the_new_session(ros, frames, first):
     memory = Memory(ros, map_frame="map", pose_timeout=5.0)
     mount(ros)
     drive(ros, [0.0, 1.0, 2.0, 3.0], at=10)
@@ -131,7 +130,7 @@ def test_after_the_clock_was_set_back_poses_are_those_of_the_new_lap(ros, frames
         time.sleep(0.2)
     memory.show(frames[1], START + S // 2)
     time.sleep(0.3)
-    assert stored(memory, 2) is None, "a pose of the lap before"
+    assert stored(memory, 2) is None, "a pose from before"
     for t in (0, 1):
         ros.transform("map", "base", START + t * S, (100 + t, 0, 0), TURNED)
     until(lambda: stored(memory, 2) is not None)

@@ -7,7 +7,8 @@ import time
 import rclpy
 from conftest import START
 from diagnostic_msgs.msg import DiagnosticStatus
-from graph import image_message, until
+from graph import until
+from messages import image_message
 from sensor_msgs.msg import Image
 from writing import Memory
 

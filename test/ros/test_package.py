@@ -1,8 +1,7 @@
-"""What colcon installs: what the nodes need, executables in the right Python, one line where a
-package is missing.
-"""
+"""What colcon installs: what nodes need, executables in the right Python, a line on what lacks."""
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -13,6 +12,7 @@ from ament_index_python import get_package_prefix
 from graph import ROOT
 
 import gaussvae_ros
+from gaussvae_ros.kernel_cache import MADE_BY, PACKAGE
 from gaussvae_ros.vae.models import find
 
 PREFIX = Path(get_package_prefix("gaussvae_ros"))
@@ -117,14 +117,22 @@ def test_a_build_says_which_packages_are_missing(bare_python):
 
 
 def test_an_empty_workspace_builds_with_links(tmp_path):
-    """`colcon build --symlink-install`, without a warning; what run.sh built is a copy."""
+    """`colcon build --symlink-install`, without a warning; what run.sh built is a copy.
+
+    A user's cache has the kernels that run.sh compiled, but for those of one module.
+    """
+    cache = tmp_path / "cache" / "gaussvae_ros" / MADE_BY
+    shutil.copytree(PACKAGE / "__pycache__" / MADE_BY, cache)
+    [left_out] = cache.glob("sim.camera-*")
+    shutil.rmtree(left_out)
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "gaussvae_ros").symlink_to(ROOT)
     colcon = (
         "import os, sys; from colcon_core.command import main; os.chdir(sys.argv.pop(1));"
         " sys.exit(main())"
     )
-    done = run(sys.executable, "-c", colcon, tmp_path, "build", "--symlink-install")
+    command = (sys.executable, "-c", colcon, tmp_path, "build", "--symlink-install")
+    done = run(*command, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert done.returncode == 0 and "1 package finished" in done.stdout, done.stdout + done.stderr
     assert "stderr" not in done.stdout and not done.stderr, done.stderr
     [package] = (tmp_path / "install" / "gaussvae_ros" / "lib").glob(
@@ -132,9 +140,10 @@ def test_an_empty_workspace_builds_with_links(tmp_path):
     )
     assert (package / "nodes" / "memory_node.py").is_symlink()
     kernels = list(package.rglob("*.nbc"))
-    assert kernels and not any(path.is_symlink() for path in kernels), (
-        "compiled here, and not left from the checkout"
+    assert kernels and {path.parent.name for path in kernels} == {left_out.name}, (
+        "compiled at installation what lacked, and not left from the checkout"
     )
+    assert not any(path.is_symlink() for path in kernels)
     setup = tmp_path / "install" / "setup.bash"
     said = run(
         "bash",

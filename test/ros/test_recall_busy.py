@@ -4,11 +4,11 @@ import threading
 import time
 
 from conftest import START
+from gaussvae_ros.srv import RecallFrame, RecallFrames
 from recalling import NODE
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.srv import RecallFrame, RecallFrames
 
 
 def test_a_long_request_does_not_hold_up_a_short_one(ros, frames):

@@ -4,18 +4,20 @@ import time
 
 import pytest
 from geometry_msgs.msg import PoseStamped
-from graph import header
-from recalling import NODE, find, memory, node  # noqa: F401 (memory and node are fixtures)
+from messages import header
+from recalling import find, start
 
 YAW_90 = (0.0, 0.0, 0.5**0.5, 0.5**0.5)
 START = 1_700_000_000_000_000_000  # ns
 
 
 @pytest.fixture(scope="module")
-def placed(node):  # noqa: F811
+def placed(shared_ros, recalled):
     """The memory's poses are in map; the dock stands at (1, 0, 0) and looks along map's y; base
     drives along x.
     """
+    node = shared_ros
+    start(node, recalled)
     node.static_transform("map", "dock", (1, 0, 0), YAW_90)
     node.static_transform("elsewhere", "thing")
     for i in range(5):

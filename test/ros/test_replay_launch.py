@@ -1,40 +1,19 @@
-"""replay.launch.py: a bag played into the real nodes, recalled and reported, and what else can
-become of it.
-"""
+"""replay.launch.py: a bag played into the real nodes, recalled and reported."""
 
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from bagmaker import KINDS, START, BagMaker
 from graph import Ros
+from touring import STEP, tour
 
 from gaussvae_ros.bags import Bag
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.nodes import player
 from gaussvae_ros.replay import replay
-
-STEP = 400_000_000  # ns
-QUARTER = (0.0, 0.0, np.sqrt(0.5), np.sqrt(0.5))  # a left turn, x y z w
-
-
-def tour(
-    kind: str,
-    frames: list[np.ndarray],
-    compressed: bool = True,
-    topic: str = "/front/image/compressed",
-):
-    """A bag with TF: map <- base moves along x, base <- camera is fixed and published once."""
-    maker = BagMaker(kind)
-    maker.tf("base", "camera", START, (0.0, 0.0, 0.5, *QUARTER), "/tf_static", START - 1)
-    for i, frame in enumerate(frames):
-        (maker.jpeg if compressed else maker.image)(topic, START + i * STEP, frame)
-        maker.tf("map", "base", START + i * STEP, (float(i), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0))
-    return maker
 
 
 def replayed(ros: Ros, path: Path, *arguments: str) -> tuple[dict, str]:
@@ -56,7 +35,7 @@ def offline(path: Path, folder: Path, **how: object) -> dict[int, tuple[bytes, o
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind):
     path = tour(kind, frames[:6]).write(ros.folder)
-    result, log = replayed(ros, path, "compare:=1", "quality:=40")
+    result, log = replayed(ros, path, "compare:=1", "quality:=40", "rate:=4")
     assert (
         result["images"] == 6 and result["received"] + result["lost"] == 6 and result["gated"] == 0
     )
@@ -107,10 +86,8 @@ def images(path: Path) -> list:
         return list(bag.images(bag.image_topic()))
 
 
-def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finished_bank):
-    """Two laps with the same stamps and other pictures; raw mono images, one of an encoding that
-    nobody knows.
-    """
+def test_a_loop_images_that_are_none_and_a_bank_that_is_there(ros, frames, finished_bank):
+    """The same stamps twice with other pictures; raw mono images, one of no known encoding."""
     maker = BagMaker("mcap")
     for i in range(6):
         picture, encoding = frames[2 * i][..., 0], "mono8" if i != 1 else "mono9"
@@ -119,14 +96,15 @@ def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finishe
         )
     bank = ros.folder / "memory.db"
     bank.write_bytes(finished_bank.read_bytes())
-    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", f"bank:={bank}")
+    result, _ = replayed(ros, maker.write(ros.folder), "compare:=0", "rate:=4", f"bank:={bank}")
     assert result["images"] == 6 and result["sessions"] == 2 and result["skipped"] == 1
     [problem] = result["problems"]
     assert problem.startswith(
         f"image 1 of the bag at {START + STEP} ns: image encoding 'mono9' is not supported"
     )
-    # Every picture beside its own original, not that of the other lap.
-    assert result["worst_psnr"] > 15
+    assert (
+        result["worst_psnr"] > 15
+    )  # every picture beside its own original, not that of the other round
     with MemoryBank(bank, readonly=True) as memory:
         assert len(memory) == 12 + result["frames"] and result["first_id"] == 13
         assert len(memory.info()["sessions"]) == 3
@@ -141,100 +119,12 @@ def test_what_the_queue_drops_is_counted(ros, frames):
     assert result["stored"] + result["dropped"] + result["lost"] == 180
 
 
-@pytest.mark.parametrize(
-    "arguments, complaint",
-    [
-        (["bag:=none"], "none: no such bag"),
-        (["bag:=two"], "choose one with --topic: /a (1), /b (1)"),
-        (["bag:=two", "topic:=/c"], "image topics: /a (1), /b (1)"),
-        (["bag:=two", "topic:=/a", "rate:=0"], "rate must be above 0"),
-        (["bag:=two", "topic:=/a", "compare:=many"], "invalid int value: 'many'"),
-        (["bag:=two", "topic:=/a", "quality:=high"], "quality is a number, not 'high'"),
-        (["bag:=two", "topic:=/a", "tier:=jpeg"], '"jpeg" is not valid'),
-        (["bag:=two", "topic:=/a", "params_file:=none.yaml"], "none.yaml: there is no such file"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)
-def test_what_cannot_be_replayed_starts_nothing(ros, frames, arguments, complaint):
-    BagMaker("mcap").image("/a", START, frames[0]).image("/b", START, frames[0]).write(
-        ros.folder, "two"
-    )
-    launched = ros.launch("replay.launch.py", *arguments)
-    assert launched.wait(30) == 1
-    assert (
-        complaint in launched.log
-        and "Traceback" not in launched.log
-        and "process started" not in launched.log
-    )
-
-
-def test_a_bag_of_which_nothing_comes_through(ros, frames):
-    path = BagMaker("mcap").image("/a", START, frames[0], encoding="rgb9").write(ros.folder)
-    launched = ros.launch("replay.launch.py", f"bag:={path}")
-    assert launched.wait(60) == 1
-    assert "nothing came through: of 1 images on /a none was stored" in launched.log
-    assert (
-        "image encoding 'rgb9' is not supported" in launched.log and "Traceback" not in launched.log
-    )
-
-
-def test_a_bank_that_cannot_be_made(ros, frames):
-    path = tour("mcap", frames[:2]).write(ros.folder)
-    launched = ros.launch("replay.launch.py", f"bag:={path}", "bank:=nowhere/memory.db")
-    assert launched.wait(60) == 1
-    assert (
-        "its folder does not exist" in launched.log
-        and "visual_memory did not configure" in launched.log
-    )
-
-
-def test_ctrl_c_ends_it_within_seconds(ros, frames):
-    path = tour("bag", frames[:12]).write(ros.folder)
-    launched = ros.launch(
-        "replay.launch.py", f"bag:={path}", "rate:=0.1", f"report:={ros.folder}/report"
-    )
-    launched.until_says("playing 12 images", timeout=60)
-    time.sleep(1)
-    begun = time.monotonic()
-    launched.stop()
-    assert time.monotonic() - begun < 8
-    assert "Traceback" not in launched.log
-    assert [p for p in (ros.folder / "report").iterdir() if p.name.startswith(".play")] == []
-
-
-@pytest.mark.parametrize(
-    "topic, compressed, node_topic",
-    [
-        ("/cam/image_raw", False, "/cam/image_raw"),
-        ("/cam/image_raw/compressed", True, "/cam/image_raw/compressed"),
-        ("/cam/jpeg", True, "/cam/jpeg/compressed"),  # the node listens to that of image_transport
-        ("/cam/compressed", False, "/cam"),
-    ],
-)
-def test_what_is_played_of_a_bag(tmp_path, frames, topic, compressed, node_topic):
-    maker = tour("db3", frames[:3], compressed, topic).pose("/pose", START, (0.0,) * 6 + (1.0,))
-    with Bag(maker.write(tmp_path)) as bag:
-        part = player.part(bag)
-        assert (part.topic, part.node_topic, part.images) == (topic, node_topic, 3)
-        assert part.transport == ("compressed" if compressed else "raw")
-        assert sorted(part.others) == ["/tf", "/tf_static"]
-        assert player.root(bag, topic) == "map"
-
-
-def test_poses_that_are_not_tf_are_not_played(tmp_path, frames):
-    maker = (
-        BagMaker("mcap").image("/cam", START, frames[0]).pose("/pose", START, (0.0,) * 6 + (1.0,))
-    )
-    with Bag(maker.write(tmp_path)) as bag:
-        assert player.part(bag).others == () and player.root(bag, "/cam") == ""
-
-
 def test_a_recording_that_was_cut_short_is_played_as_far_as_it_goes(ros, frames):
     path = tour("mcap", frames[:8]).write_mcap(ros.folder / "cut.mcap", chunk_size=20_000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with Bag(path) as bag:
         expected = bag.topics(("sensor_msgs/msg/CompressedImage",))["/front/image/compressed"]
-    result, log = replayed(ros, path, "compare:=0")
+    result, log = replayed(ros, path, "compare:=0", "rate:=4")
     assert 0 < result["images"] == expected < 8 and result["stored"] > 0
     assert result["problem_counts"] == {"bag": 1} and "breaks off" in result["problems"][0]
     assert "converting what is played of it" in log and "breaks off" in log

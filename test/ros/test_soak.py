@@ -12,7 +12,7 @@ def test_each_fault_once(monkeypatch, tmp_path):
     monkeypatch.setenv(*marker.split("="))
     for name, value in {"FAULT_S": 4.0, "FULL_S": 3.0, "CLIENTS": 3, "FRAMES": 12}.items():
         monkeypatch.setattr(soak, name, value)
-    rows = {row["name"].removeprefix("soak: "): row for row in soak.run(tmp_path, 0.2)}
+    rows = {row["name"].removeprefix("soak: "): row for row in soak.run(tmp_path, 0.13)}
     value = {name: row["value"] for name, row in rows.items()}
     assert value["disk full, file deleted, memory_node killed"] == 3
     restarts = rows["starts of memory_node, beside those after kills"]

@@ -2,10 +2,11 @@
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from graph import image_message, until
+from gaussvae_ros.msg import MemoryFrame
+from graph import until
+from messages import image_message
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.msg import MemoryFrame
 
 NODE = "visual_memory"
 
@@ -13,17 +14,19 @@ NODE = "visual_memory"
 class Memory:
     """An active visual_memory, with no gate and no poses unless told otherwise."""
 
-    def __init__(self, ros, *arguments, active=True, **parameters):
+    def __init__(self, ros, *arguments, executable="memory_node", active=True, **parameters):
         self.ros, self.path = ros, ros.folder / "memory.db"
         given = {
             "bank": str(self.path),
             "map_frame": "''",
             "min_interval": 0.0,
             "novelty": 0.0,
+            # From the first image on: by default that waits until its publisher is known.
+            "image_reliability": "reliable",
             **parameters,
         }
         options = [part for name, value in given.items() for part in ("-p", f"{name}:={value}")]
-        self.process = ros.run("memory_node", *arguments, "--ros-args", *options)
+        self.process = ros.run(executable, *arguments, "--ros-args", *options)
         self.frames = ros.listen(MemoryFrame, f"{NODE}/frames")
         self.diagnostics = ros.listen(DiagnosticArray, "/diagnostics")
         if active:

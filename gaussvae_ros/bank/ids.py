@@ -1,0 +1,39 @@
+"""The ids that a memory file hands out, of frames and sessions: each once, also after a crash."""
+
+from sqlite_utils import Database
+
+from gaussvae_ros.bank.waiting import GROUP_WRITES
+
+
+class Ids:
+    """`frame` and `session` are the next ones; the first are `frame` and `session` at least.
+
+    The file always holds an id of frames beyond those handed out: after a crash the lost frames'
+    ids are skipped, not given to other frames.
+    """
+
+    def __init__(self, db: Database, frame: int = 1, session: int = 1):
+        self._db = db
+        if _last(db, "frames") is None:
+            db.execute("INSERT INTO sqlite_sequence VALUES ('frames', 0)")
+        self.frame = max((_last(db, "frames") or 0) + 1, frame)
+        self.session = max((_last(db, "sessions") or 0) + 1, session)
+        self._reserved = 0
+
+    def reserve(self):
+        """Reserve some more, within a transaction; not in each, which would write a page more."""
+        if self.frame + GROUP_WRITES > self._reserved:
+            self._write(self.frame + 2 * GROUP_WRITES)
+
+    def give_back(self):
+        """Those that were reserved and not handed out."""
+        self._write(self.frame)
+
+    def _write(self, number: int):
+        self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'frames'", [number - 1])
+        self._reserved = number
+
+
+def _last(db: Database, table: str) -> int | None:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", [table]).fetchone()
+    return row[0] if row else None

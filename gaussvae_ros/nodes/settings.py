@@ -1,0 +1,46 @@
+"""What the memory node is told by its parameters, as its parts take it."""
+
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+
+from gaussvae_ros.errors import ConfigError
+from gaussvae_ros.gates import Limits
+from gaussvae_ros.nodes.parameters import BANK
+from gaussvae_ros.tiers import quality_of
+
+
+def encoding(settings: SimpleNamespace) -> dict:
+    """Keyword arguments for `FrameCodec.encode`."""
+    return {"quality": quality_of(settings.tier, settings.quality), "effort": settings.effort}
+
+
+def tier_note(settings: SimpleNamespace) -> str:
+    """What to tell who still sets a tier of the first releases; empty for the default."""
+    if settings.tier == "latent":
+        return ""
+    quality = encoding(settings)["quality"]
+    return (
+        f"parameter tier is no longer used: {settings.tier} at quality {settings.quality:g} counts"
+        f" as quality {quality:.4g}"
+    )
+
+
+def limits(settings: SimpleNamespace) -> Limits:
+    """What the gates admit."""
+    return Limits(**{limit.name: getattr(settings, limit.name) for limit in fields(Limits)})
+
+
+def bank_path(settings: SimpleNamespace) -> Path:
+    """Of the memory file; the folder of the default one is made.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    try:
+        path = Path(settings.bank).expanduser()
+        if settings.bank == BANK:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(f"the memory file {settings.bank} cannot be made: {error}") from error

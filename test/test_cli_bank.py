@@ -1,0 +1,123 @@
+"""The verbs of `gaussvae bank`: info, list, recall, export, verify."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+from bagmaker import START
+from PIL import Image
+from standin import JpegCodec
+from test_cli import STEP, codec, memory, run  # noqa: F401 (fixtures)
+
+from gaussvae_ros.bank import MemoryBank
+
+
+def test_bank_info_and_list(memory, capsys):
+    assert json.loads(run(capsys, "bank", "info", memory, "--json")[1])["frames"] == 4
+    assert "frames: 4" in run(capsys, "bank", "info", memory)[1]
+    listed = json.loads(run(capsys, "bank", "list", memory, "--json")[1])
+    assert [f["stamp_ns"] for f in listed] == [START + i * STEP for i in range(4)]
+    assert (
+        listed[0]["pose"] is None
+        and listed[1]["pose"][:3] == [1, 0, 0]
+        and listed[1]["size"] == [64, 48]
+    )
+    near = json.loads(
+        run(
+            capsys,
+            "bank",
+            "list",
+            memory,
+            "--near",
+            -1,
+            0,
+            0,
+            "--radius",
+            3,
+            "--limit",
+            1,
+            "--json",
+        )[1]
+    )
+    assert [f["id"] for f in near] == [listed[1]["id"]]
+    code, out, _ = run(capsys, "bank", "list", memory, "--label", "dock")
+    assert code == 0 and len(out.splitlines()) == 2 and str(START + 2 * STEP) in out
+
+
+def test_bank_info_shows_what_each_session_counted(memory, capsys):
+    session = json.loads(run(capsys, "bank", "info", memory, "--json")[1])["sessions"][0]
+    assert [
+        session[name] for name in ("frames", "received", "gated", "dropped", "poses_missing")
+    ] == [4, 31, 20, 7, 1]
+    heads, cells = run(capsys, "bank", "info", memory)[1].splitlines()[-2:]
+    assert heads.split("  ")[0] == "session" and "poses missing" in heads
+    assert cells.split() == [
+        "1",
+        "unnamed",
+        "4",
+        "31",
+        "20",
+        "7",
+        "1",
+        str(START),
+        str(START + 3 * STEP),
+    ]
+
+
+def test_bank_list_by_likeness(tmp_path, memory, capsys):
+    listed = json.loads(run(capsys, "bank", "list", memory, "--like", 3, "--json")[1])
+    assert [f["id"] for f in listed] == [3, 4, 2, 1]  # nearest in angle
+    assert listed[0]["likeness"] == 1 and all(
+        a["likeness"] > b["likeness"] for a, b in zip(listed, listed[1:])
+    )
+    code, out, _ = run(
+        capsys, "bank", "list", memory, "--like", 3, "--limit", 2, "--before", START + 2 * STEP
+    )
+    assert code == 0 and [line.split()[0] for line in out.splitlines()] == ["id", "3", "2"]
+    assert out.splitlines()[0].endswith("likeness") and out.splitlines()[1].endswith("1.00")
+    with MemoryBank(memory) as bank:
+        bank.add(bank.get(1).data, stamp_ns=0)
+    code, _, err = run(capsys, "bank", "list", memory, "--like", 5)
+    assert code == 2 and "frame 5 was stored without a descriptor" in err
+
+
+def test_bank_recall(tmp_path, memory, capsys):
+    out_file = tmp_path / "frame.png"
+    code, out, _ = run(
+        capsys, "bank", "recall", memory, "--stamp", START + 3 * STEP + 5, "-o", out_file, "--json"
+    )
+    assert code == 0 and json.loads(out)["stamp_ns"] == START + 3 * STEP
+    assert abs(int(np.asarray(Image.open(out_file)).mean()) - 120) <= 2
+    frame_id = json.loads(out)["id"]
+    assert (
+        run(capsys, "bank", "recall", memory, "--id", frame_id, "-o", out_file, "--size", "32x24")[
+            0
+        ]
+        == 0
+    )
+    assert Image.open(out_file).size == (32, 24)
+
+
+def test_bank_export(tmp_path, memory, capsys):
+    code, out, _ = run(
+        capsys, "bank", "export", memory, "-o", tmp_path / "all", "--after", START + STEP
+    )
+    rows = list(csv.DictReader((tmp_path / "all" / "index.csv").open()))
+    assert code == 0 and out.startswith("3 frames") and [float(r["x"]) for r in rows] == [1, 2, 3]
+    assert all(Image.open(tmp_path / "all" / r["file"]).size == (64, 48) for r in rows)
+
+
+def test_bank_verify_says_what_is_damaged(memory, capsys):
+    assert run(capsys, "bank", "verify", memory) == (0, "4 frames, no damage\n", "")
+    data = Path(memory).read_bytes()
+    at = data.index(JpegCodec().encode(np.full((48, 64, 3), 80, np.uint8))) + 200
+    Path(memory).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    code, out, err = run(capsys, "bank", "list", memory)
+    # The damaged one is named, the others come.
+    assert code == 0 and len(out.splitlines()) == 4 and "frame 3" in err
+    code, out, _ = run(capsys, "bank", "verify", memory)
+    assert code == 1 and out.startswith("frame 3: ") and out.endswith("4 frames, 1 damaged\n")
+    assert [
+        d[0] for d in json.loads(run(capsys, "bank", "verify", memory, "--json")[1])["damages"]
+    ] == [3]

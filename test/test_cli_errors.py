@@ -1,0 +1,112 @@
+"""One clear line for every bad input, and files that cannot be written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bagmaker import START, BagMaker
+from standin import JpegCodec
+from test_cli import codec, image, memory, run  # noqa: F401 (fixtures)
+
+from gaussvae_ros.files import write_file
+
+
+@pytest.fixture
+def place(tmp_path, image, memory):
+    """A folder with good and bad files under short names."""
+    (tmp_path / "text.png").write_text("not an image")
+    (tmp_path / "half.gsv").write_bytes(JpegCodec().encode(np.zeros((48, 64, 3), np.uint8))[:-9])
+    (tmp_path / "good.gsv").write_bytes(JpegCodec().encode(np.zeros((48, 64, 3), np.uint8)))
+    maker = BagMaker("db3").image("/a", START, np.zeros((48, 64, 3), np.uint8))
+    maker.image("/b", START, np.zeros((48, 64, 3), np.uint8)).write(tmp_path, "two")
+    BagMaker("db3").pose("/p", START, (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)).write(tmp_path, "blind")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command, text",
+    [
+        ("", "required"),
+        ("fly", "invalid choice"),
+        ("encode in.png", "-o"),
+        ("encode none.png -o x.gsv", "none.png"),
+        ("encode text.png -o x.gsv", "not an image"),
+        ("encode in.png -o none/x.gsv", "No such file or directory"),
+        ("encode in.png -o two", "is a folder"),
+        ("encode in.png -o x.gsv --quality high", "--quality"),
+        ("decode none.gsv -o x.png", "none.gsv: No such file"),
+        ("decode half.gsv -o x.png", "half.gsv: record is damaged"),
+        ("decode in.png -o x.png", "in.png: not a gaussvae record"),
+        ("decode good.gsv -o x.docx", "end the name in one of"),
+        ("decode good.gsv -o x.png --size big", "is not 2 whole numbers"),
+        ("decode good.gsv -o x.png --roi 1,2,3", "is not 4 whole numbers"),
+        ("replay none.bag", "no such bag"),
+        ("replay two", "choose one with --topic: /a (1), /b (1)"),
+        ("replay two --topic /c", "image topics: /a (1), /b (1)"),
+        ("replay two --topic /a --pose-topic /odom", "no poses on /odom"),
+        ("replay blind", "holds no images"),
+        ("replay two --topic /a --bank in.png", "in.png"),
+        ("replay two --topic /a --compare -1", "--compare"),
+        ("evaluate none --out x", "none"),
+        ("demo --seconds 0.5 --out d", "1 to 3600 s"),
+        ("bank info none.db", "does not exist"),
+        ("bank info in.png", "in.png"),
+        ("bank list memory.db --near 1 2 3", "radius"),
+        ("bank list memory.db --like 99", "no frame 99"),
+        ("bank recall memory.db -o x.png", "--id --stamp"),
+        ("bank recall memory.db --id 99 -o x.png", "no frame 99"),
+        (
+            "bank recall memory.db --stamp 0 --camera rear -o x.png",
+            "no frame in memory.db of camera rear",
+        ),
+        ("bank export memory.db -o in.png", "in.png"),
+    ],
+)
+def test_bad_input_gets_one_clear_line_and_exit_code_2(command, text, place, capsys, monkeypatch):
+    monkeypatch.chdir(place)
+    before = sorted(p.name for p in place.iterdir())
+    code, out, err = run(capsys, *command.split())
+    assert code == 2 and out == ""
+    assert (
+        text in err
+        and err.startswith("gaussvae")
+        and err.count("\n") == 1
+        and "Traceback" not in err
+    )
+    assert sorted(p.name for p in place.iterdir() if not p.name.startswith("memory.db-")) == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "frame.gsv"
+    target.write_bytes(b"old")
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda self, data: Path.open(Path("/dev/full"), "wb", 0).write(data)
+    )
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_file(target, b"new")
+    assert caught.value.filename == str(target) and target.read_bytes() == b"old"
+
+
+def test_what_is_no_file_takes_the_bytes_and_stays(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, b"bytes")
+    assert os.read(end, 9) == b"bytes" and pipe.is_fifo()
+    os.close(end)
+    (tmp_path / "folder").mkdir()
+    link.symlink_to("folder/frame.gsv")
+    for data in (b"a", b"new"):  # where the link leads to nothing yet, too
+        write_file(link, data)
+        assert link.is_symlink() and (tmp_path / "folder/frame.gsv").read_bytes() == data
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["folder", "frame.gsv", "link", "pipe"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission_is_one_line(image, tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    code, _, err = run(capsys, "encode", image, "-o", tmp_path / "x.gsv")
+    tmp_path.chmod(0o700)
+    assert code == 2 and err.count("\n") == 1 and "Permission denied" in err
