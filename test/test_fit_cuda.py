@@ -208,7 +208,6 @@ def test_the_kernels_compile_for_a_gpu(name, tmp_path, monkeypatch):
         "TILE": cuda.TILE,
     }
     constants |= {"BLOCK": cuda.BLOCK, "MIN_SIGMA": adam.MIN_SIGMA, "BETA1": 0.7, "BETA2": 0.9}
-    constants |= {"CAUTION": adam.CAUTION, "USUAL": adam.USUAL}
     constants = {key: value for key, value in constants.items() if key in kernel.arg_names}
     types = {
         "list_ptr": "*i16",
@@ -216,7 +215,6 @@ def test_the_kernels_compile_for_a_gpu(name, tmp_path, monkeypatch):
         "geometry_ptr": "*fp64",
         "scale": "fp32",
         "unbias": "fp32",
-        "unit": "fp32",
     }
     signature = {
         key: "constexpr"

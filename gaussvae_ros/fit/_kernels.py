@@ -142,11 +142,8 @@ def update(
     h,
     scale,  # n / (w * h)
     unbias,  # 1 over the bias of the second moment
-    unit,  # log of the mean distance of splats, px
     BETA1: tl.constexpr,
     BETA2: tl.constexpr,
-    CAUTION: tl.constexpr,
-    USUAL: tl.constexpr,
     MIN_SIGMA: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -172,9 +169,6 @@ def update(
     x, y = tl.load(g, mask=live, other=0.0), tl.load(g + 1, mask=live, other=0.0)
     lxx, shear = tl.load(g + 2, mask=live, other=1.0), tl.load(g + 3, mask=live, other=0.0)
     lyy = tl.load(g + 4, mask=live, other=1.0)
-    caution = tl.exp(CAUTION * (USUAL + unit - 0.5 * tl.log(lxx * lyy)))
-    delta1, delta2 = caution * delta1, caution * delta2
-    m11, m12, m22 = caution * m11, caution * m12, caution * m22
     x += lxx * delta1 + shear * lyy * delta2
     y += lyy * delta2
     e11 = 1 + m11 + (m11 * m11 + m12 * m12) / 2

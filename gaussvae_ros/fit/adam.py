@@ -22,10 +22,6 @@ from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
 BETA1, BETA2 = np.float32(0.7), np.float32(0.86)
 # Delta, M (dimensionless), colour.
 RATES = np.array([0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32)
-# Steps of delta and M fall with a splat's size to this power, since a large one moves many pixels
-# that others explain, too. At the usual size, the log of it over the distance of splats, they have
-# the rates above.
-CAUTION, USUAL = 0.4, -1.37
 MIN_SIGMA = 0.3  # px; thinner than the pixel grid can show
 
 
@@ -137,8 +133,6 @@ def _descend(
                     grad[k] *= per_splat
                 if price > 0:
                     add_rate(geometry[i], colour[i], tables[i], price * mean_error, unit, grad)
-                size = 0.5 * math.log(geometry[i, 2] * geometry[i, 4]) - unit
-                caution = np.float32(math.exp(CAUTION * (USUAL - size)))
                 for k in range(8):
                     g = grad[k]
                     m = BETA1 * first[i, k] + (np.float32(1) - BETA1) * g
@@ -147,8 +141,6 @@ def _descend(
                     grad[k] = (
                         -rates[step, k] * m * unbias1 / (math.sqrt(v * unbias2) + np.float32(1e-9))
                     )
-                for k in range(5):
-                    grad[k] *= caution
                 if keep_size:
                     grad[2], grad[4] = (grad[2] - grad[4]) / 2, (grad[4] - grad[2]) / 2
                 _move(geometry[i], colour[i], grad, width, height * stride)

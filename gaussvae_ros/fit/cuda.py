@@ -31,16 +31,7 @@ from gaussvae_ros.fit import (
     start,
     to_splats,
 )
-from gaussvae_ros.fit.adam import (
-    BETA1,
-    BETA2,
-    CAUTION,
-    MIN_SIGMA,
-    RATES,
-    USUAL,
-    Descent,
-    first_row_of,
-)
+from gaussvae_ros.fit.adam import BETA1, BETA2, MIN_SIGMA, RATES, Descent, first_row_of
 from gaussvae_ros.fit.reseeding import APART, SIGMA
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 from gaussvae_ros.raster.cuda import (
@@ -177,10 +168,8 @@ class Descents:
             _kernels.update[(triton.cdiv(total, BLOCK),)](
                 self.grad, self.geometry, self.colour, self.first, self.second, row, total,
                 width, stride * height, self.n / (width * height),
-                float(1 / (1 - BETA2.astype(float) ** step)),
-                0.5 * math.log(stride * height * width / self.n), BETA1=float(BETA1),
-                BETA2=float(BETA2), CAUTION=CAUTION, USUAL=USUAL, MIN_SIGMA=MIN_SIGMA,
-                BLOCK=BLOCK, num_warps=4,
+                float(1 / (1 - BETA2.astype(float) ** step)), BETA1=float(BETA1),
+                BETA2=float(BETA2), MIN_SIGMA=MIN_SIGMA, BLOCK=BLOCK, num_warps=4,
             )  # fmt: skip
         self.count += len(rates)
 
