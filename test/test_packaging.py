@@ -82,25 +82,29 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-CUDA, TRAINING = (
+CUDA, PEERS, TRAINING = (
     {name(line) for line in setup_arguments()["extras_require"][extra]}
-    for extra in ("cuda", "train")
+    for extra in ("cuda", "peers", "train")
 )
-RUN, TRAIN, DEV = (pins(f"requirements{kind}.txt") for kind in ("", "-train", "-dev"))
+RUN, TRAIN, BESIDE, DEV = (
+    pins(f"requirements{kind}.txt") for kind in ("", "-train", "-peers", "-dev")
+)
 
 
 def test_every_import_is_declared_and_nothing_else_is():
-    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING | CUDA
+    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING | CUDA | PEERS
 
 
 def test_what_only_tests_import_is_pinned_for_them():
-    assert foreign(ROOT / "test") <= RUN.keys() | TRAIN.keys() | DEV.keys()
+    assert foreign(ROOT / "test") <= RUN.keys() | TRAIN.keys() | BESIDE.keys() | DEV.keys()
 
 
 def test_every_dependency_is_pinned_exactly():
     assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
-    assert not (RUN.keys() & TRAIN.keys() | RUN.keys() & DEV.keys() | TRAIN.keys() & DEV.keys())
-    for lines in [*RUN.values(), *TRAIN.values(), *DEV.values()]:
+    assert PEERS <= BESIDE.keys()
+    everything = [package for pinned in (RUN, TRAIN, BESIDE, DEV) for package in pinned]
+    assert len(everything) == len(set(everything))
+    for lines in [*RUN.values(), *TRAIN.values(), *BESIDE.values(), *DEV.values()]:
         assert all(
             re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|==|>=) \"3\.\d+\")?", line)
             for line in lines
@@ -120,7 +124,8 @@ def test_every_dependency_is_explained():
     }
     assert {name(package) for package in explained["For running"]} == DECLARED
     assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
-    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - {
+    assert explained["For comparing with peers"] == PEERS
+    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - PEERS - {
         "packaging"
     }
     assert explained["For building"] <= RUN.keys()

@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         all_verbs,
         "replay",
         verbs.replay,
-        "a bag through codec and bank, measured beside JPEG, WebP and AVIF",
+        "a bag through codec and bank, measured beside JPEG and WebP",
     )
     verb.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
     verb.add_argument(
@@ -101,10 +101,13 @@ def parser() -> argparse.ArgumentParser:
         all_verbs,
         "evaluate",
         verbs.evaluate,
-        "rate and distortion on images, beside JPEG, WebP and AVIF",
+        "rate and distortion on images, beside JPEG, WebP, AV1, HEVC and VVC",
     )
     verb.add_argument(
-        "images", metavar="IMAGES", nargs="+", help="image files, and folders of them"
+        "images",
+        metavar="IMAGES",
+        nargs="+",
+        help="image files, and folders of them; with --frames videos, too",
     )
     verb.add_argument(
         "--out", metavar="DIR", required=True, help="folder for report.html, figures and tables"
@@ -115,7 +118,25 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         help="compare these models, names or files, not the codec's settings",
     )
-    verb.add_argument("--tier", choices=TIERS, help="only this tier (default: both)")
+    verb.add_argument(
+        "--frames",
+        metavar="N",
+        type=int,
+        help="640x480 px frames, N evenly spread of each folder or video; default: all, as they are",
+    )
+    verb.add_argument(
+        "--qualities",
+        metavar="Q",
+        nargs="+",
+        type=float,
+        help="of our curve, 0 to 100; default: eight from 10 to 100",
+    )
+    verb.add_argument(
+        "--peers",
+        metavar="CODEC",
+        nargs="*",
+        help="of jpeg, webp, av1, hevc and vvc; default: all that are installed",
+    )
     _json(verb)
 
     verb = _verb(

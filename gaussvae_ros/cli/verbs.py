@@ -8,15 +8,13 @@ from pathlib import Path
 
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
-from gaussvae_ros.record import TIERS
 
 
 def encode(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.compile import warm_up
     from gaussvae_ros.evaluation.images import read_image
-    from gaussvae_ros.evaluation.metrics import psnr
-    from gaussvae_ros.evaluation.rate_distortion import EQUAL
+    from gaussvae_ros.evaluation.metrics import EQUAL, psnr
     from gaussvae_ros.files import write_file
 
     image, codec = read_image(args.image), FrameCodec()
@@ -71,30 +69,32 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.models:
         return _evaluate_models(args)
     from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.evaluation.evaluate import PEERS, QUALITIES
     from gaussvae_ros.evaluation.evaluate import evaluate as run
-    from gaussvae_ros.evaluation.images import find_images
+    from gaussvae_ros.evaluation.images import image_sets
+    from gaussvae_ros.evaluation.plots import NAMES
+    from gaussvae_ros.evaluation.summary import tables
 
-    find_images(args.images)  # before the codec loads
-    summary = run(args.images, args.out, FrameCodec(), [args.tier] if args.tier else TIERS)
+    image_sets(args.images)  # before the codec loads
+    summary = run(
+        args.images,
+        args.out,
+        FrameCodec(),
+        frames=args.frames,
+        qualities=args.qualities or QUALITIES,
+        codecs=PEERS if args.peers is None else args.peers,
+    )
+    warn([f"not compared with {NAMES[c]}: {why}" for c, why in summary["missing"].items()])
     if not args.json:
-        measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
-        rows = []
-        for m in summary["means"]:
-            rows.append(
-                [f"{m['tier']}, {m['effort']}, {m['quality']:g}", *(m[name] for name in measures)]
-            )
-        table(("setting", "codec", "bytes", "PSNR (dB)", "SSIM", "MS-SSIM"), rows)
-        rows = [
-            [f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]]
-            for d in summary["bjontegaard"]
-        ]
-        table(("", "BD-rate (%)", "BD-PSNR (dB)"), rows)
-    show(args, summary, f"Report: {Path(args.out) / 'report.html'}")
+        for found in (t for one in summary["sets"] for t in tables(one)):
+            print(f"\n{found.caption}")
+            table(found.columns, found.rows)
+    show(args, summary, f"\nReport: {Path(args.out) / 'report.html'}")
 
 
 def _evaluate_models(args: argparse.Namespace) -> None:
-    from gaussvae_ros.training.comparison import ERRORS, compare
     from gaussvae_ros.evaluation.peers import CODECS
+    from gaussvae_ros.training.comparison import ERRORS, compare
 
     result = compare(args.models, args.images, args.out)
     if not args.json:

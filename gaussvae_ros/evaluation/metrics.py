@@ -11,6 +11,7 @@ import numpy as np
 
 from gaussvae_ros.errors import ImageError
 
+EQUAL = 100.0  # dB, what pictures without any difference count as, so that means stay finite
 WINDOW = 11  # px, Gaussian window of sigma 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first

@@ -11,9 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 OURS = ("#c2410c", "#fb923c", "#7c2d12", "#fdba74")  # strongest first
-PEERS = {"avif": "#1d4ed8", "webp": "#0d9488", "jpeg": "#64748b"}
+PEERS = {
+    "vvc": "#1d4ed8",
+    "av1": "#7c3aed",
+    "hevc": "#0891b2",
+    "webp": "#0d9488",
+    "jpeg": "#64748b",
+}
 MARGIN = 150  # px left of a sheet, for names
-NAMES = {"avif": "AVIF", "webp": "WebP", "jpeg": "JPEG"}
+NAMES = {"vvc": "VVC", "av1": "AV1", "hevc": "HEVC", "webp": "WebP", "jpeg": "JPEG"}
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -35,7 +41,7 @@ def rate_distortion(
 ) -> bytes:
     """Quality against bytes, one labelled line for each codec; `curves` maps its name to [N, 2] bytes and quality.
 
-    Names of peers ("jpeg", "webp", "avif") have their own colours, all others are ours, the most important first.
+    Names of peers (those of PEERS) have their own colours, all others are ours, the most important first.
     `label` names the quality and its unit; `floor` is a name and a value to draw as a level line.
     """
     with rc_context(STYLE):
@@ -65,7 +71,7 @@ def rate_distortion(
         if curves:
             _byte_ticks(axes, np.concatenate(list(curves.values()))[:, 0])
             _label_ends(axes, ends)
-        axes.set(xlabel="bytes per image, whole files (mean)", ylabel=label)
+        axes.set(xlabel="bytes per image", ylabel=label)
         return _png(figure)
 
 

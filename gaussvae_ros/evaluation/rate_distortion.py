@@ -10,11 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
-from gaussvae_ros.evaluation.metrics import ms_ssim, psnr, ssim
+from gaussvae_ros.evaluation import plots
+from gaussvae_ros.evaluation.metrics import EQUAL, ms_ssim, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, curve
+from gaussvae_ros.evaluation.report import Table
 
-EQUAL = 100.0  # dB, what pictures without any difference count as, so that means stay finite
 MEASURES = ("bytes", "psnr", "ssim", "ms_ssim")
+LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
 class Codec(Protocol):
@@ -53,7 +55,7 @@ class Point:
     psnr: float | None = None  # dB
     ssim: float | None = None
     ms_ssim: float | None = None
-    scale: float | None = None  # of the picture in the file, a peer's 1, 0.5 or 0.25
+    scale: float | None = None  # of the picture in the file, one of peers.SCALES
     peer_quality: int | None = None
 
 
@@ -142,3 +144,25 @@ def _mean(setting: Setting, points: list[Point]) -> Mean:
     return Mean(
         setting, len(made), *(float(np.mean([getattr(p, f) for p in made])) for f in MEASURES)
     )
+
+
+def measure_table(averages: dict, series: Sequence[str], images: int, measure: str) -> Table:
+    """A row for each setting of ours: every codec's mean at the size of our record.
+
+    `averages` maps (series, codec) to the means of that codec at the sizes of that series.
+    """
+
+    def cell(mean: Mean) -> str:
+        value = getattr(mean, measure)
+        if value is None:
+            return f"{mean.fitted} of {images} fit"
+        return f"{value:.2f}" if measure == "psnr" else f"{value:.4f}"
+
+    rows = []
+    for s in series:
+        for ours, *peers in zip(averages[s, s], *(averages[s, c] for c in CODECS)):
+            rows.append(
+                [s, f"{ours.setting.quality:g}", round(ours.bytes), *map(cell, (ours, *peers))]
+            )
+    columns = ["tier and effort", "quality", "bytes", "ours", *(plots.NAMES[c] for c in CODECS)]
+    return Table(f"{LABELS[measure]} at equal bytes, mean of {images} images", columns, rows)

@@ -10,17 +10,17 @@ import numpy as np
 from gaussvae_ros.bags import BagImage
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation import plots
-from gaussvae_ros.evaluation.evaluate import measure_table
-from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
+from gaussvae_ros.evaluation.images import spread
+from gaussvae_ros.evaluation.metrics import EQUAL, WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import (
-    EQUAL,
     Codec,
     Point,
     Setting,
     as_curve,
     means,
     measure,
+    measure_table,
 )
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
 from gaussvae_ros.files import name_of
@@ -66,7 +66,7 @@ class Recalls:
         self.curve_settings = [
             Setting(t, setting.effort, q) for t in TIERS for q in sorted({*CURVE, setting.quality})
         ]
-        self.shown, self.compared = _spread(expected, SHOWN), _spread(expected, compare)
+        self.shown, self.compared = spread(expected, SHOWN), spread(expected, compare)
         self.curved = self.compared[::2] if curves else []
         self.stamps = array("q")
         self.ids = array("q")
@@ -274,11 +274,6 @@ class Recalls:
 
     def _over_time(self, name: str, label: str) -> bytes:
         return plots.over_time(self.numbers["time_s"], {"gaussvae": self.numbers[name]}, label)
-
-
-def _spread(total: int, count: int) -> list[int]:
-    """At most `count` of the numbers 0 to `total` - 1, evenly spread from the first to the last."""
-    return sorted(set(np.linspace(0, max(total - 1, 0), count).round().astype(int).tolist()))
 
 
 def _number(value: float) -> float | None:
