@@ -10,9 +10,9 @@ export PIP_ROOT_USER_ACTION := ignore
 help:  ## say what each target does (the default)
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
-venv: $(VENV)/installed  ## set up .venv with the pinned packages and the gaussvae command; PYTHON=... picks the Python
+venv: $(VENV)/installed  ## set up .venv with the pinned packages; PYTHON=... picks the Python
 
-demo: venv  ## drive a simulated robot, remember what it sees, recall it, and write the report to demo_out/
+demo: venv  ## drive a simulated robot, remember and recall what it sees; report in demo_out/
 	$(VENV)/bin/gaussvae demo
 
 test: $(VENV)/installed-dev  ## run all tests, those of the ROS 2 nodes where ROS 2 is found
@@ -25,7 +25,7 @@ clean:  ## remove .venv, demo_out/ and what builds and tests leave behind
 	rm -rf $(VENV) demo_out build *.egg-info .pytest_cache .hypothesis .ruff_cache
 	find gaussvae_ros test -name __pycache__ -prune -exec rm -rf {} +
 
-# pip comes from requirements.txt and not from ensurepip, which some systems keep in a package of its own.
+# pip comes from requirements.txt, since some systems keep ensurepip in a package of its own.
 $(VENV)/made:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10))" || \
 		{ echo "make: $(PYTHON) is not Python 3.10 or later; name one with make PYTHON=..." >&2; exit 1; }

@@ -1,4 +1,4 @@
-"""Installs the Python package and the models alone (`pip install .`); in a ROS workspace CMakeLists.txt does it."""
+"""Installs the Python package and the models (`pip install .`); CMakeLists.txt does it for ROS."""
 
 from glob import glob
 

@@ -1,12 +1,13 @@
-"""Follow a remembered route by sight, up to a frame with a label: at 4 Hz, the picture to steer for next.
+"""Follow a remembered route by sight, up to a frame with a label: gives the next picture at 4 Hz.
 
     python3 $(ros2 pkg prefix --share gaussvae_ros)/examples/follow_route.py --ros-args \\
         -p goal:=dock -r image:=/camera/image_raw
 
 Images come from that topic or, as in the bag of `make demo`, as JPEG from <topic>/compressed.
 
-The route is the recording that the labelled frame belongs to. `subgoal` is what the camera saw there `ahead` frames
-farther along, small, as controllers by image goal take it; it ends with the goal itself.
+The route is the recording that the labelled frame belongs to. `subgoal` is what the camera
+saw there `ahead` frames farther along, small, as controllers by image goal take it; it
+ends with the goal itself.
 """
 
 import numpy as np
@@ -21,9 +22,8 @@ from gaussvae_ros.client import MemoryClient, RecallError
 from gaussvae_ros.likeness import describe, likeness
 
 SIZE = (96, 96)  # px
-RADIUS = (
-    5  # frames before and after the last known place that are compared with what the camera sees
-)
+# Frames before and after the last known place that are compared with what the camera sees.
+RADIUS = 5
 
 
 class FollowRoute(Node):

@@ -1,10 +1,14 @@
-"""`MemoryClient`, for code that asks the recall node for frames. Needs ROS 2 and this package built in a workspace."""
+"""`MemoryClient`, for code that asks the recall node for frames.
+
+Needs ROS 2 and this package built in a workspace.
+"""
 
 try:
     from gaussvae_ros.nodes.client import MemoryClient, Recalled
 except ImportError as error:
     raise ImportError(
-        f"gaussvae_ros.client needs ROS 2 and a workspace with this package: source its install/setup.bash ({error})"
+        "gaussvae_ros.client needs ROS 2 and a workspace with this package:"
+        f" source its install/setup.bash ({error})"
     ) from error
 from gaussvae_ros.errors import RecallError
 

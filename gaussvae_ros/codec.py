@@ -28,6 +28,7 @@ from gaussvae_ros.record import MAX_SIDE, TIERS, Record, pack, unpack
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.vae import latent
+from gaussvae_ros.vae.models import Carrier, Models
 
 DEVICES = ("auto", "cpu", "cuda")
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
@@ -39,7 +40,8 @@ class FrameCodec:
     Single frames and records are worked on by the CPU, in one thread (`kernels.use_threads` gives more). A GPU fits the batches of `encode_many`:
     "auto" looks for one then, "cuda" insists on it now, and "cpu" leaves it alone. `model` is the name or the path of
     the model file that the latent tier encodes with; records of any model decode that lies where the package was
-    installed or in the folders `models`. They load on first use.
+    installed, in one of the folders `models`, or in a memory file among them, such as a `MemoryBank`. They load on first
+    use.
     The splats of the records decoded last stay in memory, up to `remember` bytes of them, so that these only take drawing
     again: some 18 KB a record at quality 50, and 300 KB at 100 in the splats tier.
     """
@@ -49,7 +51,7 @@ class FrameCodec:
         device: str = "auto",
         model: str | os.PathLike = "anchors",
         remember: int = 0,
-        models: Iterable[str | os.PathLike] = (),
+        models: Iterable[str | os.PathLike | Carrier] = (),
     ):
         """Raises GaussVaeError for a device that is unknown or not there."""
         if device not in DEVICES:
@@ -59,9 +61,14 @@ class FrameCodec:
         if not isinstance(model, (str, os.PathLike)):
             raise GaussVaeError(f"model is the name or path of a model file, not {model!r}")
         self._gpu = {"auto": None, "cpu": False, "cuda": True}[device]  # None: not known yet
-        self._model, self._folders = model, list(models)
+        self._model, self._places = model, list(models)
         self._latent_codec, self._loading = None, threading.Lock()
         self._remembered: Remembered[Splats] = Remembered(remember)
+
+    @property
+    def models(self) -> Models:
+        """The models at hand, with which records decode. Raises ModelError as `encode`."""
+        return self._latent().models
 
     def encode(
         self,
@@ -166,7 +173,7 @@ class FrameCodec:
     def _latent(self) -> latent.LatentCodec:
         with self._loading:
             if self._latent_codec is None:
-                self._latent_codec = latent.LatentCodec(self._model, self._folders)
+                self._latent_codec = latent.LatentCodec(self._model, self._places)
         return self._latent_codec
 
     def _uses_gpu(self) -> bool:

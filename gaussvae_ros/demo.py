@@ -1,4 +1,4 @@
-"""The whole product in one go: a simulated drive, replayed into a memory file, and frames recalled from it."""
+"""The whole product in one go: a simulated drive, replayed into a memory file, and recalled."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +19,10 @@ RADIUS = 1.0  # m, how near a place must be to count as the same
 def demo(
     codec: Codec, out_dir: str | Path, seconds: float = 30.0, say: Callable[[str], None] = print
 ) -> dict:
-    """Drive, replay and recall into the folder `out_dir`; what an earlier demo left there is replaced.
+    """Drive, replay and recall into the folder `out_dir`, in place of an earlier demo's files.
 
-    Files: drive/ (the bag), memory.db, report.html, and recalled_by_{id,time,place}.png. `say` gets a line for each
-    step.
+    Files: drive/ (the bag), memory.db, report.html, and recalled_by_{id,time,place}.png. `say`
+    gets a line for each step.
 
     Returns:
         What `gaussvae_ros.replay.replay` returns.
@@ -51,7 +51,7 @@ def demo(
 
 
 def _recalls(bank: MemoryBank, result: dict) -> list[tuple[str, Frame, str]]:
-    """One frame by its id, one by a time, and for a place of the second lap the same place on the first."""
+    """One frame by its id, one by a time, and one of the first round by a place of the second."""
     first, last = bank.get(result["first_id"]), bank.get(result["last_id"])
     middle = (first.stamp_ns + last.stamp_ns) // 2
     by_time = bank.nearest(middle - (middle - first.stamp_ns) // 2)
@@ -71,7 +71,7 @@ def _recalls(bank: MemoryBank, result: dict) -> list[tuple[str, Frame, str]]:
     ]
     if before:
         then = min(before, key=lambda f: _apart(f, now))
-        words = f"frame {then.id}, where frame {now.id} saw the same place a lap later"
+        words = f"frame {then.id}, where frame {now.id} saw the same place a round later"
         return [*recalls, ("place", then, words)]
     return recalls
 

@@ -6,9 +6,8 @@ import ctypes
 def why_no_gpu() -> str | None:
     """Why nothing can run on a CUDA GPU here, in a few words; None if it can."""
     try:
-        ctypes.CDLL(
-            "libcuda.so.1"
-        )  # the driver's; without it there is no need to wait seconds for torch
+        # The driver's; without it there is no need to wait seconds for torch.
+        ctypes.CDLL("libcuda.so.1")
     except OSError:
         return "no NVIDIA driver"
     try:

@@ -43,10 +43,8 @@ PLANAR: dict[str, tuple[int, int | None]] = {
     "nv24": (4, None),
 }
 
-DEPTH = (
-    "32FC1",
-    "64FC1",
-)  # distances by REP 118; so is 16UC1, but thermal and infrared cameras use it, too
+# Distances by REP 118; so is 16UC1, but thermal and infrared cameras use it, too.
+DEPTH = "32FC1", "64FC1"
 SENSOR_BITS = (8, 10, 12, 14, 16)
 # Of BT.601 in studio range, as OpenCV's conversions of the other YUV encodings: Y, U, V, 1 to RGB
 _RGB_OF_YUV = np.array(

@@ -10,7 +10,7 @@ class ImageError(GaussVaeError):
 
 
 class RecordError(GaussVaeError):
-    """A record that cannot be decoded: truncated, altered, or of an unknown version, tier or model."""
+    """A record that cannot be decoded: truncated, altered, of an unknown version, tier or model."""
 
 
 class BankError(GaussVaeError):
@@ -18,7 +18,7 @@ class BankError(GaussVaeError):
 
 
 class BankGone(BankError):
-    """The memory file that was opened is not at its path any more: deleted, replaced, or its disk is away."""
+    """The opened memory file is not at its path any more: deleted, replaced, or its disk away."""
 
 
 class BagError(GaussVaeError):

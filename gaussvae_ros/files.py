@@ -21,7 +21,7 @@ FORMATS = {
 
 
 def printable(path: str | Path) -> str:
-    """A path as one line of text that can be printed and stored; whatever is no character becomes a mark."""
+    """A path as one line of text to print and store; whatever is no character becomes a mark."""
     text = os.fsencode(path).decode(errors="replace")
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
@@ -34,10 +34,12 @@ def name_of(path: str | Path) -> str:
 def write_file(path: str | Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 
-    A link stays one, to the new file; what is no file (/dev/null, /dev/stdout, a pipe) takes the bytes.
+    A link stays one, to the new file; what is no file (/dev/null, /dev/stdout,
+    a pipe) takes the bytes.
 
     Raises:
-        OSError: the place cannot be written, or the disk is full; an older file is still there, whole.
+        OSError: the place cannot be written, or the disk is full; an older
+            file is still there, whole.
     """
     path = Path(path)
     if path.is_dir():

@@ -24,10 +24,8 @@ KEPT = 0.25  # a JPEG that ends early is a picture from this part of its rows on
 MORE = b"\x55" * 64  # data for some more blocks, whatever their codes
 FILLED = 128  # what libjpeg gives for rows that are not there
 _ORIENTATION, _BITS = 274, 258  # tags of EXIF and TIFF
-_PNG_BITS, _PNG_GREY = (
-    24,
-    4,
-)  # where a PNG says its depth, then its kind; the kind of grey with alpha
+# Where a PNG says its depth, then its kind; the kind of grey with alpha.
+_PNG_BITS, _PNG_GREY = 24, 4
 
 
 def decode(file: BinaryIO, formats: Sequence[str] | None = None) -> tuple[np.ndarray, str]:

@@ -1,8 +1,9 @@
-"""How alike two pictures are: a descriptor of 64 bytes for each, compared by the angle between them. No ROS, no torch.
+"""How alike two pictures are: descriptors of 64 bytes, compared by the angle between them.
 
-The descriptor says how much brighter it gets to the right, left, bottom and top in each of 4x4 parts of the picture: a
-histogram of gradients (Dalal and Triggs, CVPR 2005) with square roots taken (Arandjelovic and Zisserman, CVPR 2012), so
-that a few strong edges do not outweigh all others. docs/bank.md has what it was chosen by.
+The descriptor says how much brighter it gets to the right, left, bottom and top in each of 4x4
+parts of the picture: a histogram of gradients (Dalal and Triggs, CVPR 2005) with square roots taken
+(Arandjelovic and Zisserman, CVPR 2012), so that a few strong edges do not outweigh all others.
+docs/bank.md has what it was chosen by. No ROS, no torch.
 """
 
 import numpy as np
@@ -13,9 +14,8 @@ LENGTH = 64  # bytes of a descriptor: 4 directions x 4 rows x 4 columns
 PARTS = 4
 WIDTH, HEIGHT = 64, 48  # px, to which a picture is shrunk
 FLOOR = 1.0  # grey levels a pixel of the small picture: fainter edges are taken for noise
-OFFSET = (
-    0.3  # keeps faint descriptors together, so that two noisy pictures of a blank wall are alike
-)
+# Keeps faint descriptors together, so that two noisy pictures of a blank wall are alike.
+OFFSET = 0.3
 
 
 def describe(image: np.ndarray) -> np.ndarray:
@@ -47,9 +47,8 @@ def describe(image: np.ndarray) -> np.ndarray:
     small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
     grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
-    across, down = (
-        cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1))
-    )  # grey levels a pixel
+    # Grey levels a pixel.
+    across, down = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1)))
     edges = np.maximum([across, -across, down, -down], 0)
     parts = edges.reshape(4, PARTS, HEIGHT // PARTS, PARTS, WIDTH // PARTS).mean((2, 4)) + FLOOR
     roots = np.sqrt(parts / parts.mean())
@@ -58,7 +57,7 @@ def describe(image: np.ndarray) -> np.ndarray:
 
 
 def likeness(query: np.ndarray, many: np.ndarray) -> np.ndarray:
-    """How alike descriptors are: 1 for the same, less by the angle between them, 0 for a right angle and beyond.
+    """How alike descriptors are, by the angle between them: 1 for none, 0 from a right angle on.
 
     Args:
         query: int8 [N].
@@ -68,7 +67,8 @@ def likeness(query: np.ndarray, many: np.ndarray) -> np.ndarray:
         float32 [M], 0 to 1.
     """
     query, many = query.astype(np.float32), many.astype(np.float32)
-    # The sums are whole numbers below 2^24, so exact; their quotient in 64 bits makes equal descriptors exactly 1.
+    # The sums are whole numbers below 2^24, so exact; their quotient in 64 bits makes equal
+    # descriptors exactly 1.
     lengths = np.sqrt((query @ query).astype(np.float64) * np.einsum("ij,ij->i", many, many))
     cosines = np.divide(many @ query, lengths, out=np.ones(len(many)), where=lengths > 0)
     return (1 - np.arccos(np.clip(cosines, 0, 1)) * (2 / np.pi)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A bag through codec and bank, measured: every image is encoded, stored, recalled and compared with its original."""
+"""A bag through codec and bank, measured: every image is encoded, stored, recalled and compared."""
 
 import time
 from pathlib import Path
@@ -31,24 +31,27 @@ def replay(
     compare: int = 8,
     report_dir: str | Path | None = None,
 ) -> dict:
-    """Store every image of one topic of a bag, and measure what comes back. Memory grows by 64 bytes an image.
+    """Store every image of one topic of a bag, and measure what comes back.
 
-    Frames are stored under the camera name `topic` and their header stamps, in a session of the bag's name; where
-    the clock was set back, another session begins. An image that does not decode costs that frame only.
+    Memory grows by 64 bytes an image. Frames are stored under the camera name `topic` and their
+    header stamps, in a session of the bag's name; where the clock was set back, another session
+    begins. An image that does not decode costs that frame only.
 
     Args:
         topic: which images; None takes the only image topic.
         pose_topic: where poses come from; None lets `choose_poses` choose.
         tier, quality, effort: for `codec.encode`.
         compare: how many evenly spread frames the peers get too; each takes them seconds.
-        report_dir: a folder for report.html with plots and pictures, of both tiers on some frames; None writes none.
+        report_dir: a folder for report.html with plots and pictures, of both tiers on some
+            frames; None writes none.
 
     Returns:
-        Ready for JSON. bag, topic, tier, poses (the topic used or None), frames, skipped, problems (what was
-        skipped, dropped or guessed: sentences, the first few of each kind), problem_counts (all, by kind),
-        with_pose, sessions, first_id, last_id, span_s (by the stamps), bytes (mean), total_bytes, psnr (mean),
-        worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), compared {codec: {frames, bytes, psnr, ssim}} of ours
-        and each peer on the same few frames at equal bytes (None where not every frame fits), report (path or None).
+        Ready for JSON. bag, topic, tier, poses (the topic used or None), frames, skipped, problems
+        (what was skipped, dropped or guessed: sentences, the first few of each kind),
+        problem_counts (all, by kind), with_pose, sessions, first_id, last_id, span_s (by the
+        stamps), bytes (mean), total_bytes, psnr (mean), worst_psnr (dB), ssim (mean), encode_ms,
+        recall_ms (medians), compared {codec: {frames, bytes, psnr, ssim}} of ours and each peer on
+        the same few frames at equal bytes (None where not every frame fits), report (path or None).
 
     Raises:
         BagError: no such bag, topic or poses, or no image that can be read.
@@ -100,7 +103,7 @@ def replay(
 
 
 class _Poses:
-    """The poses of a topic's images, each by the frame that it carries: cameras may share a topic."""
+    """The poses of a topic's images, each by its own frame id: cameras may share a topic."""
 
     def __init__(self, bag: Bag, topic: str, pose_topic: str | None) -> None:
         self._bag, self._topic, self._pose_topic = bag, topic, pose_topic

@@ -4,21 +4,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-X, Y, LOG_S1, LOG_S2, THETA, COLOUR = range(
-    6
-)  # columns of Splats.params; colours run from COLOUR to the end
+# Columns of Splats.params; colours run from COLOUR to the end.
+X, Y, LOG_S1, LOG_S2, THETA, COLOUR = range(6)
 
 
 @dataclass(frozen=True)
 class Splats:
     """N splats fitted to one image, and that image's size.
 
-    `params` is float32 [N, 5 + C], C = 3 (RGB) or 1 (mono):
-    x, y (px, pixel centres at +0.5), log s1, log s2 (natural log of px), theta (rad, direction of the s1 axis,
-    x to the right and y down), then C colour values (0 to 1 where the image is 0 to 255; they may lie outside).
+    `params` is float32 [N, 5 + C], C = 3 (RGB) or 1 (mono): x, y (px, pixel centres at +0.5), log
+    s1, log s2 (natural log of px), theta (rad, direction of the s1 axis, x to the right and y
+    down), then C colour values (0 to 1 where the image is 0 to 255; they may lie outside).
 
-    A pixel's colour is the mixture of the splats' colours, normalised by the sum of their weights
-    w = exp(-d' Sigma^-1 d / 2), cut at 3 sigma; gaussvae_ros/raster/reference.py has the formula to the letter.
+    A pixel's colour is the mixture of the splats' colours, normalised by the sum of their
+    weights w = exp(-d' Sigma^-1 d / 2), cut at 3 sigma; gaussvae_ros/raster/reference.py has
+    the formula to the letter.
     """
 
     params: np.ndarray  # [N, 5 + C]
@@ -32,10 +32,10 @@ class Splats:
         return self.params.shape[1] - COLOUR
 
     def canonical(self) -> "Splats":
-        """The same picture in its one form: s1 >= s2, theta in [0, pi), rows in Morton order of their centres.
+        """The same picture in its one form: s1 >= s2, theta in [0, pi), rows in Morton order.
 
-        A splat is unchanged by theta + pi and by swapping its axes with theta + pi / 2, so without this the
-        parameters of a picture are not unique.
+        A splat is unchanged by theta + pi and by swapping its axes with theta + pi / 2, so without
+        this the parameters of a picture are not unique.
         """
         p = self.params.copy()
         swap = p[:, LOG_S1] < p[:, LOG_S2]
@@ -48,16 +48,15 @@ class Splats:
 def wrap_angle(theta: np.ndarray) -> np.ndarray:
     """Angles of an axis, rad, into [0, pi)."""
     theta = np.mod(theta, np.float32(np.pi))
-    return np.where(
-        theta >= np.float32(np.pi), np.float32(0), theta
-    )  # mod rounds a tiny negative angle up to pi
+    # Mod rounds a tiny negative angle up to pi.
+    return np.where(theta >= np.float32(np.pi), np.float32(0), theta)
 
 
 def morton_order(xy: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Order of points [..., N, 2] px along the Z-order curve of the image `size` (w, h) px (Morton 1966).
+    """Order of points [..., N, 2] px on the Z-order curve of an image of `size` px (Morton 1966).
 
-    Coordinates are taken as 16-bit fractions of the longer side; points outside the image count as on its border.
-    Equal codes keep their order.
+    Coordinates are taken as 16-bit fractions of the longer side; points outside the image count as
+    on its border. Equal codes keep their order.
     """
     unit = np.clip(xy.astype(np.float64) / max(size), 0, 1)
     cell = np.minimum((unit * 65536).astype(np.uint32), 65535)

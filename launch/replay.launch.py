@@ -1,10 +1,14 @@
-"""A bag through both nodes, every frame recalled and compared: a report. `--show-args` lists the arguments."""
+"""A bag through both nodes, every frame recalled and compared: a report.
+
+`--show-args` lists the arguments.
+"""
 
 import json
 import subprocess
 from pathlib import Path
 
 from ament_index_python import get_package_prefix
+from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -16,18 +20,19 @@ from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
 from gaussvae_ros.nodes.bringup import arguments, lifecycle_node, number, value
-from launch import Action, LaunchContext, LaunchDescription
 
 EVALUATOR = str(Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", "replay_evaluator"))
 ARGUMENTS = {
     "bag": (
         None,
-        "The bag: a rosbag2 folder, a bare .mcap or .db3 file, or a .bag of ROS 1, which is converted",
+        "The bag: a rosbag2 folder, a bare .mcap or .db3 file, or a .bag of ROS 1,"
+        " which is converted",
     ),
     "topic": ("", "Images to replay. Empty: the only image topic of the bag"),
     "rate": (
         "1.0",
-        "How fast the bag is played; frames that the encoder has no time for are dropped and counted",
+        "How fast the bag is played; frames that the encoder has no time for are dropped"
+        " and counted",
     ),
     "report": ("replay_report", "Folder for report.html and replay.json"),
     "bank": (
@@ -44,14 +49,11 @@ ARGUMENTS = {
 }
 SHARED = ("device", "params_file")
 CHOICES = {"tier": ["", "latent", "splats"]}
-# What the other launch files leave to the user: the evaluator brings the nodes up, and the bag has the time.
+# What the other launch files leave to the user: the evaluator brings the nodes up,
+# and the bag has the time.
 FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true", "relative_tf": "false"}
-EVERY = {
-    "min_interval": 0.0,
-    "max_interval": 0.0,
-    "novelty": 0.0,
-    "queue_size": 100,
-}  # frame is wanted, also late
+# Every frame is wanted, also late.
+EVERY = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0, "queue_size": 100}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -115,7 +117,10 @@ def _new_bank(report: Path) -> str:
 
 
 def _ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
-    """Whichever process ends first, the replay is over. An error makes the exit code of ros2 launch 1."""
+    """Whichever process ends first, the replay is over.
+
+    An error makes the exit code of ros2 launch 1.
+    """
     if context.is_shutdown:
         return []
     if event.process_name.startswith("replay_evaluator") and event.returncode == 0:

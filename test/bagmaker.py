@@ -16,7 +16,7 @@ START = 1_700_000_000_000_000_000  # ns
 
 
 class BagMaker:
-    """Collects messages, then writes them: `BagMaker("mcap").image("/cam", t, picture).write(folder)`."""
+    """Collects messages, then writes: `BagMaker("mcap").image("/cam", t, image).write(folder)`."""
 
     def __init__(self, kind: str) -> None:
         self.kind, self.ros1 = kind, kind == "bag"
@@ -156,8 +156,12 @@ class BagMaker:
         return path
 
     def write_mcap(self, path: Path, **options: object) -> Path:
-        """An MCAP file by itself: `profile`, `encoding`, `schema` (its encoding and text), `names` (of types: a
-        function), `beside` (an encoding: a channel of it with one message), the rest as the library's writer."""
+        """An MCAP file by itself.
+
+        Options: `profile`, `encoding`, `schema` (its encoding and text), `names` (of
+        types: a function), `beside` (an encoding: a channel of it with one message), the
+        rest as the library's writer.
+        """
         profile, encoding = options.pop("profile", "ros2"), options.pop("encoding", "cdr")
         schema, names = (
             options.pop("schema", ("ros2msg", b"")),

@@ -1,4 +1,4 @@
-"""Sets of splats that a fast rasteriser must get right, and the comparison with the reference in float64."""
+"""Sets of splats that a fast rasteriser must get right, compared with the reference in float64."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ GROUPS = {
 def splats(
     n: int, size=SIZE, sigma=(0.5, 6.0), aspect=4.0, channels=3, seed=0
 ) -> np.ndarray:  # [n, 5 + C] float32
-    """Random splats inside `size`: s1 log-uniform in `sigma` px, s1 / s2 up to `aspect`, either axis the longer."""
+    """Random splats inside `size`: s1 log-uniform in `sigma` px, axes up to 1 : `aspect`."""
     rng = np.random.default_rng(seed)
     params = rng.uniform(-0.2, 1.2, (n, 5 + channels))
     params[:, :2] = rng.uniform(0, 1, (n, 2)) * size
@@ -112,10 +112,10 @@ def near_cut(params: np.ndarray, size: tuple[int, int], margin: float) -> np.nda
 def assert_like_reference(
     render, params: np.ndarray, size: tuple[int, int], tolerance: float = 1e-4
 ) -> None:
-    """Values and gradients of `render(params [N, 5 + C], slope [h, w, C]) -> image, grad` against the reference.
+    """`render(params [N, 5 + C], slope [h, w, C]) -> image, grad` against the reference.
 
-    `slope` is the gradient of a made-up loss in the image, zero where `near_cut`. Errors are relative, norm against
-    norm, for the image and for the gradient of each group of parameters.
+    `slope` is the gradient of a made-up loss in the image, zero where `near_cut`. Errors are
+    relative, norm against norm, for the image and for the gradient of each group of parameters.
     """
     doubtful = near_cut(params, size, margin=1e-4)
     assert doubtful.mean() < 0.01 or doubtful.sum() <= 1, "the case is all edge: it tests nothing"
@@ -137,6 +137,5 @@ def assert_like_reference(
 
 
 def _relative(value: np.ndarray, expected: np.ndarray) -> float:
-    return np.linalg.norm(value - expected) / max(
-        np.linalg.norm(expected), 1e-9
-    )  # less than that is rounding
+    # Less than that is rounding.
+    return np.linalg.norm(value - expected) / max(np.linalg.norm(expected), 1e-9)

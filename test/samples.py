@@ -1,4 +1,4 @@
-"""A small folder of training samples, as `gaussvae train prepare` leaves it, and a config that trains in no time."""
+"""A small folder of training samples, as `gaussvae train prepare` leaves it, and a quick config."""
 
 import json
 import os
@@ -6,15 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from threaded import kernel_threads
 
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
 from gaussvae_ros.training.config import dump_config
 from gaussvae_ros.training.prepare import FORMAT, SPLATS, sample_type, shard_path
-from threaded import kernel_threads
 
 ROOT, SIZE = Path(__file__).parents[1], (64, 48)
 CONFIG = {
@@ -32,6 +33,12 @@ def one_thread():
     with kernel_threads(1):
         yield
     torch.set_num_threads(before)
+
+
+def picture(seed: int, size: tuple[int, int] = (96, 72)) -> np.ndarray:
+    """A smooth random picture, uint8 [h, w, 3], unlike every other."""
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
 
 
 def write_samples(folder: Path, train: int = 12, valid: int = 4, seed: int = 0) -> Path:

@@ -1,6 +1,7 @@
 """A codec for tests of what surrounds the real one: a JPEG in a record."""
 
 import io
+from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,9 @@ from gaussvae_ros.record import Record, pack, unpack
 
 class JpegCodec:
     """Encodes and decodes like FrameCodec."""
+
+    def __init__(self, models: Iterable = ()) -> None:
+        """Needs no models."""
 
     def encode(
         self,

@@ -1,4 +1,4 @@
-"""Folders and paths of bags as people have them: what differs from metadata.yaml, splits, odd names."""
+"""Folders and paths of bags as people have them: stale metadata.yaml, splits, odd names."""
 
 import os
 import shutil

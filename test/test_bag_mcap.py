@@ -1,4 +1,4 @@
-"""MCAP of every kind: without summary or index, unsorted, cut short, damaged, with odd schemas and times."""
+"""MCAP of every kind: no summary or index, unsorted, cut short, damaged, odd schemas and times."""
 
 import struct
 

@@ -1,5 +1,4 @@
-"""What a recorder that was killed, a packer or a bad disk leaves: .db3 with journals or damaged pages, rosbag1 without
-index, packed files, and any damage at all."""
+"""What a killed recorder, a packer or a bad disk leaves: journals, no index, packed, damaged."""
 
 import shutil
 import sqlite3
@@ -84,7 +83,8 @@ def killed(folder: Path, mode: str) -> Path:
     code = f"""
 import os, sqlite3
 db = sqlite3.connect({str(work)!r}, isolation_level=None)
-db.execute("PRAGMA journal_mode = {mode}"); db.execute("PRAGMA wal_autocheckpoint = 0"); db.execute("PRAGMA cache_size = 2")
+for pragma in ("journal_mode = {mode}", "wal_autocheckpoint = 0", "cache_size = 2"):
+    db.execute("PRAGMA " + pragma)
 rows = list(db.execute("SELECT * FROM messages WHERE id > 30"))
 db.execute("DELETE FROM messages WHERE id > 30"); db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 db.execute("BEGIN"); db.executemany("INSERT INTO messages VALUES (?, ?, ?, ?)", rows)
@@ -178,8 +178,8 @@ def test_other_tables_empty_topics_and_wrong_rows_cost_nothing(tmp_path):
     with sqlite3.connect(path) as writer:
         writer.execute("CREATE TABLE other (x)")
         writer.executemany(
-            "INSERT INTO topics (id, name, type, serialization_format, offered_qos_profiles, type_description_hash)"
-            " VALUES (?, ?, ?, 'cdr', '', '')",
+            "INSERT INTO topics (id, name, type, serialization_format, offered_qos_profiles,"
+            " type_description_hash) VALUES (?, ?, ?, 'cdr', '', '')",
             [(i, f"/t{i}", "std_msgs/msg/String") for i in range(100, 3_000)],
         )
         writer.execute("INSERT INTO messages (topic_id, timestamp, data) VALUES (99, 5, x'00')")

@@ -1,4 +1,4 @@
-"""Bags as streams of images and poses: three formats, pose interpolation, and damaged or foreign files."""
+"""Bags as streams of images and poses: three formats, interpolation, damaged or foreign files."""
 
 from pathlib import Path
 
@@ -134,9 +134,8 @@ def test_tf_is_chained_from_the_root_to_the_camera(kind: str, tmp_path: Path) ->
         maker.tf("odom", "base_link", START + i * STEP, (float(i), 0.0, 0.0, *NO_TURN))
         maker.tf("base_link", "wheel", START + i * STEP, (7.0, 7.0, 7.0, *NO_TURN))
     pose = at(maker.write(tmp_path), START + 3 * STEP // 2, "/camera")
-    assert np.allclose(
-        pose, (10, 2, 1, *yaw(np.pi / 2))
-    )  # 1.5 m driven + 0.5 m mount, turned left by the map
+    # 1.5 m driven + 0.5 m mount, turned left by the map.
+    assert np.allclose(pose, (10, 2, 1, *yaw(np.pi / 2)))
 
 
 def test_a_camera_in_optical_axes_gets_body_axes(tmp_path: Path) -> None:
@@ -175,10 +174,10 @@ def test_poses_recorded_after_their_images_count(tmp_path: Path) -> None:
 
 def test_a_clock_set_back_keeps_both_runs_apart() -> None:
     track = Track()
-    for lap, x in enumerate((1.0, 5.0)):
+    for run, x in enumerate((1.0, 5.0)):
         for i in range(30):
             track.add(
-                START + i * STEP, START + (lap * 30 + i) * STEP, np.array([x, 0, 0, *NO_TURN])
+                START + i * STEP, START + (run * 30 + i) * STEP, np.array([x, 0, 0, *NO_TURN])
             )
     assert track.at(START + 3 * STEP, START + 3 * STEP)[0] == 1
     assert track.at(START + 3 * STEP, START + 33 * STEP)[0] == 5
@@ -215,9 +214,8 @@ def test_rotations_agree_with_scipy(p: np.ndarray, q: np.ndarray, t: float) -> N
         assert (
             spatial.Rotation.from_quat(interpolate(a, b, t)[3:]) * slerp.inv()
         ).magnitude() < 1e-6
-    assert np.allclose(
-        rotate(BODY_IN_OPTICAL[3:], np.array([1.0, 0, 0])), [0, 0, 1]
-    )  # forward is z of optical axes
+    # Forward is z of optical axes.
+    assert np.allclose(rotate(BODY_IN_OPTICAL[3:], np.array([1.0, 0, 0])), [0, 0, 1])
 
 
 @pytest.mark.parametrize(

@@ -495,7 +495,10 @@ def test_backup_of_a_bank_in_use(bank, tmp_path):
 
 
 def test_the_bank_needs_no_torch():
-    code = "import sys, gaussvae_ros.bank; print([m for m in ('torch', 'numba', 'cv2') if m in sys.modules])"
+    code = """if True:
+        import sys, gaussvae_ros.bank
+        print([m for m in ("torch", "numba", "cv2") if m in sys.modules])
+    """
     assert (
         subprocess.check_output([sys.executable, "-c", code], cwd=REPO, text=True).strip() == "[]"
     )

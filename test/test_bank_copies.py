@@ -1,4 +1,6 @@
-"""Copies of a memory file: by `cp` while it is written, without its journal, beside another's journal, and backups."""
+"""Copies of a memory file: by `cp` while it is written, without its journal, beside another's
+journal, and backups.
+"""
 
 import json
 import os
@@ -17,7 +19,7 @@ import pytest
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.journal import _numbers
-from gaussvae_ros.bank.schema import APPLICATION_ID
+from gaussvae_ros.bank.opening import APPLICATION_ID
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
@@ -160,9 +162,8 @@ def test_kills_at_any_moment_lose_nothing_that_was_committed(path, writer):
         time.sleep(random.Random(i).uniform(0, 0.4))
         process.send_signal(signal.SIGKILL)
         lines = [line.split() for line in process.communicate()[0].splitlines()]
-        known += 1 + sum(
-            len(line) == 2 and line[1].count(".") == 1 for line in lines
-        )  # one was read at the start
+        # One was read at the start.
+        known += 1 + sum(len(line) == 2 and line[1].count(".") == 1 for line in lines)
         with MemoryBank(path, readonly=True) as bank:
             assert known - 1 <= len(bank) <= known + 1
             known = len(bank)
@@ -247,10 +248,8 @@ def test_file_and_journal_that_were_copied_together_are_one_memory(path, tmp_pat
             shutil.copyfile(f"{path}{ending}", tmp_path / f"{copy}.db{ending}")
         done = len(copied(path))
         process.send_signal(signal.SIGCONT)
-        assert len(copied(tmp_path / f"{copy}.db")) in (
-            done,
-            done + 1,
-        )  # stopped in the middle of a commit
+        # Stopped in the middle of a commit.
+        assert len(copied(tmp_path / f"{copy}.db")) in (done, done + 1)
 
 
 def test_a_copy_torn_in_the_middle_is_found(path, tmp_path):

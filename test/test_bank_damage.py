@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.schema import PAGE_SIZE
+from gaussvae_ros.bank.opening import PAGE_SIZE
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 
@@ -147,7 +147,8 @@ def test_any_damage_gives_true_frames_or_a_bank_error(sound, tmp_path_factory, w
             ):
                 try:
                     for frame in ask():
-                        # two frames' true bytes cannot change places: id, stamp and record are one checksum
+                        # two frames' true bytes cannot change places: id, stamp and record are one
+                        # checksum
                         assert frame.data == record(frame.id - 1) and frame.stamp_ns == frame.id - 1
                 except BankError:
                     pass

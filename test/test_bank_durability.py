@@ -14,7 +14,8 @@ import pytest
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.schema import migrations
-from gaussvae_ros.bank.writing import COMMIT_S, GROUP_WRITES
+from gaussvae_ros.bank.waiting import GROUP_WRITES
+from gaussvae_ros.bank.writing import COMMIT_S
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 
@@ -225,15 +226,12 @@ def test_a_full_disk_delays_frames_and_loses_none(small_disk, caplog):
     with MemoryBank(small_disk / "m.db") as bank:
         ids, error = fill(bank)
         assert "full" in str(error) or "disk I/O" in str(error)
-        assert "\n" not in str(error) and f"to {ids[-1]}" in str(
-            error
-        )  # it names what is not stored yet
-        assert [bank.get(i).data for i in ids] == [
-            record(i - 1) for i in ids
-        ]  # still seen by the bank's own reads
-        ids += [
-            bank.add(record(ids[-1] + i), stamp_ns=9000 + i) for i in range(10)
-        ]  # they wait with the others
+        # It names what is not stored yet.
+        assert "\n" not in str(error) and f"to {ids[-1]}" in str(error)
+        # Still seen by the bank's own reads.
+        assert [bank.get(i).data for i in ids] == [record(i - 1) for i in ids]
+        # They wait with the others.
+        ids += [bank.add(record(ids[-1] + i), stamp_ns=9000 + i) for i in range(10)]
         assert bank.waiting >= 10 and bank.get(ids[-1]).data == record(ids[-1] - 1)
         time.sleep(2 * COMMIT_S)  # the timer tries, fails and goes on
         ballast.unlink()
@@ -387,26 +385,25 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     path = tmp_path / "m.db"
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
-        assert bank.info()["schema"] == 2
-    monkeypatch.setattr(
-        migrations, "_migrations", list(migrations._migrations)
-    )  # a later release of this package
+        assert bank.info()["schema"] == 3
+    # A later release of this package.
+    monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
-    def m003_weather(db):
+    def m004_weather(db):
         db.execute("ALTER TABLE sessions ADD COLUMN weather TEXT")
 
     with pytest.raises(BankError, match="older schema"):
         MemoryBank(path, readonly=True)
     with MemoryBank(path) as bank:
-        assert bank.info()["schema"] == 3 and bank.get(frame_id).data == record(5)
+        assert bank.info()["schema"] == 4 and bank.get(frame_id).data == record(5)
         bank.begin_session("rainy", start_ns=0)
     MemoryBank(path, readonly=True).close()
 
     monkeypatch.undo()  # the present release again
     before = path.read_bytes()
     for readonly in (True, False):
-        with pytest.raises(BankError, match="newer gaussvae_ros .it has m003_weather.: upgrade"):
+        with pytest.raises(BankError, match="newer gaussvae_ros .it has m004_weather.: upgrade"):
             MemoryBank(path, readonly=readonly)
     assert path.read_bytes() == before
 
@@ -418,7 +415,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
-    def m003_broken(db):
+    def m004_broken(db):
         db.execute("DROP TABLE poses")
         db.execute("SELECT * FROM no_such_table")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.bank import MemoryBank, Pose, writing
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank import waiting as waiting_module
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 
@@ -187,7 +188,7 @@ def test_a_disk_that_becomes_full_and_free_again_and_again(small_disk, caplog):
 
 def test_what_waits_is_bounded_and_what_is_refused_is_said(small_disk, caplog, monkeypatch):
     caplog.set_level(logging.CRITICAL)
-    monkeypatch.setattr(writing, "GROUP_WRITES", 50)
+    monkeypatch.setattr(waiting_module, "GROUP_WRITES", 50)
     folder = small_disk(1024)
     with MemoryBank(folder / "m.db") as bank:
         add(bank, 0)
@@ -208,7 +209,7 @@ def test_what_waits_is_bounded_and_what_is_refused_is_said(small_disk, caplog, m
         add(bank, 1000)
         bank.flush()
         assert bank.waiting == 0 and [frame.stamp_ns for frame in bank][-1] == 1000
-    monkeypatch.setattr(writing, "GROUP_BYTES", 20_000)
+    monkeypatch.setattr(waiting_module, "GROUP_BYTES", 20_000)
     with MemoryBank(folder / "m.db") as bank:
         fill(folder)
         with pytest.raises(BankError, match="refused"):

@@ -377,7 +377,8 @@ def test_a_writer_that_came_and_went_while_the_lock_file_was_deleted(path):
         add(first, range(3))
         first.flush()
         waiting = add(first, range(3, 6))
-        first._group._undo()  # else SQLite lets nobody else write: the first is within a transaction
+        # Else SQLite lets nobody else write: the first is within a transaction.
+        first._group._undo()
         remove(path, "-lock")
         with MemoryBank(path) as second:
             add(second, range(10, 13))
@@ -421,7 +422,9 @@ def test_a_reader_does_not_serve_a_file_that_is_gone(path, tmp_path):
 
 @pytest.fixture
 def stick(tmp_path):
-    """Mounts a new, empty disk at one folder each time it is called; the one before is taken away, though in use."""
+    """Mounts a new, empty disk at one folder each time it is called; the one before is taken away,
+    though in use.
+    """
     folder, mounted = tmp_path / "stick", []
     folder.mkdir()
 

@@ -1,4 +1,6 @@
-"""Who may write a memory file, what is said of the writer, and a reader that finds the file anew."""
+"""Who may write a memory file, what is said of the writer, and a reader that finds the file
+anew.
+"""
 
 import os
 import random

@@ -1,4 +1,4 @@
-"""The bench: its rows, its parts, its documentation. Figures themselves are for the machine that they are about."""
+"""The bench: its rows, its parts, its documentation; figures are for the machine they are about."""
 
 import re
 from pathlib import Path

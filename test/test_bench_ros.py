@@ -1,4 +1,4 @@
-"""What `bench ros` does without a graph: arithmetic, processes that end, and the sentence where there is no ROS 2."""
+"""`bench ros` without a graph: arithmetic, processes that end, the sentence where ROS 2 is not."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Bjontegaard differences: curves with a known distance, scipy's PCHIP, and curves that cannot be compared."""
+"""Bjontegaard differences: curves of known distance, scipy's PCHIP, curves beyond comparison."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_a_curve_so_many_db_above_has_that_bd_psnr(gain):
 
 
 def test_only_the_common_range_counts():
-    """3 dB per octave, the test 1 dB above: 1 dB and 2^(-1/3) of the rate wherever both are drawn."""
+    """3 dB per octave, the test 1 dB above: 1 dB and 2^(-1/3) of the rate everywhere."""
     rates = 2.0 ** np.arange(8, 14)
     line = np.column_stack((rates, 3 * np.log2(rates)))
     found = bjontegaard(line[:4], line[2:] + [0, 1])

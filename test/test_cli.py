@@ -1,4 +1,6 @@
-"""The command line: every verb, its JSON, its documentation, and one clear line for every bad input."""
+"""The command line: every verb, its JSON, its documentation, and one clear line for every bad
+input.
+"""
 
 import argparse
 import csv
@@ -99,7 +101,8 @@ def test_every_verb_and_option_is_documented(name, made, capsys):
 
 
 def test_help_needs_no_heavy_import():
-    code = "import sys; from gaussvae_ros.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from gaussvae_ros.cli import main\n"
+    code += "try: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print(sorted({'torch', 'numba', 'cv2', 'matplotlib', 'rosbags'} & set(sys.modules)))"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -283,9 +286,8 @@ def test_bank_verify_says_what_is_damaged(memory, capsys):
     at = data.index(JpegCodec().encode(np.full((48, 64, 3), 80, np.uint8))) + 200
     Path(memory).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
     code, out, err = run(capsys, "bank", "list", memory)
-    assert (
-        code == 0 and len(out.splitlines()) == 4 and "frame 3" in err
-    )  # the damaged one is named, the others come
+    # The damaged one is named, the others come.
+    assert code == 0 and len(out.splitlines()) == 4 and "frame 3" in err
     code, out, _ = run(capsys, "bank", "verify", memory)
     assert code == 1 and out.startswith("frame 3: ") and out.endswith("4 frames, 1 damaged\n")
     assert [

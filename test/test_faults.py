@@ -27,8 +27,8 @@ def test_a_callback_that_fails_returns_and_is_told_of_with_its_traceback(faults,
         and "in fail" in caplog.text
     )
     assert faults.sentence() == (
-        "internal error in the lift: ZeroDivisionError: out of order; 1 times; the log has the traceback;"
-        " please report it"
+        "internal error in the lift: ZeroDivisionError: out of order; 1 times;"
+        " the log has the traceback; please report it"
     )
 
 

@@ -1,7 +1,8 @@
-"""The fit in batches against the CPU's: on the GPU where there is one, else through Triton's interpreter.
+"""The fit in batches against the CPU's: on a GPU where there is one, else in Triton's interpreter.
 
-The interpreter takes a second per step and picture, so there the plan is short, and the splats themselves are compared.
-Without a GPU this file runs itself again in a process of its own, with TRITON_INTERPRET=1, as test_raster_cuda.py does.
+The interpreter takes a second per step and picture, so there the plan is short, and the splats
+themselves are compared. Without a GPU this file runs itself again in a process of its own, with
+TRITON_INTERPRET=1, as test_raster_cuda.py does.
 """
 
 import os
@@ -14,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from fits import a_descent, noise, psnr, scene
 
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.fit import EFFORTS, Plan, adam, fit, reseeding
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 from gaussvae_ros.splats import Splats
-from test_fit import a_descent, noise, psnr, scene
 
 triton = pytest.importorskip("triton")
 from gaussvae_ros.fit import _kernels, cuda  # noqa: E402
@@ -53,7 +54,7 @@ def test_the_kernels_through_the_interpreter():
 
 @pytest.fixture
 def short(monkeypatch):
-    """A plan of four steps on two levels, with two re-seedings, and fewer splats than a fit may have otherwise."""
+    """A plan of four steps on two levels with two re-seedings, and fewer splats than is allowed."""
     monkeypatch.setitem(
         EFFORTS, "fast", Plan(((15, 2), (40, 2)), share=0.1, every=1, until=0.7, last=0.3)
     )
@@ -77,9 +78,8 @@ def test_a_batch_is_what_single_fits_are(short):
         expected = fit(image, 12, seed=3)
         assert splats.size == expected.size
         np.testing.assert_allclose(ellipses(splats), ellipses(expected), atol=2e-3)
-    np.testing.assert_array_equal(
-        fit_many(images[2:3], 12, seed=3)[0].params, many[2].params
-    )  # whatever its batch
+    # Whatever its batch.
+    np.testing.assert_array_equal(fit_many(images[2:3], 12, seed=3)[0].params, many[2].params)
 
 
 @kernels
@@ -111,7 +111,7 @@ def test_the_worth_of_splats_and_where_they_go_are_the_cpu_s():
 
 @kernels
 def test_one_step_is_the_cpu_s():
-    """Large splats, a needle, one half outside and one that nothing can see: each coordinate, and Adam's moments."""
+    """Large splats, a needle, one half outside, one unseen: each coordinate, and Adam's moments."""
     states = [a_descent(6, (33, 18), seed=s) for s in (1, 2)]
     states[0].geometry[:4, 2:] = [[30, 0.5, 20], [0.3, 9.0, 6], [5, -1, 0.3], [0.3, 0, 0.3]]
     states[0].geometry[:4, :2] = [[10, 5], [20, 9], [0, 18], [16.0, 9.0]]

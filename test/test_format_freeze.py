@@ -1,4 +1,4 @@
-"""A record of format version 1, kept as it was written: a change that reads it otherwise must raise record.VERSION."""
+"""A record of format version 1 as it was written: another reading must raise record.VERSION."""
 
 import hashlib
 from pathlib import Path
@@ -11,9 +11,8 @@ from gaussvae_ros.entropy.coder import Reader
 from gaussvae_ros.record import VERSION, unpack
 
 RECORD = Path(__file__).parent / "data" / f"version{VERSION}.record"
-SYMBOLS = (
-    "b9286d413054627d1b34a79542fd59fddc24e72766793b65a86fa8f9bcefbe74"  # SHA-256 of what it says
-)
+# SHA-256 of what it says.
+SYMBOLS = "b9286d413054627d1b34a79542fd59fddc24e72766793b65a86fa8f9bcefbe74"
 
 
 def picture() -> np.ndarray:

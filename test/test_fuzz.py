@@ -1,4 +1,4 @@
-"""Decoding whatever comes: any bytes give a picture or a GaussVaeError, in bounded time and memory."""
+"""Decoding whatever comes: a picture or a GaussVaeError, in bounded time and memory."""
 
 import subprocess
 import sys
@@ -15,9 +15,8 @@ from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.record import TIERS, Record, pack, unpack
 
 CODEC = FrameCodec(device="cpu")
-CODEC.encode(
-    np.zeros((9, 9), np.uint8), "latent"
-)  # loads torch and the model, which takes its time
+# Loads torch and the model, which takes its time.
+CODEC.encode(np.zeros((9, 9), np.uint8), "latent")
 MOST_SECONDS = 5.0  # for a picture of at most 200x200 px, on a busy machine
 SIDES = st.one_of(st.integers(1, 200), st.sampled_from([1, 2, 65535]))
 
@@ -89,7 +88,7 @@ def test_random_payloads_with_a_right_checksum(tier, width, height, payload, sma
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_altered_payloads_with_a_right_checksum(records, data):
-    """Most of the stream makes sense, so that the damage reaches every later stage of the decoder."""
+    """Most of the stream makes sense, so that the damage reaches every stage of the decoder."""
     payload = bytearray(unpack(records[data.draw(st.integers(0, 2))]).payload)
     for at in data.draw(st.lists(st.integers(0, len(payload) - 1), max_size=4)):
         payload[at] = data.draw(st.integers(0, 255))
@@ -99,7 +98,7 @@ def test_altered_payloads_with_a_right_checksum(records, data):
 
 
 def test_the_worst_payloads_stay_within_time_and_memory():
-    """Every precision and the most splats, with all kinds of streams, on the smallest and the largest frames."""
+    """Every precision, the most splats, all kinds of streams, the smallest and largest frames."""
     code = """if True:
         import resource, time
         import numpy as np
@@ -109,7 +108,8 @@ def test_the_worst_payloads_stay_within_time_and_memory():
         codec, rng, longest = FrameCodec(), np.random.default_rng(0), 0.0
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for k in range(24):
-            head = bytes([(0, 64, 128, 160, 200, 255)[k % 6]]) + ((0x2000, 0x2000, 0xA000)[k % 3]).to_bytes(2, "little")
+            counts = (0x2000, 0x2000, 0xA000)[k % 3].to_bytes(2, "little")
+            head = bytes([(0, 64, 128, 160, 200, 255)[k % 6]]) + counts
             body = (b"", bytes(4000), b"\\xff" * 4000, rng.bytes(20000))[k % 4]
             size = ((640, 480), (65535, 65535), (1, 1), (65535, 1), (8192, 8192))[k % 5]
             begun = time.perf_counter()

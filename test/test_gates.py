@@ -54,12 +54,8 @@ def test_angle(sign):
         (i * S, SAME, pose(yaw=sign * math.radians(3 * i)) * ([1] * 3 + [(-1) ** i] * 4))
         for i in range(10)
     ]
-    assert admitted(Gate(replace(OFF, min_angle=math.radians(8))), frames) == [
-        0,
-        3,
-        6,
-        9,
-    ]  # q and -q turn alike
+    # q and -q turn alike.
+    assert admitted(Gate(replace(OFF, min_angle=math.radians(8))), frames) == [0, 3, 6, 9]
 
 
 def test_novelty_counts_from_the_frame_admitted_last():
@@ -188,10 +184,10 @@ def test_a_camera_that_stands_still_stores_a_frame_a_minute(name):
     image = next(frames(name))[1].astype(np.float32)
     rng, gate, kept = np.random.default_rng(0), Gate(), 0
     for i in range(0, 130, 3):  # s
-        shot = image * rng.uniform(0.97, 1.03) + rng.normal(0, rng.uniform(3, 5), image.shape)
-        shot = np.clip(np.rint(shot), 0, 255).astype(np.uint8)
-        shot = cv2.imdecode(
-            cv2.imencode(".jpg", shot, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_UNCHANGED
+        noisy = image * rng.uniform(0.97, 1.03) + rng.normal(0, rng.uniform(3, 5), image.shape)
+        noisy = np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+        noisy = cv2.imdecode(
+            cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 80])[1], cv2.IMREAD_UNCHANGED
         )
-        kept += gate.admits(i * S, describe(shot), pose(0.01 * rng.normal()))
+        kept += gate.admits(i * S, describe(noisy), pose(0.01 * rng.normal()))
     assert kept == 3

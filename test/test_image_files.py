@@ -167,9 +167,8 @@ def test_a_jpeg_is_read_as_far_as_it_goes(part: float, turned: bool) -> None:
     if part < 1:
         rows = int(problem.split(": ")[1].split()[0])
         assert rows >= 0.25 * 240
-        sure = (
-            rows - 18
-        )  # of the last 16 rows a part may be there, and colours reach into the next row
+        # Of the last 16 rows a part may be there, and colours reach into the next row.
+        sure = rows - 18
         assert np.array_equal(image[:sure], whole[:sure])
         assert (image[rows:] == 128).all()
     else:

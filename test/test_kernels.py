@@ -14,10 +14,8 @@ from gaussvae_ros.kernel_cache import PACKAGE, sources_of
 
 ROOT = PACKAGE.parent
 LIBC = ctypes.CDLL(None)
-CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = (
-    1,
-    24,
-)  # of Linux: what lets root write anywhere, and how to do without
+# Of Linux: what lets root write anywhere, and how to do without.
+CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
 # A picture of no splats is its background, a constant of another module than the kernel's.
 DRAW = """if True:
     import numpy as np
@@ -46,17 +44,20 @@ AFTERWARDS = """if True:
     from gaussvae_ros.compile import compile_kernels
     compile_kernels()
     said = []
-    logging.getLogger("gaussvae_ros").addHandler(type("Said", (logging.Handler,), {"emit": lambda self, r: said.append(r)})())
+    handler = type("Said", (logging.Handler,), {"emit": lambda self, r: said.append(r)})()
+    logging.getLogger("gaussvae_ros").addHandler(handler)
     from gaussvae_ros import kernel_cache
     kernel_cache._said = False
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.sim import building, drive, camera
     codec = FrameCodec(device="cpu")
-    frame = drive.photograph(building.build(1), camera.Sensor(drive.SIZE, drive.FOCAL, 1), 1.0, 1.0, 0.5, 0.1)
+    sensor = camera.Sensor(drive.SIZE, drive.FOCAL, 1)
+    frame = drive.photograph(building.build(1), sensor, 1.0, 1.0, 0.5, 0.1)
     for image in (frame, frame[..., 1], frame[:40, :40]):
         for tier, effort in (("latent", "fast"), ("latent", "best"), ("splats", "fast")):
             record = codec.encode(image, tier, 100 if effort == "fast" else 10, effort)
-            codec.decode(record), codec.decode(record, (16, 16)), codec.decode(record, roi=(3, 4, 20, 20))
+            codec.decode(record), codec.decode(record, (16, 16))
+            codec.decode(record, roi=(3, 4, 20, 20))
     assert not said, said[0].getMessage()
 """
 

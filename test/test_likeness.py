@@ -1,4 +1,4 @@
-"""Likeness of pictures: what the descriptor ignores, what it tells apart, and places that are seen again."""
+"""Likeness of pictures: what the descriptor ignores, what it tells apart, places seen again."""
 
 import math
 import subprocess
@@ -126,13 +126,12 @@ def test_a_noisy_camera_that_stands_still_sees_the_same(kind, width):
         "ramp": np.tile(np.linspace(90, 160, width)[:, None], (size[1], 1, 3)),
     }[kind]
     rng = np.random.default_rng(7)
-    shots = [
+    taken = [
         jpeg(noisy(image, rng.uniform(3, 5), seed, rng.uniform(0.97, 1.03)), 80)
         for seed in range(6)
     ]
-    assert (
-        min(alike(shots[0], shot) for shot in shots[1:]) > 0.975
-    )  # the novelty that a gate wants by default
+    # The novelty that a gate wants by default.
+    assert min(alike(taken[0], other) for other in taken[1:]) > 0.975
 
 
 def test_a_shift_by_a_pixel_is_little_and_another_scene_is_much():
@@ -194,15 +193,14 @@ needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the shared pictures a
 
 
 @needs_data
-def test_the_second_lap_of_a_corridor_finds_the_first():
-    laps = np.stack(
+def test_the_second_round_of_a_corridor_finds_the_first():
+    loop = np.stack(
         [describe(read(path)) for path in sorted((DATA / "pr_corridor_loop").glob("*.jpg"))]
     )
-    # By SIFT matches, frame n of the first lap is seen again as frame n + 39.
-    found = [int(likeness(laps[n + 39], laps[:39]).argmax()) for n in range(1, 40)]
-    assert (
-        np.mean([abs(n - place) <= 2 for n, place in enumerate(found, 1)]) >= 0.65
-    )  # chance: 0.13
+    # By SIFT matches, frame n of the first round is seen again as frame n + 39.
+    found = [int(likeness(loop[n + 39], loop[:39]).argmax()) for n in range(1, 40)]
+    # Chance: 0.13.
+    assert np.mean([abs(n - place) <= 2 for n, place in enumerate(found, 1)]) >= 0.65
 
 
 @needs_data

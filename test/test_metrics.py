@@ -1,4 +1,4 @@
-"""PSNR, SSIM and MS-SSIM against scikit-image, against a plain second writing of the paper, and on hand-made cases."""
+"""PSNR, SSIM and MS-SSIM against scikit-image, a plain second writing, and hand-made cases."""
 
 import time
 
@@ -32,7 +32,7 @@ def skimage_ssim(a: np.ndarray, b: np.ndarray, **options):
 
 
 def plain_ms_ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """One plane, five scales, written from the paper: contrast times structure at each, luminance at the last."""
+    """One plane, five scales, by the paper: contrast times structure, luminance at the last."""
     a, b = np.float64(a), np.float64(b)
     tap = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
     window = np.outer(tap, tap) / tap.sum() ** 2

@@ -1,4 +1,4 @@
-"""The front door: what README shows runs, what is imported is declared, pinned and explained, the wheel is whole."""
+"""The front door: README's snippets, imports declared, pinned and explained, a whole wheel file."""
 
 import ast
 import re
@@ -25,13 +25,12 @@ PACKAGE_OF = {
     "ruamel": "ruamel.yaml",
     "skimage": "scikit-image",
 }
-BROUGHT = {
-    "llvmlite": "numba",
-    "triton": "torch",
-    "packaging": "pytest",
-}  # imported, and there with another package
+# Imported, and there with another package.
+BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}
+STARTED = {"ruff"}  # as a process, by tests
 ROS = re.compile(
-    r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|\w+_(msgs|srvs|interfaces)"
+    r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|"
+    r"\w+_(msgs|srvs|interfaces)"
 )
 
 
@@ -63,7 +62,7 @@ def setup_arguments() -> dict[str, object]:
 
 
 def imported(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every absolute import below a folder, `importorskip` included: the top module and the file."""
+    """Every absolute import below a folder, `importorskip` too: the top module and the file."""
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
@@ -75,7 +74,7 @@ def imported(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def foreign(folder: Path) -> set[str]:
-    """The packages that a folder imports: neither Python's own modules nor ours, nor ROS's, which package.xml names."""
+    """The packages that a folder imports, without Python's own, ours, and ROS's (package.xml)."""
     own = {"gaussvae_ros", *(file.stem for file in (ROOT / "test").rglob("*.py"))}
     modules = {module for module, _ in imported(folder)} - own - sys.stdlib_module_names
     return {name(PACKAGE_OF.get(module, module)) for module in modules if not ROS.fullmatch(module)}
@@ -86,9 +85,9 @@ CUDA, PEERS, TRAINING = (
     {name(line) for line in setup_arguments()["extras_require"][extra]}
     for extra in ("cuda", "peers", "train")
 )
-RUN, TRAIN, BESIDE, DEV = (
+PINNED = RUN, TRAIN, BESIDE, DEV = [
     pins(f"requirements{kind}.txt") for kind in ("", "-train", "-peers", "-dev")
-)
+]
 
 
 def test_every_import_is_declared_and_nothing_else_is():
@@ -96,15 +95,14 @@ def test_every_import_is_declared_and_nothing_else_is():
 
 
 def test_what_only_tests_import_is_pinned_for_them():
-    assert foreign(ROOT / "test") <= RUN.keys() | TRAIN.keys() | BESIDE.keys() | DEV.keys()
+    assert foreign(ROOT / "test") | STARTED <= set().union(*PINNED)
 
 
 def test_every_dependency_is_pinned_exactly():
     assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
     assert PEERS <= BESIDE.keys()
-    everything = [package for pinned in (RUN, TRAIN, BESIDE, DEV) for package in pinned]
-    assert len(everything) == len(set(everything))
-    for lines in [*RUN.values(), *TRAIN.values(), *BESIDE.values(), *DEV.values()]:
+    assert len(set().union(*PINNED)) == sum(map(len, PINNED))
+    for lines in (lines for pinned in PINNED for lines in pinned.values()):
         assert all(
             re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|==|>=) \"3\.\d+\")?", line)
             for line in lines
@@ -124,10 +122,9 @@ def test_every_dependency_is_explained():
     }
     assert {name(package) for package in explained["For running"]} == DECLARED
     assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
+    tools = (foreign(ROOT / "test") | STARTED) - {"packaging"}
     assert explained["For comparing with peers"] == PEERS
-    assert explained["For the tests"] == foreign(ROOT / "test") - DECLARED - TRAINING - PEERS - {
-        "packaging"
-    }
+    assert explained["For the tests"] == tools - DECLARED - TRAINING - PEERS
     assert explained["For building"] <= RUN.keys()
 
 
@@ -136,14 +133,6 @@ def test_pins_satisfy_the_package():
         for pin in RUN[name(line)]:
             version = pin.split(";")[0].split("==")[1]
             assert Requirement(line).specifier.contains(version), f"{pin} is not {line}"
-
-
-def test_only_nodes_import_ros():
-    assert not [
-        (m, file)
-        for m, file in imported(PACKAGE)
-        if ROS.fullmatch(m) and file.parent.name != "nodes"
-    ]
 
 
 def test_the_wheel_holds_the_whole_package(tmp_path):
@@ -192,9 +181,8 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     snippets = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    snippets = [
-        snippet for snippet in snippets if "gaussvae_ros.client" not in snippet
-    ]  # that is for a graph
+    # That is for a graph.
+    snippets = [snippet for snippet in snippets if "gaussvae_ros.client" not in snippet]
     assert snippets
     for snippet in snippets:
         exec(compile(snippet, "README.md", "exec"), names)
@@ -206,9 +194,8 @@ def test_python_of_the_readme_runs(tmp_path, monkeypatch):
 def commands() -> list[list[str]]:
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
-    return [
-        line for line in lines if line[0] in ("gaussvae", "make")
-    ]  # the others are ROS's; test/ros/test_docs.py
+    # The others are ROS's; test/ros/test_docs.py.
+    return [line for line in lines if line[0] in ("gaussvae", "make")]
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

@@ -1,4 +1,4 @@
-"""What `ros2 bag play` is given: a bag as it is where it reads all of it, else a copy of what is played."""
+"""What `ros2 bag play` is given: the bag where it can read all of it, else a copy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Preparation of training data: every kind of source, crops, the split, the same bytes whatever happens meanwhile."""
+"""Preparation of training data: crops, the split, the same bytes always, bad input."""
 
 import json
 import signal
@@ -7,33 +7,23 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from bagmaker import START, BagMaker
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from samples import picture
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import DataError
 from gaussvae_ros.fit import fit
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training import prepare as module
-from gaussvae_ros.training import sources
 from gaussvae_ros.training.crops import BLOCK, Crop, Picture, make_sample, plan, split
 from gaussvae_ros.training.prepare import prepare
-from gaussvae_ros.training.sources import find_source, licence_note, picture_files
 
 ROOT = Path(__file__).parents[1]
 SIZE = (64, 48)
-STEP = 100_000_000  # ns
-
-
-def picture(seed: int, size: tuple[int, int] = (96, 72)) -> np.ndarray:
-    """A smooth random picture, uint8 [h, w, 3], unlike every other."""
-    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
-    return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +107,8 @@ def test_a_killed_run_goes_on_and_the_result_is_the_same(made, photos, tmp_path)
     """A process of its own with one worker, killed between two shards; its worker ends too."""
     program = (
         "import sys; from gaussvae_ros.training import prepare as m; m.SHARD = 16\n"
-        "if __name__ == '__main__': m.prepare([sys.argv[1]], sys.argv[2], crops=3, size=(64, 48), seed=4, jobs=1)"
+        "if __name__ == '__main__':\n    "
+        "m.prepare([sys.argv[1]], sys.argv[2], crops=3, size=(64, 48), seed=4, jobs=1)"
     )
     command, out = (
         [sys.executable, "-c", program, str(photos), str(tmp_path / "set")],
@@ -217,79 +208,6 @@ def test_a_crop_shows_its_box(tmp_path):
     _, small = make_sample(Crop(tmp_path / "a.png", (100, 60, 320, 240), (160, 120)))
     wanted = big[60:300, 100:420].reshape(120, 2, 160, 2, 3).mean((1, 3))
     assert np.abs(small - wanted).max() <= 0.51
-
-
-def test_a_video_is_thinned(tmp_path):
-    path = str(tmp_path / "v.avi")
-    video = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 72))
-    for i in range(30):
-        video.write(np.full((72, 96, 3), 8 * i, np.uint8))
-    video.release()
-    source = find_source(path)
-    levels = {}
-    for every in (None, 7):
-        files, problems = picture_files(source, tmp_path / "frames", every)
-        levels[every] = [round(np.asarray(Image.open(f)).mean() / 8) for f in files]
-        assert source.kind == "video" and problems == []
-    assert levels == {None: [0, 5, 10, 15, 20, 25], 7: [0, 7, 14, 21, 28]}
-
-
-def test_what_a_bag_lacks_is_listed_and_a_folder_of_its_files_is_one(tmp_path):
-    maker = BagMaker("mcap")
-    for i in range(3):
-        maker.image("/cam", START + i * 10**9, picture(i))
-    path = maker.write(tmp_path)
-    (path / "metadata.yaml").write_text("damaged")
-    source = find_source(path)
-    files, problems = picture_files(source, tmp_path / "frames", 1)
-    assert source.kind == "bag" and len(files) == 3
-    assert [(name, "is empty or damaged" in why) for name, why in problems] == [
-        (f"{path}: as it lies there", True)
-    ]
-    (path / "metadata.yaml").unlink()
-    assert find_source(path).kind == "bag"
-
-
-@pytest.mark.parametrize("kind", ["bag", "mcap"])
-def test_a_bag_is_thinned_and_its_faults_are_counted(tmp_path, kind):
-    maker = BagMaker(kind)
-    for i in range(12):
-        maker.jpeg("/cam", START + i * STEP, b"broken" if i == 5 else picture(i))
-        maker.image("/cam/depth", START + i * STEP, picture(i)[..., 0], encoding="mono8")
-    source = find_source(maker.write(tmp_path))
-    files, problems = picture_files(source, tmp_path / "frames", None)
-    assert (
-        source.kind == "bag"
-        and len(files) == 2
-        and len(problems) == 1
-        and "/cam at" in problems[0][0]
-    )
-    assert len(picture_files(source, tmp_path / "frames", 2)[0]) == 6
-    before = [f.stat().st_mtime_ns for f in files]
-    assert before == [
-        f.stat().st_mtime_ns for f in picture_files(source, tmp_path / "frames", None)[0]
-    ]
-
-
-def test_the_simulated_drive_is_a_source(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "SIM_WORLDS", (1001,))
-    files, _ = picture_files(find_source("sim"), tmp_path, 200)
-    assert len(files) == 3
-    frames = [np.asarray(Image.open(f)).astype(int) for f in files]
-    assert frames[0].shape == (480, 640, 3)
-    assert all(np.abs(a - b).mean() > 5 for i, a in enumerate(frames) for b in frames[:i])
-
-
-def test_licence_notes(tmp_path):
-    data = tmp_path / "street"
-    (data / "a").mkdir(parents=True)
-    assert licence_note(data) == "not stated"
-    manifest = "# Data\n\n## house/\n- Licence: BSD-3\n\n## street/ - 2 files\n- Source: x\n- Licence: CC BY 4.0\n"
-    (tmp_path / "MANIFEST.md").write_text(manifest)
-    assert licence_note(data) == licence_note(data / "a.mp4") == "MANIFEST.md: CC BY 4.0"
-    assert licence_note(data / "a" / "b.mp4") == "not stated"
-    (data / "LICENCE").write_text("\nMIT Terms\n\nPermission is granted\n")
-    assert licence_note(data) == "LICENCE: MIT Terms" == licence_note(data / "a.mp4")
 
 
 def test_bad_input_gets_one_line(tmp_path, capfd):

@@ -4,10 +4,10 @@ import threading
 
 import numpy as np
 import pytest
-
-from gaussvae_ros.raster import BACKGROUND, cpu
 from raster_cases import CASES, SIZE, assert_like_reference, splats
 from threaded import kernel_threads
+
+from gaussvae_ros.raster import BACKGROUND, cpu
 
 
 def render(params: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +90,7 @@ def test_any_strides_do():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38, -3e38])
 @pytest.mark.parametrize("column", range(5))
 def test_a_lost_splat_does_not_crash_or_hang(column, value):
-    """Such a splat may be drawn wrongly; what must not happen is a write outside the picture, or no end."""
+    """Such a splat may be drawn wrongly, but never outside the picture, nor without end."""
     params = splats(5, seed=33)
     params[2, column] = value
     image, grad = render(params, np.ones((SIZE[1], SIZE[0], 3), np.float32))

@@ -1,7 +1,7 @@
-"""The Triton rasteriser against the reference: on the GPU where there is one, else through Triton's interpreter.
+"""The Triton rasteriser against the reference: on a GPU, else through Triton's interpreter.
 
-The interpreter is chosen when triton is first imported, so without a GPU this file runs itself again in a process
-of its own, with TRITON_INTERPRET=1; the tests marked `kernels` run there.
+The interpreter is chosen when triton is first imported, so without a GPU this file runs itself
+again in a process of its own, with TRITON_INTERPRET=1; the tests marked `kernels` run there.
 """
 
 import os
@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from raster_cases import CASES, SIZE, assert_like_reference, splats
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
-from raster_cases import CASES, SIZE, assert_like_reference, splats
 
 triton = pytest.importorskip("triton")
 from gaussvae_ros.raster import _binning, _kernels, cuda  # noqa: E402

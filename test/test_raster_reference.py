@@ -1,4 +1,4 @@
-"""The reference rasteriser against its formula, written out once more in plain loops, and its symmetries."""
+"""The reference rasteriser against its formula, written in plain loops, and its symmetries."""
 
 import math
 
@@ -7,15 +7,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raster_cases import CASES, near_cut, splats
 
 from gaussvae_ros.raster import reference
-from raster_cases import CASES, near_cut, splats
 
 SIZE = (13, 9)  # px
 
 
 def by_loops(params, size):
-    """The mixture pixel by pixel: Sigma = R diag(s1^2, s2^2) R', q by solving with it, all constants spelt out."""
+    """The mixture pixel by pixel: Sigma = R diag(s1^2, s2^2) R', q by solving with it."""
     background, background_weight, cut = 0.5, 1e-2, 3.0
     image = np.empty((size[1], size[0], params.shape[1] - 5))
     for row in range(size[1]):
@@ -69,7 +69,7 @@ def test_theta_turns_from_x_towards_y_down():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_gradients_are_the_slopes(seed):
-    """Central differences; at the cut there is none, so the splats are chosen such that no pixel lies there."""
+    """Central differences; at the cut there is none, so no pixel of these splats lies there."""
     tries = (splats(5, SIZE, aspect=3.0, seed=100 * seed + k) for k in range(100))
     params = next(p for p in tries if not near_cut(p, SIZE, margin=1e-3).any()).astype(np.float64)
     tensor = torch.tensor(params, requires_grad=True)
@@ -141,14 +141,12 @@ def test_whole_pixels_shift_the_picture(params, right, down):
 @settings(max_examples=30, deadline=None)
 @given(random_splats, st.floats(-1, 2))
 def test_colours_mix_between_the_background_and_theirs(params, value):
-    """Splats of one colour give that colour and grey in shares of W and EPS, so never a value outside the two."""
+    """Splats of one colour give that colour and grey in shares of W and EPS."""
     params[:, 5:] = value
     image = draw(params)
     assert image.min() >= min(value, 0.5) - 1e-12 and image.max() <= max(value, 0.5) + 1e-12
-    params[:, 2:5], params[:, :2] = (
-        (4.0, 4.0, 0.0),
-        (6.5, 4.5),
-    )  # covered by a weight of almost one or more
+    # Covered by a weight of almost one or more.
+    params[:, 2:5], params[:, :2] = (4.0, 4.0, 0.0), (6.5, 4.5)
     covered = draw(params)
     np.testing.assert_allclose(covered, value, atol=0.02 * abs(value - 0.5) + 1e-12)
 

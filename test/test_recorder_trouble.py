@@ -111,9 +111,8 @@ def test_frames_wait_for_a_folder_that_comes_back(tmp_path, codec, caplog):
 
 
 def test_frames_wait_while_nothing_is_mounted_where_the_disk_was(bank, codec, monkeypatch):
-    monkeypatch.setattr(
-        module, "_mount_of", lambda path: path.parent
-    )  # so it looks as after the stick was pulled
+    # So it looks as after the stick was pulled.
+    monkeypatch.setattr(module, "_mount_of", lambda path: path.parent)
     it = Setup(bank, codec)
     delete(bank.path)
     assert not store(it, pending(0))
@@ -140,9 +139,8 @@ def test_a_full_disk_delays_frames_and_their_poses(bank, codec, caplog):
     it = Setup(bank, codec)
     assert store(it, pending(0))
     pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
-    bank._db.execute(
-        f"PRAGMA max_page_count={pages}"
-    )  # "database or disk is full", as SQLite says it for both
+    # "database or disk is full", as SQLite says it for both.
+    bank._db.execute(f"PRAGMA max_page_count={pages}")
     number, late = 0, []
     while not it.recorder.refusal or number < 40:
         number += 1

@@ -1,4 +1,4 @@
-"""A bag through codec and bank: what is stored, what is measured, what a broken frame or bag costs."""
+"""A bag through codec and bank: what is stored and measured, what a broken frame or bag costs."""
 
 import json
 import os
@@ -110,9 +110,8 @@ def test_the_figures_are_those_of_the_records(tmp_path, bank):
     assert ours["frames"] == 2 and ours["psnr"] == pytest.approx((scores[0] + scores[4]) / 2)
     for peer in ("jpeg", "webp"):
         assert result["compared"][peer]["bytes"] <= ours["bytes"]
-    assert (
-        result["compared"]["jpeg"]["psnr"] > ours["psnr"] - 0.5
-    )  # the stand-in is a JPEG of less care
+    # The stand-in is a JPEG of less care.
+    assert result["compared"]["jpeg"]["psnr"] > ours["psnr"] - 0.5
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert [row[0] for row in as_rows(result)][:3] == [
         "gaussvae, all frames",

@@ -1,4 +1,4 @@
-"""The HTML report: one file, nothing outside it, text escaped, pictures true, never half written."""
+"""The HTML report: one file, all inside it, text escaped, pictures true, never half written."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""package.xml, CMakeLists.txt and setup.py say the same of the package, without ROS; test/ros builds it."""
+"""package.xml, CMakeLists.txt and setup.py agree, as far as that is seen without ROS."""
 
 import re
 from xml.etree import ElementTree
@@ -29,11 +29,12 @@ def ros_packages(*folders: str) -> set[str]:
 
 @pytest.mark.parametrize("key", ["name", "version", "description", "license"])
 def test_manifest_and_setup_agree(key):
-    assert re.search(rf'^    {key}="(.*)",$', SETUP, re.MULTILINE)[1] == MANIFEST.find(key).text
+    [stated] = re.findall(rf'^    {key}="(.*)",$', SETUP, re.MULTILINE)
+    assert stated == MANIFEST.find(key).text.strip()
 
 
 def test_the_maintainer_can_be_parsed():
-    """Otherwise colcon takes the package for a plain Python one, without a word. The pattern is catkin_pkg's."""
+    """Otherwise colcon takes the package for a plain Python one; the pattern is catkin_pkg's."""
     address = (
         r"[-a-zA-Z0-9_%+]+(\.[-a-zA-Z0-9_%+]+)*@[-a-zA-Z0-9%]+(\.[-a-zA-Z0-9%]+)*\.[a-zA-Z]{2,}"
     )

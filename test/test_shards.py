@@ -1,4 +1,4 @@
-"""Batches of prepared samples: what lies in the files, exact augmentation, an order that resumes, damage named."""
+"""Batches of prepared samples: files, exact augmentation, an order that resumes, damage named."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def random_splats(rng: np.random.Generator, n: int = SPLATS) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two shards of samples to train with, two samples to validate with; pictures are random pixels."""
+    """Two shards of samples to train with, two samples to validate with; random pixels."""
     out, rng = tmp_path_factory.mktemp("set"), np.random.default_rng(0)
     for part, count in (("train", COUNT), ("valid", 2)):
         samples = np.empty(count, sample_type(SIZE))
@@ -70,7 +70,7 @@ def test_a_batch_holds_what_the_files_hold(folder):
 
 
 def test_augmented_splats_render_to_the_augmented_rendering(folder):
-    """Exactly, when the background's share of a pixel is accounted for; and pixels go the way that splats go."""
+    """Exactly, but for the background's share of a pixel; and pixels go the way that splats go."""
     shards, indices = Shards(folder), np.arange(12)
     plain, same = shards.batch(indices, SIZE), shards.batch(indices, SIZE, np.random.default_rng(7))
     rng = np.random.default_rng(7)

@@ -1,4 +1,4 @@
-"""The simulated drive: true poses, a bag that others can read, the same for the same seed, a loop that closes."""
+"""The simulated drive: true poses, a bag that others read, one drive per seed, a closed loop."""
 
 import numpy as np
 import pytest
@@ -79,11 +79,11 @@ def test_it_does_not_replace_what_is_no_bag(tmp_path):
         write_drive(tmp_path / "bag", 0.1)
 
 
-def test_two_laps_pass_the_same_places_at_a_robot_s_speed():
+def test_two_rounds_pass_the_same_places_at_a_robot_s_speed():
     times = np.arange(0, 30, 0.1)
     poses = where(times, 30)
-    lap = len(times) // 2
-    assert np.linalg.norm(poses[:lap, :2] - poses[lap:, :2], axis=1).max() < 0.4
+    half = len(times) // 2
+    assert np.linalg.norm(poses[:half, :2] - poses[half:, :2], axis=1).max() < 0.4
     assert 0.5 < np.linalg.norm(np.diff(poses[:, :2], axis=0), axis=1).max() / 0.1 < 2.2
     assert np.abs(np.diff(np.unwrap(poses[:, 2]))).max() / 0.1 < 2.5
     heading = np.arctan2(*np.diff(poses[:, :2], axis=0).T[::-1])

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from raster_cases import SIZE, splats
 
 from gaussvae_ros.raster import cpu
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats, morton_order, wrap_angle
-from raster_cases import SIZE, splats
 
 PI = np.float32(np.pi)
 
@@ -83,7 +83,7 @@ def test_wrap_angle_at_its_edges(theta, expected):
 
 
 def interleaved(column: int, line: int) -> int:
-    """Morton code, by its definition: bit k of the column goes to bit 2k, that of the line to 2k + 1."""
+    """Morton code by its definition: bit k of the column goes to bit 2k, of the line to 2k + 1."""
     return sum(((column >> k) & 1) << 2 * k | ((line >> k) & 1) << 2 * k + 1 for k in range(16))
 
 
@@ -94,9 +94,8 @@ def interleaved(column: int, line: int) -> int:
 def test_morton_order_is_that_of_interleaved_bits(xy, size):
     cells = np.clip(np.floor(np.clip(xy / max(size), 0, 1) * 65536), 0, 65535).astype(int)
     codes = [interleaved(*cell) for cell in cells.tolist()]
-    assert list(morton_order(xy, size)) == sorted(
-        range(len(xy)), key=lambda i: codes[i]
-    )  # sorted() is stable
+    # sorted() is stable.
+    assert list(morton_order(xy, size)) == sorted(range(len(xy)), key=lambda i: codes[i])
 
 
 def test_morton_order_of_a_square():

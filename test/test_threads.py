@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from threaded import kernel_threads
 
 from gaussvae_ros import kernels
 from gaussvae_ros.threads import VARIABLES
-from threaded import kernel_threads
 
 ENCODE = """
 import {first}
@@ -53,7 +53,10 @@ def test_by_default_the_codec_has_no_threads_beside_the_one_that_calls():
 
 
 def test_what_the_environment_says_of_threads_counts():
-    code = "import os; from gaussvae_ros.threads import one_each; one_each(); print(os.environ['OMP_NUM_THREADS'])"
+    code = (
+        "import os; from gaussvae_ros.threads import one_each; one_each();"
+        "print(os.environ['OMP_NUM_THREADS'])"
+    )
     assert python(code) == "1" and python(code, OMP_NUM_THREADS="3") == "3"
 
 

@@ -31,15 +31,17 @@ def test_a_config_written_out_reads_as_itself(tmp_path):
 
 
 def test_numbers_are_numbers_however_they_are_written(tmp_path):
-    text = "model: {architecture: vector}\ntraining: {learning_rate: 1e-4, weight_decay: 2.5E-3, clip: 3}"
+    text = (
+        "model: {architecture: vector}\n"
+        "training: {learning_rate: 1e-4, weight_decay: 2.5E-3, clip: 3}"
+    )
     (tmp_path / "c.yaml").write_text(text)
     training = load_config(tmp_path / "c.yaml").training
     assert (training.learning_rate, training.weight_decay, training.clip) == (1e-4, 2.5e-3, 3.0)
 
 
-MODELS = sorted(
-    set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "memory.yaml"}
-)  # that one is for the nodes
+# That one is for the nodes.
+MODELS = sorted(set((ROOT / "config").glob("*.yaml")) - {ROOT / "config" / "memory.yaml"})
 
 
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.name)

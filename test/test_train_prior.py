@@ -1,4 +1,4 @@
-"""Training of the prior: records get shorter, also those of images that it did not see, and the file says how."""
+"""Training of the prior: records get shorter, also of images not seen, and the file says how."""
 
 import hashlib
 import json

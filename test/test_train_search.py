@@ -1,4 +1,4 @@
-"""The search for good values: real studies over SQLite and a file, shared by processes, and what a config may ask."""
+"""The search for good values: real studies over SQLite and a file, shared by processes; configs."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import threading
 
 import optuna
 import pytest
-from samples import changed, one_thread, start, write_samples  # noqa: F401 (one_thread: a fixture of the whole file)
+from samples import changed, one_thread, start, write_samples  # noqa: F401 (a fixture of the file)
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import ConfigError, TrainingError

@@ -1,45 +1,24 @@
-"""The training loop: exact resume after a kill, early stopping, full disks, losses that are none, two processes, files."""
+"""The training loop: exact resume after a kill or a signal, and the files that it leaves."""
 
-import csv
 import json
-import os
 import resource
 import signal
-import socket
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from samples import CONFIG, SIZE, changed, one_thread, start, write_samples  # noqa: F401 (one_thread: a fixture of the whole file)
+from samples import CONFIG, SIZE, one_thread, start, write_samples  # noqa: F401 (a fixture)
+from trainings import NOISY, kept, noisy, rows, same, wait_for, weights, without_time
 
-from gaussvae_ros.cli import main
 from gaussvae_ros.errors import GaussVaeError, TrainingError
-from gaussvae_ros.training import checkpoints
-from gaussvae_ros.training import models
-from gaussvae_ros.vae import models as files
-from gaussvae_ros.training.config import Training, config_of, dump_config
+from gaussvae_ros.training import checkpoints, models
+from gaussvae_ros.training.config import config_of
+from gaussvae_ros.training.loop import train
 from gaussvae_ros.training.losses import Objective
 from gaussvae_ros.training.shards import Shards
-from gaussvae_ros.training.loop import VALIDATION, DivergedError, learning_rate, train
 from gaussvae_ros.training.validation import validate
-
-
-def noisy(**training: object) -> dict:
-    """A model with noise and dropout in every step, and statistics in buffers: what a resume could get wrong."""
-    losses = {**CONFIG["losses"], "kl": {"weight": 1e-3}}
-    return {
-        **changed(training=training),
-        "model": {"architecture": "conv1d", "latent": 8},
-        "losses": losses,
-    }
-
-
-NOISY = noisy()
+from gaussvae_ros.vae import models as files
 
 
 @pytest.fixture(scope="module")
@@ -53,37 +32,6 @@ def straight(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("straight") / "out"
     train(config_of(NOISY), data, out)
     return out
-
-
-def kept(out: Path) -> dict:
-    return torch.load(out / checkpoints.CHECKPOINT, weights_only=True)
-
-
-def weights(out: Path, part: str = "model") -> dict[str, torch.Tensor]:
-    return kept(out)["states"][part]
-
-
-def same(a: dict, b: dict) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-def rows(out: Path) -> list[dict]:
-    return (
-        list(csv.DictReader((out / checkpoints.CURVE).open()))
-        if (out / checkpoints.CURVE).exists()
-        else []
-    )
-
-
-def wait_for(step: int, out: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 60
-    while not any(int(row["step"]) >= step for row in rows(out)):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.005)
-
-
-def without_time(curve: list[dict]) -> list[dict]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in curve]
 
 
 def test_killed_and_resumed_is_bit_for_bit_what_one_run_gives(data, straight, tmp_path):
@@ -121,67 +69,6 @@ def test_a_signal_ends_it_with_a_checkpoint_between_validations(number, data, st
     assert result["stopped"] == "steps" and same(weights(out), weights(straight))
 
 
-def test_a_stopped_command_says_so(data, tmp_path, capsys):
-    (tmp_path / "c.yaml").write_text(dump_config(changed(training={"steps": 10**6})))
-    command = [
-        "train",
-        "run",
-        str(tmp_path / "c.yaml"),
-        "--data",
-        str(data),
-        "--out",
-        str(tmp_path / "out"),
-        "--json",
-    ]
-    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    assert main(command) == 0
-    said = capsys.readouterr()
-    result, progress = json.loads(said.out), kept(tmp_path / "out")["progress"]
-    assert said.err == "" and result["stopped"] == "signal"
-    assert progress["step"] == result["step"] > 0 and progress["count"] == result["step"] % 5
-
-
-def test_early_stopping(data, tmp_path):
-    config = config_of(changed(training={"learning_rate": 0, "patience": 2, "steps": 1000}))
-    result = train(config, data, tmp_path / "out")
-    assert (result["stopped"], result["step"], result["best"]["step"]) == ("patience", 10, 0)
-
-
-def test_a_loss_that_is_no_number_ends_it_and_keeps_the_checkpoint(data, tmp_path, capsys):
-    training = {
-        "learning_rate": 1e30,
-        "warmup": 0,
-        "clip": 0,
-        "ema": 0,
-        "validate_every": 1000,
-        "steps": 1000,
-    }
-    (tmp_path / "c.yaml").write_text(dump_config(changed(training=training)))
-    command = [
-        "train",
-        "run",
-        str(tmp_path / "c.yaml"),
-        "--data",
-        str(data),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    assert main(command) == 2
-    err = capsys.readouterr().err
-    assert (
-        err.count("\n") == 1
-        and err.startswith("gaussvae: step 2: the loss is")
-        and "checkpoint.pt" in err
-    )
-    state = kept(tmp_path / "out")
-    assert state["progress"]["step"] == 0 and all(
-        w.isfinite().all() for w in state["states"]["model"].values()
-    )
-    with pytest.raises(DivergedError, match="step 2"):
-        train(config_of(changed(training=training)), data, tmp_path / "out", resume=True)
-
-
 def test_a_file_that_cannot_grow_leaves_the_checkpoint_before(data, straight, tmp_path):
     out, limits = tmp_path / "out", resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -198,89 +85,6 @@ def test_a_file_that_cannot_grow_leaves_the_checkpoint_before(data, straight, tm
     assert kept(out)["progress"]["step"] == 10 and not list(out.glob(".*"))
     train(config_of(NOISY), data, out, resume=True)
     assert same(weights(out), weights(straight))
-
-
-def test_a_full_disk_leaves_the_checkpoint_before(data, tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True, text=True
-    )
-    if mount.returncode:
-        pytest.skip(f"needs a small disk of its own: {mount.stderr.strip()}")
-
-    def fill(step, figures):
-        if step == 10:
-            with pytest.raises(OSError), open(disk / "filler", "wb", 0) as file:
-                while True:
-                    file.write(bytes(4096))
-
-    try:
-        with pytest.raises(OSError, match="No space left"):
-            train(config_of(CONFIG), data, disk / "out", watch=fill)
-        assert kept(disk / "out")["progress"]["step"] == 10
-        (disk / "filler").unlink()
-        assert train(config_of(CONFIG), data, disk / "out", resume=True)["step"] == 20
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
-def test_two_processes_do_what_one_does_with_the_whole_batch(data, tmp_path):
-    """As torchrun starts them. Equal weights need averaged gradients, and each process its own half of the batch."""
-    config = changed(training={"steps": 6, "validate_every": 3}, data={"augment": False})
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    both = [
-        start(tmp_path, "run", config, "--data", data, "--out", tmp_path / f"out{rank}",
-              name=str(rank), RANK=str(rank), LOCAL_RANK=str(rank), **team)
-        for rank in range(2)
-    ]  # fmt: skip
-    train(config_of(config), data, tmp_path / "one")
-    said = [process.communicate(timeout=100) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert (
-        json.loads(said[0][0])["step"] == 6
-        and said[1][0] == ""
-        and not (tmp_path / "out1").exists()
-    )
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "out0")
-    assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
-
-
-def test_the_average_follows_the_weights(data, tmp_path):
-    config, kept_each = (
-        config_of(changed(training={"steps": 3, "validate_every": 1, "ema": 0.15})),
-        [],
-    )
-    train(
-        config,
-        data,
-        tmp_path,
-        watch=lambda step, figures: kept_each.append(kept(tmp_path)["states"]),
-    )
-    for step, (before, after) in enumerate(zip(kept_each, kept_each[1:])):
-        keep = min(0.15, (1 + step) / (10 + step))
-        for key, new in after["model"].items():
-            wanted = keep * before["average"][key] + (1 - keep) * new
-            assert torch.allclose(after["average"][key], wanted, atol=1e-6)
-
-
-def test_learning_rate():
-    t = Training(steps=1010, warmup=10, learning_rate=2.0)
-    rates = [learning_rate(t, step) for step in range(1010)]
-    assert (
-        rates[:10] == pytest.approx([0.2 * (i + 1) for i in range(10)])
-        and max(rates) == rates[10] == 2
-    )
-    assert (
-        rates[510] == pytest.approx(1)
-        and 0 < rates[-1] < 1e-5
-        and rates[10:] == sorted(rates[10:], reverse=True)
-    )
-    flat = Training(steps=20, warmup=0, learning_rate=2.0, schedule="constant")
-    assert {learning_rate(flat, step) for step in range(20)} == {2.0}
 
 
 def test_the_model_that_is_kept_scores_what_its_card_says(data, straight):
@@ -305,25 +109,6 @@ def test_the_model_that_is_kept_scores_what_its_card_says(data, straight):
     )
     assert [point["step"] for point in card["curve"]] == [0, 5, 10, 15, 20][: len(card["curve"])]
     assert (straight / checkpoints.MANIFEST).read_text() == (data / "manifest.json").read_text()
-
-
-def test_validation_is_the_mean_over_samples_however_they_are_batched(data):
-    model = models.build(NOISY["model"])
-    shards = Shards(data, "train")
-    model.adapt(shards.batch(np.arange(12), SIZE))
-    parts = [shards.batch(np.arange(a, b), SIZE) for a, b in ((0, 5), (5, 6), (6, 12))]
-    many = validate(model, Objective(NOISY["losses"], model), parts, 20)
-    one = validate(
-        model, Objective(NOISY["losses"], model), [shards.batch(np.arange(12), SIZE)], 20
-    )
-    for name in one.figures.keys() - {"parameters/rotation"}:
-        assert many.figures[name] == pytest.approx(one.figures[name], rel=1e-4), name
-    assert np.allclose(many.bits, one.bits, atol=1e-6) and many.bits.shape == (8,)
-    assert one.pictures.shape == (3 * SIZE[1], 6 * SIZE[0], 3)
-    original = np.hstack(np.load(data / "train-00000.npy")["picture"][:6])
-    assert np.array_equal(one.pictures[: SIZE[1]], original)
-    fit = one.pictures[SIZE[1] : 2 * SIZE[1]].astype(int)
-    assert np.abs(fit - original).mean() < 1  # these pictures are what their splats draw
 
 
 def test_tensorboard_reads_the_curves_and_pictures(straight):
@@ -367,23 +152,6 @@ def test_a_training_can_begin_with_the_weights_of_another(data, straight, tmp_pa
         )
 
 
-def test_a_small_training_learns(data, tmp_path):
-    """It ends at 0.57 of the loss of a training whose steps have no length, and at 0.8 at best of that of new data."""
-    runs = {}
-    for rate in (0.01, 0):
-        training = {"steps": 300, "learning_rate": rate, "validate_every": 50}
-        train(
-            config_of(changed(training=training, data={"augment": False})),
-            data,
-            tmp_path / str(rate),
-        )
-        runs[rate] = rows(tmp_path / str(rate))
-    learned, control = (float(runs[rate][-1]["train/loss"]) for rate in (0.01, 0))
-    assert learned < 0.75 * control
-    learned, control = (min(float(row["valid/loss"]) for row in runs[rate]) for rate in (0.01, 0))
-    assert learned < 0.9 * control and VALIDATION >= 4
-
-
 def test_what_cannot_begin_or_go_on_says_why(data, straight, tmp_path):
     def says(text, config=CONFIG, data=data, out=tmp_path / "new", resume=False):
         with pytest.raises((GaussVaeError, OSError)) as caught:
@@ -406,10 +174,3 @@ def test_what_cannot_begin_or_go_on_says_why(data, straight, tmp_path):
     says("is unknown", {**CONFIG, "model": {"architecture": "magic"}})
     says("losses", {**CONFIG, "losses": {"magic": {}}})
     says("no setting", {**CONFIG, "model": {"architecture": "vector", "depth": 3}})
-
-
-def test_without_tensorboard_it_says_what_to_install(data, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
-    with pytest.raises(TrainingError, match=r"pip install gaussvae_ros\[train\]"):
-        train(config_of(CONFIG), data, tmp_path / "out")
-    assert not (tmp_path / "out" / checkpoints.CHECKPOINT).exists()

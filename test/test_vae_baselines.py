@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from ruamel.yaml import YAML
+from test_vae_losses import PICTURE, SIZE, fits
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.training import models
 from gaussvae_ros.training.losses import Objective
 from gaussvae_ros.training.model import Batch
 from gaussvae_ros.training.render import draw
-from test_vae_losses import PICTURE, SIZE, fits
 
 CONFIG = Path(__file__).parents[1] / "config"
 BASELINES = {"conv1d": {}, "resnet1d": {}, "vector": {"hidden": [64]}}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from ruamel.yaml import YAML
+from test_vae_losses import fits
 from torch.nn.functional import interpolate
 
 from gaussvae_ros.errors import ModelError
@@ -13,8 +14,7 @@ from gaussvae_ros.training.grid import CELL, CELLS, PRICE, REACH
 from gaussvae_ros.training.losses import Objective
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.training.render import draw
-from gaussvae_ros.training.loop import _Step
-from test_vae_losses import fits
+from gaussvae_ros.training.steps import Step
 
 SIZE, PICTURE = (64, 48), (80, 60)
 CONFIG = Path(__file__).parents[1] / "config" / "grid.yaml"
@@ -45,7 +45,7 @@ def small(**settings):
 
 
 def test_it_begins_as_the_principal_components_of_the_picture():
-    """With all of them in fine steps, colours are area means of the fit and splats rest on a regular grid."""
+    """In fine steps, colours are area means of the fit and splats rest on a regular grid."""
     model, batch = small(channels=3 * CELL**2, step=1e-4).eval(), sample()
     with torch.no_grad():
         for network in (model.encoder, model.decoder):
@@ -108,9 +108,8 @@ def test_losses_are_squared_error_and_bits_at_one_price():
     model, batch = small(step=step).eval(), sample()
     output = model(batch)
     total, _ = Objective({"render": {}, "rate": {}}, model)(batch, output, 0)
-    error = ((draw(output.splats, SIZE, PICTURE) - batch.pictures) ** 2).sum(
-        (1, 2, 3)
-    )  # at the cells' resolution
+    # At the cells' resolution.
+    error = ((draw(output.splats, SIZE, PICTURE) - batch.pictures) ** 2).sum((1, 2, 3))
     whole = (error / (PRICE * step**2) + output.bits.sum(1)).mean()
     assert float(total.detach()) == pytest.approx(
         float(whole.detach()) / (PICTURE[0] * PICTURE[1]), rel=1e-4
@@ -177,6 +176,6 @@ def test_bfloat16_is_of_the_network_alone_also_on_a_cpu():
     model, batch = Probe(), sample(1)
     objective = Objective({"render": {}}, model)
     for precision in ("bfloat16", "float32"):
-        total, _ = _Step(model, objective, precision)(batch, 0)
+        total, _ = Step(model, objective, precision)(batch, 0)
         assert total.dtype == torch.float32
     assert model.seen == [torch.bfloat16, torch.float32]

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from raster_cases import splats
 from skimage.metrics import structural_similarity
 
 from gaussvae_ros.errors import ConfigError, ModelError
@@ -13,7 +14,6 @@ from gaussvae_ros.training.losses import LOSSES, Case, Objective, kl_nats
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.training.parameters import Normaliser, to_features
 from gaussvae_ros.training.render import draw
-from raster_cases import splats
 
 SIZE, PICTURE = (64, 48), (32, 24)
 
@@ -120,9 +120,8 @@ def test_kl_is_that_of_two_normal_distributions():
 
 def test_kl_rises_with_steps_and_has_free_bits():
     batch = sample(2)
-    mean = torch.tensor(
-        [[2.0, 0.0, 0.1], [0.0, 0.0, 0.1]]
-    )  # nats a dimension, on average: 1, 0, 0.005
+    # Nats a dimension, on average: 1, 0, 0.005.
+    mean = torch.tensor([[2.0, 0.0, 0.1], [0.0, 0.0, 0.1]])
     output = Output(batch.splats, mean=mean, log_variance=torch.zeros(2, 3))
     assert float(value({"kl": {"weight": 2}}, batch, output)[0]) == pytest.approx(2 * 1.005)
     for step, share in ((0, 0), (25, 0.25), (100, 1), (1000, 1)):

@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raster_cases import splats
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training.matching import group_errors, match
 from gaussvae_ros.training.parameters import to_features
-from raster_cases import splats
 
 SIZE = (160, 120)
 GROUPS = {"position", "scale", "rotation", "colour", "angle"}

@@ -1,4 +1,4 @@
-"""Models by name, and their files: there and back, the same bytes, damage found, one clear line on every mistake."""
+"""Models by name, and their files: there and back, the same bytes, damage and mistakes named."""
 
 import json
 
@@ -6,12 +6,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_vae_losses import SIZE, fits
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.training import models
-from gaussvae_ros.vae import models as files
 from gaussvae_ros.training.model import Batch
-from test_vae_losses import SIZE, fits
+from gaussvae_ros.vae import models as files
 
 SMALL = {"architecture": "vector", "latent": 4, "hidden": [8], "splats": 12}
 CARD = {"data": "none", "scores": {"psnr": 12.5}}

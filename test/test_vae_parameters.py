@@ -1,4 +1,4 @@
-"""Parameters as networks take them: exact there and back, continuous where splats are alike, z-scored."""
+"""Parameters as networks take them: exact there and back, continuous, z-scored."""
 
 import math
 
@@ -7,13 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from raster_cases import splats
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.raster import reference
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training.model import Batch
 from gaussvae_ros.training.parameters import GROUPS, Normaliser, from_features, to_features
-from raster_cases import splats
 
 SIZE = (160, 120)
 
@@ -43,8 +43,8 @@ def test_there_and_back_is_the_same_splat(form):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.floats(-50, 250), st.floats(-50, 250), st.floats(-2, 5), st.floats(1e-3, 4), st.floats(0, 3.14),
-    st.integers(1, 4000),
+    st.floats(-50, 250), st.floats(-50, 250), st.floats(-2, 5), st.floats(1e-3, 4),
+    st.floats(0, 3.14), st.integers(1, 4000),
 )  # fmt: skip
 def test_any_splat_comes_back(x, y, log_s1, ratio, theta, count):
     splat = torch.tensor(

@@ -1,4 +1,4 @@
-"""Batches of splats to pictures with autograd: values and gradients of the reference, scale, threads, channels."""
+"""Batches of splats to pictures with autograd, against the reference: scale, threads, channels."""
 
 import subprocess
 import sys
@@ -6,12 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from raster_cases import CASES, SIZE, assert_like_reference, splats
+from threaded import kernel_threads
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, reference
 from gaussvae_ros.training.render import draw
-from raster_cases import CASES, SIZE, assert_like_reference, splats
-from threaded import kernel_threads
 
 
 def through_draw(params: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +88,7 @@ def test_a_smaller_picture_is_the_frame_with_its_geometry_scaled():
 
 
 def test_the_gradient_is_the_slope_of_the_drawn_picture():
-    """Finite differences of the float32 pictures themselves, with float64 sums, where no splat is near its cut."""
+    """Finite differences of the float32 pictures, with float64 sums, away from every cut."""
     params = torch.tensor(splats(3, (24, 18), sigma=(30, 60), aspect=2, seed=5))[None]
     weights = torch.randn(
         1, 3, 18, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64
@@ -153,7 +153,8 @@ def test_another_aspect_is_refused(picture):
 
 def test_idle_threads_are_told_to_sleep_before_torch_starts_any():
     code = (
-        "import os, sys, gaussvae_ros.vae; assert 'torch' not in sys.modules and 'GOMP_SPINCOUNT' in os.environ;"
+        "import os, sys, gaussvae_ros.vae; assert 'torch' not in sys.modules;"
+        "assert 'GOMP_SPINCOUNT' in os.environ;"
         "import gaussvae_ros.training.render; assert 'torch' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

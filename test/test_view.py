@@ -1,4 +1,4 @@
-"""Pictures of splats at any size and of any part, against the formula in float64 and against OpenCV's area average."""
+"""Pictures of splats at any size and of any part, against the formula and OpenCV's area average."""
 
 import time
 
@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raster_cases import CASES, splats
+from threaded import kernel_threads
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS, view
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
-from threaded import kernel_threads
 
 SIZE = (120, 90)
 
@@ -74,7 +74,7 @@ def test_a_larger_picture_is_the_formula_between_the_pixels(data):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [(60, 45), (40, 30), (120, 18), (24, 90), (1, 1), (15, 2)])
 def test_a_smaller_picture_is_the_area_average(channels, size):
-    """At whole ratios it is so exactly; the uint8 picture that OpenCV averages has rounding of its own."""
+    """Exact at whole ratios, but for the rounding of the uint8 picture that OpenCV averages."""
     s = picture(200, channels=channels, sigma=(0.4, 8))
     expected = cv2.resize(render(s), size, interpolation=cv2.INTER_AREA)
     assert np.abs(render(s, size).astype(int) - expected).max() <= 1
@@ -110,9 +110,8 @@ def test_a_part_is_cut_out_of_the_whole(roi, channels):
     x, y, w, h = roi
     part = render(s, roi=roi)
     assert part.shape[:2] == (h, w)
-    assert (
-        np.abs(part.astype(int) - render(s)[y : y + h, x : x + w]).max() <= 1
-    )  # rounding may fall otherwise
+    # Rounding may fall otherwise.
+    assert np.abs(part.astype(int) - render(s)[y : y + h, x : x + w]).max() <= 1
 
 
 def test_a_part_is_drawn_in_less_time_than_the_whole():

@@ -1,4 +1,4 @@
-"""The thread behind the memory node: nothing is lost but what overruns a queue, and that is told."""
+"""The thread behind the memory node: only what overruns a queue is lost, and that is told."""
 
 import threading
 import time

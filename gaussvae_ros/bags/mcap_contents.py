@@ -79,9 +79,8 @@ class Contents:
         begin = footer.summary_start
         if not max(len(MAGIC), foot - LONGEST) < begin < foot:
             return False
-        summary = self._file.read(
-            begin, foot + HEAD.size + 16 - begin
-        )  # and what it covers of the footer
+        # And what it covers of the footer.
+        summary = self._file.read(begin, foot + HEAD.size + 16 - begin)
         if footer.summary_crc not in (0, zlib.crc32(summary)):
             return False
         indexes = []

@@ -16,9 +16,8 @@ from gaussvae_ros.bags.storage import LATEST_NS
 MAGIC = b"\x89MCAP0\r\n"
 HEAD = struct.Struct("<BQ")  # of a record: opcode, length of the rest
 MESSAGE = struct.Struct("<HIQQ")  # channel, sequence, log time, publish time
-CHUNK = struct.Struct(
-    "<QQQII"
-)  # first and last log time, unpacked size, its checksum, length of the compression
+# First and last log time, unpacked size, its checksum, length of the compression.
+CHUNK = struct.Struct("<QQQII")
 LEAST = {
     Opcode.HEADER: 8,
     Opcode.FOOTER: 20,

@@ -155,7 +155,7 @@ class _Chooser:
         return namespace(topic) in self._others or sisters
 
     def _mixed(self, topics: list[str]) -> PoseSource | None:
-        """TF of one of the camera's namespaces completed by the others, if that leads to the world."""
+        """TF of one of the camera's namespaces, completed by the others, if it finds the world."""
         others = [t for n in self._within(self.image_topic) for t in self._groups[n]]
         others = [name for name in others if name not in topics]
         if not (topics and others):

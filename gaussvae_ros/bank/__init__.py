@@ -1,4 +1,6 @@
-"""The memory file: records with stamp, camera, session, pose and label in one SQLite file. Plain Python, no torch."""
+"""The memory file: records with stamp, camera, session, pose and label in one SQLite file. Plain
+Python, no torch.
+"""
 
 from gaussvae_ros.bank.frame import Frame, Pose
 from gaussvae_ros.bank.memory import MemoryBank

@@ -1,7 +1,7 @@
 """Likeness search: the descriptors of a memory file, kept in memory between questions.
 
-Frames only ever come with higher ids, so a question reads those that are new. 100,000 descriptors of 64 bytes take
-7 MB. Descriptors of another length were made in another way and are not compared.
+Frames only ever come with higher ids, so a question reads those that are new. 100,000 descriptors
+of 64 bytes take 7 MB. Descriptors of another length were made in another way and are not compared.
 """
 
 import logging
@@ -21,7 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def descriptor_checksum(frame_id: int, descriptor: bytes) -> int:
-    """CRC-32 of a descriptor, begun with its frame's id, so that a descriptor does not pass as another frame's."""
+    """CRC-32 of a descriptor, begun with its frame's id, so that a descriptor does not pass as
+    another frame's.
+    """
     return zlib.crc32(descriptor, frame_id & 0xFFFFFFFF)
 
 
@@ -60,7 +62,9 @@ class Descriptors:
     def ranked(
         self, db: Database, descriptor: bytes, among: Iterable[int] | None
     ) -> Iterator[tuple[int, float]]:
-        """(frame id, likeness to `descriptor`) of the frames, or of those in `among`, best first, then by id."""
+        """(frame id, likeness to `descriptor`) of the frames, or of those in `among`, best first,
+        then by id.
+        """
         self._refresh(db)
         ids, descriptors = self._by_length.get(len(descriptor), (np.zeros(0, np.int64), None))
         if among is not None:
@@ -95,10 +99,8 @@ class Descriptors:
             ).fetchall()
             damaged = [row[0] for row in rows if not _is_sound(*row)]
             yield from ((row[0], row[2]) for row in rows if _is_sound(*row))
-        except (
-            sqlite3.DatabaseError,
-            UnicodeError,
-        ):  # a page is lost: go by the frames, past the damage
+        # A page is lost: go by the frames, past the damage.
+        except (sqlite3.DatabaseError, UnicodeError):
             damaged = [
                 row[0]
                 for row in db.execute("SELECT id FROM frames WHERE id > ?", [begun]).fetchall()

@@ -1,4 +1,6 @@
-"""What goes into a memory file and comes out of it: frames and poses, and the checks of single values."""
+"""What goes into a memory file and comes out of it: frames and poses, and the checks of single
+values.
+"""
 
 import math
 import operator
@@ -12,12 +14,8 @@ INT64 = 2**63  # SQLite's integers go from -INT64 to INT64 - 1
 FARTHEST = 1e9  # m, beyond the Moon; the R*Tree's 32-bit floats would take 1e39 but not hold it
 NAME_LENGTH = 1000  # characters of a name
 LABEL_LENGTH = 200  # characters of a label
-_BREAKING = (
-    "Cc",
-    "Cs",
-    "Zl",
-    "Zp",
-)  # Unicode's control characters, surrogates, line and paragraph separators
+# Unicode's control characters, surrogates, line and paragraph separators.
+_BREAKING = ("Cc", "Cs", "Zl", "Zp")
 NORM_TOLERANCE = (
     0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
 )
@@ -25,10 +23,11 @@ NORM_TOLERANCE = (
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the camera was: position in metres and unit quaternion, in the coordinate frame `reference`.
+    """Where the camera was: position in metres and unit quaternion, in the coordinate frame
+    `reference`.
 
-    The quaternion is scaled to length 1; one whose length is not within 0.1 of 1 is refused, and so are numbers that
-    are not finite and positions beyond 1e9 m.
+    The quaternion is scaled to length 1; one whose length is not within 0.1 of 1 is refused, and so
+    are numbers that are not finite and positions beyond 1e9 m.
 
     Raises:
         BankError: a value that is not a pose.
@@ -107,13 +106,16 @@ def checked_int(what: str, value: int) -> int:
 
 
 def checked_text(what: str, value: str) -> str:
-    """`value` if it is a name that can be stored and printed on one line, of at most 1,000 characters."""
+    """`value` if it is a name that can be stored and printed on one line, of at most 1,000
+    characters.
+    """
     if not isinstance(value, str) or not value:
         raise BankError(f"{what} must be text on one line and not empty, not {value!r}")
     for character in value:
         if unicodedata.category(character) in _BREAKING:
             raise BankError(
-                f"{what} must be text on one line, and U+{ord(character):04X} is not: {value[:80]!r}"
+                f"{what} must be text on one line, and U+{ord(character):04X} is not:"
+                f" {value[:80]!r}"
             )
     return _checked_length(what, value, NAME_LENGTH)
 
@@ -124,9 +126,11 @@ def checked_label(value: str) -> str:
 
 
 def name_from_outside(what: str, value: str) -> str:
-    """A name that other programs chose, such as a coordinate frame: kept as it is, whatever its characters.
+    """A name that other programs chose, such as a coordinate frame: kept as it is, whatever its
+    characters.
 
-    Halves of surrogate pairs, which UTF-8 has not, become question marks; what is beyond 1,000 characters is cut off.
+    Halves of surrogate pairs, which UTF-8 has not, become question marks; what is beyond 1,000
+    characters is cut off.
     """
     if not isinstance(value, str):
         raise BankError(f"{what} must be text, not {value!r}")

@@ -1,8 +1,10 @@
-"""SQLite's write-ahead log of a memory file: kept small, merged often, and never merged into another file.
+"""SQLite's write-ahead log of a memory file: kept small, merged often, and never merged into
+another file.
 
-SQLite would replay a log into whatever database lies beside it. So the database's `user_version` counts the logs: it
-goes up with the first commit after each complete merge. A log begins with the number it was made under, and belongs to
-a database whose number is one of its own or the one before.
+SQLite would replay a log into whatever database lies beside it. So the database's `user_version`
+counts the logs: it goes up with the first commit after each complete merge. A log begins with the
+number it was made under, and belongs to a database whose number is one of its own or the one
+before.
 """
 
 import os
@@ -20,7 +22,9 @@ _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")  # of the log, and 
 
 
 class Journal:
-    """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all of it is known."""
+    """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all
+    of it is known.
+    """
 
     def __init__(self, db: Database, path: Path):
         self._db, self._path, self._name, self._log = db, path, str(path), log_path(path)
@@ -37,7 +41,9 @@ class Journal:
         db.execute(f"PRAGMA journal_size_limit={LARGEST}")
 
     def count(self) -> bool:
-        """Number the log, in the first transaction after a merge; False if another process has written since."""
+        """Number the log, in the first transaction after a merge; False if another process has
+        written since.
+        """
         number = self._db.execute("PRAGMA user_version").fetchone()[0]
         if self._number not in (None, number):
             return False
@@ -59,7 +65,9 @@ class Journal:
             self.merge()
 
     def merge(self, shrink: bool = False):
-        """Copy the log into the file, as far as readers allow; `shrink` gives the log's space back, too."""
+        """Copy the log into the file, as far as readers allow; `shrink` gives the log's space back,
+        too.
+        """
         if self.is_overwritten():
             return
         try:
@@ -77,21 +85,23 @@ class Journal:
                 self._db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
 
     def is_overwritten(self) -> bool:
-        """Whether another program has copied another file over the database; not to be asked during a merge."""
+        """Whether another program has copied another file over the database; not to be asked during
+        a merge.
+        """
         seen = _look(self._name)
-        if (
-            self._seen and seen and seen[:2] == self._seen[:2] and seen != self._seen
-        ):  # the same file, written
+        # The same file, written.
+        if self._seen and seen and seen[:2] == self._seen[:2] and seen != self._seen:
             self._seen = seen
             other = lone_number(self._path) not in (self._number, self._number - 1)
             self.overwritten = other and self._version == self._data_version()  # not through SQLite
         return self.overwritten
 
     def discard(self):
-        """Empty the log, which SQLite would merge into the other file when the connection closes."""
-        for name in os.listdir(
-            "/proc/self/fd"
-        ):  # SQLite's own descriptor: the log may not be at its path any more
+        """Empty the log, which SQLite would merge into the other file when the connection
+        closes.
+        """
+        # SQLite's own descriptor: the log may not be at its path any more.
+        for name in os.listdir("/proc/self/fd"):
             try:
                 facts = os.fstat(int(name))
                 if (facts.st_dev, facts.st_ino) == self._log_id:
@@ -153,12 +163,15 @@ def belongs(path: Path) -> bool:
     except FileNotFoundError:
         return True
     if not numbers or not (own := lone_number(path)):
-        return True  # nothing to replay, or not counted: by an earlier release, or merged by another program
+        # Nothing to replay, or not counted: by an earlier release, or merged by another program.
+        return True
     return numbers[0] - 1 <= own <= max(numbers)
 
 
 def _numbers(log) -> list[int]:
-    """The `user_version` of each first page in a log, as far as it is whole; empty where its first page is not one."""
+    """The `user_version` of each first page in a log, as far as it is whole; empty where its first
+    page is not one.
+    """
     head = log.read(_HEADER.size)
     if len(head) < _HEADER.size:
         return []

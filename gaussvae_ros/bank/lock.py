@@ -14,8 +14,9 @@ from gaussvae_ros.errors import BankError
 class WriterLock:
     """A locked file beside the database, which the system frees when the process dies.
 
-    A file beside: closing a second descriptor of the database itself would drop SQLite's own locks on it. Whoever
-    removes the file while it is locked lets in a second writer, so the first must ask `lost` within each commit.
+    A file beside: closing a second descriptor of the database itself would drop SQLite's own locks
+    on it. Whoever removes the file while it is locked lets in a second writer, so the first must
+    ask `lost` within each commit.
 
     Raises:
         BankError: another process holds it, or the file cannot be made.
@@ -27,7 +28,9 @@ class WriterLock:
         self._file = self._take()
 
     def lost(self) -> str:
-        """Empty while the right is held; else who has it now. A lock file that was only deleted is made again."""
+        """Empty while the right is held; else who has it now. A lock file that was only deleted is
+        made again.
+        """
         with self._changing:
             if self._file is None or _is_open(self._path, self._file):
                 return ""
@@ -48,9 +51,8 @@ class WriterLock:
         with self._changing:
             if self.held():
                 os.unlink(self._path)
-            fcntl.flock(
-                self._file, fcntl.LOCK_UN
-            )  # also for children that were forked with this descriptor
+            # Also for children that were forked with this descriptor.
+            fcntl.flock(self._file, fcntl.LOCK_UN)
             os.close(self._file)
             self._file = None
 
@@ -74,7 +76,8 @@ class WriterLock:
                 if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
                     raise BankError(f"{self._path} cannot be locked: {error.strerror}") from error
                 raise BankError(
-                    f"{self._database} is being written by {holder}: open it with readonly=True or close it there"
+                    f"{self._database} is being written by {holder}: open it with readonly=True or"
+                    " close it there"
                 ) from error
             os.close(file)
 
@@ -101,7 +104,8 @@ def _is_open(path: str, file: int) -> bool:
 
 
 def _sign(file: int):
-    signature = f"{os.getpid()} {socket.gethostname()} {datetime.now().astimezone().isoformat(timespec='seconds')}\n"
+    since = datetime.now().astimezone().isoformat(timespec="seconds")
+    signature = f"{os.getpid()} {socket.gethostname()} {since}\n"
     try:
         os.ftruncate(file, 0)
         os.pwrite(file, signature.encode(), 0)
@@ -110,7 +114,9 @@ def _sign(file: int):
 
 
 def _signature(text: bytes) -> tuple[int | None, str, str]:
-    """(process id, host, time) of who holds the lock, empty where not known; earlier releases wrote the id alone."""
+    """(process id, host, time) of who holds the lock, empty where not known; earlier releases wrote
+    the id alone.
+    """
     pid, host, since, *_ = *text.decode(errors="replace").split(), "", "", ""
     return int(pid) if pid.isdecimal() else None, host, since
 
@@ -121,10 +127,10 @@ def _holder(text: bytes) -> str:
         return "another process"
     facts = [f"since {since}"] if since else []
     if host and host != socket.gethostname():
-        return f"process {pid} on {host} ({', '.join([*facts, 'from here nobody can tell whether it still runs'])})"
-    if not _lives(
-        pid
-    ):  # a child that was forked has the lock as well; in a container, processes have other numbers
+        facts = [*facts, "from here nobody can tell whether it still runs"]
+        return f"process {pid} on {host} ({', '.join(facts)})"
+    # A child that was forked has the lock as well; in a container, processes have other numbers.
+    if not _lives(pid):
         facts.append(
             "which has ended: one that it started, or one in a container, still has the file open"
         )

@@ -1,19 +1,15 @@
 """`MemoryBank`: the one door to a memory file."""
 
 import logging
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from gaussvae_ros.bank import queries, statements, upkeep, writing
+from gaussvae_ros.bank import models, queries, statements, upkeep
 from gaussvae_ros.bank.descriptors import descriptor_checksum
-from gaussvae_ros.bank.frame import Frame, Pose, checked_descriptor, checked_int, checked_text
-from gaussvae_ros.bank.lock import WriterLock
-from gaussvae_ros.bank.place import Place, forget
+from gaussvae_ros.bank.frame import Pose, checked_descriptor, checked_int, checked_text
+from gaussvae_ros.bank.opening import checked_path, open_file
 from gaussvae_ros.bank.reading import Reader
-from gaussvae_ros.bank.schema import checked_path, open_file
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack
 
@@ -23,26 +19,15 @@ log = logging.getLogger(__name__)
 class MemoryBank(Reader):
     """A memory file: one writer process, many readers.
 
-    One bank may be used from several threads. A writer creates a missing file, brings an older one up to date, and
-    commits at most a second after a frame was added; its own reads see the frame at once, other processes after the
-    commit. A kill or power cut loses at most what was not committed, and the ids of lost frames are not given again.
+    One bank may be used from several threads. A writer creates a missing file, brings an older one
+    up to date, and commits at most a second after a frame was added; its own reads see the frame at
+    once, other processes after the commit. A kill or power cut loses at most what was not
+    committed, and the ids of lost frames are not given again.
 
     Raises:
-        BankError: from every method, with one clear line: the file cannot be opened, read or written, another process
-            writes it, or an argument is not what it should be.
+        BankError: from every method, with one clear line: the file cannot be opened, read or
+            written, another process writes it, or an argument is not what it should be.
     """
-
-    def __init__(self, path: str | Path, readonly: bool = False):
-        super().__init__(checked_path(path, readonly))
-        self.readonly = readonly
-        self._begin_anew()
-        self._first_ids = 1, 1  # of those that are given to frames and sessions
-        self._writer_lock = None if readonly else WriterLock(self.path)
-        try:
-            self._open()
-        except BaseException:
-            self._release()
-            raise
 
     def __enter__(self) -> "MemoryBank":
         return self
@@ -50,30 +35,14 @@ class MemoryBank(Reader):
     def __exit__(self, *_):
         self.close()
 
-    def close(self):
-        """Commit and let go of the file; a second call does nothing.
-
-        Raises:
-            BankError: names the frames that could not be stored and are lost. The bank is closed nevertheless.
-        """
-        with self._lock:
-            try:
-                if self._group is not None and self._db is not None:
-                    self._group.close()
-                if self._kept:
-                    raise BankGone(f"{self._lost}; not stored: {len(self._kept)} frames")
-            except BankError as error:
-                raise type(error)(f"{error}; lost, because the bank is closed") from error
-            finally:
-                self._release()
-                self._kept, self._lost = [], ""
-
     # Writing
 
     def begin_session(self, name: str, *, start_ns: int) -> int:
-        """Begin a recording, committed at once if the disk takes it; frames added from now on belong to it. Returns its id, never reused.
+        """Begin a recording, committed at once if the disk takes it; frames added from now on
+        belong to it. Returns its id, never reused.
 
-        Begin one whenever the clock jumps back. Frames added before any session get one of their own, "unnamed".
+        Begin one whenever the clock jumps back. Frames added before any session get one of their
+        own, "unnamed".
         """
         row = checked_text("name of the session", name), checked_int("start_ns", start_ns)
         with self._use_to_write() as group:
@@ -104,14 +73,15 @@ class MemoryBank(Reader):
     ) -> int:
         """Store a record. Returns the frame's id, never reused.
 
-        Stamps are any 64-bit integers, in any order, also equal ones. `session` defaults to the one begun last.
-        `descriptor` is what `find_like` compares, such as the bytes of `likeness.describe`. `frame_id` names the
-        camera's coordinate frame; it is kept once per session and camera, the last one named holds.
+        Stamps are any 64-bit integers, in any order, also equal ones. `session` defaults to the one
+        begun last. `descriptor` is what `find_like` compares, such as the bytes of
+        `likeness.describe`. `frame_id` names the camera's coordinate frame; it is kept once per
+        session and camera, the last one named holds.
 
         Raises:
             RecordError: `data` is not a whole record; nothing is stored.
-            BankError: nothing of this frame is stored; frames accepted before still wait. A full disk is no error
-                until so many wait that memory is full of them, see `waiting`.
+            BankError: nothing of this frame is stored; frames accepted before still wait. A full
+                disk is no error until so many wait that memory is full of them, see `waiting`.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise RecordError(f"a record is made of bytes, not {type(data).__name__}")
@@ -157,7 +127,8 @@ class MemoryBank(Reader):
         self._change(frame_id, statements.label_statement(frame_id, label))
 
     def set_calibration(self, camera: str, calibration: dict, *, session: int | None = None):
-        """Keep what is known of a camera's lens and sensor in a session, any dict that JSON can hold.
+        """Keep what is known of a camera's lens and sensor in a session, any dict that JSON can
+        hold.
 
         `session` defaults to the one begun last. Giving the same again costs nothing.
         """
@@ -170,10 +141,30 @@ class MemoryBank(Reader):
                 self._calibrations[session, camera] = statement[1]
 
     def set_tally(self, session: int, tally: dict[str, int]):
-        """Say what a session counted in all: images received, gated, dropped, and frames with poses_missing."""
+        """Say what a session counted in all: images received, gated, dropped, and frames with
+        poses_missing.
+        """
         with self._use_to_write() as group:
             session = self._checked_session(session)
             group.write([statements.tally_statement(session, tally)])
+
+    def add_model(self, hash_: bytes, name: str, model: bytes) -> bool:
+        """Carry a model for the records that name it by this hash. Returns False if it was there.
+
+        It is committed at once, or not added: unlike frames it never waits for a full disk.
+
+        Raises:
+            BankError: the disk does not take it, or what waits already.
+        """
+        statement = models.model_statement(hash_, name, model)
+        with self._use_to_write() as group:
+            try:
+                there = models.read_model(self._db, hash_) is not None
+            except BankError:
+                there = False  # damaged: it is replaced
+            if not there:
+                group.write_now([statement])
+            return not there
 
     def flush(self):
         """Commit now, synced to the disk.
@@ -186,38 +177,16 @@ class MemoryBank(Reader):
 
     # The whole file
 
-    def reopen(self) -> list[Frame]:
-        """Once `check_place` says that the file is gone: go on in what lies at the path now, or in a new file.
-
-        Returns the frames that were accepted and never committed, to be added again under a session of the new file.
-        Ids of frames and sessions go on after those handed out. Does nothing while the file is there.
-
-        Raises:
-            BankError: no file can be opened there, or another process writes it. The frames are kept: call it again.
-        """
-        with self._lock:
-            if self.readonly or not self.check_place():
-                return []
-            if self._group is not None:
-                self._let_go()
-            reason, self._lost = self._lost, ""
-            try:
-                self._open()
-            except BaseException:
-                self._lost, self._group = reason, None
-                self._close_file()
-                raise
-            kept, self._kept = self._kept, []
-            return kept
-
     def backup(self, path: str | Path, progress: Callable[[int], None] | None = None) -> str:
         """Copy the committed file, compacted, to a new file; adding goes on meanwhile.
 
-        Returns a sentence on what the copy lacks, such as what a full disk has not taken yet; empty if it has all.
-        `progress` is called now and then with the bytes written so far; `size` is about what they come to.
+        Returns a sentence on what the copy lacks, such as what a full disk has not taken yet; empty
+        if it has all. `progress` is called now and then with the bytes written so far; `size` is
+        about what they come to.
 
         Raises:
-            BankError: `path` exists, or the copy could not be written (then there is no file at `path`).
+            BankError: `path` exists, or the copy could not be written (then there is no file at
+                `path`).
         """
         target = checked_path(path, readonly=False)
         lacks = self._commit_waiting()
@@ -226,71 +195,6 @@ class MemoryBank(Reader):
         return lacks
 
     # Inside
-
-    @contextmanager
-    def _use_to_write(self) -> Iterator[writing.Group]:
-        with self._use():
-            if self._group is None:
-                raise BankError(f"{self.path} was opened with readonly=True and cannot be changed")
-            yield self._group
-
-    def _open(self):
-        place = Place(self.path)
-        self._watches, self._db = [], open_file(self.path, self.readonly)
-        try:
-            if not self.readonly:
-                self._group = writing.Group(
-                    self._db, self.path, self._lock, self.check_place, *self._first_ids
-                )
-            place.settle()
-        except (sqlite3.Error, UnicodeError) as error:
-            raise BankError(f"{self.path} cannot be opened: {error}") from error
-        self._place, self._watches = place, [place.lost]
-        if not self.readonly:
-            self._watches += [self._writer_lock.lost, self._group.usurped]
-
-    def _let_go(self):
-        """Of a file that is gone, so that neither it nor what lies at the path now takes damage."""
-        held = self._writer_lock.held()
-        if not self.path.parent.is_dir():
-            raise BankGone(self._lost)
-        if reason := self._writer_lock.lost():
-            raise BankGone(reason)
-        self._kept = [
-            replace(f, frame_id=self._frame_ids.get((f.session, f.camera), ""))
-            for f in self._group.frames()
-        ]
-        self._first_ids = self._group.next_id, self._group.next_session
-        self._group.let_go(merge=held)
-        left = self._place.left(overwritten=self._group.overwritten)
-        self._close_file()
-        for journal in left:
-            journal.unlink(missing_ok=True)
-        self._group = None
-        self._begin_anew()
-
-    def _begin_anew(self):
-        self._session: int | None = None
-        self._sessions: set[int] = set()  # known to be in the file
-        self._frame_ids: dict[
-            tuple[int, str], str
-        ] = {}  # by session and camera, what this bank has written
-        self._calibrations: dict[tuple[int, str], tuple] = {}
-
-    def _close_file(self):
-        if self._db is not None:
-            if self._lost:
-                forget(self._db, self._place)
-            else:
-                self._db.close()
-            self._db = None
-
-    def _release(self):
-        self._watches = []
-        self._close_file()
-        if self._writer_lock is not None:
-            self._writer_lock.release()
-            self._writer_lock = None
 
     def _checked_session(self, session: int | None) -> int:
         if session is None:

@@ -27,9 +27,8 @@ class Place:
             BankError: another process moved the file while it was opened.
         """
         self._files = {ending: found for ending in ("", *JOURNALS) if (found := self._find(ending))}
-        self._frozen = (
-            self._time() if len(self._files) == 1 else None
-        )  # it is read as it lies, without a journal
+        # It is read as it lies, without a journal.
+        self._frozen = self._time() if len(self._files) == 1 else None
         if "" not in self._files or self._before not in (None, self._files[""]):
             raise BankError(
                 f"{self.path} was moved or replaced while it was being opened: try again"
@@ -69,10 +68,12 @@ class Place:
         )
 
     def left(self, overwritten: bool) -> list[Path]:
-        """The journals of the opened file that still lie at the path, though the file does not, or holds another one.
+        """The journals of the opened file that still lie at the path, though the file does not, or
+        holds another one.
 
-        They are to go also in the second case: a reader that has the file open keeps the index of the old log alive,
-        with which nobody could open the new file, and sees by its journals that it is another one.
+        They are to go also in the second case: a reader that has the file open keeps the index of
+        the old log alive, with which nobody could open the new file, and sees by its journals that
+        it is another one.
         """
         if self._find("") == self._files[""] and not overwritten:
             return []
@@ -97,8 +98,9 @@ class Place:
 def forget(db: Database, place: Place):
     """Close a connection whose file is gone from its place, and leave alone what lies there now.
 
-    SQLite, too, leaves the journal of another file alone, but it compares inodes without their device: where a disk was
-    exchanged for another whose file has the same inode, the connection stays open until the process ends.
+    SQLite, too, leaves the journal of another file alone, but it compares inodes without their
+    device: where a disk was exchanged for another whose file has the same inode, the connection
+    stays open until the process ends.
     """
     if place.same_number_elsewhere():
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(db.conn))

@@ -1,6 +1,7 @@
 """Reading: which frames a question means, and one frame from its row.
 
-Questions are answered with ids first and then one row at a time, so that a damaged row costs only its own frame.
+Questions are answered with ids first and then one row at a time, so that a damaged row costs only
+its own frame.
 """
 
 import hashlib
@@ -19,8 +20,8 @@ from gaussvae_ros.errors import BankError
 CROWD = 2000  # frames in a ball that take about 2 ms to sort
 
 _FRAME = """
-    SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.checksum, r.record, l.label,
-           p.x, p.y, p.z, p.qx, p.qy, p.qz, p.qw, p.reference
+    SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.checksum, r.record,
+           l.label, p.x, p.y, p.z, p.qx, p.qy, p.qz, p.qw, p.reference
     FROM frames f LEFT JOIN records r ON r.frame = f.id
         LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id
     WHERE f.id = ?
@@ -42,10 +43,11 @@ def row_checksum(
     tier: str,
     record: bytes,
 ) -> int:
-    """BLAKE2b, 32 bits, of everything in a frame's row: it ties the record to its id, stamp and camera.
+    """BLAKE2b, 32 bits, of everything in a frame's row: it ties the record to its id, stamp and
+    camera.
 
-    Not another CRC-32: a record ends in its own, which makes the CRC-32 of any whole record the same number, so that
-    a row with another frame's record would pass.
+    Not another CRC-32: a record ends in its own, which makes the CRC-32 of any whole record the
+    same number, so that a row with another frame's record would pass.
     """
     facts = f"{frame_id} {stamp_ns} {camera} {session} {width} {height} {tier}\n"
     return int.from_bytes(
@@ -96,7 +98,9 @@ def matching(
     label: str | None = None,
     nearest_first: bool = False,
 ) -> Iterator[int]:
-    """Ids of the frames that meet every condition given, by stamp or by distance; see `MemoryBank.find`."""
+    """Ids of the frames that meet every condition given, by stamp or by distance; see
+    `MemoryBank.find`.
+    """
     conditions, values, order = ["1"], [], "f.stamp_ns, f.id"
 
     def require(condition: str, *numbers):
@@ -122,14 +126,15 @@ def matching(
     if nearest_first and near is None:
         raise BankError("the nearest first are those nearest to near: give near and radius too")
 
-    # CROSS JOIN keeps the order written here: SQLite cannot tell how many frames a box of the R*Tree holds.
+    # CROSS JOIN keeps the order written here: SQLite cannot tell how many frames a box of the
+    # R*Tree holds.
     tables = ["frames f"]
     if label is not None:
         tables = ["labels l", "frames f ON f.id = l.frame"]
         require("l.label = ?", checked_text("label", label))
     if near is not None:
         (x, y, z), radius = _checked_ball(near, radius)
-        box = "i.max_x >= ? AND i.min_x <= ? AND i.max_y >= ? AND i.min_y <= ? AND i.max_z >= ? AND i.min_z <= ?"
+        box = " AND ".join(f"i.max_{axis} >= ? AND i.min_{axis} <= ?" for axis in "xyz")
         sides = [centre + sign * radius for centre in (x, y, z) for sign in (-1, 1)]
         if label is None and not _is_crowded(db, box, sides):
             tables = ["pose_index i", "poses p ON p.frame = i.frame", "frames f ON f.id = p.frame"]
@@ -146,7 +151,8 @@ def matching(
         if nearest_first:
             order = f"{away}, {order}"
             values += (x, x, y, y, z, z)
-    sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {' AND '.join(conditions)} ORDER BY {order}"
+    where = " AND ".join(conditions)
+    sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {where} ORDER BY {order}"
     with closing(db.execute(sql, values)) as rows:
         for (frame_id,) in rows:
             yield frame_id
@@ -155,7 +161,9 @@ def matching(
 def by_distance(
     db: Database, stamp_ns: int, camera: str | None, tolerance_ns: int | None
 ) -> Iterator[int]:
-    """Ids of the frames at most `tolerance_ns` from a stamp, nearest first; of two equally near, the earlier."""
+    """Ids of the frames at most `tolerance_ns` from a stamp, nearest first; of two equally near,
+    the earlier.
+    """
     where, values = (
         ("camera = ? AND", [checked_text("camera", camera)]) if camera is not None else ("", [])
     )
@@ -173,18 +181,24 @@ def by_distance(
 
 
 def following(db: Database, last: tuple[int, int] | None, count: int) -> list[tuple[int, int]]:
-    """(stamp_ns, id) of the next `count` frames after `last` in the order of (stamp_ns, id); None is the start."""
+    """(stamp_ns, id) of the next `count` frames after `last` in the order of (stamp_ns, id); None
+    is the start.
+    """
     return db.execute(
-        "SELECT stamp_ns, id FROM frames WHERE (stamp_ns, id) > (?, ?) ORDER BY stamp_ns, id LIMIT ?",
+        "SELECT stamp_ns, id FROM frames WHERE (stamp_ns, id) > (?, ?)"
+        " ORDER BY stamp_ns, id LIMIT ?",
         [*(last or (-INT64, -1)), count],
     ).fetchall()
 
 
 def around(db: Database, frame: Frame, sign: int) -> Iterator[int]:
-    """Ids of the frames of the same camera and session before (`sign` -1) or after (1) a frame, nearest first."""
+    """Ids of the frames of the same camera and session before (`sign` -1) or after (1) a frame,
+    nearest first.
+    """
     comparison, order = ("<", "DESC") if sign < 0 else (">", "ASC")
     sql = f"""
-        SELECT id FROM frames WHERE session = ? AND camera = ? AND (stamp_ns, id) {comparison} (?, ?)
+        SELECT id FROM frames
+        WHERE session = ? AND camera = ? AND (stamp_ns, id) {comparison} (?, ?)
         ORDER BY stamp_ns {order}, id {order}
     """
     with closing(db.execute(sql, [frame.session, frame.camera, frame.stamp_ns, frame.id])) as rows:
@@ -237,7 +251,8 @@ def _camera_frame(db: Database, session: int, camera: str) -> str:
 
 
 def _is_crowded(db: Database, box: str, sides: list[float]) -> bool:
-    # Where a robot stands for hours, walking along the stamps finds frames sooner than sorting all that are there.
+    # Where a robot stands for hours, walking along the stamps finds frames sooner than sorting all
+    # that are there.
     sql = f"SELECT count(*) FROM (SELECT 1 FROM pose_index i WHERE {box} LIMIT {CROWD})"
     return db.execute(sql, sides).fetchone()[0] == CROWD
 
@@ -257,7 +272,9 @@ def _checked_ball(
 
 
 def _heading(yaw: float, tolerance: float) -> tuple:
-    """The condition that a pose's x axis, seen from above, is at most `tolerance` rad from `yaw`, and its numbers."""
+    """The condition that a pose's x axis, seen from above, is at most `tolerance` rad from `yaw`,
+    and its numbers.
+    """
     try:
         yaw, tolerance = float(yaw), float(tolerance)
     except (TypeError, ValueError, OverflowError) as error:
@@ -268,8 +285,8 @@ def _heading(yaw: float, tolerance: float) -> tuple:
         raise BankError(
             f"yaw must be finite and yaw_tolerance at least 0, not {yaw!r} and {tolerance!r}"
         )
-    # With (x, y) = n (cos a, sin a) for an angle a from `yaw`: n sin(|a| - tolerance) <= 0, without arc tangents,
-    # which not every SQLite has. The margin is for rounding.
+    # With (x, y) = n (cos a, sin a) for an angle a from `yaw`: n sin(|a| - tolerance) <= 0, without
+    # arc tangents, which not every SQLite has. The margin is for rounding.
     tolerance = min(tolerance + 1e-9, math.pi)
     x, y = "(1 - 2 * (p.qy * p.qy + p.qz * p.qz))", "(2 * (p.qx * p.qy + p.qz * p.qw))"
     condition = f"abs({y} * ? - {x} * ?) * ? <= ({x} * ? + {y} * ?) * ?"

@@ -1,38 +1,22 @@
 """Reading a memory file: every question that can be asked of it."""
 
 import logging
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
-from gaussvae_ros.bank import queries, upkeep, writing
-from gaussvae_ros.bank.descriptors import Descriptors, read_descriptor
+from gaussvae_ros.bank import models, queries, upkeep
+from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
-from gaussvae_ros.bank.place import Place
-from gaussvae_ros.bank.schema import open_file
-from gaussvae_ros.errors import BankError, BankGone
+from gaussvae_ros.bank.handle import Handle
+from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.errors import BankError
 
 log = logging.getLogger(__name__)
 
 
-class Reader:
-    """The questions of a `MemoryBank`, which opens the file and adds the writing."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self._lock = threading.RLock()
-        self._db = None
-        self._group: writing.Group | None = None  # what a writer has not committed yet
-        self._place = Place(path)
-        self._watches: list[
-            Callable[[], str]
-        ] = []  # each says why the open file is not to be used any more
-        self._lost = ""  # what one of them said
-        self._kept: list[Frame] = []  # what was not committed in a file that is gone
-        self._descriptors = Descriptors()
+class Reader(Handle):
+    """The questions of a `MemoryBank`, which adds the writing."""
 
     def __len__(self) -> int:
         with self._use():
@@ -54,7 +38,9 @@ class Reader:
     def nearest(
         self, stamp_ns: int, camera: str | None = None, tolerance_ns: int | None = None
     ) -> Frame | None:
-        """The readable frame nearest to a stamp, None if there is none within `tolerance_ns`; of two the earlier."""
+        """The readable frame nearest to a stamp, None if there is none within `tolerance_ns`; of
+        two the earlier.
+        """
         stamp_ns = checked_int("stamp_ns", stamp_ns)
         if tolerance_ns is not None and checked_int("tolerance_ns", tolerance_ns) < 0:
             raise BankError(f"tolerance_ns must be at least 0, not {tolerance_ns}")
@@ -84,15 +70,16 @@ class Reader:
         nearest_first: bool = False,
         limit: int | None = None,
     ) -> list[Frame]:
-        """The frames that meet every condition given, by stamp, at most `limit` of them; damaged ones are skipped.
+        """The frames that meet every condition given, by stamp, at most `limit` of them; damaged
+        ones are skipped.
 
         Args:
             after, before: ns, both ends belong to the range.
-            near, radius: position (x, y, z) m and distance m, the ball's surface belongs to it. Frames without a
-                pose are not found.
+            near, radius: position (x, y, z) m and distance m, the ball's surface belongs to it.
+                Frames without a pose are not found.
             reference: only poses in this coordinate frame, such as "map"; without it, poses in any.
-            yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the heading `yaw`,
-                which is 0 along x and counts towards y.
+            yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the
+                heading `yaw`, which is 0 along x and counts towards y.
             nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
@@ -123,10 +110,12 @@ class Reader:
     def find_like(
         self, descriptor: bytes, *, limit: int = 10, **conditions: object
     ) -> list[tuple[Frame, float]]:
-        """The frames whose descriptor is most like this one, best first, with their likeness, 0 to 1.
+        """The frames whose descriptor is most like this one, best first, with their likeness, 0 to
+        1.
 
-        Frames without a descriptor, or with one of another length, are left out; so are damaged ones. `conditions` are
-        those of `find`. Needs 64 bytes or so of memory for each frame of the file.
+        Frames without a descriptor, or with one of another length, are left out; so are damaged
+        ones. `conditions` are those of `find`. Needs 64 bytes or so of memory for each frame of the
+        file.
         """
         descriptor = checked_descriptor(descriptor)
         _check_limit(limit)
@@ -144,13 +133,15 @@ class Reader:
                     log.warning("%s: %s", self.path, error)
                     continue
                 if frame is None:
-                    self._descriptors.forget()  # frames were deleted: the next question reads those that are left
+                    # Frames were deleted: the next question reads those that are left.
+                    self._descriptors.forget()
                 else:
                     found.append((frame, score))
             return found
 
     def window(self, frame_id: int, radius: int) -> list[Frame]:
-        """A frame with at most `radius` frames of its camera and session before and after it, by stamp and id.
+        """A frame with at most `radius` frames of its camera and session before and after it, by
+        stamp and id.
 
         Damaged frames around it are skipped.
 
@@ -185,9 +176,11 @@ class Reader:
             return queries.read_calibration(self._db, session, camera)
 
     def __iter__(self) -> Iterator[Frame]:
-        """All frames by stamp, read a few at a time: memory stays small and the file stays open to its writer.
+        """All frames by stamp, read a few at a time: memory stays small and the file stays open to
+        its writer.
 
-        Damaged frames are skipped; frames that are added meanwhile come too if their turn is still ahead.
+        Damaged frames are skipped; frames that are added meanwhile come too if their turn is still
+        ahead.
         """
         last = None
         while True:
@@ -199,44 +192,69 @@ class Reader:
             last = page[-1]
             yield from frames
 
-    @property
-    def waiting(self) -> int:
-        """How many frames were accepted and are not committed, such as while the disk is full."""
-        with self._lock:
-            return self._group.waiting if self._db is not None and self._group else len(self._kept)
+    # Models
 
-    def check_place(self) -> str:
-        """Empty while the open file, with its journal, lies at the path; else one sentence on what became of it.
+    def models(self) -> list[tuple[bytes, str, int]]:
+        """The models that the file carries: the hash that records name each by, its name and bytes.
 
-        "PATH was deleted", "PATH was replaced by another file", "the folder of PATH is gone", and the like. Once it
-        says so, it stays so, and every other method raises `BankGone`. It takes microseconds and waits for nobody.
+        Damaged ones are skipped; `verify` names them.
         """
-        if not self._lost:
-            self._lost = next((reason for lost in self._watches if (reason := lost())), "")
-        return self._lost
+        with self._use():
+            found = []
+            for hash_ in models.hashes(self._db):
+                try:
+                    name, model = models.read_model(self._db, hash_)
+                    found.append((hash_, name, len(model)))
+                except BankError as error:
+                    log.warning("%s: %s", self.path, error)
+            return found
+
+    def model(self, hash_: bytes) -> bytes | None:
+        """The model that `add_model` was given for a hash, None if there is none.
+
+        Raises:
+            BankError: it is damaged.
+        """
+        with self._use():
+            try:
+                row = models.read_model(self._db, hash_)
+            except BankError as error:
+                raise BankError(f"{self.path}: {error}") from error
+        return None if row is None else row[1]
+
+    def beginnings(self, length: int) -> dict[bytes, int]:
+        """How many records begin with which `length` bytes: their kinds, and models, at a
+        glance.
+        """
+        with self._use():
+            return models.beginnings(self._db, checked_int("length", length))
 
     # The whole file
 
     def info(self) -> dict:
         """What the file holds, ready for JSON.
 
-        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier: frames},
-        cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns, and the counts of
-        `set_tally`}], labels {label: frames}, poses (frames with one), bounds_m [[min x, max x], [min y, max y],
-        [min z, max z]].
+        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier:
+        frames}, cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns,
+        and the counts of `set_tally`}], labels {label: frames}, poses (frames with one), bounds_m
+        [[min x, max x], [min y, max y], [min z, max z]].
         """
         with self._use():
             return upkeep.summary(self._db, self.path)
 
     def size(self) -> int:
-        """Bytes of the pages that hold all this; the file and its log together may be larger for a while."""
+        """Bytes of the pages that hold all this; the file and its log together may be larger for a
+        while.
+        """
         with self._use():
             return upkeep.size(self._db)
 
     def verify(self) -> list[tuple[int | None, str]]:
-        """Read every frame and check the file's structure: (frame id, what is wrong) for each damage.
+        """Read every frame and check the file's structure: (frame id, what is wrong) for each
+        damage.
 
-        The id is None where the damage is not one frame's. Uses a connection of its own: adding goes on meanwhile.
+        The id is None where the damage is not one frame's. Uses a connection of its own: adding
+        goes on meanwhile.
         """
         self._commit_waiting()
         with closing(open_file(self.path, readonly=True)) as db:
@@ -244,37 +262,9 @@ class Reader:
 
     # Inside
 
-    @contextmanager
-    def _use(self):
-        with self._lock:
-            if (self._lost or self._place.moved()) and (reason := self.check_place()):
-                raise BankGone(reason + (self._group.still_waiting() if self._group else ""))
-            if self._db is None:
-                raise BankError(f"{self.path} is closed")
-            try:
-                if self._group is not None:
-                    self._group.show_waiting()
-                yield
-            except (sqlite3.Error, UnicodeError) as error:
-                if reason := self.check_place():
-                    raise BankGone(reason) from error
-                raise BankError(f"{self.path}: {error}") from error
-
     def _check_frame(self, frame_id: int):
         if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
             raise BankError(f"no frame {frame_id} in {self.path}")
-
-    def _commit_waiting(self) -> str:
-        """Commit what waits. Returns why the disk does not take it, empty if it does."""
-        with self._use():
-            try:
-                if self._group is not None:
-                    self._group.flush()
-            except BankGone:
-                raise
-            except BankError as error:
-                return str(error)
-        return ""
 
     def _readable(self, ids: Iterable[int]) -> Iterator[Frame]:
         for frame_id in ids:

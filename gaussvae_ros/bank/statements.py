@@ -10,10 +10,12 @@ ADD_SESSION = "INSERT INTO sessions (id, name, start_ns) VALUES (?, ?, ?)"
 ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
 ADD_DESCRIPTOR = "INSERT INTO descriptors VALUES (?, ?, ?)"
+ADD_MODEL = "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)"
 _SET_POSE = """
     INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
         x = excluded.x, y = excluded.y, z = excluded.z,
-        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw, reference = excluded.reference
+        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw,
+        reference = excluded.reference
 """
 _SET_LABEL = (
     "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"

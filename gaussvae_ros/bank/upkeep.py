@@ -10,6 +10,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
+from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
 from gaussvae_ros.bank.schema import TALLY, schema_version
 from gaussvae_ros.errors import BankError, RecordError
@@ -27,7 +28,8 @@ def summary(db: Database, path: Path) -> dict:
         "SELECT min(x), max(x), min(y), max(y), min(z), max(z) FROM poses"
     ).fetchone()
     sessions = db.execute(f"""
-        SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns), {", ".join(TALLY)}
+        SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
+            {", ".join(TALLY)}
         FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
     """)
     names = ("id", "name", "start_ns", "frames", "first_ns", "last_ns", *TALLY)
@@ -81,10 +83,16 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
                 read_calibration(db, session, camera)
             except BankError as error:
                 yield None, str(error)
+        for hash_ in hashes(db):
+            try:
+                read_model(db, hash_)
+            except BankError as error:
+                yield None, str(error)
         for (problem,) in db.execute("PRAGMA integrity_check").fetchall():
             if problem != "ok":
                 yield None, problem
-        # Rows of one frame from different moments, as in a copy that was made by other means while frames were added.
+        # Rows of one frame from different moments, as in a copy that was made by other means while
+        # frames were added.
         for table, row, _, _ in db.execute("PRAGMA foreign_key_check").fetchall():
             yield None, f"row {row} of {table} belongs to nothing in the file"
         if (problem := db.execute("SELECT rtreecheck('pose_index')").fetchone()[0]) != "ok":
@@ -120,9 +128,8 @@ def copy(db: Database, target: Path, progress: Callable[[int], None] | None = No
         db.conn.set_progress_handler(report, 10_000)
         db.execute("VACUUM INTO ?", [str(partial)])
         with closing(sqlite3.connect(partial, isolation_level=None)) as made:
-            made.execute(
-                f"PRAGMA user_version={first_number()}"
-            )  # no journal of the original's is one of the copy
+            # No journal of the original's is one of the copy.
+            made.execute(f"PRAGMA user_version={first_number()}")
         with open(partial, "rb+") as file:
             os.fsync(file.fileno())
         if report() == 0:

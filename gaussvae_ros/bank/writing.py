@@ -1,8 +1,9 @@
 """Writing: group commits, and nothing lost silently when the disk is full.
 
-Statements go into one open transaction, which the connection's own reads see at once, and are kept in memory until
-their commit has succeeded. After a failed commit they are executed again, so a full disk delays frames instead of
-losing them; while it lasts, frames wait in memory, and once too many wait, further ones are refused.
+Statements go into one open transaction, which the connection's own reads see at once, and are kept
+in memory until their commit has succeeded. After a failed commit they are executed again, so a full
+disk delays frames instead of losing them; while it lasts, frames wait in memory, and once too many
+wait, further ones are refused.
 """
 
 import logging
@@ -13,28 +14,23 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.journal import Journal
-from gaussvae_ros.bank.queries import read_frame
-from gaussvae_ros.bank.schema import migrations
-from gaussvae_ros.bank.statements import ADD_FRAME, Statement
+from gaussvae_ros.bank.statements import Statement
+from gaussvae_ros.bank.waiting import GROUP_WRITES, Waiting
 from gaussvae_ros.errors import BankError, BankGone
 
 COMMIT_S = 0.8  # with the commit itself a frame is on the disk within one second
-GROUP_WRITES = 2000  # frames and changes in a group at most, also while the disk is full
-GROUP_BYTES = 4 * 2**20  # of records in a group at most
-PIECE = (
-    10  # frames and changes that are committed at once where a whole group does not fit on the disk
-)
+PIECE = 10  # frames and changes that are committed at once where a whole group does not fit
 
 log = logging.getLogger(__name__)
 
 
 class Group:
-    """The writes since the last commit. Call it with the bank's lock held; its timer takes that lock itself.
+    """The writes since the last commit. Call it with the bank's lock held; its timer takes that
+    lock itself.
 
-    `lost()` says why the file must not be written any more, empty while it may. Ids begin at `first_id` and `first_session` at
-    least.
+    `lost()` says why the file must not be written any more, empty while it may. Ids begin at
+    `first_id` and `first_session` at least.
     """
 
     def __init__(
@@ -51,9 +47,7 @@ class Group:
         self._lock = lock
         self._lost = lost
         self._journal = Journal(db, path)
-        self._writes: list[list[Statement]] = []
-        self._bytes = 0  # of what they store
-        self._waiting: list[int] = []  # ids of the frames among them
+        self.waiting = Waiting()
         self._failed = False
         self._said = False  # that it failed
         self._timer: threading.Timer | None = None
@@ -69,17 +63,14 @@ class Group:
         self._journal.merge()  # a copy of the file alone is a memory from now on
 
     @property
-    def waiting(self) -> int:
-        """Frames that are not committed yet."""
-        return len(self._waiting)
-
-    @property
     def overwritten(self) -> bool:
         """Whether another file was copied over this one."""
         return self._journal.overwritten
 
     def usurped(self) -> str:
-        """Empty unless another program has written the file, or put another one in its place; then a sentence."""
+        """Empty unless another program has written the file, or put another one in its place; then
+        a sentence.
+        """
         if not self._usurped and self._lock.acquire(blocking=False):
             try:
                 if self._journal.is_overwritten():
@@ -92,30 +83,23 @@ class Group:
                 self._lock.release()
         return self._usurped
 
-    def frames(self) -> list[Frame]:
-        """The frames that are not committed yet, without a look at the disk."""
-        with Database(memory=True, execute_plugins=False) as db:
-            migrations.apply(db)
-            for statements in self._writes:
-                for statement in statements:
-                    db.execute(*statement)
-            return [read_frame(db, frame_id) for frame_id in self._waiting]
-
     def write(self, statements: list[Statement], frame_id: int | None = None):
         """Execute all statements or none; `frame_id` says that they store a new frame.
 
-        A disk that is full or does not answer lets the write wait for its commit like those before it.
+        A disk that is full or does not answer lets the write wait for its commit like those before
+        it.
 
         Raises:
-            BankError: nothing of this write is stored, and what was accepted before still waits for its commit.
+            BankError: nothing of this write is stored, and what was accepted before still waits for
+                its commit.
         """
-        if len(self._writes) >= GROUP_WRITES or self._bytes >= GROUP_BYTES:
+        if self.waiting.full:
             try:
                 self.flush()
             except BankGone:
                 raise
             except BankError as error:
-                if len(self._writes) >= GROUP_WRITES or self._bytes >= GROUP_BYTES:
+                if self.waiting.full:
                     raise BankError(
                         f"{error}; no more can wait in memory, so this is refused"
                     ) from error
@@ -128,16 +112,36 @@ class Group:
         except BaseException as error:
             self._undo()
             if isinstance(error, sqlite3.Error):
-                self._refuse_lost()  # pages of two files are mixed where one was copied over the other
+                # Pages of two files are mixed where one was copied over the other.
+                self._refuse_lost()
                 raise BankError(
-                    f"{self._path} could not take the write: {error}{self.still_waiting()}"
+                    f"{self._path} could not take the write: {error}{self.waiting.sentence()}"
                 ) from error
             raise
-        self._writes.append(statements)
-        self._bytes += _bytes(statements)
+        self.waiting.add(statements, frame_id)
         if frame_id is not None:
-            self._waiting.append(frame_id)
             self.next_id = frame_id + 1
+        self._keep_time()
+
+    def write_now(self, statements: list[Statement]):
+        """Commit what waits and then these statements, or none of them.
+
+        Raises:
+            BankError: the disk does not take them, or what waits.
+        """
+        self.flush()
+        try:
+            self._begin()
+            for statement in statements:
+                self._db.execute(*statement)
+            self._commit([])
+        except BaseException as error:
+            self._undo()
+            self._failed = False  # nothing waits
+            self._refuse_lost()
+            if isinstance(error, sqlite3.Error):
+                raise BankError(f"{self._path} could not be written: {error}") from error
+            raise
         self._keep_time()
 
     def flush(self):
@@ -147,7 +151,7 @@ class Group:
             BankError: says which frames still wait; they are kept and tried again.
         """
         self._refuse_lost()
-        if not self._writes:
+        if not self.waiting:
             self._failed = False
             return
         try:
@@ -166,22 +170,25 @@ class Group:
         self._keep_time()
 
     def show_waiting(self):
-        """Let the connection's reads see again what a failed commit took back, if the disk allows."""
-        if self._failed and self._writes:
+        """Let the connection's reads see again what a failed commit took back, if the disk
+        allows.
+        """
+        if self._failed and self.waiting:
             try:
                 self._begin()
             except sqlite3.Error:
                 self._undo()
 
     def close(self):
-        """Commit, merge the log into the file, and give back the ids that were reserved but not used."""
+        """Commit, merge the log into the file, and give back the ids that were reserved but not
+        used.
+        """
         try:
-            if self._writes or not self._lost():
+            if self.waiting or not self._lost():
                 self.flush()
                 self._reserve(self.next_id)
-                self._journal.merge(
-                    shrink=True
-                )  # while others read, SQLite would leave the log beside the file
+                # While others read, SQLite would leave the log beside the file.
+                self._journal.merge(shrink=True)
             else:
                 self.let_go(merge=False)
         except sqlite3.Error:
@@ -210,15 +217,15 @@ class Group:
 
     def _commit_all(self):
         try:
-            self._commit(self._writes)
+            self._commit(self.waiting.writes)
         except sqlite3.OperationalError as error:
             self._undo()
             if "locked" in str(error):
                 raise
             # The log needs several times the space of the frames. In small pieces more fit.
             self._journal.merge(shrink=True)
-            while self._writes:
-                self._commit(self._writes[:PIECE])
+            while self.waiting:
+                self._commit(self.waiting.writes[:PIECE])
                 self._journal.merge(shrink=True)
 
     def _commit(self, writes: list[list[Statement]]):
@@ -229,23 +236,19 @@ class Group:
             self._usurped = (
                 f"{self._path} was written by another process, since its lock file was deleted"
             )
-        if (
-            self.next_id + GROUP_WRITES > self._reserved
-        ):  # not with each commit, which would write a page more
+        # Not with each commit, which would write a page more.
+        if self.next_id + GROUP_WRITES > self._reserved:
             self._reserve(self.next_id + 2 * GROUP_WRITES)
         self._refuse_lost()  # within the transaction: nobody else can have written since
         self._db.execute("COMMIT")
         self._refuse_lost()  # nor is it stored in a file that was deleted just now
-        count = sum(statements[0][0] is ADD_FRAME for statements in writes)
-        self._bytes -= sum(map(_bytes, writes))
-        del self._writes[: len(writes)]
-        del self._waiting[:count]
+        self.waiting.committed(writes)
         self._journal.committed()
 
     def _begin(self, writes: list[list[Statement]] | None = None):
         if not self._db.conn.in_transaction:
             self._db.execute("BEGIN IMMEDIATE")
-            for statements in self._writes if writes is None else writes:
+            for statements in self.waiting.writes if writes is None else writes:
                 for statement in statements:
                     self._db.execute(*statement)
 
@@ -255,24 +258,24 @@ class Group:
             self._db.execute("ROLLBACK")
 
     def _reserve(self, next_id: int):
-        # The file always holds an id beyond those handed out: after a crash the lost frames' ids are skipped, not
-        # given to other frames.
+        # The file always holds an id beyond those handed out: after a crash the lost frames' ids
+        # are skipped, not given to other frames.
         self._db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'frames'", [next_id - 1])
         self._reserved = next_id
 
     def _refuse_lost(self):
         if reason := self._lost():
-            self.let_go(
-                merge=False
-            )  # whoever writes the file now must not wait for our transaction
-            raise BankGone(f"{reason}{self.still_waiting()}")
+            # Whoever writes the file now must not wait for our transaction.
+            self.let_go(merge=False)
+            raise BankGone(f"{reason}{self.waiting.sentence()}")
 
     def _keep_time(self):
         """Commit soon, or merge soon what is committed, whether or not another write comes."""
-        if not (self._writes or self._journal.unmerged):
+        if not (self.waiting or self._journal.unmerged):
             return
-        # A program that ends without closing the bank waits for its last commit, but not for a disk that stays full.
-        idle = self._failed or not self._writes
+        # A program that ends without closing the bank waits for its last commit, but not for a disk
+        # that stays full.
+        idle = self._failed or not self.waiting
         if self._timer is not None:
             if idle or not self._timer.daemon:
                 return
@@ -297,27 +300,9 @@ class Group:
                 self._keep_time()
 
     def _told(self, error: sqlite3.Error) -> str:
-        return f"{self._path} could not be written: {error}{self.still_waiting()}"
-
-    def still_waiting(self) -> str:
-        """The end of a sentence: what is not committed; empty if all is."""
-        waiting = []
-        if self._waiting:
-            waiting.append(f"frames {self._waiting[0]} to {self._waiting[-1]}")
-        if others := len(self._writes) - len(self._waiting):
-            waiting.append(f"{others} changes of what was there")
-        return f"; not stored yet: {' and '.join(waiting)}" if waiting else ""
+        return f"{self._path} could not be written: {error}{self.waiting.sentence()}"
 
 
 def _last_id(db: Database, table: str) -> int:
     row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", [table]).fetchone()
     return row[0] if row else 0
-
-
-def _bytes(statements: list[Statement]) -> int:
-    return sum(
-        len(value)
-        for _, values in statements
-        for value in values
-        if isinstance(value, (bytes, str))
-    )

@@ -1,4 +1,4 @@
-"""What `gaussvae bench` measures: parts, each a module with a `run` that returns rows (see docs/bench.md)."""
+"""What `gaussvae bench` measures: parts, each a module whose `run` returns rows (docs/bench.md)."""
 
 import tempfile
 from collections.abc import Sequence
@@ -20,11 +20,12 @@ def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[di
 
     Args:
         parts: of PARTS; none means all of them, ros where it can run.
-        images: files and folders that fit, record, latent and decode are measured on, instead of a simulated drive's frames.
+        images: files and folders that fit, record, latent and decode are measured on, instead of a
+            simulated drive's frames.
 
     Returns:
-        Rows of name, value (None where it could not be measured), unit, target (text or None), reference (number or
-        None), ready for JSON.
+        Rows of name, value (None where it could not be measured), unit, target (text or None),
+        reference (number or None), ready for JSON.
 
     Raises:
         GaussVaeError: there is no such part, or an image cannot be read.

@@ -1,4 +1,4 @@
-"""How fast the memory file takes frames and answers questions, beside plain sqlite3 with the same durability."""
+"""How fast the memory file takes frames and answers, beside plain sqlite3 as durable as that."""
 
 import math
 import random
@@ -50,7 +50,7 @@ def run(tmp_dir: str | Path) -> list[dict]:
 
 
 def _place(number: int) -> tuple[float, float, float]:
-    """Where the robot is at a frame: 40 laps of 250 m that wobble by some metres, so that places are seen again."""
+    """Where the robot is at a frame: 40 rounds of 250 m, some metres apart: places recur."""
     angle = 2 * math.pi * number / 2500
     wobble = 3 * math.sin(number / 771)
     return (40 + wobble) * math.cos(angle), (40 + wobble) * math.sin(angle), 0.0
@@ -76,13 +76,14 @@ def _write_bank(path: Path, records: list[bytes]) -> float:
 
 
 def _write_plain(path: Path, records: list[bytes]) -> float:
-    """The same stamps, cameras, places, records and descriptors in one table with two indexes, 1,000 rows a synced
-    commit."""
+    """The same rows in one table with two indexes, 1,000 of them a synced commit."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.executescript("""
             PRAGMA journal_mode=WAL;
             PRAGMA synchronous=FULL;
-            CREATE TABLE frames (id INTEGER PRIMARY KEY, stamp_ns, camera, x, y, z, record, descriptor);
+            CREATE TABLE frames (
+                id INTEGER PRIMARY KEY, stamp_ns, camera, x, y, z, record, descriptor
+            );
             CREATE INDEX by_stamp ON frames(stamp_ns);
             CREATE INDEX by_place ON frames(x);
         """)
@@ -111,7 +112,8 @@ def _questions(bank: MemoryBank, plain: sqlite3.Connection) -> list[dict]:
     numbers = [rng.randrange(FRAMES) for _ in range(QUESTIONS)]
     by_time = "SELECT * FROM frames WHERE stamp_ns BETWEEN ? AND ? ORDER BY stamp_ns LIMIT 20"
     by_pose = """
-        SELECT * FROM frames WHERE x BETWEEN ? AND ? AND (x - ?) * (x - ?) + (y - ?) * (y - ?) + z * z <= 4
+        SELECT * FROM frames WHERE x BETWEEN ? AND ?
+        AND (x - ?) * (x - ?) + (y - ?) * (y - ?) + z * z <= 4
         ORDER BY stamp_ns LIMIT 20
     """
 

@@ -1,4 +1,4 @@
-"""How fast a record of the splats tier becomes a picture, whole, small and in part; and how fast a GPU draws."""
+"""How fast a record of the splats tier becomes a picture, whole or in part, also by a GPU."""
 
 import time
 

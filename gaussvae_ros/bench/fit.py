@@ -1,4 +1,4 @@
-"""How fast and how well frames become splats, beside a plain descent of 300 steps at full resolution."""
+"""How fast and how well frames become splats, beside 300 plain steps at full resolution."""
 
 import math
 

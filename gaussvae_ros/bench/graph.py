@@ -16,17 +16,14 @@ from gaussvae_ros.errors import GaussVaeError
 
 PATIENCE = 120.0  # s, for whatever a process is to do next
 END_S = 15.0  # s that processes have to end in
-ENDED = (
-    "ROS_LOCALHOST_ONLY",
-    "ROS_STATIC_PEERS",
-    "ROS_NAMESPACE",
-)  # settings that this graph does without
+# Settings that this graph does without.
+ENDED = "ROS_LOCALHOST_ONLY", "ROS_STATIC_PEERS", "ROS_NAMESPACE"
 NODES = ("memory_node", "recall_node")
 PR_SET_PDEATHSIG = 1  # of Linux's prctl(2)
 
 
 class Graph:
-    """A domain of its own on this machine, with one memory file; `folder` gets that and the logs."""
+    """A ROS domain of its own, on this machine; `folder` gets its memory file and logs."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.bank = folder, folder / "memory.db"
@@ -65,7 +62,7 @@ class Graph:
 
     @contextmanager
     def process(self, *command: str) -> Iterator["Process"]:
-        """A process in a group of its own, which is gone in the end, also when this one is killed."""
+        """A process in a group of its own, gone in the end, also when this one is killed."""
         process = Process(command, self.folder, self.environment)
         try:
             yield process

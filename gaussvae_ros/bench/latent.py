@@ -1,4 +1,4 @@
-"""What the latent tier makes of so few bytes, beside the peers, the splats tier and 512 DCT coefficients; how fast."""
+"""What the latent tier makes of few bytes and how fast, beside peers, the splats tier and a DCT."""
 
 import numpy as np
 from tqdm import tqdm
@@ -12,18 +12,8 @@ from gaussvae_ros.fit import fit
 
 QUALITIES, DEFAULT = (25, 50, 75), 50
 SIZES = {25: "about 256", 50: "at most 512", 75: "about 1024"}  # bytes
-SPLATS = (
-    8.0,
-    11.0,
-    14.0,
-    17.0,
-    20.0,
-    24.0,
-    28.0,
-    32.0,
-    36.0,
-    40.0,
-)  # qualities at which records are about as small
+# Qualities at which records are about as small.
+SPLATS = 8.0, 11.0, 14.0, 17.0, 20.0, 24.0, 28.0, 32.0, 36.0, 40.0
 MEASURES = {"PSNR": (psnr, "dB"), "SSIM": (ssim, "")}
 
 
@@ -32,9 +22,8 @@ def run(frames: list[np.ndarray]) -> list[dict]:
     codec = FrameCodec()
     codec.decode(codec.encode(frames[0], "latent"))  # loads the model, compiles
     datas = {q: [codec.encode(f, "latent", q) for f in frames] for q in QUALITIES}
-    files = {
-        name: [] for name in ("splats", *CODECS)
-    }  # for each frame its pictures by quality, None where none fits
+    # For each frame its pictures by quality, None where none fits.
+    files = {name: [] for name in ("splats", *CODECS)}
     for k, frame in enumerate(tqdm(frames, desc="latent, beside its peers", delay=1, disable=None)):
         budgets = [len(datas[q][k]) for q in QUALITIES]
         files["splats"].append(_splats(codec, frame, budgets))
@@ -49,10 +38,10 @@ def run(frames: list[np.ndarray]) -> list[dict]:
             ours = [score(f, r) for f, r in zip(frames, recalls, strict=True)]
             for name, pictures in files.items():
                 fit_in = [k for k, found in enumerate(pictures) if found[at] is not None]
-                where = f"{NAMES.get(name, name)} at equal bytes, the {len(fit_in)} of {len(frames)} frames that it can"
-                value, reference = (
-                    _mean(ours[k] for k in fit_in), _mean(score(frames[k], pictures[k][at]) for k in fit_in)
-                )  # fmt: skip
+                peer, count = NAMES.get(name, name), f"{len(fit_in)} of {len(frames)}"
+                where = f"{peer} at equal bytes, the {count} frames that it can"
+                value = _mean(ours[k] for k in fit_in)
+                reference = _mean(score(frames[k], pictures[k][at]) for k in fit_in)
                 target = "above the reference" if q == DEFAULT else None
                 rows.append(
                     row(f"latent, {q}: {measure} beside {where}", value, unit, target, reference)
@@ -69,7 +58,7 @@ def run(frames: list[np.ndarray]) -> list[dict]:
 
 
 def _splats(codec: FrameCodec, frame: np.ndarray, budgets: list[int]) -> list[np.ndarray | None]:
-    """The splats tier's picture of a frame within each budget: that of its largest record that fits."""
+    """The splats tier's picture of a frame within each budget: its largest record that fits."""
     records = sorted((codec.encode(frame, "splats", q) for q in SPLATS), key=len)
     fitting = [[data for data in records if len(data) <= budget] for budget in budgets]
     return [codec.decode(some[-1]) if some else None for some in fitting]

@@ -1,4 +1,4 @@
-"""How many bytes a record of the splats tier takes, what quantising costs, and what WebP and AVIF make of the same bytes."""
+"""Bytes of a record of the splats tier, what quantising costs, and WebP and AVIF beside it."""
 
 import numpy as np
 from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""The two nodes on a real graph: how soon they are there, what they keep up with, how soon a memory comes back."""
+"""The two nodes on a real graph: how soon they start, what they keep up with, how they recall."""
 
 import statistics
 import time
@@ -18,11 +18,8 @@ STARTS = 3
 FRAMES = 75  # of the drive, 0.6 m apart, so that every one is new to the gates
 IDLE_S = 20
 RUN_S, WARM_S = 60, 10  # of a run of frames; its memory is compared with that after WARM_S
-RUNS = {
-    "10 Hz": (10, 0.1),
-    "30 Hz": (30, 0.1),
-    "30 Hz, none gated": (30, 0.0),
-}  # Hz; min_interval, s
+# Hz; min_interval, s.
+RUNS = {"10 Hz": (10, 0.1), "30 Hz": (30, 0.1), "30 Hz, none gated": (30, 0.0)}
 WRITING = 10  # Hz, while questions are asked, and which nothing may be dropped at
 RECALLS, ROUTE_S = 300, 10  # frames asked for, and how long a route is followed
 SETTLE_S = 2.5  # after a run: the last frames are stored, and the counts of them published
@@ -102,8 +99,8 @@ def _keeping_up(
         grown = resident_mb(pids["memory_node"]) - warm
         time.sleep(SETTLE_S)
         taken = cpu_seconds(pids.values()) - begun
-        heard = listener.stop()
-    counts = {what: count - counted[what] for what, count in heard["counts"].items()}
+        measured = listener.stop()
+    counts = {what: count - counted[what] for what, count in measured["counts"].items()}
     return [
         row(f"{name}: received, beside sent", counts["received"], "frames", "all", sent),
         row(f"{name}: left out by the gates", counts["gated"], "frames"),
@@ -119,11 +116,11 @@ def _keeping_up(
             counts["stored"],
             "frames",
             None,
-            len(heard["latency_ms"]),
+            len(measured["latency_ms"]),
         ),
         row(f"{name}: not accounted for", unaccounted(counts), "frames", "none"),
         row(f"{name}: stored without a pose", counts["poses_missing"], "frames", "none"),
-        *_quantiles(f"{name}: stamp to stored", heard["latency_ms"], "at most 150"),
+        *_quantiles(f"{name}: stamp to stored", measured["latency_ms"], "at most 150"),
         row(
             f"{name}: time on the CPU a stored frame, both nodes, beside that a second",
             round(1e3 * taken / max(counts["stored"], 1), 1),

@@ -17,7 +17,7 @@ def row(
     target: str | None = None,
     reference: float | None = None,
 ) -> dict:
-    """One figure; `target` is what it should be in words, `reference` what something known reaches, in `unit` too."""
+    """One figure; `target` in words, and `reference`, what something known reaches, in `unit`."""
     return {"name": name, "value": value, "unit": unit, "target": target, "reference": reference}
 
 
@@ -32,7 +32,10 @@ def median_ms(work: Callable, items: Iterable) -> float:
 
 
 def in_fresh_process(code: str, *args: object) -> list:
-    """The JSON that `code` prints in a Python of its own. Raises GaussVaeError when it fails, with its last words."""
+    """The JSON that `code` prints in a Python of its own.
+
+    Raises GaussVaeError when it fails, with its last words.
+    """
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True
     )

@@ -147,9 +147,8 @@ class _Soak:
 
     def kept(self) -> list[list]:
         """What `witness` wrote of frames that came after the last file was deleted."""
-        lines = self._announced.read_text().split("\n")[
-            :-1
-        ]  # what follows the last of them is not whole
+        # What follows the last of them is not whole.
+        lines = self._announced.read_text().split("\n")[:-1]
         return [line for line in map(json.loads, lines) if line[2] > self._deleted + MARGIN_S]
 
     def ended(self) -> int:

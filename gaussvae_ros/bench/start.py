@@ -19,7 +19,8 @@ CODE = """if True:
     for _ in range(2):
         codec.decode(codec.encode(image, sys.argv[1]))
         times.append(time.perf_counter())
-    print(json.dumps([packages - begun, imported - begun, times[1] - times[0], times[2] - times[1]]))
+    frames = times[1] - times[0], times[2] - times[1]
+    print(json.dumps([packages - begun, imported - begun, *frames]))
 """
 
 

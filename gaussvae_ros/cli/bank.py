@@ -8,18 +8,73 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
+from gaussvae_ros.cli import bank_models, options
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.needed_models import needs
 
 CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "limit")
 ENDS = ("first_ns", "last_ns")
 
 
+def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
+    """Add the verbs of `gaussvae bank`, with their options."""
+    about = "look into a memory file"
+    bank_verbs = all_verbs.add_parser("bank", help=about, description=about).add_subparsers(
+        required=True, metavar="VERB"
+    )
+    made = options.bank_verb(bank_verbs, "info", info, "what the file holds")
+    options.as_json(made)
+    made = options.bank_verb(bank_verbs, "list", list_, "frames, by stamp or by likeness")
+    options.conditions(made)
+    made.add_argument(
+        "--like", type=int, metavar="N", help="most like the frame with this id first"
+    )
+    options.as_json(made)
+    made = options.bank_verb(bank_verbs, "recall", recall, "one frame as an image file")
+    which = made.add_mutually_exclusive_group(required=True)
+    which.add_argument("--id", type=int, metavar="N", help="the frame with this id")
+    which.add_argument(
+        "--stamp", type=int, metavar="NS", help="the frame nearest to this stamp, ns"
+    )
+    made.add_argument("--camera", metavar="C", help="with --stamp: only frames of this camera")
+    options.picture(made)
+    options.as_json(made)
+    made = options.bank_verb(
+        bank_verbs, "export", export, "frames as image files with an index.csv"
+    )
+    made.add_argument("-o", "--out", metavar="DIR", required=True)
+    options.conditions(made)
+    options.as_json(made)
+    made = options.bank_verb(bank_verbs, "backup", backup, "a copy, also while the file is written")
+    made.add_argument(
+        "-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist"
+    )
+    options.as_json(made)
+    made = options.bank_verb(
+        bank_verbs,
+        "add-model",
+        bank_models.add_model,
+        "let the file carry the models that its records need",
+    )
+    made.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="name or file of one model; default: all that are needed and can be found",
+    )
+    options.as_json(made)
+    made = options.bank_verb(
+        bank_verbs, "verify", verify, "read every frame; exit code 1 if there is damage"
+    )
+    options.as_json(made)
+
+
 def info(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
-        info = bank.info()
+        info, needed = bank.info(), needs(bank)
     if args.json:
-        return show(args, info, "")
+        return show(args, {**info, "models": bank_models.as_figures(needed)}, "")
     print("\n".join(f"{key}: {value}" for key, value in info.items() if key != "sessions"))
     rows = [
         [
@@ -42,6 +97,7 @@ def info(args: argparse.Namespace) -> None:
         ),
         rows,
     )
+    bank_models.print_needed(needed)
 
 
 def list_(args: argparse.Namespace) -> None:
@@ -86,11 +142,10 @@ def list_(args: argparse.Namespace) -> None:
 def recall(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
         frame = bank.get(args.id) if args.id is not None else bank.nearest(args.stamp, args.camera)
-    if frame is None:
-        raise GaussVaeError(
-            f"no frame in {args.bank}" + (f" of camera {args.camera}" if args.camera else "")
-        )
-    write_picture(args, frame.data, _facts(frame))
+        if frame is None:
+            whose = f" of camera {args.camera}" if args.camera else ""
+            raise GaussVaeError(f"no frame in {args.bank}{whose}")
+        write_picture(args, frame.data, _facts(frame), models=[bank])
 
 
 def export(args: argparse.Namespace) -> None:
@@ -99,7 +154,7 @@ def export(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.files import write_file, write_image
 
-    codec, folder, count = FrameCodec(), Path(args.out), 0
+    folder, count = Path(args.out), 0
     index = io.StringIO()
     rows = csv.writer(index)
     rows.writerow(
@@ -120,6 +175,7 @@ def export(args: argparse.Namespace) -> None:
         ]
     )
     with _bank(args) as bank:
+        codec = FrameCodec(models=[bank])
         folder.mkdir(parents=True, exist_ok=True)
         for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
             write_image(folder / f"{f.id:08d}.png", codec.decode(f.data))
@@ -157,13 +213,14 @@ def backup(args: argparse.Namespace) -> None:
 def verify(args: argparse.Namespace) -> int:
     with _bank(args) as bank:
         frames, damages = len(bank), bank.verify()
+        missing = [need for need in needs(bank) if need.name is None]
     for frame_id, problem in damages if not args.json else ():
         print(f"{'file' if frame_id is None else f'frame {frame_id}'}: {problem}")
-    show(
-        args,
-        {"frames": frames, "damages": damages},
-        f"{frames} frames, {f'{len(damages)} damaged' if damages else 'no damage'}",
-    )
+    figures = {"frames": frames, "damages": damages}
+    figures["missing_models"] = bank_models.as_figures(missing)
+    lines = bank_models.missing_lines(missing)
+    lines.append(f"{frames} frames, {f'{len(damages)} damaged' if damages else 'no damage'}")
+    show(args, figures, "\n".join(lines))
     return 1 if damages else 0
 
 

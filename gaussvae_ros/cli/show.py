@@ -16,7 +16,9 @@ def show(args: argparse.Namespace, figures: dict | list, text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under column heads: first column to the left, numbers to the right, None as a dash."""
+    """Print rows under column heads: first column to the left, numbers to the right, None as a
+    dash.
+    """
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     for row in cells:
@@ -48,13 +50,18 @@ def replayed(result: dict) -> None:
         print(f"Report: {result['report']}")
 
 
-def write_picture(args: argparse.Namespace, data: bytes, facts: dict | None = None) -> None:
-    """Decode a record with the size and region of `args` into the file that they name, and say so."""
+def write_picture(
+    args: argparse.Namespace, data: bytes, facts: dict | None = None, models: Sequence = ()
+) -> None:
+    """Decode a record with the size and region of `args` into the file that they name.
+
+    `models` is where, besides, its model may be; `facts` go with the figures that are printed.
+    """
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.files import image_format, write_image
 
     image_format(args.out)  # before the codec loads
-    codec = FrameCodec()
+    codec = FrameCodec(models=models)
     begun = time.perf_counter()
     image = codec.decode(data, size=args.size, roi=args.roi)
     taken = 1e3 * (time.perf_counter() - begun)

@@ -6,8 +6,136 @@ import tempfile
 import time
 from pathlib import Path
 
+from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
+
+
+def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
+    """Add the verbs that run the codec, with their options."""
+    made = options.verb(all_verbs, "encode", encode, "an image file to a record file")
+    made.add_argument("image", metavar="IMAGE")
+    made.add_argument("-o", "--out", metavar="RECORD", required=True)
+    options.quality(made)
+    options.as_json(made)
+
+    made = options.verb(all_verbs, "decode", decode, "a record file to an image file")
+    made.add_argument("record", metavar="RECORD")
+    options.picture(made)
+    options.as_json(made)
+
+    made = options.verb(
+        all_verbs,
+        "replay",
+        replay,
+        "a bag through codec and bank, measured beside JPEG and WebP",
+    )
+    made.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
+    made.add_argument(
+        "--topic",
+        metavar="T",
+        help="images to replay; needed when the bag has several image topics",
+    )
+    made.add_argument(
+        "--pose-topic", metavar="P", help="Odometry, pose or TF topic; default: which fits"
+    )
+    made.add_argument(
+        "--bank", metavar="FILE", help="memory file to add the frames to; default: a temporary one"
+    )
+    made.add_argument(
+        "--report", metavar="DIR", help="folder for report.html with pictures and plots"
+    )
+    made.add_argument(
+        "--compare",
+        metavar="N",
+        type=int,
+        default=8,
+        help="frames that the peers get too (default 8)",
+    )
+    options.quality(made)
+    options.as_json(made)
+
+    made = options.verb(
+        all_verbs,
+        "evaluate",
+        evaluate,
+        "rate and distortion on images, beside JPEG, WebP, AV1, HEVC and VVC",
+    )
+    made.add_argument(
+        "images",
+        metavar="IMAGES",
+        nargs="+",
+        help="image files, and folders of them; with --frames videos, too",
+    )
+    made.add_argument(
+        "--out", metavar="DIR", required=True, help="folder for report.html, figures and tables"
+    )
+    made.add_argument(
+        "--models",
+        metavar="MODEL",
+        nargs="+",
+        help="compare these models, names or files, not the codec's settings",
+    )
+    made.add_argument(
+        "--frames",
+        metavar="N",
+        type=int,
+        help="640x480 px frames, N evenly spread of each folder or video; default: all, as they are",
+    )
+    made.add_argument(
+        "--qualities",
+        metavar="Q",
+        nargs="+",
+        type=float,
+        help="of our curve, 0 to 100; default: every tenth",
+    )
+    made.add_argument(
+        "--peers",
+        metavar="CODEC",
+        nargs="*",
+        help="of jpeg, webp, av1, hevc and vvc; default: all that are installed",
+    )
+    options.as_json(made)
+
+    made = options.verb(
+        all_verbs, "bench", bench, "speed and quality on this machine, beside the targets"
+    )
+    made.add_argument(
+        "parts",
+        metavar="PART",
+        nargs="*",
+        help="fit, record, latent, decode, bank, start, replay or ros; default: all",
+    )
+    made.add_argument(
+        "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
+    )
+    made.add_argument(
+        "--soak",
+        action="store_true",
+        help="of ros: the nodes through mixed faults instead, for minutes",
+    )
+    made.add_argument(
+        "--minutes", metavar="M", type=float, default=10.0, help="of --soak (default 10)"
+    )
+    options.as_json(made)
+
+    options.verb(
+        all_verbs,
+        "compile",
+        compile_,
+        "all machine code that the codec needs, kept for later processes",
+    )
+
+    made = options.verb(
+        all_verbs, "demo", demo, "a simulated drive, replayed, recalled and reported"
+    )
+    made.add_argument(
+        "--out", metavar="DIR", default="demo_out", help="folder for all files (default demo_out)"
+    )
+    made.add_argument(
+        "--seconds", metavar="S", type=float, default=30.0, help="length of the drive (default 30)"
+    )
+    options.as_json(made)
 
 
 def encode(args: argparse.Namespace) -> None:

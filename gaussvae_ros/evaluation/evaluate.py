@@ -26,7 +26,7 @@ from gaussvae_ros.evaluation.summary import (
     tables,
 )
 
-QUALITIES = (10, 25, 40, 50, 60, 75, 90, 100)
+QUALITIES = tuple(range(10, 101, 10))
 EFFORTS = ("fast", "best")
 PEERS = (*peers.CODECS, *stills.ENCODERS)
 SHOWN = 12  # pairs in the report's gallery

@@ -25,7 +25,9 @@ ANYWHERE = 4e9  # m, more than between any two poses that a memory holds
 
 
 class Answers:
-    """One method a service, for any thread. Each fills in the response or raises GaussVaeError with why it does not."""
+    """One method a service, for any thread. Each fills in the response or raises GaussVaeError with
+    why it does not.
+    """
 
     def __init__(self, bank: LazyBank, codec: FrameCodec, nearness: Nearness) -> None:
         self._bank, self._codec, self._nearness = bank, codec, nearness
@@ -144,8 +146,8 @@ class Answers:
         if (away := abs(frame.stamp_ns - stamp)) > tolerance:
             at = f"{stamp // 1_000_000_000}.{stamp % 1_000_000_000:09}"
             raise GaussVaeError(
-                f"no frame{whose} within {tolerance / 1e9:g} s of the stamp {at} s: the nearest, {frame.id}, is"
-                f" {away / 1e9:.3f} s away"
+                f"no frame{whose} within {tolerance / 1e9:g} s of the stamp {at} s: the nearest,"
+                f" {frame.id}, is {away / 1e9:.3f} s away"
             )
         return frame
 
@@ -209,7 +211,8 @@ class Answers:
             return None
         if sum(given) > 1:
             raise GaussVaeError(
-                "likeness is asked for with one of like_id, like_image and like_compressed, not several"
+                "likeness is asked for with one of like_id, like_image and like_compressed, not"
+                " several"
             )
         if request.like_id:
             frame = bank.get(request.like_id)
@@ -239,7 +242,9 @@ def _roi(roi: RegionOfInterest) -> tuple[int, int, int, int] | None:
 
 
 def _size(width: int, height: int, shown: tuple[int, int]) -> tuple[int, int]:
-    """The picture's (w, h) px: what is asked for, and the proportion of what is shown, (w, h) px, for the rest."""
+    """The picture's (w, h) px: what is asked for, and the proportion of what is shown, (w, h) px,
+    for the rest.
+    """
     if not (width or height):
         return shown
     wide, high = max(shown[0], 1), max(shown[1], 1)

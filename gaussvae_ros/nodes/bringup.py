@@ -1,6 +1,8 @@
-"""What the launch files share: their arguments, and a lifecycle node that is started again when it dies.
+"""What the launch files share: their arguments, and a lifecycle node that is started again when it
+dies.
 
-It runs in the Python of `ros2`, which may lack all that the nodes need, and imports nothing but ROS.
+It runs in the Python of `ros2`, which may lack all that the nodes need, and imports nothing but
+ROS.
 """
 
 import signal
@@ -23,20 +25,24 @@ from rclpy.validate_topic_name import validate_topic_name
 PARAMETERS_FILE = str(Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml"))
 # An empty argument leaves a parameter to params_file.
 ARGUMENTS = {
-    "image_topic": "Image topic; several with commas between, one a camera. Empty: image, or CAMERA/image of several",
-    "image_transport": "What the image topics carry: raw or compressed; those that end in /compressed are."
-    " Empty: as params_file says",
-    "camera": "Name of the camera in the memory; several with commas between. Empty: as params_file says",
+    "image_topic": "Image topic; several with commas between, one a camera. Empty: image, or"
+    " CAMERA/image of several",
+    "image_transport": "What the image topics carry: raw or compressed; those that end in"
+    " /compressed are. Empty: as params_file says",
+    "camera": "Name of the camera in the memory; several with commas between. Empty: as params_file"
+    " says",
     "bank": "Path of the memory file. Empty: as params_file says",
     "device": "What fits batches of frames: auto, cpu or cuda. Empty: as params_file says",
     "map_frame": "Coordinate frame of the poses, looked up in TF. Empty: as params_file says",
     "session": "Name of the recording. Empty: as params_file says",
     "quality": "Of the pictures, 0 to 100. Empty: as params_file says",
-    "params_file": "YAML file with the nodes' parameters; an argument that is given here counts more",
+    "params_file": "YAML file with the nodes' parameters; an argument that is given here counts"
+    " more",
     "namespace": "Namespace of the nodes, their topics and services",
-    "relative_tf": "Listen to tf and tf_static in the namespace instead of /tf and /tf_static, as nav2 does: true or"
-    " false",
-    "autostart": "Configure and activate the nodes; false leaves that to nav2's lifecycle manager, or to you",
+    "relative_tf": "Listen to tf and tf_static in the namespace instead of /tf and /tf_static, as"
+    " nav2 does: true or false",
+    "autostart": "Configure and activate the nodes; false leaves that to nav2's lifecycle manager,"
+    " or to you",
     "use_sim_time": "Take the time from /clock: true or false. Empty: as params_file says",
 }
 DEFAULTS = {"params_file": PARAMETERS_FILE, "autostart": "true", "relative_tf": "false"}
@@ -48,10 +54,8 @@ TRUTH = {"true": True, "1": True, "false": False, "0": False}
 RELATIVE_TF = (("/tf", "tf"), ("/tf_static", "tf_static"))
 RESPAWN_S = 2.0  # after the end of a process that died
 CRASHED = 70  # exit code of a node after an error inside, see lifecycle.py
-ASKED = (
-    -signal.SIGINT,
-    -signal.SIGTERM,
-)  # exit codes of a process that was told to end before it had begun
+# Exit codes of a process that was told to end before it had begun.
+ASKED = (-signal.SIGINT, -signal.SIGTERM)
 
 
 def arguments(names: Iterable[str] = ARGUMENTS) -> list[DeclareLaunchArgument]:
@@ -124,8 +128,8 @@ def lifecycle_node(
 ) -> list[Action]:
     """A node of this package, with params_file and the parameters that are not empty.
 
-    With `autostart` it configures and activates itself. With `respawn`, a node that was killed or that crashed is
-    started again.
+    With `autostart` it configures and activates itself. With `respawn`, a node that was killed or
+    that crashed is started again.
 
     Raises:
         RuntimeError: there is no such params_file, or ROS has no such namespace.
@@ -156,7 +160,9 @@ def lifecycle_node(
     )
 
     def ended(event: ProcessExited, context: LaunchContext) -> list[Action]:
-        """Launch would also start one again that was told to end, or that cannot run as it was started."""
+        """Launch would also start one again that was told to end, or that cannot run as it was
+        started.
+        """
         died = event.returncode == CRASHED or (
             event.returncode < 0 and event.returncode not in ASKED
         )

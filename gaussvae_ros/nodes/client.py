@@ -1,10 +1,10 @@
 """`MemoryClient`: remembered frames as arrays, for navigation code.
 
 from gaussvae_ros.client import MemoryClient
-with MemoryClient() as memory:
-    dock = memory.find(label="dock")[0][0]                          # a MemoryFrame: stamp, camera, pose, ...
-    image = memory.recall(dock.id).image                            # uint8 [H, W, 3] RGB
-    ahead = memory.recall_window(dock.id, radius=5, size=(96, 96))  # 11 small pictures along the route
+with MemoryClient() as memory: dock = memory.find(label="dock")[0][0]                          # a
+    MemoryFrame: stamp, camera, pose, ... image = memory.recall(dock.id).image
+    # uint8 [H, W, 3] RGB ahead = memory.recall_window(dock.id, radius=5, size=(96, 96))  # 11 small
+    pictures along the route
 """
 
 import atexit
@@ -39,7 +39,9 @@ SERVICES = {
 }
 LOOK_S = 0.1  # how often a call that waits looks whether ROS has ended
 FIND_S = 0.02  # how often it looks for a service that is not there yet
-AGAIN_S = 1.0  # after which a request is sent again, then after twice as long: a node that has just been found may lose one
+# After which a request is sent again, then after twice as long: a node that has just been found may
+# lose one.
+AGAIN_S = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +58,12 @@ class Recalled:
 
 
 class MemoryClient:
-    """Calls the services of both nodes, from any thread and also inside callbacks: its node and executor are its own.
+    """Calls the services of both nodes, from any thread and also inside callbacks: its node and
+    executor are its own.
 
-    Every method waits at most `timeout_s` for the service to be there and as long again for the answer. What a node
-    says beside an answer, such as which frames of a window are damaged, goes to the log of `logging`.
+    Every method waits at most `timeout_s` for the service to be there and as long again for the
+    answer. What a node says beside an answer, such as which frames of a window are damaged, goes to
+    the log of `logging`.
 
     Raises:
         RecallError: from every method, with the node's sentence, or because no answer came.
@@ -67,12 +71,13 @@ class MemoryClient:
     """
 
     def __init__(self, namespace: str = "", timeout_s: float = 5.0, jpeg: bool = False):
-        """`namespace` is that of the two nodes, such as "robot1"; with `jpeg`, pictures come as such, for networks."""
+        """`namespace` is that of the two nodes, such as "robot1"; with `jpeg`, pictures come as
+        such, for networks.
+        """
         default = get_default_context()
         self._timeout_s, self._encoding = timeout_s, "jpeg" if jpeg else "rgb8"
-        self._context = (
-            Context()
-        )  # not the caller's: it may end before this client, and may remap its nodes
+        # Not the caller's: it may end before this client, and may remap its nodes.
+        self._context = Context()
         self._context.init(args=[], domain_id=default.get_domain_id() if default.ok() else None)
         self._node = Node(
             "memory_client",
@@ -128,8 +133,10 @@ class MemoryClient:
         """One frame by its id, or the one nearest to a stamp.
 
         Args:
-            camera, tolerance_s: with a stamp; whose frames, and how far away one may be (0: as the node is set).
-            size: of the picture; None or (0, 0) is that of the frame or roi, one 0 follows in proportion.
+            camera, tolerance_s: with a stamp; whose frames, and how far away one may be (0: as the
+                node is set).
+            size: of the picture; None or (0, 0) is that of the frame or roi, one 0 follows in
+                proportion.
             roi: the part to show; None is all of it.
         """
         place = requests.place("id", id, stamp_ns, camera, tolerance_s)
@@ -155,7 +162,9 @@ class MemoryClient:
         radius: int = 5,
         size: tuple[int, int] | None = (96, 96),  # (w, h) px
     ) -> list[Recalled]:
-        """A frame, by its id or a stamp, and up to `radius` frames of its camera and session before and after it."""
+        """A frame, by its id or a stamp, and up to `radius` frames of its camera and session before
+        and after it.
+        """
         place = requests.place("center", center, stamp_ns, camera, tolerance_s)
         return self._many(
             RecallFrames.Request(
@@ -188,12 +197,15 @@ class MemoryClient:
         limit: int = 100,
         by_distance: bool = False,
     ) -> list[tuple[MemoryFrame, float | None]]:
-        """The frames that meet every condition given, by stamp, or with `like` the most like ones first.
+        """The frames that meet every condition given, by stamp, or with `like` the most like ones
+        first.
 
         Args:
             near, radius: taken at most `radius` from there.
-            yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts towards y.
-            reference: the coordinate frame of `near` and `yaw`, that of the poses or one that TF knows; empty is any.
+            yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts
+                towards y.
+            reference: the coordinate frame of `near` and `yaw`, that of the poses or one that TF
+                knows; empty is any.
             like: a frame's id, or a picture.
             by_distance: those nearest to `near` first, of which `limit` keeps as many.
 
@@ -224,7 +236,8 @@ class MemoryClient:
                 or not like.size
             ):
                 raise RecallError(
-                    f"like is an id or a picture uint8 [H, W, 3] or [H, W], not {like.dtype} {like.shape}"
+                    "like is an id or a picture uint8 [H, W, 3] or [H, W], not"
+                    f" {like.dtype} {like.shape}"
                 )
             request.like_image = convert.to_image(
                 like, "rgb8" if like.ndim == 3 else "mono8", convert.header(0, "")
@@ -239,7 +252,9 @@ class MemoryClient:
         return self._ask(DescribeMemory.Request())
 
     def label(self, id: int, label: str) -> MemoryFrame:
-        """Name a frame, or the frame stored last if `id` is 0; an empty label takes its name away."""
+        """Name a frame, or the frame stored last if `id` is 0; an empty label takes its name
+        away.
+        """
         return self._ask(LabelFrame.Request(id=checked_int("id", id), label=label)).frame
 
     def _many(self, request: RecallFrames.Request) -> list[Recalled]:
@@ -272,7 +287,9 @@ class MemoryClient:
         return answer
 
     def _answer(self, client: Client, request: object) -> object | None:
-        """What comes in time; None where ROS ends before. A request that gets no answer is sent again."""
+        """What comes in time; None where ROS ends before. A request that gets no answer is sent
+        again.
+        """
         deadline = time.monotonic() + self._timeout_s
         while not client.service_is_ready():
             if not self._context.ok():
@@ -280,7 +297,8 @@ class MemoryClient:
             if time.monotonic() >= deadline:
                 node = client.service_name.rsplit("/", 1)[0]
                 raise RecallError(
-                    f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or not configured"
+                    f"no {client.service_name} in {self._timeout_s:g} s: {node} is not there or"
+                    " not configured"
                 )
             time.sleep(FIND_S)
         # "The frame stored last" may be another one by the time a request is sent again.

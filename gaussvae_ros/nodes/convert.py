@@ -31,7 +31,8 @@ def image_from(message: Image | CompressedImage, decoder: ImageDecoder | None = 
     brightness of 16-bit samples; None for a message alone.
 
     Raises:
-        ImageError: unknown encoding, sizes that contradict each other, or data that ends early or does not decode.
+        ImageError: unknown encoding, sizes that contradict each other, or data that ends early or
+            does not decode.
         GaussVaeError: cv_bridge cannot be used, see `load_bridge`.
     """
     decoder = decoder or ImageDecoder()
@@ -45,8 +46,10 @@ def image_from(message: Image | CompressedImage, decoder: ImageDecoder | None = 
 
 
 def _plain(message: Image) -> Image:
-    """The message as every cv_bridge can read it: no padding, which it takes for pixels where a row is not a multiple
-    of the pixel's bytes, low byte first, which numpy 2 denies it to change, and no encoding newer than itself."""
+    """The message as every cv_bridge can read it: no padding, which it takes for pixels where a row
+    is not a multiple of the pixel's bytes, low byte first, which numpy 2 denies it to change, and
+    no encoding newer than itself.
+    """
     rows, (channels, sample) = rows_of(message), sample_layout(message.encoding)
     whole = rows.flags.c_contiguous and len(rows) == message.height
     return Image(
@@ -65,7 +68,8 @@ def load_bridge():
     """A CvBridge that works.
 
     Raises:
-        GaussVaeError: there is none, or it was built for another numpy or OpenCV than those installed.
+        GaussVaeError: there is none, or it was built for another numpy or OpenCV than those
+            installed.
     """
     try:
         from cv_bridge import CvBridge
@@ -78,7 +82,8 @@ def load_bridge():
     ) as error:  # SystemError, AttributeError, KeyError, ... of a half that does not fit
         raise GaussVaeError(
             f"cv_bridge cannot be used with numpy {np.__version__} and OpenCV {cv2.__version__}"
-            f" ({type(error).__name__}: {error}); ROS 2 Jazzy's packages of Ubuntu 24.04 need numpy<2"
+            f" ({type(error).__name__}: {error}); ROS 2 Jazzy's packages of Ubuntu 24.04 need"
+            " numpy<2"
         ) from error
 
 
@@ -122,7 +127,9 @@ def stamp_ns(time: Time | Duration) -> int:
 
 
 def to_time(ns: int) -> Time:
-    """Nanoseconds as a Time, or the end of Time's range (1901 to 2038, 32 bits of seconds) nearest to them."""
+    """Nanoseconds as a Time, or the end of Time's range (1901 to 2038, 32 bits of seconds) nearest
+    to them.
+    """
     sec, nanosec = divmod(int(ns), 1_000_000_000)  # nanosec counts up also before 1970
     if not -_SECONDS <= sec < _SECONDS:
         sec, nanosec = (-_SECONDS, 0) if sec < 0 else (_SECONDS - 1, 999_999_999)
@@ -181,9 +188,9 @@ def camera_info(
 ) -> CameraInfo:
     """The calibration of a picture of `size` that shows the part `roi` of a frame.
 
-    Distortion works on rays and stays. Where the camera was calibrated at another size, its frame counts as scaled.
-    Width 0 says that there is no calibration: none came, or it is of another shape than the frame, or is no
-    `calibration` at all, which a memory may hold, too.
+    Distortion works on rays and stays. Where the camera was calibrated at another size, its frame
+    counts as scaled. Width 0 says that there is no calibration: none came, or it is of another
+    shape than the frame, or is no `calibration` at all, which a memory may hold, too.
     """
     try:
         shown = (
@@ -208,7 +215,8 @@ def _scaled(
 ) -> CameraInfo:
     x, y, w, h = shown
     sx, sy = size[0] / w, size[1] / h
-    # A pixel's centre has whole coordinates, so the sensor's edges lie at -0.5: u' + 0.5 = sx (u + 0.5 - x).
+    # A pixel's centre has whole coordinates, so the sensor's edges lie at -0.5: u' + 0.5 = sx (u +
+    # 0.5 - x).
     change = np.array([[sx, 0, sx * (0.5 - x) - 0.5], [0, sy, sy * (0.5 - y) - 0.5], [0, 0, 1]])
     return CameraInfo(
         header=header,
@@ -226,7 +234,9 @@ def _scaled(
 def _shown(
     calibration: dict, frame_size: tuple[int, int], roi: tuple[int, int, int, int]
 ) -> tuple[float, float, float, float] | None:
-    """The part (x, y, w, h) of the calibrated sensor, in its px from its edge, that part of a frame shows."""
+    """The part (x, y, w, h) of the calibrated sensor, in its px from its edge, that part of a frame
+    shows.
+    """
     x, y, w, h = calibration["roi"]
     if not (w and h):
         w, h = calibration["width"], calibration["height"]

@@ -6,7 +6,8 @@ from collections import Counter, deque
 
 RECENT = 100  # times that a median is of
 
-# received = bad + paused + gated + let through; let through = dropped + failed + stored + on their way
+# received = bad + paused + gated + let through; let through = dropped + failed + stored + on their
+# way
 ENDS = ("bad", "paused", "gated", "dropped", "failed", "stored")
 COUNTS = ("received", "out_of_order", *ENDS, "with_pose", "poses_missing")
 
@@ -33,7 +34,9 @@ class Counters:
             self._sessions.setdefault(session, Counter())[what] += 1
 
     def took(self, camera: str, what: str, seconds: float) -> None:
-        """How long the encoding of a frame took, or it was from stamp to commit: "encode" or "latency"."""
+        """How long the encoding of a frame took, or it was from stamp to commit: "encode" or
+        "latency".
+        """
         with self._lock:
             self._times[camera][what].append(seconds)
 
@@ -61,7 +64,9 @@ class Counters:
             }
 
     def begin_again(self) -> None:
-        """Another memory file is written from now on: tallies are without the images that this is over for."""
+        """Another memory file is written from now on: tallies are without the images that this is
+        over for.
+        """
         with self._lock:
             for session, counts in self._sessions.items():
                 self._before[session] = Counter(

@@ -1,4 +1,6 @@
-"""What the memory node says of itself on /diagnostics: figures, and warnings that say what to do."""
+"""What the memory node says of itself on /diagnostics: figures, and warnings that say what to
+do.
+"""
 
 import shutil
 import time
@@ -32,9 +34,8 @@ class CameraState:
     counts: dict[str, int]  # see counters.py
     encode_s: float | None
     latency_s: float | None
-    silence_s: (
-        float | None
-    )  # since its last image, or since the node was activated; None: not active
+    # Since its last image, or since the node was activated; None: not active.
+    silence_s: float | None
     paused: bool
     others: list[str]  # types other than ours that are published on the topic
     publishers: list[str]  # nodes that publish ours
@@ -120,7 +121,8 @@ def _judge_camera(
     if state.silence_s > image_timeout:
         return (
             WARN,
-            f"no image on {state.topic} for {state.silence_s:.0f} s: {_why_silent(state, announced)}",
+            f"no image on {state.topic} for {state.silence_s:.0f} s:"
+            f" {_why_silent(state, announced)}",
         )
     if recent["received"] and recent["bad"] == recent["received"]:
         return ERROR, f"no image on {state.topic} can be decoded: {state.refusal}"
@@ -129,16 +131,19 @@ def _judge_camera(
     if _clocks_differ(state, recent["out_of_order"]):
         return WARN, (
             f"the stamps on {state.topic} jump to and fro by {state.behind_s:.1f} s, published by"
-            f" {' and '.join(state.publishers)}: give each publisher a topic of its own, or all one clock"
+            f" {' and '.join(state.publishers)}: give each publisher a topic of its own, or all"
+            " one clock"
         )
     if announced >= FEW and recent["received"] < ARRIVING * announced:
         return WARN, (
-            f"{recent['received']} images arrived and {announced} camera_infos, so images are lost on the way:"
+            f"{recent['received']} images arrived and {announced} camera_infos, so images are"
+            " lost on the way:"
             f" {_remedy(state)}"
         )
     if recent["dropped"]:
         return WARN, (
-            f"{recent['dropped']} frames dropped, because encoding one takes {_milliseconds(state.encode_s)} ms:"
+            f"{recent['dropped']} frames dropped, because encoding one takes"
+            f" {_milliseconds(state.encode_s)} ms:"
             " lower quality, or raise min_interval"
         )
     if recent["bad"]:
@@ -166,7 +171,10 @@ def _why_silent(state: CameraState, announced: int) -> str:
         return "nobody publishes it; start the camera, or remap image"
     if announced:
         return f"its camera_info comes, so images are lost on the way: {_remedy(state)}"
-    return "its publisher is silent, or its images are lost on the way: see the DDS settings in docs/ros.md"
+    return (
+        "its publisher is silent, or its images are lost on the way: see the DDS settings in"
+        " docs/ros.md"
+    )
 
 
 def _remedy(state: CameraState) -> str:

@@ -27,8 +27,9 @@ class Faults:
         self._last: tuple[float, tuple, str] | None = None  # (s, kind, sentence)
 
     def note(self, where: str, error: Exception) -> None:
-        """Count an exception. The log gets the first of its kind with the traceback, and then a line
-        a minute at most."""
+        """Count an exception. The log gets the first of its kind with the traceback, and then a
+        line a minute at most.
+        """
         if not self._matters():
             return
         what = " ".join(f"{type(error).__name__}: {error}".split())

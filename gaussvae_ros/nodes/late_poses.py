@@ -11,7 +11,8 @@ T = TypeVar("T")
 class LatePoses(Generic[T]):
     """Asks for poses again until they are there, or have taken too long.
 
-    `look_up(frame)` returns a pose or None; `settle(frame, pose)` gets the answer, once a frame; None is final.
+    `look_up(frame)` returns a pose or None; `settle(frame, pose)` gets the answer, once a frame;
+    None is final.
     """
 
     def __init__(

@@ -9,7 +9,9 @@ from gaussvae_ros.errors import BankError
 
 
 class LazyBank:
-    """Opens the file when it is asked for, and again when another one lies in its place. Any thread may ask."""
+    """Opens the file when it is asked for, and again when another one lies in its place. Any thread
+    may ask.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser()
@@ -30,11 +32,16 @@ class LazyBank:
                 self._bank, self._facts = MemoryBank(self.path, readonly=True), facts
             return self._bank
 
-    def close(self) -> None:
-        """Let go of the file, which the next `get` opens again. A thread that is not done with it gets a BankError.
+    def model(self, hash_: bytes) -> bytes | None:
+        """What the memory carries of a model, see `MemoryBank.model`. Raises BankError as `get`."""
+        return self.get().model(hash_)
 
-        Without it Python would close the file some time later, and meanwhile nobody could open another one with the
-        same inode.
+    def close(self) -> None:
+        """Let go of the file, which the next `get` opens again. A thread that is not done with it
+        gets a BankError.
+
+        Without it Python would close the file some time later, and meanwhile nobody could open
+        another one with the same inode.
         """
         with self._lock:
             if self._bank is not None:
@@ -53,7 +60,8 @@ class LazyBank:
                 raise BankError(f"there is no memory at {self.path} yet") from None
             reason = getattr(error, "strerror", None) or error
             raise BankError(f"the memory at {self.path} cannot be read: {reason}") from None
-        # A file that is copied over keeps its number and changes its time. So does one under its writer, at times.
+        # A file that is copied over keeps its number and changes its time. So does one under its
+        # writer, at times.
         return (
             facts.st_dev,
             facts.st_ino,

@@ -1,4 +1,6 @@
-"""What both nodes share: transitions that fail with one clear line, callbacks that never end a node, a quiet end."""
+"""What both nodes share: transitions that fail with one clear line, callbacks that never end a
+node, a quiet end.
+"""
 
 import gc
 import logging
@@ -26,10 +28,8 @@ from gaussvae_ros.nodes.faults import Faults
 from gaussvae_ros.nodes.presence import FOUND_S, Presence
 
 WAKE_S = 0.2
-WAIT_S, LONGEST_WAIT_S = (
-    0.1,
-    10.0,
-)  # after an error of the executor itself, doubled while it does nothing else
+# After an error of the executor itself, doubled while it does nothing else.
+WAIT_S, LONGEST_WAIT_S = (0.1, 10.0)
 # Exit codes: wrong parameters or names; an error inside, after which a new process may do better.
 WRONG, CRASHED = 2, 70
 
@@ -37,9 +37,9 @@ WRONG, CRASHED = 2, 70
 class ManagedNode(LifecycleNode):
     """A lifecycle node with a table of parameters. A subclass fills in `load` to `adjust`.
 
-    A GaussVaeError lets a transition fail and the node stay as it was. `close` puts back what `configure` and
-    `activate` made, also where they came only half way, and may be called in any state. Any other exception of a
-    callback is one of `faults`, and the node goes on.
+    A GaussVaeError lets a transition fail and the node stay as it was. `close` puts back what
+    `configure` and `activate` made, also where they came only half way, and may be called in any
+    state. Any other exception of a callback is one of `faults`, and the node goes on.
     """
 
     def __init__(self, name: str, table: tuple[parameters.Parameter, ...]):
@@ -84,7 +84,9 @@ class ManagedNode(LifecycleNode):
         """Take over `settings`, which have changed."""
 
     def bring_up(self) -> None:
-        """Configure and activate. An internal error ends the process, so that a new one may do better."""
+        """Configure and activate. An internal error ends the process, so that a new one may do
+        better.
+        """
         for step, trigger in (
             ("configure", self.trigger_configure),
             ("activate", self.trigger_activate),
@@ -145,7 +147,9 @@ class ManagedNode(LifecycleNode):
         return self._attempt("close after the error", self.close)
 
     def _configure_alone(self) -> None:
-        """Configure, unless an older node of this name runs, which is known once it had the time to be found."""
+        """Configure, unless an older node of this name runs, which is known once it had the time to
+        be found.
+        """
         if not self.presence.known_conflict():
             self.load()
         if problem := self.presence.conflict():
@@ -183,7 +187,8 @@ class ManagedNode(LifecycleNode):
             if self.context.ok():
                 wanted = request.transition.label or request.transition.id
                 self.get_logger().warning(
-                    f"transition {wanted} is not possible while {self._state_machine.current_state[1]}"
+                    f"transition {wanted} is not possible while"
+                    f" {self._state_machine.current_state[1]}"
                 )
             return response
 
@@ -213,8 +218,11 @@ class _ToRosout(logging.Handler):
 
 
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
-    """Spin a node until SIGINT or SIGTERM, close it, end the process. Returns the exit code where there is no node."""
-    # rclpy ends `spin` on both signals; Python's own handler would raise KeyboardInterrupt in the middle of a commit.
+    """Spin a node until SIGINT or SIGTERM, close it, end the process. Returns the exit code where
+    there is no node.
+    """
+    # rclpy ends `spin` on both signals; Python's own handler would raise KeyboardInterrupt in the
+    # middle of a commit.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         begin(args)
@@ -246,8 +254,10 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     code = node.exit_code
     threading.excepthook = threading.__excepthook__
     del node, executor, end
-    gc.collect()  # only now does the graph hear that the node is gone, and nobody waits for its services
-    # Python would also end the threads of TBB, which takes many seconds on a busy machine; launch kills after 5.
+    # Only now does the graph hear that the node is gone, and nobody waits for its services.
+    gc.collect()
+    # Python would also end the threads of TBB, which takes many seconds on a busy machine; launch
+    # kills after 5.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -256,7 +266,8 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
 def _spin(executor: SingleThreadedExecutor, node: ManagedNode) -> bool:
     """Spin until a signal comes; False if the executor does nothing any more but fail."""
     beats = deque(maxlen=1)
-    # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until something else wakes it.
+    # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until
+    # something else wakes it.
     node.create_timer(
         WAKE_S, lambda: beats.append(True), clock=Clock(clock_type=ClockType.STEADY_TIME)
     )
@@ -282,5 +293,6 @@ def refusal(error: Exception, _: object, response: object) -> object:
     if hasattr(answer, "success"):
         answer.success = False
     if hasattr(answer, "message"):
-        answer.message = f"internal error: {type(error).__name__}: {error}; the log of the node has the traceback"
+        what = f"{type(error).__name__}: {error}"
+        answer.message = f"internal error: {what}; the log of the node has the traceback"
     return answer

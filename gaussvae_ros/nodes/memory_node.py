@@ -1,4 +1,6 @@
-"""`visual_memory`: stores what cameras see, as records with stamp and pose in a memory file that it alone writes."""
+"""`visual_memory`: stores what cameras see, as records with stamp and pose in a memory file that it
+alone writes.
+"""
 
 import logging
 import time
@@ -46,7 +48,9 @@ log = logging.getLogger(__name__)
 
 
 class MemoryNode(ManagedNode):
-    """Images are looked at in the executor's thread; what is worth it is encoded and stored in the worker's."""
+    """Images are looked at in the executor's thread; what is worth it is encoded and stored in the
+    worker's.
+    """
 
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
@@ -196,7 +200,9 @@ class MemoryNode(ManagedNode):
         return self.get_clock().now().nanoseconds
 
     def _clock_of(self, camera: Camera, stamp_ns: int) -> Stamps:
-        """Which clock, and so which session, an image belongs to; TF of before a new session is forgotten."""
+        """Which clock, and so which session, an image belongs to; TF of before a new session is
+        forgotten.
+        """
         newest, last_ns = self._sessions.newest, camera.last_ns
         clock, is_behind = (
             self._sessions.clock_of(camera.name, stamp_ns),
@@ -264,10 +270,8 @@ class MemoryNode(ManagedNode):
             self._late.give_up()
             self._transforms.close()
             self._transforms = None
-        begun, waits = (
-            time.monotonic(),
-            self.context.ok(),
-        )  # a signal that comes meanwhile ends the wait
+        # A signal that comes meanwhile ends the wait.
+        begun, waits = (time.monotonic(), self.context.ok())
         counted = sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
         if not self._worker.drain(timeout, lambda: not waits or self.context.ok()):
             dropped = (

@@ -48,12 +48,10 @@ class MemoryReport:
 
     def _report(self) -> None:
         lost = self._bank.check_place()
-        if (
-            self._recorder.behind or self._recorder.refusal or lost
-        ):  # a robot that stands still writes nothing
-            self._worker.call(
-                self._recorder.tally
-            )  # a commit follows, which tries again what failed
+        # A robot that stands still writes nothing.
+        if self._recorder.behind or self._recorder.refusal or lost:
+            # A commit follows, which tries again what failed.
+            self._worker.call(self._recorder.tally)
         try:
             statuses = self._statuses(lost)
         except Exception as error:

@@ -25,9 +25,8 @@ class MemoryServices:
             node.create_service(Trigger, "~/resume", partial(self._pause, False)),
             node.create_service(LabelFrame, "~/label_frame", self._label),
         ]
-        self._pool = ThreadPoolExecutor(
-            1, thread_name_prefix="backup"
-        )  # images are stored meanwhile
+        # Images are stored meanwhile.
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="backup")
         guarded = node.faults.guarded("the service ~/backup", self._backup, refusal)
         self._copying = PooledService(node, BackupMemory, "~/backup", guarded, self._pool)
 

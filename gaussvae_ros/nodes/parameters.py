@@ -196,9 +196,14 @@ def values(node: Node, table: tuple[Parameter, ...]) -> SimpleNamespace:
 
 
 def _problem(row: Parameter, value: object, configured: bool) -> str:
-    """Why a parameter cannot take a value, empty if it can. rclpy checks the types and ranges of all but floats."""
+    """Why a parameter cannot take a value, empty if it can. rclpy checks the types and ranges of
+    all but floats.
+    """
     if configured and not row.live:
-        return f"{row.name} can only be changed while the node is unconfigured: deactivate and clean it up first"
+        return (
+            f"{row.name} can only be changed while the node is unconfigured: deactivate and clean"
+            " it up first"
+        )
     if row.choices and value not in row.choices:
         return f"{row.name} is one of {', '.join(row.choices)}, not {value!r}"
     if isinstance(row.default, float):

@@ -18,8 +18,12 @@ from gaussvae_ros.nodes.topics import topics_of
 DELAY_S = 2.0  # before the first message, for publishers and subscribers to find each other
 CLOCK_HZ = 100
 END_S = 3.0
-# Published once, so who subscribes later must get it, too; a bag may lack the QoS, or have several publishers in one.
-LATCHED = "{topic}: {{reliability: reliable, durability: transient_local, history: keep_last, depth: 1000}}\n"
+# Published once, so who subscribes later must get it, too; a bag may lack the QoS, or have several
+# publishers in one.
+LATCHED = (
+    "{topic}: {{reliability: reliable, durability: transient_local, history: keep_last,"
+    " depth: 1000}}\n"
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,9 @@ class Part:
     topic: str  # of the images, in the bag
     images: int
     transport: str  # what they are: raw or compressed
-    node_topic: str  # the topic that a memory node listens to for them, which is another one only where `topic` is unusual
+    # The topic that a memory node listens to for them, which is another one only where `topic` is
+    # unusual.
+    node_topic: str
     others: tuple[str, ...]  # topics that are played beside them
 
 
@@ -53,7 +59,9 @@ def part(bag: Bag, topic: str | None = None) -> Part:
 
 
 def root(bag: Bag, topic: str) -> str:
-    """The coordinate frame that TF knows the camera's way in, empty if it knows none; reads all of the bag's TF."""
+    """The coordinate frame that TF knows the camera's way in, empty if it knows none; reads all of
+    the bag's TF.
+    """
     poses = bag.poses(bag.frame_id(topic))
     return "" if poses is None or poses.name in bag.topics(POSE_TYPES) else poses.reference
 
@@ -113,7 +121,8 @@ def _converted(bag: Bag, topics: list[str], folder: Path) -> Path:
     """These topics of a bag as a rosbag2 folder."""
     name = printable(bag.path.name)
     print(
-        f"{name} is nothing that ros2 bag play reads whole: converting what is played of it to {folder}",
+        f"{name} is nothing that ros2 bag play reads whole: converting what is played of it to"
+        f" {folder}",
         flush=True,
     )
     if lost := write_playable(bag, topics, folder / "bag"):

@@ -1,7 +1,7 @@
 """Subscriptions that wake nobody: their messages lie in the middleware until they are asked for.
 
-The executor takes about a millisecond of Python for each message that it hands over, and TF or a simulation's clock may
-come a thousand times a second.
+The executor takes about a millisecond of Python for each message that it hands over, and TF or a
+simulation's clock may come a thousand times a second.
 """
 
 from collections.abc import Iterator
@@ -42,9 +42,8 @@ class Polled:
     def take(self) -> Iterator:
         """The messages that came since the last call, oldest first."""
         handle, kind = self._subscription.handle, self._subscription.msg_type
-        for _ in range(
-            self._subscription.qos_profile.depth
-        ):  # messages that come faster must not hold us here
+        # Messages that come faster must not hold us here.
+        for _ in range(self._subscription.qos_profile.depth):
             try:
                 with handle:
                     taken = handle.take_message(kind, False)

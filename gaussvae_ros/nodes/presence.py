@@ -42,7 +42,9 @@ class Presence:
         self._publisher.publish(String(data=json.dumps(asdict(self._mine))))
 
     def conflict(self) -> str:
-        """A sentence on the older node of this name, empty if there is none; waits until it is known."""
+        """A sentence on the older node of this name, empty if there is none; waits until it is
+        known.
+        """
         time.sleep(max(self._begun + FOUND_S - time.monotonic(), 0.0))
         return self.known_conflict()
 

@@ -1,7 +1,8 @@
-"""The other side of the graph for `gaussvae bench ros`: `python -m gaussvae_ros.nodes.probe WHAT [ARGUMENT...]`.
+"""The other side of the graph for `gaussvae bench ros`: `python -m gaussvae_ros.nodes.probe WHAT
+[ARGUMENT...]`.
 
-Each is a process of its own, as on a robot. It says "ready" on stdout once it can begin, ends when it is done or when
-stdin does, and prints what it found as JSON.
+Each is a process of its own, as on a robot. It says "ready" on stdout once it can begin, ends when
+it is done or when stdin does, and prints what it found as JSON.
 """
 
 import json
@@ -64,7 +65,8 @@ def active(node: Node, over: threading.Event) -> float:
 def camera(
     node: Node, over: threading.Event, frames: str, poses: str, rate: str, seconds: str
 ) -> int:
-    """Publish frames, uint8 [N, H, W, 3] in a .npy file, round and round, and where each was taken; returns how many.
+    """Publish frames, uint8 [N, H, W, 3] in a .npy file, round and round, and where each was taken;
+    returns how many.
 
     `poses` is such a file of [N, 3] x, y (m), yaw (rad), which go to TF as map <- camera.
     """
@@ -90,7 +92,9 @@ def camera(
 
 
 def listen(node: Node, over: threading.Event) -> dict:
-    """What `visual_memory` says it stored, with the time from each stamp to its message, ms, and its last counts."""
+    """What `visual_memory` says it stored, with the time from each stamp to its message, ms, and
+    its last counts.
+    """
     heard, statuses = [], {}
     node.create_subscription(
         MemoryFrame,
@@ -123,7 +127,9 @@ def listen(node: Node, over: threading.Event) -> dict:
 
 
 def ask(node: Node, over: threading.Event, recalls: str, route_s: str) -> dict[str, list[float]]:
-    """How long each request took, ms, by what was asked: many frames, fewer of the rest, and windows for `route_s`."""
+    """How long each request took, ms, by what was asked: many frames, fewer of the rest, and
+    windows for `route_s`.
+    """
     rng, many, few = random.Random(0), int(recalls), max(int(recalls) // 3, 1)
     on_route = round(float(route_s) * ROUTE_HZ)
     jpeg = node.create_client(RecallFrame, "visual_recall/recall_frame")

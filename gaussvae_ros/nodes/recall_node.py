@@ -1,4 +1,6 @@
-"""`visual_recall`: gives remembered frames back, from a memory that another node writes or from a finished one."""
+"""`visual_recall`: gives remembered frames back, from a memory that another node writes or from a
+finished one.
+"""
 
 import threading
 import time
@@ -36,12 +38,15 @@ REMEMBERED = (
     16_000_000  # bytes of splats that stay in memory: windows of a robot that drives on overlap
 )
 DIAGNOSTICS_S = 1.0
-THREADS = 4  # that answer; one decodes at a time where the kernels hold Python, and the others wait their turn
+# That answer; one decodes at a time where the kernels hold Python, and the others wait their turn.
+THREADS = 4
 TIMED = 100  # requests that the median is of
 
 
 class RecallNode(ManagedNode):
-    """Offers its services once it is configured, and answers while it is active, several requests at a time."""
+    """Offers its services once it is configured, and answers while it is active, several requests
+    at a time.
+    """
 
     def __init__(self) -> None:
         super().__init__("visual_recall", RECALL)
@@ -53,13 +58,15 @@ class RecallNode(ManagedNode):
 
     def load(self) -> None:
         kernels.use_threads(self.settings.threads)
-        self._codec = FrameCodec(self.settings.device, self.settings.model, remember=REMEMBERED)
+        self._bank = LazyBank(self.settings.bank)
+        self._codec = FrameCodec(
+            self.settings.device, self.settings.model, remember=REMEMBERED, models=[self._bank]
+        )
         for tier in TIERS:
             warm_up(self._codec, tier)
         convert.load_bridge()
 
     def configure(self) -> None:
-        self._bank = LazyBank(self.settings.bank)
         self._nearness = Nearness(self)
         self._answers = Answers(self._bank, self._codec, self._nearness)
         self._pool = ThreadPoolExecutor(THREADS, "recall")
@@ -70,9 +77,8 @@ class RecallNode(ManagedNode):
                 PooledService(self, kind, f"~/{name}", partial(self._answer, name), self._pool)
             )
         self._publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        steady = Clock(
-            clock_type=ClockType.STEADY_TIME
-        )  # a simulation that stands still is no reason to be silent
+        # A simulation that stands still is no reason to be silent.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(DIAGNOSTICS_S, self._report, clock=steady)
         self.adjust()
 
@@ -103,7 +109,9 @@ class RecallNode(ManagedNode):
             self._answers.tolerance = self.settings.tolerance
 
     def _answer(self, name: str, request: object, response: object) -> object:
-        """Fill in what a service answers. Whatever goes wrong becomes the sentence that it answers with."""
+        """Fill in what a service answers. Whatever goes wrong becomes the sentence that it answers
+        with.
+        """
         begun = time.perf_counter()
         try:
             if not self._active:

@@ -1,7 +1,7 @@
 """Encodes frames and stores them; what the memory does not take yet waits.
 
-All of it is called by the worker's thread, but for `waiting`, `lost` and `refusal`, and for `close`,
-once that thread has ended or been given up.
+All of it is called by the worker's thread, but for `waiting`, `lost` and `refusal`, and for
+`close`, once that thread has ended or been given up.
 """
 
 import logging
@@ -17,14 +17,13 @@ import numpy as np
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
+from gaussvae_ros.nodes.carried_models import CarriedModels
 from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.session_facts import SessionFacts
 
-WAITING, WAITING_BYTES = (
-    2000,
-    32 * 2**20,
-)  # frames, and bytes of their records, that may wait for the memory
+# Frames, and bytes of their records, that may wait for the memory.
+WAITING, WAITING_BYTES = 2000, 32 * 2**20
 LOST_S = 10.0  # that a file which was gone is trouble, once the next one is open
-LIVE = 16  # sessions, used last, whose counts are kept: clocks that alternate go back to theirs
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +51,8 @@ class Recorder:
 
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of
     the stamps. `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any
-    time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would tell
-    the bank of stored frames.
+    time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
+    tell the bank of stored frames.
     """
 
     def __init__(
@@ -68,21 +67,16 @@ class Recorder:
         wants_poses: bool,
     ) -> None:
         self.encoding, self.refusal, self.behind = encoding, "", False
-        self._bank, self._codec, self._counters, self._name = bank, codec, counters, name
+        self._bank, self._codec, self._counters = bank, codec, counters
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._mount = _mount_of(bank.path)
-        self._file, self._lost = (
-            0,
-            (0.0, ""),
-        )  # number of the file, and when and why the last one was gone
-        self._waiting: list[
-            PendingFrame
-        ] = []  # for the bank, or for the commit if they have an id, oldest first
-        self._ids: dict[int, int] = {}  # session: its id in the bank
-        self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
-        self._calibrations: dict[str, dict] = {}
+        self._file = 0  # its number
+        self._lost = 0.0, ""  # when and why the last one was gone
+        # For the bank, or for the commit if they have an id, oldest first.
+        self._waiting: list[PendingFrame] = []
         self._poses: list[PendingFrame] = []  # whose late pose the bank does not have yet
-        self._facts_due = False  # whether the bank refused a calibration or a tally
+        self._sessions = SessionFacts(bank, counters, name, self._attempt)
+        self._models = CarriedModels(bank, codec)
 
     @property
     def waiting(self) -> int:
@@ -121,9 +115,8 @@ class Recorder:
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
         frame.settled, frame.pose, self.behind = True, pose, True
-        if (
-            frame.id is None or frame.file != self._file
-        ):  # not there yet, or never, or with a file that is gone
+        # Not there yet, or never, or with a file that is gone.
+        if frame.id is None or frame.file != self._file:
             return
         self._count_pose(frame)
         if pose is not None:
@@ -132,8 +125,7 @@ class Recorder:
 
     def calibrate(self, camera: str, calibration: dict) -> None:
         """Keep a camera's calibration with the sessions that frames go into from now on."""
-        self._calibrations[camera] = calibration
-        self._facts_due |= not self._attempt(self._calibrate)
+        self._sessions.calibrate(camera, calibration)
 
     def commit(self) -> bool:
         """Store what waits; False if the bank refuses, which keeps it for the next time."""
@@ -151,12 +143,13 @@ class Recorder:
             self._counters.count(frame.camera, frame.session, "stored")
             self._counters.took(frame.camera, "latency", (now - frame.stamp_ns) / 1e9)
         self._attempt(lambda: self._stored([self._bank.get(frame.id) for frame in frames]))
+        self._models.catch_up()
         return True
 
     def tally(self) -> None:
         """Write what the sessions counted, where it changed."""
         self.behind = False
-        self._facts_due |= not self._attempt(self._tally)
+        self._sessions.tally()
 
     def close(self) -> None:
         """Close the bank; the log tells what is lost with it."""
@@ -189,11 +182,9 @@ class Recorder:
             self._begin_again(reason)
         self._add()
         self._bank.flush()
-        if self._poses or self._facts_due:
+        if self._poses or self._sessions.due:
             self._set_poses()
-            self._calibrate()
-            self._tally()
-            self._facts_due = False
+            self._sessions.write()
             self._bank.flush()
 
     def _begin_again(self, reason: str) -> None:
@@ -207,8 +198,9 @@ class Recorder:
         for frame in self._waiting:
             frame.id = None
         self._counters.begin_again()
-        for known in (self._ids, self._tallies, self._poses):
-            known.clear()
+        self._poses.clear()
+        self._sessions.begin_again()
+        self._models.begin_again()
         self._lost = time.monotonic(), f"{reason}; the memory goes on in {where}"
         log.error("%s. %d frames that waited go into it", self._lost[1], self.waiting)
 
@@ -221,7 +213,7 @@ class Recorder:
                     stamp_ns=frame.stamp_ns,
                     camera=frame.camera,
                     pose=frame.pose,
-                    session=self._session(frame),
+                    session=self._sessions.id_of(frame.session, frame.stamp_ns),
                     descriptor=frame.descriptor,
                     frame_id=frame.frame_id,
                 )
@@ -232,26 +224,9 @@ class Recorder:
                 self._fail(frame, f"a frame of {frame.camera} could not be stored: {error}")
                 continue
             frame.file = self._file
+            self._models.see(frame.data)
             if frame.settled:
                 self._count_pose(frame)
-
-    def _session(self, frame: PendingFrame) -> int:
-        if frame.session in self._ids:
-            if frame.session != next(reversed(self._ids)):
-                self._ids[frame.session] = self._ids.pop(
-                    frame.session
-                )  # the one used last is the last
-                self._facts_due |= not self._attempt(self._calibrate)
-        else:
-            self._tally()
-            for session in list(self._ids)[:-LIVE]:
-                self._counters.forget(session)
-                self._tallies.pop(session, None)
-                del self._ids[session]
-            name = self._name or time.strftime("%Y-%m-%d %H:%M:%S")
-            self._ids[frame.session] = self._bank.begin_session(name, start_ns=frame.stamp_ns)
-            self._facts_due |= not self._attempt(self._calibrate)
-        return self._ids[frame.session]
 
     def _set_poses(self) -> None:
         while self._poses:
@@ -263,18 +238,6 @@ class Recorder:
                     raise
                 log.warning("a late pose could not be stored: %s", error)
             del self._poses[0]
-
-    def _calibrate(self) -> None:
-        for session in list(self._ids.values())[-1:]:
-            for camera, calibration in self._calibrations.items():
-                self._bank.set_calibration(camera, calibration, session=session)
-
-    def _tally(self) -> None:
-        for session, bank_session in self._ids.items():
-            tally = self._counters.tally(session)
-            if tally != self._tallies.get(session):
-                self._bank.set_tally(bank_session, tally)
-                self._tallies[session] = tally
 
     def _count_pose(self, frame: PendingFrame) -> None:
         if self._wants_poses and not frame.counted:

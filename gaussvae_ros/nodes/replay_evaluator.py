@@ -1,6 +1,8 @@
-"""A bag through the two nodes, measured: played, stored, recalled through the service, compared with the originals.
+"""A bag through the two nodes, measured: played, stored, recalled through the service, compared
+with the originals.
 
-launch/replay.launch.py starts it beside the nodes, which it configures, activates and in the end deactivates.
+launch/replay.launch.py starts it beside the nodes, which it configures, activates and in the end
+deactivates.
 """
 
 import argparse
@@ -92,8 +94,9 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
     """Play a bag into the nodes and measure what they recall.
 
     Returns:
-        What `gaussvae_ros.replay.replay` returns (encode_ms is None: the node's own figure is on /diagnostics), and
-        images (in the bag), rate, received, gated, dropped, lost (between `ros2 bag play` and the node) and stored.
+        What `gaussvae_ros.replay.replay` returns (encode_ms is None: the node's own figure is on
+        /diagnostics), and images (in the bag), rate, received, gated, dropped, lost (between `ros2
+        bag play` and the node) and stored.
 
     Raises:
         BagError: the bag cannot be played, or nothing of it came back.
@@ -126,9 +129,8 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
             codec, Setting(tier, effort, quality), counts["stored"], compare, curves=True
         )
         _recall(recalls, bag, chosen.topic, stored, client)
-        nodes.change(
-            RECALL, "deactivate", "cleanup"
-        )  # the reader first, so that the writer leaves one whole file
+        # The reader first, so that the writer leaves one whole file.
+        nodes.change(RECALL, "deactivate", "cleanup")
         nodes.change(MEMORY, "cleanup")
     figures = recalls.figures()
     poses = f"TF in {map_frame}" if figures["with_pose"] else None
@@ -150,7 +152,9 @@ def evaluate(bag: Bag, chosen: player.Part, rate: float, compare: int, report: P
 
 
 def _end_at_once() -> None:
-    """From now on signals need nothing put away, and must not wait for a peer's encoder, which takes seconds."""
+    """From now on signals need nothing put away, and must not wait for a peer's encoder, which
+    takes seconds.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -204,7 +208,8 @@ def _recall(
         )
     for frame in (frame for frames in waiting.values() for frame in frames):
         recalls.skip(
-            f"frame {frame.id} at {stamp_ns(frame.header.stamp)} ns has the stamp of no image in the bag"
+            f"frame {frame.id} at {stamp_ns(frame.header.stamp)} ns has the stamp of no image in"
+            " the bag"
         )
     recalls.problems.include(bag.faults)
     if not recalls.ids:
@@ -216,7 +221,8 @@ def _check(chosen: player.Part, counts: dict[str, int]) -> None:
     """Raises BagError if nothing came through."""
     if not counts["received"] and not counts["stored"]:
         raise BagError(
-            f"nothing came through: of {chosen.images} images on {chosen.node_topic} none was stored"
+            f"nothing came through: of {chosen.images} images on {chosen.node_topic} none was"
+            " stored"
         )
     if not counts["stored"]:
         raise BagError(f"no frame was stored: {_sentence(chosen, counts)}")
@@ -224,7 +230,8 @@ def _check(chosen: player.Part, counts: dict[str, int]) -> None:
 
 def _sentence(chosen: player.Part, counts: dict[str, int]) -> str:
     said = ", ".join(f"{counts[name]} {name}" for name in (*COUNTS, "stored"))
-    return f"{chosen.images} images in the bag, {counts['lost']} lost before they were received, {said}"
+    lost = f"{counts['lost']} lost before they were received"
+    return f"{chosen.images} images in the bag, {lost}, {said}"
 
 
 def main() -> int:

@@ -155,7 +155,9 @@ def witness(node: Node, over: threading.Event, file: str) -> dict:
 
 
 def recall(node: Node, over: threading.Event, file: str) -> list[int]:
-    """The ids of frames in a file as `witness` writes it that do not come back with their stamps."""
+    """The ids of frames in a file as `witness` writes it that do not come back with their
+    stamps.
+    """
     print("ready", flush=True)
     lost = []
     with MemoryClient(timeout_s=PATIENCE_S) as memory, open(file, encoding="utf-8") as lines:

@@ -1,6 +1,8 @@
-"""How the executables of a ROS workspace begin: a Python package that is missing costs one sentence, not a traceback.
+"""How the executables of a ROS workspace begin: a Python package that is missing costs one
+sentence, not a traceback.
 
-CMakeLists.txt runs this file as a script, with the path of requirements.txt, to say the same when colcon builds.
+CMakeLists.txt runs this file as a script, with the path of requirements.txt, to say the same when
+colcon builds.
 """
 
 import importlib
@@ -30,7 +32,9 @@ NEEDED = {
 
 
 def start(module: str) -> int | None:
-    """Run `main` of a module, if every package is there; returns its exit code, or 1 after one line on stderr."""
+    """Run `main` of a module, if every package is there; returns its exit code, or 1 after one line
+    on stderr.
+    """
     complaint = missing(_requirements())
     if complaint:
         print(f"{Path(sys.argv[0]).name}: {complaint}", file=sys.stderr)
@@ -39,16 +43,17 @@ def start(module: str) -> int | None:
         from gaussvae_ros.threads import one_each
 
         one_each()
-    before = signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # Ctrl-C while modules load would be a page of traceback
+    # Ctrl-C while modules load would be a page of traceback.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     loaded = importlib.import_module(module)
     signal.signal(signal.SIGINT, before)
     return loaded.main()
 
 
 def missing(requirements: str | Path) -> str:
-    """Which packages this Python lacks and the command that installs them; empty if it has them all."""
+    """Which packages this Python lacks and the command that installs them; empty if it has them
+    all.
+    """
     packages = [package for package, name in NEEDED.items() if find_spec(name) is None]
     if not packages:
         return ""
@@ -59,7 +64,9 @@ def missing(requirements: str | Path) -> str:
 
 
 def _requirements() -> Path:
-    """requirements.txt as CMakeLists.txt installs it, in the workspace that this package was found in."""
+    """requirements.txt as CMakeLists.txt installs it, in the workspace that this package was found
+    in.
+    """
     installed = (
         Path(p) / "share/gaussvae_ros"
         for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)

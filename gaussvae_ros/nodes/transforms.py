@@ -24,7 +24,8 @@ SOURCE = "gaussvae_ros"
 class Transforms:
     """What TF knows of the cameras' poses in the coordinate frame `reference`.
 
-    Rotations follow REP 103's body axes, x forward and z up, also for cameras whose frame is named "*optical*".
+    Rotations follow REP 103's body axes, x forward and z up, also for cameras whose frame is named
+    "*optical*".
     """
 
     def __init__(self, node: Node, reference: str) -> None:
@@ -61,9 +62,8 @@ class Transforms:
 
     def at(self, frame_id: str, stamp_ns: int) -> Pose | None:
         """Where a camera was at a stamp; None where TF does not know, or not yet."""
-        pose = (
-            self._look_up(frame_id, Time(nanoseconds=stamp_ns)) if stamp_ns >= 0 else None
-        )  # Time has no others
+        # Time has no others.
+        pose = self._look_up(frame_id, Time(nanoseconds=stamp_ns)) if stamp_ns >= 0 else None
         try:
             return None if pose is None else Pose(*pose.tolist(), reference=self.reference)
         except BankError:  # not a pose: numbers that are not finite
@@ -86,10 +86,15 @@ class Transforms:
         behind = (stamp_ns - newest) / 1e9
         if behind > 0:
             return f"TF from {self.reference} to {frame_id} is {behind:.3f} s behind the images"
-        return f"TF from {self.reference} to {frame_id} is {-behind:.3f} s ahead of the images, and does not reach back"
+        return (
+            f"TF from {self.reference} to {frame_id} is {-behind:.3f} s ahead of the images, and"
+            " does not reach back"
+        )
 
     def unknown(self, frames: dict[str, str]) -> str:
-        """Why nothing leads from one of two frames to the other, in a sentence that calls them so; empty if it does."""
+        """Why nothing leads from one of two frames to the other, in a sentence that calls them so;
+        empty if it does.
+        """
         known = sorted(self._frames)
         if not known:
             return f"nothing came on {self._moving.topic} and {self._fixed.topic}"
@@ -115,7 +120,9 @@ class Transforms:
         return np.array([at.x, at.y, at.z, turned.x, turned.y, turned.z, turned.w])
 
     def set_back(self, from_ns: int, to_ns: int) -> None:
-        """The images' clock was set back: forget TF from before it, unless TF's own was set back already."""
+        """The images' clock was set back: forget TF from before it, unless TF's own was set back
+        already.
+        """
         if max(self._newest.values(), default=to_ns) > (from_ns + to_ns) // 2:
             self._clear()
 

@@ -20,12 +20,14 @@ def _log(where: str, error: Exception) -> None:
 
 
 class Worker(Generic[T]):
-    """Calls `work(job)` for each job, and `commit()` when the last commit was at least `period` seconds ago.
+    """Calls `work(job)` for each job, and `commit()` when the last commit was at least `period`
+    seconds ago.
 
-    Each lane has a queue of `size` jobs; one more drops the lane's oldest, with `dropped(job)`, so that a lane that is
-    in a hurry takes nothing from the others. Jobs of all lanes are done in the order that they came in. `commit` says
-    whether it succeeded; if not, it is called again soon. `size` and `period` may be changed at any time. What a job or
-    a commit raises goes to `failed(where, error)`, and costs only itself.
+    Each lane has a queue of `size` jobs; one more drops the lane's oldest, with `dropped(job)`, so
+    that a lane that is in a hurry takes nothing from the others. Jobs of all lanes are done in the
+    order that they came in. `commit` says whether it succeeded; if not, it is called again soon.
+    `size` and `period` may be changed at any time. What a job or a commit raises goes to
+    `failed(where, error)`, and costs only itself.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Worker(Generic[T]):
         self._thread.start()
 
     def put(self, lane: str, job: T, most: int | None = None) -> None:
-        """Queue a job; `most` is a size of the lane's queue that holds if it is less than `size`."""
+        """Queue a job; `most` is a size of the lane's queue that holds if it is less than
+        `size`.
+        """
         size = self.size if most is None else min(self.size, most)
         with self._changed:
             places = [i for i, (other, _) in enumerate(self._jobs) if other == lane]
@@ -63,7 +67,9 @@ class Worker(Generic[T]):
             self._dropped(one)
 
     def call(self, function: Callable[[], None]) -> None:
-        """Let the thread call a function before the jobs that wait. It is never dropped, and a commit follows."""
+        """Let the thread call a function before the jobs that wait. It is never dropped, and a
+        commit follows.
+        """
         with self._changed:
             self._calls.append(function)
             self._changed.notify()
@@ -71,8 +77,8 @@ class Worker(Generic[T]):
     def drain(self, timeout: float, waits: Callable[[], bool] = lambda: True) -> bool:
         """Wait until nothing waits any more and all is committed, or the commit failed.
 
-        False if that takes longer than `timeout` s, or than `waits()` says True: jobs that wait still are dropped, and
-        the one at hand is done when it is done.
+        False if that takes longer than `timeout` s, or than `waits()` says True: jobs that wait
+        still are dropped, and the one at hand is done when it is done.
         """
         done, end = threading.Event(), time.monotonic() + timeout
         with self._changed:

@@ -1,8 +1,9 @@
-"""What is done once per splat or once per tile before raster/_kernels.py draws: coefficients, extents, lists.
+"""What is done per splat or tile before raster/_kernels.py draws: coefficients, extents, lists.
 
-B pictures of n splats each are rows b * n + i of every table. A row of the `form` table is FORM floats: floor(x),
-floor(y), seven coefficients of z1 and z2 (see `_kernels._offsets`), p, r, s1 / s2 - s2 / s1, three colours (two unused
-in mono), one unused. The `span` table [SPAN, B * n] is for `columns`.
+B pictures of n splats each are rows b * n + i of every table. A row of the `form` table is FORM
+floats: floor(x), floor(y), seven coefficients of z1 and z2 (see `_kernels._offsets`), p, r,
+s1 / s2 - s2 / s1, three colours (two unused in mono), one unused. The `span` table [SPAN, B * n]
+is for `columns`.
 """
 
 import triton
@@ -11,9 +12,8 @@ import triton.language as tl
 FORM = 16  # floats in a row of the form table
 SPAN = 6  # planes of the span table
 ROW = tl.constexpr(FORM)
-SLACK = tl.constexpr(
-    0.01
-)  # px added to every extent: extents only save work, the cut itself is exact
+# px added to every extent: extents only save work, the cut itself is exact.
+SLACK = tl.constexpr(0.01)
 HEAD = tl.constexpr(-8192)  # mask that leaves 11 significant binary digits of a float32
 
 
@@ -69,12 +69,10 @@ def prepare(
 def store_geometry(
     form_ptr, span_ptr, row, live, total, x, y, width, lean, height, CUT: tl.constexpr
 ):
-    """Fill both tables, but for what `prepare` adds, from float64 centres, lengths of rows, lean and heights (px)."""
+    """Fill both tables, but for what `prepare` adds; centres and sizes are float64, in px."""
     column, line = tl.floor(x), tl.floor(y)
-    rest_x, rest_y = (
-        column + 0.5 - x,
-        line + 0.5 - y,
-    )  # px from the centre to the centre of its pixel
+    # px from the centre to the centre of its pixel.
+    rest_x, rest_y = column + 0.5 - x, line + 0.5 - y
     form = form_ptr + row * ROW
     tl.store(form, column.to(tl.float32), mask=live)
     tl.store(form + 1, line.to(tl.float32), mask=live)
@@ -89,9 +87,8 @@ def store_geometry(
     tl.store(form + 8, (rest_y / height).to(tl.float32), mask=live)
 
     reach = CUT * 1.0001  # float32 loses up to 1e-7 of an extent
-    rightmost = (
-        lean * height * height / tl.sqrt(width * width + lean * lean * height * height)
-    )  # below the centre
+    # Below the centre.
+    rightmost = lean * height * height / tl.sqrt(width * width + lean * lean * height * height)
     span = span_ptr + row
     tl.store(span, x.to(tl.float32), mask=live)
     tl.store(span + total, y.to(tl.float32), mask=live)
@@ -105,8 +102,8 @@ def store_geometry(
 def columns(x, y, tall, lean, wide, rightmost, first, last):
     """Where a cut ellipse lies between two heights: its leftmost and rightmost abscissa, px.
 
-    At height t above or below the centre it spans lean * t -+ wide * sqrt(1 - (t / tall)^2), whose ends are furthest
-    out at -rightmost and +rightmost, or at the nearest height that is looked at.
+    At height t above or below the centre it spans lean * t -+ wide * sqrt(1 - (t / tall)^2), whose
+    ends are furthest out at -rightmost and +rightmost, or at the nearest height that is looked at.
     """
     top = tl.minimum(tl.maximum(first - y, -tall), tall)
     bottom = tl.minimum(tl.maximum(last - y, -tall), tall)
@@ -128,7 +125,10 @@ def list_splats(
     TILE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """For each tile the splats that may reach it, in their own order. One program is one tile of one picture."""
+    """For each tile the splats that may reach it, in their own order.
+
+    One program is one tile of one picture.
+    """
     tile = tl.program_id(0)
     b = tl.program_id(1).to(tl.int64)
     slot = b * tl.num_programs(0) + tile

@@ -1,12 +1,14 @@
-"""The pixels of raster/cuda.py in Triton: image from splats, gradient of the splats from that of the image.
+"""The pixels of raster/cuda.py in Triton: image from splats, and its gradient back to the splats.
 
-Whitening by rows. q = z1^2 + z2^2 with z2 = dy / height and z1 = (dx - lean dy) / width: one number a pixel and one
-a row, where the axes of the splat would take two a pixel. The axes' own u = p z1 + r z2 and v = p z2 - r z1 are a
-rotation of them, p = cos(theta) s2 / height, r = sin(theta) s1 / height, applied to the sums once all pixels are in.
+Whitening by rows. q = z1^2 + z2^2 with z2 = dy / height and z1 = (dx - lean dy) / width: one number
+a pixel and one a row, where the axes of the splat would take two a pixel. The axes' own
+u = p z1 + r z2 and v = p z2 - r z1 are a rotation of them, p = cos(theta) s2 / height,
+r = sin(theta) s1 / height, applied to the sums once all pixels are in.
 
-Precision. All pixel arithmetic is float32. A needle of 100 x 0.1 px needs the offset across it to 1e-7 of its length,
-more than float32 products hold. So positions are whole pixels from the splat's own pixel, and coefficients are cut in an
-11-bit head, whose products with whole numbers up to 8192 are exact, and a tail (the splitting of Dekker 1971).
+Precision. All pixel arithmetic is float32. A needle of 100 x 0.1 px needs the offset across it to
+1e-7 of its length, more than float32 products hold. So positions are whole pixels from the splat's
+own pixel, and coefficients are cut in an 11-bit head, whose products with whole numbers up to 8192
+are exact, and a tail (the splitting of Dekker 1971).
 
 The tables are those of raster/_binning.py. fit/_kernels.py builds on the same parts.
 """
@@ -19,7 +21,7 @@ from gaussvae_ros.raster._binning import ROW, SLACK, columns
 
 @triton.jit
 def _offsets(form, cols, rows):
-    """z1 and z2 of the pixels with these column and row numbers (as floats); z2 is the same all along a row."""
+    """z1 and z2 of the pixels in these columns and rows (as floats); z2 is the same along a row."""
     dx = cols - tl.load(form)
     dy = rows - tl.load(form + 1)
     z1 = tl.load(form + 2) * dx + tl.load(form + 4) * dy
@@ -39,7 +41,7 @@ def mix_tile(
     CUT_WEIGHT: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """Go through one tile's list: its picture, rows and columns, and the sums of weights and of weighted colours."""
+    """Go through one tile's list: picture, rows, columns, sums of weights and weighted colours."""
     tile = tl.program_id(0)
     b = tl.program_id(1).to(tl.int64)
     slot = b * tl.num_programs(0) + tile
@@ -127,7 +129,7 @@ def columns_of(span, total, top, w, TILE: tl.constexpr):
 
 @triton.jit
 def whiten(form, start, top, x_to, y_to, CUT: tl.constexpr, TILE: tl.constexpr):
-    """A tile of pixels as one splat sees it: row, column, inside its cut (and before x_to, y_to) or not, z1, z2, q."""
+    """A tile as one splat sees it: row, column, inside its cut (and x_to, y_to), z1, z2, q."""
     row = (top + tl.arange(0, TILE))[:, None]
     col = (start + tl.arange(0, TILE))[None, :]
     z1, z2 = _offsets(form, col.to(tl.float32), row.to(tl.float32))
@@ -153,8 +155,8 @@ def moments(
 ):
     """The sums over the pixels of splat `i` that its gradient is made of, in the frame of its rows.
 
-    With e = exp(-q / 2) dL/dw_i = exp(-q / 2) sum_c g_c (c_ic - image_c): sum e z1, e z2, e z1^2, e z2^2, e z1 z2,
-    and sum w_i g_c, zero for the colours that there are not.
+    With e = exp(-q / 2) dL/dw_i = exp(-q / 2) sum_c g_c (c_ic - image_c): sum e z1, e z2, e z1^2,
+    e z2^2, e z1 z2, and sum w_i g_c, zero for the colours that there are not.
     """
     form = form_ptr + i * ROW
     span = span_ptr + i
@@ -193,9 +195,8 @@ def moments(
                 e += g * c2
                 sum2 += weight * g
             e *= gauss
-            z1 = tl.where(
-                hit, z1, 0.0
-            )  # far from a tiny splat z1 * z1 is inf, and inf * 0 would be NaN
+            # Far from a tiny splat z1 * z1 is inf, and inf * 0 would be NaN.
+            z1 = tl.where(hit, z1, 0.0)
             z2 = tl.where(hit, z2, 0.0)
             sum_1 += e * z1
             sum_2 += e * z2
@@ -235,7 +236,7 @@ def backward(
     CUT_WEIGHT: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """One program is one splat: it alone visits the pixels in its reach, so sums have a fixed order and no atomics.
+    """One program per splat visits the pixels in its reach: sums in a fixed order, no atomics.
 
     With e as in `moments`, dL/dq = -e / 2, whence
     dL/dx = sum e z1 / width, dL/dy = sum e (z2 / height - z1 lean / width), dL/dlog s1 = sum e u^2,

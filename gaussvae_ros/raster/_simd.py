@@ -1,13 +1,15 @@
 """The two inner loops of the CPU rasteriser, written as vector instructions.
 
-Numba compiles Python loops through LLVM, but LLVM does not vectorise these (short rows, a masked exponential, four
-interleaved sums), and that costs a factor of five. So both loops are given to LLVM as 16-wide vector code, which it
-maps to whatever the processor has (AVX-512, two AVX2 or four NEON registers).
+Numba compiles Python loops through LLVM, but LLVM does not vectorise these (short rows, a
+masked exponential, four interleaved sums), and that costs a factor of five. So both loops are
+given to LLVM as 16-wide vector code, which it maps to whatever the processor has (AVX-512, two
+AVX2 or four NEON registers).
 
-A splat's shape is seen here through the upper triangular root of its covariance: with dy = lyy z2 and
-dx = lxx z1 + shear dy, q = z1^2 + z2^2. This is whitening that keeps rows of pixels rows, and it loses no digits on thin splats.
-Pictures are planes of rows, float32 [h, 4, stride]: four values a pixel, each row with LANES spare columns at its end,
-because the last vector of a row may run past the picture.
+A splat's shape is seen here through the upper triangular root of its covariance: with
+dy = lyy z2 and dx = lxx z1 + shear dy, q = z1^2 + z2^2. This is whitening that keeps rows of
+pixels rows, and it loses no digits on thin splats. Pictures are planes of rows, float32
+[h, 4, stride]: four values a pixel, each row with LANES spare columns at its end, because the last
+vector of a row may run past the picture.
 """
 
 import numpy as np
@@ -20,7 +22,9 @@ from numpy.polynomial import Chebyshev, Polynomial
 from gaussvae_ros.raster import CUT, CUT_WEIGHT
 
 LANES = 16
-MOMENTS = 8  # sums that `splat_moments` makes: e u, e dy, e u^2, e u dy, e dy^2 with u = lxx z1, and three of colour
+# Sums that `splat_moments` makes: e u, e dy, e u^2, e u dy, e dy^2 with
+# u = lxx z1, three of colour.
+MOMENTS = 8
 
 _F32, _F64, _I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(64)
 _VEC = ir.VectorType(_F32, LANES)
@@ -70,7 +74,7 @@ _EXP = Chebyshev.interpolate(np.exp, 5, [-CUT * CUT / 32, 0]).convert(kind=Polyn
 
 
 def _exponential(b, q):
-    """exp(-q / 2) for q in [0, CUT^2], as P(-q / 32)^16: no table, no bit tricks, just multiplies and adds."""
+    """exp(-q / 2) for q in [0, CUT^2], as P(-q / 32)^16: multiplies and adds, no table."""
     t = _mul(b, q, _vec(-1 / 32))
     p = _vec(_EXP[-1])
     for coefficient in _EXP[-2::-1]:
@@ -81,10 +85,11 @@ def _exponential(b, q):
 
 
 def _over_ellipse(b, base, stride, width, rows, g, body):
-    """Call `body(pixel pointer, u, dy, exponential or 0, weight)` for each vector of pixels inside the cut ellipse.
+    """Call `body(pixel pointer, u, dy, exp or 0, weight)` for each vector of pixels inside the cut.
 
-    Each row is walked between the roots of q = CUT^2, rounded outwards; the mask settles the border exactly. What is
-    computed once a row is in float64: a thin splat far from x = 0 would lose its digits in float32.
+    Each row is walked between the roots of q = CUT^2, rounded outwards; the mask settles the
+    border exactly. What is computed once a row is in float64: a thin splat far from x = 0 would
+    lose its digits in float32.
     """
     mx, my, lxx, shear, lyy = g
     zero, half_pixel, one = (ir.Constant(_F64, v) for v in (0.0, 0.5, 1.0))
@@ -100,9 +105,8 @@ def _over_ellipse(b, base, stride, width, rows, g, body):
             middle = b.fsub(b.fadd(mx, b.fmul(shear, dy)), half_pixel)  # as a pixel index
             left = _call(b, "llvm.maxnum", _F64, b.fsub(middle, half), zero)
             right = _call(b, "llvm.minnum", _F64, b.fadd(b.fadd(middle, half), one), end)
-            left = _call(
-                b, "llvm.minnum", _F64, left, end
-            )  # keeps the conversions to integer defined
+            # Keeps the conversions to integer defined.
+            left = _call(b, "llvm.minnum", _F64, left, end)
             right = _call(b, "llvm.maxnum", _F64, right, zero)
             row = b.gep(base, [b.mul(y, b.mul(stride, ir.Constant(_I64, 4)))])
             vdy, vq2 = _splat(b, b.fptrunc(dy, _F32)), _splat(b, b.fptrunc(q2, _F32))
@@ -124,7 +128,7 @@ _COLOUR = (types.float32,) * 3
 
 @intrinsic
 def add_splat(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2):
-    """Add a splat's weight and weighted colour to the planes (weight, r, g, b) at `address`, rows y0 to y1."""
+    """Add a splat to rows y0 to y1 of the planes (weight, weighted r, g, b) at `address`."""
     signature = types.void(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR)
 
     def generate(context, b, signature, args):
@@ -146,10 +150,11 @@ def add_splat(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c
 
 @intrinsic
 def splat_moments(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2, out):
-    """The sums over a splat's pixels that its gradient is made of, float32 [MOMENTS] at address `out`.
+    """The sums over a splat's pixels that make its gradient, float32 [MOMENTS] at address `out`.
 
-    The planes at `address` hold (s, g_r, g_g, g_b): the gradient of the loss by colour over the pixel's weight sum,
-    and s = g . colour. Then dL/dw = g . c - s, and with e = -2 dL/dq the sums are those named at MOMENTS.
+    The planes at `address` hold (s, g_r, g_g, g_b): the gradient of the loss by colour over the
+    pixel's weight sum, and s = g . colour. Then dL/dw = g . c - s, and with e = -2 dL/dq the sums
+    are those named at MOMENTS.
     """
     signature = types.void(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
 

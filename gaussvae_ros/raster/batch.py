@@ -1,8 +1,8 @@
 """Many small pictures at once on the CPU: cpu.py's kernels, one thread to a picture, for training.
 
-The forward pass keeps the picture and one number a pixel, the inverse of its weights' sum, and that is all that the
-backward pass needs: nothing is drawn twice. A splat's sums never depend on how the work is shared out, so neither does
-any bit of the result.
+The forward pass keeps the picture and one number a pixel, the inverse of its weights' sum, and that
+is all that the backward pass needs: nothing is drawn twice. A splat's sums never depend on how the
+work is shared out, so neither does any bit of the result.
 """
 
 import math
@@ -14,7 +14,8 @@ from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster._simd import LANES, MOMENTS
 from gaussvae_ros.raster.cpu import BAND, GEOMETRY, draw_band, gather_splat
 
-LIMIT = 40.0  # largest |log size| that is drawn: squares of e^40 px still are numbers, and nothing visible is like that
+# Largest |log size| that is drawn: squares of e^40 px still are numbers, and no splat is so large.
+LIMIT = 40.0
 
 
 def forward(
@@ -72,10 +73,11 @@ def _chain(p, g, m, out):
         out[5 + k] = m[5 + k]
 
 
-# error_model: Python's own would test each divisor for zero, and loops with tests in them are not vectorised
+# error_model: Python's own would test each divisor for zero, and loops with tests in
+# them are not vectorised
 @parallel(error_model="numpy", fastmath={"contract"})
 def _draw(params, images, inverse):
-    """A band of rows of one picture at a time: it stays in the cache until it is divided and written."""
+    """A band of rows at a time, which stays in the cache until it is divided and written."""
     batch, height, width = inverse.shape
     geometry = np.empty((batch, params.shape[1], GEOMETRY))
     for b in prange(batch):
@@ -99,7 +101,7 @@ def _draw(params, images, inverse):
 
 @parallel(error_model="numpy", fastmath={"contract"})
 def _differentiate(params, images, inverse, slope, parts, grad):
-    """One picture at a time; where threads outnumber pictures, `parts` of them take a share of its splats each."""
+    """One picture at a time, or, with more threads than pictures, `parts` shares of its splats."""
     batch, height, width = inverse.shape
     n = params.shape[1]
     for job in prange(batch * parts):

@@ -1,7 +1,7 @@
 """The CPU rasteriser: forward and backward of reference.py in numba, by one thread or several.
 
-The forward pass shares out bands of rows, the backward pass splats, so neither needs atomics and the result does not
-depend on the number of threads.
+The forward pass shares out bands of rows, the backward pass splats, so neither needs atomics and
+the result does not depend on the number of threads.
 """
 
 import numpy as np
@@ -41,9 +41,8 @@ def backward(
     canvas, moments = planes(size), np.zeros((len(params), MOMENTS), np.float32)
     upstream = np.ascontiguousarray(np.broadcast_to(grad, (*grad.shape[:2], 3)), np.float32)
     if grad.shape[2] == 1:
-        upstream = upstream / np.float32(
-            3
-        )  # the three equal channels that stand for one share its gradient
+        # The three equal channels that stand for one share its gradient.
+        upstream = upstream / np.float32(3)
     draw(geometry, colour, canvas, size[0])
     _to_gradient(canvas, upstream)
     _gather(geometry, colour, canvas, size[0], moments)
@@ -51,7 +50,7 @@ def backward(
 
 
 def split(params: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Parameters [N, 5 + C] as the kernels take them: geometry [N, 5] and colours [N, 3] (mono as three equal ones)."""
+    """Parameters [N, 5 + C] as the kernels take them: geometry [N, 5], colours [N, 3]."""
     p = params.astype(np.float64)
     c, s = np.cos(p[:, 4]), np.sin(p[:, 4])
     v1, v2 = np.exp(2 * p[:, 2]), np.exp(2 * p[:, 3])  # px^2
@@ -68,7 +67,8 @@ def _chain(params: np.ndarray, geometry: np.ndarray, moments: np.ndarray) -> np.
     """From moments in the kernels' frame to the gradient by x, y, log s1, log s2, theta and colour.
 
     With v = D^-1 R' d the splat's own whitened frame, q = v'v and e = -2 dL/dq:
-    dL/d log s1 = sum e v1^2, dL/d log s2 = sum e v2^2, dL/d theta = (s1 / s2 - s2 / s1) sum e v1 v2.
+    dL/d log s1 = sum e v1^2, dL/d log s2 = sum e v2^2,
+    dL/d theta = (s1 / s2 - s2 / s1) sum e v1 v2.
     """
     p, g, m = params.astype(np.float64), geometry.astype(np.float64), moments.astype(np.float64)
     c, s, s1, s2 = np.cos(p[:, 4]), np.sin(p[:, 4]), np.exp(p[:, 2]), np.exp(p[:, 3])
@@ -149,7 +149,7 @@ def _gather(geometry, colour, canvas, width, moments):
 
 @parallel(fastmath={"contract"})
 def _to_gradient(canvas, grad):
-    """Turn sums (weight, r, g, b) into (s, g_r, g_g, g_b), g = grad / weight and s = g . colour, in place."""
+    """Turn sums (weight, r, g, b) into (s, g), g = grad / weight and s = g . colour, in place."""
     height, width = grad.shape[:2]
     for y in prange(height):
         for x in range(width):

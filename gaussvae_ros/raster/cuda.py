@@ -2,13 +2,14 @@
 
 The kernels are in _binning.py (once per splat or tile) and _kernels.py (pixels).
 
-Forward: one program per tile of 16 x 16 px first lists the splats whose cut ellipse touches the tile (N is small, so
-it simply tests them all), another then goes through that list. Lists have room for all N splats, so that the host
-never waits for the GPU to know a size; they take 2 bytes x N per tile (80 MB for 64 pictures of 640 x 480, 512 splats).
+Forward: one program per tile of 16 x 16 px first lists the splats whose cut ellipse touches the
+tile (N is small, so it simply tests them all), another then goes through that list. Lists have room
+for all N splats, so that the host never waits for the GPU to know a size; they take 2 bytes x N per
+tile (80 MB for 64 pictures of 640 x 480, 512 splats).
 
-Backward: one program per splat visits the pixels within its cut. The other way, partial sums per tile added up by
-atomics, shares the work out more evenly when a few splats are huge, but adds in another order each time; here the same
-input gives the same bits, and so the same seed the same fit.
+Backward: one program per splat visits the pixels within its cut. The other way, partial sums per
+tile added up by atomics, shares the work out more evenly when a few splats are huge, but adds in
+another order each time; here the same input gives the same bits, and so the same seed the same fit.
 """
 
 import torch
@@ -29,13 +30,14 @@ FUSE = {"enable_fp_fusion": True}  # a * b + c in one instruction: as right, and
 
 
 def rasterize(
-    params: torch.Tensor,  # [B, N, 5 + C] float32, as in gaussvae_ros.splats, C = 1 or 3, on a CUDA device
+    params: torch.Tensor,  # [B, N, 5 + C] float32 on CUDA, as in gaussvae_ros.splats, C = 1 or 3
     size: tuple[int, int],  # (w, h) px
 ) -> torch.Tensor:  # [B, h, w, C] float32
     """Render B sets of splats at one size; differentiable in `params` (once).
 
-    A splat whose geometry holds NaN is not drawn. Raises GaussVaeError for other dtypes, shapes and devices; without
-    a GPU it runs through Triton's interpreter if TRITON_INTERPRET=1 was set before this module was imported.
+    A splat whose geometry holds NaN is not drawn. Raises GaussVaeError for other dtypes, shapes and
+    devices; without a GPU it runs through Triton's interpreter if TRITON_INTERPRET=1 was set before
+    this module was imported.
     """
     if params.dtype != torch.float32 or params.ndim != 3 or params.shape[2] not in (6, 8):
         raise GaussVaeError(
@@ -43,7 +45,8 @@ def rasterize(
         )
     if not params.is_cuda and isinstance(_kernels.forward, triton.JITFunction):
         raise GaussVaeError(
-            "the Triton rasteriser needs a CUDA GPU: use device cpu (or TRITON_INTERPRET=1 in tests)"
+            "the Triton rasteriser needs a CUDA GPU: use device cpu"
+            " (or TRITON_INTERPRET=1 in tests)"
         )
     return _Rasterize.apply(params, *size)
 
@@ -74,8 +77,8 @@ class _Rasterize(torch.autograd.Function):
             )
             _kernels.forward[(tiles, batch)](
                 form, lists, counts, image, inverse, n, w, h, tiles_x,
-                C=channels, SAVE=save, CUT=CUT, CUT_WEIGHT=CUT_WEIGHT, EPS=EPS, BACKGROUND=BACKGROUND,
-                TILE=TILE, num_warps=2, **FUSE,
+                C=channels, SAVE=save, CUT=CUT, CUT_WEIGHT=CUT_WEIGHT, EPS=EPS,
+                BACKGROUND=BACKGROUND, TILE=TILE, num_warps=2, **FUSE,
             )  # fmt: skip
         if save:
             ctx.save_for_backward(form, span, image, inverse)

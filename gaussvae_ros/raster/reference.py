@@ -1,11 +1,13 @@
-"""The meaning of a set of splats, in plain torch: any dtype, any device, autograd. Slow, and every fast backend's yardstick.
+"""The meaning of a set of splats, in plain torch: any dtype, any device, autograd.
 
-    w_i(p) = exp(-q_i / 2) - exp(-CUT^2 / 2) where q_i = (p - m_i)' Sigma_i^-1 (p - m_i) < CUT^2, else 0
+    q_i(p) = (p - m_i)' Sigma_i^-1 (p - m_i)
+    w_i(p) = exp(-q_i / 2) - exp(-CUT^2 / 2) where q_i < CUT^2, else 0
     image(p) = (sum_i w_i c_i + EPS * BACKGROUND) / (sum_i w_i + EPS)
 
-The centre of the top left pixel is (0.5, 0.5). Two things in it are there for the fit. The weight is continuous at the
-cut: with a step there, the gradient cannot see a hole open between splats, and fits tear (measured: 300 Adam steps on
-Kodak end 5 dB lower). The background keeps a pixel that no splat reaches grey, not black.
+It is slow, and what every fast backend is tested against. The centre of the top left pixel is
+(0.5, 0.5). Two things in it are there for the fit. The weight is continuous at the cut: with a step
+there, the gradient cannot see a hole open between splats, and fits tear (measured: 300 Adam steps
+on Kodak end 5 dB lower). The background keeps a pixel that no splat reaches grey, not black.
 """
 
 import torch
@@ -24,9 +26,8 @@ def rasterize(
     py = torch.arange(h, dtype=params.dtype, device=params.device) + 0.5
     dx, dy = px - x, py[:, None] - y  # [N, 1, w], [N, h, 1] px
     cos, sin = torch.cos(theta), torch.sin(theta)
-    u = (cos * dx + sin * dy) * torch.exp(
-        -log_s1
-    )  # [N, h, w] standard deviations along the first axis
+    # [N, h, w] standard deviations along the first axis.
+    u = (cos * dx + sin * dy) * torch.exp(-log_s1)
     v = (cos * dy - sin * dx) * torch.exp(-log_s2)
     q = u * u + v * v
     weight = torch.where(q < CUT * CUT, torch.exp(-q / 2) - CUT_WEIGHT, torch.zeros_like(q))

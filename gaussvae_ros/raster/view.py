@@ -1,8 +1,9 @@
-"""Splats to a picture to look at, uint8, of any size and of any part of the frame. The CPU path, in one pass.
+"""Splats to a picture to look at, uint8, of any size and of any part of the frame.
 
-Splats have no resolution: a larger picture scales their geometry and is sharper than an enlarged one. A smaller one
-takes more than a sample a pixel, or fine splats would flicker: it is drawn at a whole multiple of its size, about as
-fine as the fitted image or, where splats are wide, half as fine, and averaged over each pixel's own square.
+The CPU path, in one pass. Splats have no resolution: a larger picture scales their geometry and is
+sharper than an enlarged one. A smaller one takes more than a sample a pixel, or fine splats would
+flicker: it is drawn at a whole multiple of its size, about as fine as the fitted image or, where
+splats are wide, half as fine, and averaged over each pixel's own square.
 """
 
 import math
@@ -20,13 +21,13 @@ from gaussvae_ros.splats import LOG_S2, Splats
 
 MAX_SIDE = 65535  # px
 MAX_PIXELS = 1 << 26  # of a picture: 8192x8192
-WIDEST = 2.0  # px of the fitted image between samples at most; a thumbnail differs by some 58 dB and takes half as long
-MAX_DRAWN = (
-    1 << 24
-)  # pixels to draw for a smaller picture; beyond, each of its pixels is a mean of fewer samples
-MAX_WORK = (
-    1 << 35
-)  # pixels times splats over them, some seconds; a fitted picture has about 7 over each pixel
+# Px of the fitted image between samples at most: a thumbnail differs by some
+# 58 dB, in half the time.
+WIDEST = 2.0
+# Pixels to draw for a smaller picture; beyond, each of its pixels is a mean of fewer samples.
+MAX_DRAWN = 1 << 24
+# Pixels times splats over them, some seconds; a fitted picture has about 7 over each pixel.
+MAX_WORK = 1 << 35
 
 
 def render(
@@ -37,12 +38,14 @@ def render(
     """Draw splats, or a part of them.
 
     Args:
-        size: of the picture; None takes the size of the fitted image, or of `roi`. Width and height scale on their own.
-        roi: the part to show, in px of the fitted image; None shows all of it. The work shrinks with it.
+        size: of the picture; None takes the size of the fitted image, or of `roi`. Width and
+            height scale on their own.
+        roi: the part to show, in px of the fitted image; None shows all of it.
+            The work shrinks with it.
 
     Raises:
-        GaussVaeError: `roi` is empty or not wholly inside the image, or the picture would have no pixels or more than
-            MAX_PIXELS (the default size too, if the fitted image has more).
+        GaussVaeError: `roi` is empty or not wholly inside the image, or the picture would have no
+            pixels or more than MAX_PIXELS (the default size too, if the fitted image has more).
     """
     x, y, roi_w, roi_h = checked_roi(roi, splats.size)
     width, height = checked_size((roi_w, roi_h) if size is None else size)
@@ -66,18 +69,19 @@ def checked_size(size: Sequence[int]) -> tuple[int, int]:
     width, height = _whole("size", size, 2)
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and width * height <= MAX_PIXELS):
         raise GaussVaeError(
-            f"a picture of {width}x{height} px cannot be made: a side has 1 to {MAX_SIDE} px, all of it at most"
-            f" {MAX_PIXELS} px; ask for another size, or for a part"
+            f"a picture of {width}x{height} px cannot be made: a side has 1 to {MAX_SIDE} px,"
+            f" all of it at most {MAX_PIXELS} px; ask for another size, or for a part"
         )
     return width, height
 
 
 def checked_roi(roi: Sequence[int] | None, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The part (x, y, w, h) of an image of `size` (w, h) px, if there is such (GaussVaeError if not)."""
+    """The part (x, y, w, h) of an image of `size` (w, h) px; GaussVaeError if it is not inside."""
     x, y, width, height = (0, 0, *size) if roi is None else _whole("roi", roi, 4)
     if x < 0 or y < 0 or width < 1 or height < 1 or x + width > size[0] or y + height > size[1]:
         raise GaussVaeError(
-            f"roi {x},{y},{width},{height} is empty or not inside the frame of {size[0]}x{size[1]} px"
+            f"roi {x},{y},{width},{height} is empty or not inside the frame"
+            f" of {size[0]}x{size[1]} px"
         )
     return x, y, width, height
 
@@ -99,7 +103,7 @@ def _spacing(splats: Splats) -> float:
 
 
 def _multiples(size: tuple[int, int], roi: tuple[int, int], spacing: float) -> tuple[int, int]:
-    """Samples across and down each pixel: two at least where it shrinks, `spacing` px apart, as far as MAX_DRAWN goes."""
+    """Samples across and down a pixel: two or more where it shrinks, as far as MAX_DRAWN goes."""
     fine = [max(math.ceil(of / (spacing * to)), 2 if of > to else 1) for of, to in zip(roi, size)]
     while max(fine) > 1 and size[0] * size[1] * fine[0] * fine[1] > MAX_DRAWN:
         wider = 0 if fine[0] >= fine[1] else 1
@@ -108,7 +112,7 @@ def _multiples(size: tuple[int, int], roi: tuple[int, int], spacing: float) -> t
 
 
 def _in_view(geometry: np.ndarray, width: int, height: int) -> tuple[np.ndarray, float]:
-    """Which splats [N] bool can reach the picture, and the pixels of their bounding boxes in it, summed."""
+    """Which splats [N] bool can reach the picture, and the sum of their bounding boxes in px."""
     reach_x = CUT * np.hypot(geometry[:, 2], geometry[:, 3] * geometry[:, 4])
     reach_y = CUT * geometry[:, 4]
     across = np.clip(geometry[:, 0] + reach_x + 1, 0, width) - np.clip(
@@ -121,10 +125,11 @@ def _in_view(geometry: np.ndarray, width: int, height: int) -> tuple[np.ndarray,
     return boxes > 0, float(boxes.sum())
 
 
-# error_model: Python's own would test each divisor for zero, and loops with tests in them are not vectorised
+# error_model: Python's own would test each divisor for zero, and loops with tests in
+# them are not vectorised
 @parallel(error_model="numpy", fastmath={"contract"})
 def _paint(geometry, colour, fine_x, fine_y, image):
-    """Draw `image` uint8 [h, w, C] as means of fine_x * fine_y samples, which `geometry` is measured in.
+    """Draw `image` uint8 [h, w, C] as means of fine_x * fine_y samples, the unit of `geometry`.
 
     Each band of rows is drawn, divided, averaged and rounded while the cache still holds it.
     """

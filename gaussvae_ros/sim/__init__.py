@@ -1,4 +1,4 @@
-"""A simulated robot drive: a furnished building, a camera, two laps of a loop, written as a bag. Deterministic."""
+"""A simulated robot drive as a bag, deterministic: a building, a camera, two rounds of a loop."""
 
 from gaussvae_ros.sim.drive import write_drive
 

@@ -1,4 +1,4 @@
-"""The simulated building: a ring corridor around a core with a passage, a lounge, a kitchen niche, doors, furniture.
+"""The simulated building: a ring corridor with a lounge, a kitchen niche, doors and furniture.
 
 The robot's loop is the centre line of the corridor, 7 x 5 m. x runs east, y north, z up, metres.
 """
@@ -6,8 +6,10 @@ The robot's loop is the centre line of the corridor, 7 x 5 m. x runs east, y nor
 import cv2
 import numpy as np
 
-from gaussvae_ros.sim import textures as paint
-from gaussvae_ros.sim.camera import BOX, CYLINDER, LIGHT_SCALE, World, pack_textures
+from gaussvae_ros.sim import fixtures, textures
+from gaussvae_ros.sim.builder import Builder
+from gaussvae_ros.sim.camera import LIGHT_SCALE, World, pack_textures
+from gaussvae_ros.sim.canvas import HEIGHT
 
 GROUND = (-1.0, -1.0, 12.5, 11.0)  # x0, y0, width, depth of the drawn ground plan, m
 LAMPS = np.array(
@@ -37,75 +39,15 @@ RED, GREEN, NAVY, OAK, WHITE, STEEL = (
 )
 
 
-class Builder:
-    """Collects solids and their textures."""
-
-    def __init__(self, seed: int) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.textures: list[tuple[np.ndarray, float]] = []
-        self.solids: list[tuple] = []
-        self.faces: list[list[int]] = []
-
-    def texture(self, image: np.ndarray, density: float = paint.SCALE) -> int:
-        self.textures.append((image, density))
-        return len(self.textures) - 1
-
-    def box(
-        self,
-        x: tuple,
-        y: tuple,
-        z: tuple,
-        sides: np.ndarray | dict[int, np.ndarray],
-        top: np.ndarray | None = None,
-    ) -> None:
-        """A box; `sides` is one picture for all, or one each for some of -x, +x, -y, +y (0 to 3)."""
-        images = sides if isinstance(sides, dict) else dict.fromkeys(range(4), sides)
-        known = {id(image): self.texture(image) for image in images.values()}
-        row = [
-            known[id(images[i])] if i in images else next(iter(known.values())) for i in range(4)
-        ]
-        self.solids.append((BOX, *x, *y, *z))
-        self.faces.append([*row, row[0] if top is None else self.texture(top)])
-
-    def cylinder(
-        self,
-        x: float,
-        y: float,
-        radius: float,
-        z: tuple,
-        skin: np.ndarray,
-        top: np.ndarray | None = None,
-    ) -> None:
-        side = self.texture(skin)
-        self.solids.append((CYLINDER, x - radius, x + radius, y - radius, y + radius, *z))
-        self.faces.append([side, side, side, side, side if top is None else self.texture(top)])
-
-    def wall(
-        self, x: tuple, y: tuple, faces: dict[int, list], colour: tuple = CREAM, dado: tuple = SAGE
-    ) -> None:
-        """A wall to the ceiling; `faces` says what hangs on its sides -x, +x, -y, +y (0 to 3)."""
-        length = {0: y[1] - y[0], 1: y[1] - y[0], 2: x[1] - x[0], 3: x[1] - x[0]}
-        faces = {
-            i: faces.get(i, []) for i in range(4) if i in faces or length[i] < 1
-        }  # the rest is never seen
-        pictures = {
-            i: paint.wall(self.rng, length[i], colour, dado, things) for i, things in faces.items()
-        }
-        self.box(x, y, (0, paint.HEIGHT), pictures)
-
-    def panel(self, width: float, height: float, colour: tuple, seams: int = 0) -> np.ndarray:
-        return paint.panel(self.rng, width, height, colour, seams)
-
-
 def build(seed: int) -> World:
     """The world of a seed: the plan is fixed; posters, stains, books and leaves follow the seed."""
     b = Builder(seed)
     _walls(b)
     _furniture(b)
     ground, light = _ground(b)
-    floor = b.texture(ground, paint.GROUND_SCALE)
+    floor = b.texture(ground, textures.GROUND_SCALE)
     lamps = LAMPS - GROUND[:2]
-    ceiling = b.texture(paint.ceiling(b.rng, GROUND[2], GROUND[3], lamps), paint.GROUND_SCALE)
+    ceiling = b.texture(textures.ceiling(b.rng, GROUND[2], GROUND[3], lamps), textures.GROUND_SCALE)
     texels, mips, density = pack_textures(b.textures)
     return World(
         np.array(b.solids, float),
@@ -114,7 +56,7 @@ def build(seed: int) -> World:
         mips,
         density,
         light,
-        np.array([*GROUND, paint.HEIGHT]),
+        np.array([*GROUND, HEIGHT]),
         floor,
         ceiling,
     )
@@ -122,12 +64,12 @@ def build(seed: int) -> World:
 
 def _walls(b: Builder) -> None:
     d, w, p, n, r, s = (
-        paint.door,
-        paint.window,
-        paint.poster,
-        paint.board,
-        paint.radiator,
-        paint.sign,
+        fixtures.door,
+        fixtures.window,
+        fixtures.poster,
+        fixtures.board,
+        fixtures.radiator,
+        fixtures.sign,
     )
     # outer walls; what hangs on them is measured from the left as seen from the corridor
     b.wall(
@@ -223,9 +165,9 @@ def _furniture(b: Builder) -> None:
     b.box((3.02, 3.2), (7.6, 9.0), (0, 0.85), b.panel(1.4, 0.85, NAVY))
     b.cylinder(4.7, 8.2, 0.45, (0.38, 0.43), wood, b.panel(0.9, 0.9, OAK))
     b.cylinder(4.7, 8.2, 0.05, (0, 0.38), b.panel(0.3, 0.4, STEEL))
-    b.box((5.68, 6.0), (7.4, 8.9), (0, 1.75), paint.books(b.rng, 1.5, 1.75), wood)
-    b.cylinder(3.12, 7.1, 0.14, (0, paint.HEIGHT), b.panel(0.9, paint.HEIGHT, WHITE))
-    b.cylinder(5.88, 7.1, 0.14, (0, paint.HEIGHT), b.panel(0.9, paint.HEIGHT, WHITE))
+    b.box((5.68, 6.0), (7.4, 8.9), (0, 1.75), textures.books(b.rng, 1.5, 1.75), wood)
+    b.cylinder(3.12, 7.1, 0.14, (0, HEIGHT), b.panel(0.9, HEIGHT, WHITE))
+    b.cylinder(5.88, 7.1, 0.14, (0, HEIGHT), b.panel(0.9, HEIGHT, WHITE))
     # kitchen: counter, wall cupboards, fridge
     b.box(
         (10.0, 10.6),
@@ -253,7 +195,7 @@ def _furniture(b: Builder) -> None:
     )
     b.box((0.08, 0.34), (2.2, 2.6), (1.2, 1.45), b.panel(0.4, 0.25, OAK))
     b.box((8.62, 8.98), (6.2, 6.9), (0, 1.83), b.panel(0.7, 1.83, RED, 1))  # vending machine
-    b.box((8.6, 8.62), (6.27, 6.83), (0.6, 1.7), paint.books(b.rng, 0.56, 1.1))
+    b.box((8.6, 8.62), (6.27, 6.83), (0.6, 1.7), textures.books(b.rng, 0.56, 1.1))
     b.box(
         (4.1, 4.5),
         (4.55, 4.95),
@@ -285,19 +227,19 @@ def _furniture(b: Builder) -> None:
             b.panel(1.0, 0.38, (168, 96, 66)),
             b.panel(0.3, 0.3, (58, 42, 32)),
         )
-        green = paint.leaves(b.rng, 0.9, 1.0)
+        green = textures.leaves(b.rng, 0.9, 1.0)
         b.box((x - 0.4, x + 0.4), (y - 0.004, y + 0.004), (0.34, 1.3), green)
         b.box((x - 0.004, x + 0.004), (y - 0.4, y + 0.4), (0.34, 1.3), green)
 
 
 def _ground(b: Builder) -> tuple[np.ndarray, np.ndarray]:
-    """The floor's picture with tape, mats and contact shadows, and the light of the lamps over the plan."""
+    """The floor's picture with tape, mats and contact shadows, and the lamps' light on the plan."""
     x0, y0, width, depth = GROUND
-    floor = paint.floor(b.rng, width, depth)
+    floor = textures.floor(b.rng, width, depth)
     ring = [(0.45, 0.45), (8.55, 0.45), (8.55, 6.55), (0.45, 6.55), (0.45, 0.45)]
     for (ax, ay), (bx, by) in zip(ring, ring[1:]):
-        paint.stripe(floor, ax - x0, ay - y0, bx - x0, by - y0, (206, 174, 48))
-    scale = paint.GROUND_SCALE
+        textures.stripe(floor, ax - x0, ay - y0, bx - x0, by - y0, (206, 174, 48))
+    scale = textures.GROUND_SCALE
     for mx, my, mw, md, colour in (
         (7.6, 0.1, 1.0, 0.6, (70, 64, 60)),
         (3.2, 7.5, 2.4, 1.6, (120, 62, 54)),

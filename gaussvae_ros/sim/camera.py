@@ -1,8 +1,8 @@
-"""What the simulated camera sees: rays through upright boxes and cylinders, in numba, and a sensor's flaws.
+"""What the simulated camera sees: rays through boxes and cylinders, and the flaws of a sensor.
 
-The camera stays level, so all pixels of a column look along one line of the floor plan: which objects that line
-crosses is solved once a column, and a pixel only checks their heights. Textures are sampled trilinearly from mip maps
-(Williams 1983).
+The camera stays level, so all pixels of a column look along one line of the floor plan: which
+objects that line crosses is solved once a column, and a pixel only checks their heights. Textures
+are sampled trilinearly from mip maps (Williams 1983).
 """
 
 from dataclasses import dataclass
@@ -17,9 +17,8 @@ LEVELS = 7
 MAX_HITS = 48  # objects along one line; there are fewer in the world
 BOX, CYLINDER = 0, 1
 LIGHT_SCALE = 10  # cells per metre of World.light
-SIDE_LIGHT = np.array(
-    [0.90, 0.84, 1.0, 0.95, 1.06]
-)  # faces towards -x, +x, -y, +y and up, as if lit unevenly
+# Faces towards -x, +x, -y, +y and up, as if lit unevenly.
+SIDE_LIGHT = np.array([0.90, 0.84, 1.0, 0.95, 1.06])
 
 
 @dataclass(frozen=True)
@@ -27,16 +26,14 @@ class World:
     """All that the rays can meet, as arrays for the kernel."""
 
     solids: np.ndarray  # float64 [N, 7] kind, x0, x1, y0, y1, z0, z1 m
-    faces: (
-        np.ndarray
-    )  # int64 [N, 5] texture of the faces towards -x, +x, -y, +y and up (cylinder: first and last)
+    # int64 [N, 5] texture of the faces towards -x, +x, -y, +y and up (cylinder: first and last).
+    faces: np.ndarray
     texels: np.ndarray  # uint8 [T, 4] RGB and mask of all mip levels
     mips: np.ndarray  # int64 [K, LEVELS, 3] first texel, width, height
     density: np.ndarray  # float64 [K] texels per metre
     light: np.ndarray  # float32 [h, w] brightness over the ground plan
-    ground: (
-        np.ndarray
-    )  # float64 [5] x0, y0, width, depth of the ground plan and height of the ceiling, m
+    # float64 [5] x0, y0, width, depth of the ground plan and height of the ceiling, m.
+    ground: np.ndarray
     floor: int  # its texture
     ceiling: int
 
@@ -44,7 +41,7 @@ class World:
 def pack_textures(
     textures: list[tuple[np.ndarray, float]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(uint8 [h, w, 4], texels per metre) of each texture to `texels`, `mips` and `density` of a World."""
+    """Textures (uint8 [h, w, 4], texels per metre) as `texels`, `mips` and `density` of a World."""
     texels, mips, start = [], np.zeros((len(textures), LEVELS, 3), np.int64), 0
     for k, (image, _) in enumerate(textures):
         for level in range(LEVELS):
@@ -61,7 +58,7 @@ def pack_textures(
 def render(
     world: World, x: float, y: float, z: float, yaw: float, size: tuple[int, int], focal: float
 ) -> np.ndarray:
-    """A noiseless view, float32 [h, w, 3] RGB 0 to 255, of a level camera at x, y, z (m) looking along `yaw` (rad).
+    """A view without noise, float32 [h, w, 3] RGB 0 to 255, from x, y, z (m) along `yaw` (rad).
 
     `size` is (w, h) px, `focal` px; the principal point is the image's centre.
     """
@@ -98,7 +95,7 @@ class Sensor:
         self._vignette = np.float32(0.55 + 0.45 * cos2)[..., None]
 
     def expose(self, light: np.ndarray, turned: float) -> np.ndarray:
-        """A frame, uint8 [h, w, 3], of a view [h, w, 3] during which the scene moved sideways by `turned` px."""
+        """A frame, uint8 [h, w, 3], of a view [h, w, 3] that moves sideways by `turned` px."""
         image = light * self._vignette
         if turned > 1.5:
             image = cv2.blur(image, (int(round(turned)), 1))
@@ -115,10 +112,8 @@ def _cast(
     width, height = out.shape[:2]
     for col in prange(width):
         right = (col + 0.5 - width / 2) / focal
-        dx, dy = (
-            np.cos(yaw) + right * np.sin(yaw),
-            np.sin(yaw) - right * np.cos(yaw),
-        )  # 1 m ahead at t = 1
+        # 1 m ahead at t = 1.
+        dx, dy = np.cos(yaw) + right * np.sin(yaw), np.sin(yaw) - right * np.cos(yaw)
         ids, near, far = np.empty(MAX_HITS, np.int64), np.empty(MAX_HITS), np.empty(MAX_HITS)
         side, across = np.empty(MAX_HITS, np.int64), np.empty(MAX_HITS)
         count = 0
@@ -189,9 +184,8 @@ def _cast(
             else:
                 u, v, texture = (x - ground[0]) / ground[2], (y - ground[1]) / ground[3], flat
                 shade = _lit(light, ground, x, y) if dz < 0 else 1.0
-            slope = max(
-                abs(dz), 0.02
-            )  # a grazing view stretches the pixel: between its long and its short side
+            # A grazing view stretches the pixel: between its long and its short side.
+            slope = max(abs(dz), 0.02)
             lod = log2(max(end / focal * density[texture] / np.sqrt(slope), 1e-6))
             r, g, b, a = _sample(texels, mips, texture, u, v, lod)
             out[col, row, 0], out[col, row, 1], out[col, row, 2] = shade * r, shade * g, shade * b
@@ -199,7 +193,7 @@ def _cast(
 
 @inline
 def _cross(solids, i, cx, cy, dx, dy):
-    """Where a line of the plan enters and leaves a solid, through which side, at which fraction of its width."""
+    """Where a line of the plan enters and leaves a solid: sides, and fractions of their widths."""
     if solids[i, 0] == CYLINDER:
         radius = (solids[i, 2] - solids[i, 1]) / 2
         ox, oy = cx - (solids[i, 1] + solids[i, 2]) / 2, cy - (solids[i, 3] + solids[i, 4]) / 2

@@ -1,4 +1,4 @@
-"""Two laps of the building's loop as a rosbag2 MCAP: images and calibration, odometry and transforms, true poses."""
+"""Two rounds of the building's loop as a rosbag2 MCAP: images, calibration, odometry, poses."""
 
 import os
 import shutil
@@ -25,14 +25,15 @@ from gaussvae_ros.sim.camera import Sensor, World, render
 SIZE = (640, 480)  # (w, h) px
 FOCAL = 381.0  # px: 80 degrees across
 RATE, ODOMETRY_RATE = 10, 50  # Hz
-LAPS = 2
+ROUNDS = 2  # of the loop
 MOUNT = (0.2, 0.0, 0.6)  # m, the camera on the robot's base
 OPTICAL = (-0.5, 0.5, -0.5, 0.5)  # quaternion of REP 103's optical axes in body axes
 CENTRE, HALF, RADIUS = (4.5, 3.5), (3.5, 2.5), 0.8  # m, the loop: a rectangle with round corners
 EXPOSURE_S = 0.008
 START_NS = 1_700_000_000_000_000_000
 FOREVER = QosTime(9223372036, 854775807)
-# Published once, for whoever listens later, too: without it `ros2 bag play` has no /tf_static that a node would hear.
+# Published once, for whoever listens later, too: without it `ros2 bag play` has no /tf_static
+# that a node would hear.
 LATCHED = Qos(
     QosHistory.KEEP_LAST,
     1,
@@ -48,10 +49,11 @@ IMAGE, INFO, ODOM = "/camera/image_raw/compressed", "/camera/camera_info", "/odo
 
 
 def write_drive(path: str | Path, seconds: float = 30.0, seed: int = 0, progress=iter) -> Path:
-    """Drive LAPS laps in `seconds` (the shorter, the faster) and write the bag folder `path`, replacing an older one.
+    """Drive ROUNDS rounds in `seconds` and write the bag folder `path`, in place of an older one.
 
-    The bag holds 10 Hz JPEG images and CameraInfo, 50 Hz Odometry and /tf (odom -> base_link), and /tf_static to the
-    camera; all poses are the true ones. `progress` wraps the iterable of frames. The folder appears when it is whole.
+    The bag holds 10 Hz JPEG images and CameraInfo, 50 Hz Odometry and /tf (odom -> base_link), and
+    /tf_static to the camera; all poses are the true ones. `progress` wraps the iterable of frames.
+    The folder appears when it is whole.
 
     Raises:
         GaussVaeError: `seconds` outside 1 to 3600, or `path` is there and is not a bag.
@@ -64,7 +66,8 @@ def write_drive(path: str | Path, seconds: float = 30.0, seed: int = 0, progress
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         draft.mkdir()
-        # Of the bag's own name already: its file is called after the folder, and metadata.yaml names the file.
+        # Of the bag's own name already: its file is called after the folder, and
+        # metadata.yaml names the file.
         with Writer(draft / path.name, version=8, storage_plugin=StoragePlugin.MCAP) as bag:
             _Recorder(bag).record(seconds, seed, progress)
         shutil.rmtree(path, ignore_errors=True)
@@ -82,12 +85,11 @@ def checked_seconds(seconds: float) -> float:
 
 
 def where(t: np.ndarray, seconds: float) -> np.ndarray:  # [N] s -> [N, 3] x, y (m), yaw (rad)
-    """The base's true pose `t` s into a drive of `seconds`: the loop, a little weaving that differs from lap to lap."""
-    distance = LAPS * _perimeter() * np.asarray(t, float) / seconds
+    """The base's true pose `t` s into a drive of `seconds`: the loop, with a little weaving."""
+    distance = ROUNDS * _perimeter() * np.asarray(t, float) / seconds
     ahead = _weave(distance + 1e-3) - _weave(distance - 1e-3)
-    look = 0.10 * np.sin(distance * 0.83 + 0.4) + 0.05 * np.sin(
-        distance * 2.1
-    )  # the robot does not look dead ahead
+    # The robot does not look dead ahead.
+    look = 0.10 * np.sin(distance * 0.83 + 0.4) + 0.05 * np.sin(distance * 2.1)
     return np.column_stack([_weave(distance), np.arctan2(ahead[:, 1], ahead[:, 0]) + look])
 
 
@@ -102,23 +104,13 @@ def _weave(distance: np.ndarray) -> np.ndarray:  # [N] m -> [N, 2] m
 
 
 def _loop(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points of the loop, counter-clockwise from the middle of its south side, and unit vectors to the left."""
+    """Points of the loop, counter-clockwise from the middle of its south side, and left normals."""
     a, b = HALF[0] - RADIUS, HALF[1] - RADIUS
     quarter = np.pi / 2 * RADIUS
-    corners = [
-        (0, -b),
-        (a, -b),
-        (a, -b),
-        (a, b),
-        (a, b),
-        (-a, b),
-        (-a, b),
-        (-a, -b),
-        (-a, -b),
-    ]  # where a piece turns
-    ends = np.cumsum(
-        [a, quarter, 2 * b, quarter, 2 * a, quarter, 2 * b, quarter, a]
-    )  # straight, arc, straight, ...
+    # Where a piece turns.
+    corners = [(0, -b), (a, -b), (a, -b), (a, b), (a, b), (-a, b), (-a, b), (-a, -b), (-a, -b)]
+    # Straight, arc, straight, ...
+    ends = np.cumsum([a, quarter, 2 * b, quarter, 2 * a, quarter, 2 * b, quarter, a])
     s = np.mod(distance, ends[-1])
     piece = np.minimum(np.searchsorted(ends, s, side="right"), 8)
     into = s - np.concatenate([[0], ends])[piece]
@@ -134,7 +126,7 @@ def _loop(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def photograph(
     world: World, sensor: Sensor, x: float, y: float, yaw: float, turning: float
 ) -> np.ndarray:
-    """What the camera gives, uint8 [h, w, 3], with the base at x, y (m), `yaw` (rad) and turning (rad/s)."""
+    """What the camera gives, uint8 [h, w, 3]; x, y in m, `yaw` in rad, turning in rad/s."""
     eye = x + MOUNT[0] * np.cos(yaw), y + MOUNT[0] * np.sin(yaw), MOUNT[2]
     return sensor.expose(render(world, *eye, yaw, SIZE, FOCAL), abs(turning) * EXPOSURE_S * FOCAL)
 
@@ -169,7 +161,7 @@ class _Recorder:
                 self._odometry(
                     START_NS + round(times[i] * 1e9),
                     *poses[i],
-                    LAPS * _perimeter() / seconds,
+                    ROUNDS * _perimeter() / seconds,
                     turning[i],
                 )
             image = photograph(world, sensor, *poses[frame * steps], turning[frame * steps])

@@ -1,9 +1,10 @@
-"""What is done once, elsewhere: data, losses, training, published baselines. Needs the extra `train`, with torch.
+"""What is done once, elsewhere: data, losses, training, published baselines.
 
-Nothing that runs on a robot imports it.
+Needs the extra `train`, with torch. Nothing that runs on a robot imports it.
 """
 
-import gaussvae_ros.kernels  # noqa: F401  before torch: sets how long idle threads spin, which torch reads at import
+# Before torch: it sets how long idle threads spin, which torch reads at import.
+import gaussvae_ros.kernels  # noqa: F401
 from gaussvae_ros.errors import TrainingError
 
 try:

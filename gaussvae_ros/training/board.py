@@ -1,6 +1,7 @@
 """TensorBoard's event files: curves, histograms and pictures.
 
-Written here and now rather than by torch's SummaryWriter, whose thread would meet a full disk out of our sight.
+Written here and now rather than by torch's SummaryWriter, whose thread would meet a
+full disk out of our sight.
 """
 
 import os
@@ -35,7 +36,8 @@ class Board:
                 "TensorBoard is missing: pip install gaussvae_ros[train]"
             ) from error
         self._event, self._summary = Event, summary
-        name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"  # TensorBoard reads them in the order of names
+        # TensorBoard reads them in the order of their names.
+        name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"
         self._file = open(Path(folder) / name, "wb", buffering=0)
         self._records = RecordWriter(self._file)
         self._write(step=step, file_version="brain.Event:2")

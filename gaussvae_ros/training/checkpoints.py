@@ -1,14 +1,15 @@
-"""What a training leaves in its folder: a checkpoint to go on from, the best model with its card, the curve.
+"""What a training leaves in its folder: a checkpoint, the best model with its card, the curve.
 
     checkpoint.pt      all that an exact resume needs, of the last validation or stop
-    best.safetensors   the averaged weights of the best validation so far, as models.save writes them
+    best.safetensors   averaged weights of the best validation so far, as models.save writes them
     model_card.json    the card that is also in best.safetensors
     curve.csv          a line per validation
     config.yaml        the config as it ran, every default written out
     manifest.json      a copy of the data's
     events.out.*       for TensorBoard
 
-Every file but TensorBoard's is written whole or not at all, so a kill or a full disk leaves the one before.
+Every file but TensorBoard's is written whole or not at all, so a kill or a full
+disk leaves the one before.
 """
 
 import csv
@@ -38,21 +39,22 @@ class Progress:
 
     step: int = 0  # steps done
     seconds: float = 0.0  # of all processes that worked on it, one after the other
-    best: dict = field(
-        default_factory=dict
-    )  # the row of `curve` with the lowest loss in validation
+    # The row of `curve` with the lowest loss in validation.
+    best: dict = field(default_factory=dict)
     stale: int = 0  # validations since that one
     curve: list[dict] = field(default_factory=list)  # a row per validation
-    sums: dict[str, float] = field(
-        default_factory=dict
-    )  # of the losses in training since the last row
+    # Of the losses in training since the last row.
+    sums: dict[str, float] = field(default_factory=dict)
     count: int = 0  # steps in `sums`
 
 
 def save_checkpoint(
     folder: Path, progress: Progress, config: dict, manifest: str, states: dict[str, dict]
 ) -> None:
-    """Replace the checkpoint of `folder`; `states` are state dicts. Raises OSError as `files.write_file`."""
+    """Replace the checkpoint of `folder`; `states` are state dicts.
+
+    Raises OSError as `files.write_file`.
+    """
     out = io.BytesIO()
     torch.save(
         {"progress": asdict(progress), "config": config, "manifest": manifest, "states": states},
@@ -132,7 +134,7 @@ def model_card(
 
 
 def data_summary(manifest: str) -> dict:
-    """What a card says of data: the manifest's SHA-256, samples, and each source's name, licence note and crops."""
+    """What a card says of data: the manifest's SHA-256, samples, the sources and their licences."""
     facts = json.loads(manifest)
     sources = [
         {
@@ -171,7 +173,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The git commit of this source tree, with "-dirty" if files differ from it; None if it is installed."""
+    """The git commit of this source tree, "-dirty" if files differ from it; None if installed."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,7 +1,7 @@
-"""`gaussvae evaluate --models`: all models, and what a shipped one's records hold, in one table on the same frames.
+"""`gaussvae evaluate --models`: all models, and the shipped one's records, on the same frames.
 
-Every model gets the 512 splats that `gaussvae_ros.fit` gives for a frame, and what it makes of them is drawn at the
-frame's size.
+Every model gets the 512 splats that `gaussvae_ros.fit` gives for a frame, and what it makes of them
+is drawn at the frame's size.
 """
 
 import csv
@@ -30,11 +30,11 @@ from gaussvae_ros.splats import Splats
 from gaussvae_ros.training import models
 from gaussvae_ros.training.anchors import Anchors
 from gaussvae_ros.training.checkpoints import BEST
-from gaussvae_ros.vae.latent import LatentCodec
-from gaussvae_ros.vae.models import find
 from gaussvae_ros.training.losses import kl_nats
 from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.vae.latent import LatentCodec
+from gaussvae_ros.vae.models import find
 
 SIZE = (640, 480)  # (w, h) px of a frame
 PICTURE = (160, 120)  # (w, h) px of the pictures in a batch
@@ -61,25 +61,30 @@ Coder = Callable[[np.ndarray, Splats], Coded]  # from a frame, uint8 [480, 640, 
 
 
 def compare(names: Sequence[str | Path], paths: Iterable[str | Path], out_dir: str | Path) -> dict:
-    """Measure models on images, cropped and resized to SIZE, and write what comes out into the folder `out_dir`.
+    """Measure models on images, cropped and resized to SIZE, and write the figures into `out_dir`.
 
-    Files: models.csv, a line for each row below; models.png, PSNR over bytes; pictures.png, frames and reconstructions.
+    Files: models.csv, a line for each row below; models.png, PSNR over bytes; pictures.png,
+    frames and reconstructions.
 
     Args:
-        names: model names or files. One that makes records gets a row for each of QUALITIES, too: whole records made
-            of the frame itself, as FrameCodec makes them; their encode_ms holds the fit.
+        names: model names or files. One that makes records gets a row for each of QUALITIES,
+            too: whole records made of the frame itself, as FrameCodec makes them; their
+            encode_ms holds the fit.
         paths: image files, and folders of them.
 
     Returns:
-        "images" (number), "floor" (psnr and ssim of 512 DCT coefficients), "peers" (means of each peer at each of
-        BUDGETS) and "rows": for each model and for what to compare it with its name, means over the images of psnr
-        (dB), ssim, bytes, encode_ms and decode_ms, what the bytes count, the errors of `matching.group_errors`, and
-        beside each peer, which gets as many bytes for every image: for how many images it has such a file ("fitted"),
-        and the mean psnr and ssim by which the model is better on those ("above"; None where there are none).
-        Splats of any frame find partners in any other, so a model's errors must be seen beside "fit of another frame".
+        "images" (number), "floor" (psnr and ssim of 512 DCT coefficients), "peers" (means of each
+        peer at each of BUDGETS) and "rows": for each model and for what to compare it with its
+        name, means over the images of psnr (dB), ssim, bytes, encode_ms and decode_ms, what the
+        bytes count, the errors of `matching.group_errors`, and beside each peer, which gets as
+        many bytes for every image: for how many images it has such a file ("fitted"), and the
+        mean psnr and ssim by which the model is better on those ("above"; None where there are
+        none). Splats of any frame find partners in any other, so a model's errors must be seen
+        beside "fit of another frame".
 
     Raises:
-        ImageError, ModelError: a path or a name without an image or a model; found before the long work.
+        ImageError, ModelError: a path or a name without an image or a model;
+            found before the long work.
     """
     files = find_images(paths)
     frames = [
@@ -159,7 +164,7 @@ def _coders(name: str | Path) -> dict[str, Coder]:
 
 
 def _network(model: SplatModel) -> Coder:
-    """A model's own encoder and decoder, its latent unharmed but for what it does to it in evaluation."""
+    """A model's own encoder and decoder, with its latent as it is in evaluation."""
     turned = []  # when its decoder began
 
     def note(*_) -> None:
@@ -230,7 +235,7 @@ def _budget(coded: Coded) -> int:
 
 
 def _peers(frame: np.ndarray, sizes: list[int]) -> dict[tuple[str, int], tuple[float, float]]:
-    """PSNR and SSIM of each peer in at most so many bytes, for all sizes and BUDGETS where it has such a file."""
+    """PSNR and SSIM of each peer in at most so many bytes, where it has such a file."""
     found, budgets = {}, sorted({*sizes, *BUDGETS})
     for codec in CODECS:
         for budget, result in zip(budgets, curve(frame, codec, budgets)):

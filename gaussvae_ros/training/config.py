@@ -1,6 +1,7 @@
 """The config of a training: one YAML file with the keys model, losses, training, data and search.
 
-`model` and `losses` are read by models.py and losses.py; the rest is here, with its defaults and its ranges.
+`model` and `losses` are read by models.py and losses.py; the rest is here, with its
+defaults and its ranges.
 """
 
 import io
@@ -25,26 +26,21 @@ class Training:
     batch: int = _key(32, least=1)  # samples a step, over all processes together
     learning_rate: float = _key(1e-3, least=0)  # the highest
     warmup: int = _key(500, least=0)  # steps in which the learning rate rises from 0
-    schedule: str = _key(
-        "cosine", choices=("cosine", "constant")
-    )  # of the learning rate after that; cosine ends at 0
+    # Of the learning rate after that; cosine ends at 0.
+    schedule: str = _key("cosine", choices=("cosine", "constant"))
     weight_decay: float = _key(0.01, least=0)  # of matrices and filters; biases and norms have none
     clip: float = _key(1.0, least=0)  # the gradient's greatest length; 0 cuts nothing
     ema: float = _key(0.999, least=0, below=1)  # what an averaged weight keeps of itself in a step
     seed: int = _key(0, least=0)
     validate_every: int = _key(500, least=1)  # steps; checkpoints are written then, too
-    patience: int = _key(
-        0, least=0
-    )  # validations without a better one that end the training; 0: none do
-    precision: str = _key(
-        "float32", choices=("float32", "bfloat16")
-    )  # of the network; losses are float32
-    picture: tuple[int, int] = _key(
-        (160, 120), least=11
-    )  # (w, h) px of the pictures that losses and figures are about
-    init_from: str = _key(
-        ""
-    )  # a model, by name or file, whose weights training begins with; "": new ones
+    # Validations without a better one that end the training; 0: none do.
+    patience: int = _key(0, least=0)
+    # Of the network; losses are float32.
+    precision: str = _key("float32", choices=("float32", "bfloat16"))
+    # (w, h) px of the pictures that losses and figures are about.
+    picture: tuple[int, int] = _key((160, 120), least=11)
+    # A model, by name or file, whose weights training begins with; "": new ones.
+    init_from: str = _key("")
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,10 @@ class Config:
     search: dict  # dotted key -> [low, high, "log" or "linear"], or a list of choices (search.py)
 
     def as_dict(self) -> dict:
-        """What `config_of` takes back, with every default written out. No tuples: plain YAML and JSON values."""
+        """What `config_of` takes back, with every default written out.
+
+        No tuples: plain YAML and JSON values.
+        """
         plain = {
             **asdict(self),
             "training": {**asdict(self.training), "picture": list(self.training.picture)},
@@ -77,7 +76,8 @@ def load_config(path: str | Path) -> Config:
     """Read a config file.
 
     Raises:
-        ConfigError: not YAML, a key that nobody knows, or a value of the wrong type or out of range.
+        ConfigError: not YAML, a key that nobody knows, or a value of the
+            wrong type or out of range.
         OSError: the file cannot be read.
     """
     try:
@@ -96,7 +96,8 @@ def config_of(raw: object) -> Config:
     """A config from the values of its YAML (ConfigError as `load_config`)."""
     if not isinstance(raw, dict):
         raise ConfigError(
-            "a config is a mapping with the key model, and losses, training, data and search as needed"
+            "a config is a mapping with the key model,"
+            " and losses, training, data and search as needed"
         )
     _known(raw, [f.name for f in fields(Config)])
     parts = {}
@@ -146,9 +147,8 @@ def _value(about, value, key):
         return tuple(_number(v, type(d), rules, key) for v, d in zip(value, default))
     if isinstance(default, (bool, str)):
         if type(value) is not type(default):
-            raise ConfigError(
-                f"{key} is {'true or false' if isinstance(default, bool) else 'text'}, not {value!r}"
-            )
+            kind = "true or false" if isinstance(default, bool) else "text"
+            raise ConfigError(f"{key} is {kind}, not {value!r}")
         if rules["choices"] and value not in rules["choices"]:
             raise ConfigError(f"{key} is {' or '.join(rules['choices'])}, not {value!r}")
         return value

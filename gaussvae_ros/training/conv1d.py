@@ -1,9 +1,10 @@
-"""The two networks of GaussVAE (Roko Cubric, https://github.com/rokocuba/GaussVae-showcase), rebuilt as baselines.
+"""The two networks of GaussVAE by Roko Cubric, rebuilt as baselines.
 
-Splats in Morton order are a sequence of 8 channels; convolutions along it, then the mean of each channel over the whole
-sequence, give the latent, and dense layers and convolutions give the sequence back. Their faults are theirs and stay:
-the mean before the latent drops where things are. Layers follow their code, whose activation is ELU (their text says
-ReLU), and have the published number of parameters: 1.6 and 54 million.
+From https://github.com/rokocuba/GaussVae-showcase. Splats in Morton order are a sequence of 8
+channels; convolutions along it, then the mean of each channel over the whole sequence, give the
+latent, and dense layers and convolutions give the sequence back. Their faults are theirs and stay:
+the mean before the latent drops where things are. Layers follow their code, whose activation is ELU
+(their text says ReLU), and have the published number of parameters: 1.6 and 54 million.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ LOG_VARIANCE = 10.0  # largest, either way: its exponential stays a number
 
 
 class _SequenceVae(SplatModel):
-    """Features [B, FEATURES, N] to a Gaussian posterior [B, latent], and a draw of it back to features."""
+    """Features [B, FEATURES, N] to a Gaussian posterior [B, latent], and a sample of it back."""
 
     def __init__(self, config: dict, encoder: nn.Module, width: int, decoder: nn.Module):
         super().__init__()
@@ -38,7 +39,8 @@ class _SequenceVae(SplatModel):
     def forward(self, batch: Batch) -> Output:
         if batch.splats.shape[1] != self.config["splats"]:
             raise ModelError(
-                f"this model takes {self.config['splats']} splats a frame, not {batch.splats.shape[1]}"
+                f"this model takes {self.config['splats']} splats a frame,"
+                f" not {batch.splats.shape[1]}"
             )
         hidden = self.encoder(self.normaliser.encode(batch.splats, batch.size).transpose(1, 2))
         mean, log_variance = (
@@ -73,7 +75,7 @@ class Conv1D(_SequenceVae):
 
 
 class ResNet1D(_SequenceVae):
-    """The second, scaled up: five residual blocks each way, 12 million parameters before the latent, 42 after."""
+    """The second, scaled up: five residual blocks each way, 12 and 42 million parameters."""
 
     def __init__(self, latent: int = 2048, parameters: str = "raw", splats: int = 512):
         encoder = nn.Sequential(
@@ -81,7 +83,8 @@ class ResNet1D(_SequenceVae):
             nn.AdaptiveAvgPool1d(1), nn.Flatten(), _dense(512, 2048),
         )  # fmt: skip
         decoder = nn.Sequential(
-            _dense(latent, 2048), _dense(2048, 32 * splats), nn.Unflatten(1, (512, _part(splats, 16))),
+            _dense(latent, 2048), _dense(2048, 32 * splats),
+            nn.Unflatten(1, (512, _part(splats, 16))),
             *_chain((512, 512, 256, 128, 64), nn.Upsample(scale_factor=2)), _Residual(64, 32),
             nn.Conv1d(32, FEATURES, 1),
         )  # fmt: skip

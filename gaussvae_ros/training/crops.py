@@ -1,4 +1,4 @@
-"""Which crops a set of pictures gives, which part of the data each belongs to, and a crop to a sample."""
+"""Which crops a set of pictures gives, to which part of the data, and a crop to a sample."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,9 @@ class Crop:
 def split(n: int, seed: int) -> np.ndarray:  # int [n]: index in PARTS, or -1
     """Which part each of `n` pictures in a row belongs to.
 
-    Validation gets about VALID of them, in blocks of up to BLOCK spread over the row. The pictures on both sides of a
-    block belong to no part: in a sequence they are nearly those inside. Fewer than 8 pictures are all for training.
+    Validation gets about VALID of them, in blocks of up to BLOCK spread over the row. The pictures
+    on both sides of a block belong to no part: in a sequence they are nearly those inside. Fewer
+    than 8 pictures are all for training.
     """
     part = np.zeros(n, np.int64)
     if n < 8:
@@ -58,7 +59,7 @@ def split(n: int, seed: int) -> np.ndarray:  # int [n]: index in PARTS, or -1
 def plan(
     pictures: list[Picture], chosen: np.ndarray, crops: int, size: tuple[int, int], seed: int
 ) -> list[Crop]:
-    """The samples of one part, in the order of its shards: `crops` of each where `chosen` [pictures] holds."""
+    """The samples of one part, in the order of its shards: `crops` of each picture in `chosen`."""
     made = []
     for i in np.flatnonzero(chosen):
         rng = np.random.default_rng([seed, 2, i])

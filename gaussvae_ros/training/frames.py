@@ -1,8 +1,9 @@
 """Splats seen from one another: every splat has a frame of its own, in which it is the unit circle.
 
-With R diag(s1, s2) the root of a splat's covariance, a point d beside it lies at diag(1/s1, 1/s2) R' d in its frame.
-Networks that only see such coordinates treat large, small, turned and thin splats alike. Everything works in the dtype
-that it is given, on [B, N, 8] splats as in gaussvae_ros.splats.
+With R diag(s1, s2) the root of a splat's covariance, a point d beside it lies at
+diag(1/s1, 1/s2) R' d in its frame. Networks that only see such coordinates treat large, small,
+turned and thin splats alike. Everything works in the dtype that it is given, on [B, N, 8] splats
+as in gaussvae_ros.splats.
 """
 
 import math
@@ -10,11 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-NODE, EDGE, MEMBER = (
-    9,
-    12,
-    9,
-)  # numbers that describe a splat, a neighbour of it, and a splat merged into it
+# Numbers that describe a splat, a neighbour of it, and a splat merged into it.
+NODE, EDGE, MEMBER = 9, 12, 9
 _EPS = 1e-6
 
 
@@ -56,12 +54,12 @@ def relate(
 
 
 def merge(splats: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """N splats [B, N, 8] in Morton order as `count` that stand for equal runs of them, weighted by area.
+    """N splats [B, N, 8] in Morton order as `count` means of equal runs of them, weighted by area.
 
     Returns:
-        The merged splats [B, count, 8]: the runs' mean centre and colour, and their covariance (that of the centres
-        added), shrunk, since neighbours share the room between them; which run each splat is in [N]; and each splat as
-        its run's merged one sees it [B, N, MEMBER].
+        The merged splats [B, count, 8]: the runs' mean centre and colour, and their covariance
+        (that of the centres added), shrunk, since neighbours share the room between them; which run
+        each splat is in [N]; and each splat as its run's merged one sees it [B, N, MEMBER].
     """
     n = splats.shape[1]
     run = torch.arange(n, device=splats.device) * count // n
@@ -88,10 +86,11 @@ def pool(values: Tensor, run: Tensor, count: int) -> Tensor:  # [B, N, D], [N] -
 
 
 def move(splats: Tensor, change: Tensor) -> Tensor:  # [..., 8], [..., 8] -> [..., 8]
-    """Splats changed in their own frame: two numbers shift the centre, three turn and stretch, three are added colour.
+    """Splats changed in their own frame: by two numbers in place, three in shape, three in colour.
 
-    The root of the covariance becomes R diag(s1, s2) U with U upper triangular: log-diagonal (change 2, 3), off-diagonal
-    change 4. Shifts are at most 1.5, stretches at most e^1.5. No change leaves a splat as it is.
+    The root of the covariance becomes R diag(s1, s2) U with U upper triangular: log-diagonal
+    (change 2, 3), off-diagonal change 4. Shifts are at most 1.5, stretches at most e^1.5. No change
+    leaves a splat as it is.
     """
     x, y, log_s1, log_s2, theta = splats[..., :5].unbind(-1)
     c, s, s1, s2 = theta.cos(), theta.sin(), log_s1.exp(), log_s2.exp()
@@ -122,7 +121,7 @@ def axes(xx: Tensor, xy: Tensor, yy: Tensor) -> Tensor:  # [..., 3]: log s1, log
 
 
 def _seen(own: Tensor, other: Tensor) -> Tensor:  # [..., 8] each -> [..., MEMBER]
-    """Where, how large, along which axis and of which colour others are in a splat's frame; far ones drawn near."""
+    """Place, size, axis and colour of others as seen in a splat's frame; far ones drawn near."""
     c, s = own[..., 4].cos(), own[..., 4].sin()
     dx, dy = (other[..., :2] - own[..., :2]).unbind(-1)
     u, v = (c * dx + s * dy) * (-own[..., 2]).exp(), (c * dy - s * dx) * (-own[..., 3]).exp()

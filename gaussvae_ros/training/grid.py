@@ -1,13 +1,16 @@
-"""A convolutional VAE with a learned prior, the strongest feed-forward model here: a baseline for anchors.py.
+"""A convolutional VAE with a learned prior, the strongest feed-forward model: a baseline.
 
-    encoder   the fit drawn at 80x60 px -> residual convolutions -> principal components of each 10x10 px cell
-    latent    8x6 cells of `channels` numbers, in steps that each frame may choose (additive uniform noise in training)
-    prior     each number given those of the cells before it and the numbers before it in its own cell
-    decoder   components -> residual convolutions -> splats, each bound to an anchor of a regular grid
+    encoder   the fit drawn at 80x60 px -> residual convolutions -> principal components of each
+              cell of 10x10 px
+    latent    8x6 cells of `channels` numbers, in steps that each frame may choose (additive uniform
+              noise in training)
+    prior     each number given those of the cells before it and those before it in its own cell
+    decoder   components -> residual convolutions -> splats, each bound to an anchor of a grid
 
-Both networks only add to a linear path, the principal components (KLT) of the training data, and start as nothing:
-without that path training takes hours to get where this begins. It is trained on distortion plus rate (Balle, Laparra
-and Simoncelli 2017, https://arxiv.org/abs/1611.01704), and is told the step, so that one model has many rates (Choi,
+Both networks only add to a linear path, the principal components (KLT) of the training data,
+and start as nothing: without that path training takes hours to get where this begins. It is
+trained on distortion plus rate (Balle, Laparra and Simoncelli 2017,
+https://arxiv.org/abs/1611.01704), and is told the step, so that one model has many rates (Choi,
 El-Khamy and Lee 2019, https://arxiv.org/abs/1909.04802).
 """
 
@@ -36,10 +39,10 @@ BLOCK = 4  # px that one place of the convolutions stands for
 SIDE = 2  # splats along a side of a block
 PLACES = (CELLS[0] * CELL // BLOCK, CELLS[1] * CELL // BLOCK)  # (w, h) of the convolutions
 STEPS = (0.04, 0.35)  # in which latents are rounded, least and most in training; colours are 0 to 1
-PRICE = 0.15  # squared error, over the squared step, that a bit is worth: what uniform rounding makes it, about
-ROUNDING = (
-    0.45  # added before a number is cut to a whole one; under 0.5, since small numbers are cheap
-)
+# Squared error, over the squared step, that a bit is worth: about what uniform rounding makes it.
+PRICE = 0.15
+# Added before a number is cut to a whole one; under 0.5, since small numbers are cheap.
+ROUNDING = 0.45
 REACH = 1.5  # farthest that a splat goes from its anchor along x and y, distances of anchors
 
 
@@ -54,7 +57,7 @@ class Grid(SplatModel):
         layers: int = 2,
         prior: int = 192,
     ):
-        """`step`: of the latent in evaluation; `width`, `layers`: of the networks; `prior`: width of the prior."""
+        """`step`: of the latent in evaluation; `width`, `layers`: of networks; `prior`: width."""
         super().__init__()
         self.config = {
             "step": step,
@@ -68,19 +71,16 @@ class Grid(SplatModel):
         self.synthesis = nn.Parameter(torch.eye(values, channels))
         self.encoder = _Network(3 * BLOCK**2, width, 1, 3 * BLOCK**2)
         self.decoder = _Network(3 * BLOCK**2, width, layers, 8 * SIDE**2)
-        self.log_size = nn.Parameter(
-            torch.tensor(math.log(0.6))
-        )  # of a splat at rest, over the distance of anchors
+        # Of a splat at rest, over the distance of anchors.
+        self.log_size = nn.Parameter(torch.tensor(math.log(0.6)))
         self.prior = _Prior(channels, prior)
-        self.to(
-            memory_format=torch.channels_last
-        )  # convolutions in bfloat16 are three times as fast on a CPU so
+        # Convolutions in bfloat16 are three times as fast on a CPU so.
+        self.to(memory_format=torch.channels_last)
 
     def adapt(self, batch: Batch) -> None:
         """Take the principal components of the cells."""
-        cells = (
-            unfold(_drawn(batch) - 0.5, CELL, stride=CELL).transpose(1, 2).flatten(0, 1)
-        )  # [B * 48, 300]
+        # [B * 48, 300]
+        cells = unfold(_drawn(batch) - 0.5, CELL, stride=CELL).transpose(1, 2).flatten(0, 1)
         powers, axes = torch.linalg.eigh(cells.T @ cells / len(cells))
         channels = self.config["channels"]
         self.analysis.data.copy_(axes.flip(1)[:, :channels])
@@ -102,10 +102,10 @@ class Grid(SplatModel):
         else:
             priced = rounded
         bits = self.prior(priced, log_step).flatten(1)
-        # such that the losses render and rate, both of weight 1, are squared error / (PRICE step^2) + bits, a pixel
-        pixels = batch.pictures[0, 0].numel() / (
-            CELL**2 * CELLS[0] * CELLS[1]
-        )  # of a picture, a pixel of the cells
+        # such that the losses render and rate, both of weight 1, are squared error
+        # / (PRICE step^2) + bits, a pixel
+        # Of a picture, a pixel of the cells.
+        pixels = batch.pictures[0, 0].numel() / (CELL**2 * CELLS[0] * CELLS[1])
         weight = 3 / (PRICE * pixels) * torch.exp(-2 * log_step)
         return Output(self.synthesise(rounded, log_step, batch.size), bits=bits, weight=weight)
 
@@ -176,10 +176,10 @@ class _Residual(nn.Module):
 
 
 class _Prior(nn.Module):
-    """Bits of each number: a logistic law whose place and width come from what is decoded before it.
+    """Bits of each number under a logistic distribution given what is decoded before it.
 
-    Between cells by the four neighbours before them in reading order, within a cell by masked layers (MADE, Germain et
-    al. 2015, https://arxiv.org/abs/1502.03509).
+    Between cells by the four neighbours before them in reading order, within a cell by masked
+    layers (MADE, Germain et al. 2015, https://arxiv.org/abs/1502.03509).
     """
 
     def __init__(self, channels: int, width: int):
@@ -188,8 +188,8 @@ class _Prior(nn.Module):
         self.own = nn.Parameter(0.05 * torch.randn(width, channels))
         self.hidden = nn.Parameter(torch.randn(width, width) / math.sqrt(width))
         self.bias = nn.Parameter(torch.zeros(width))
-        self.law = nn.Parameter(torch.zeros(2 * channels, width))
-        self.law_bias = nn.Parameter(torch.zeros(2 * channels))
+        self.head = nn.Parameter(torch.zeros(2 * channels, width))
+        self.head_bias = nn.Parameter(torch.zeros(2 * channels))
         number, degree = torch.arange(channels), torch.arange(width) * channels // width
         for name, mask in (
             (
@@ -197,7 +197,7 @@ class _Prior(nn.Module):
                 number[None] < degree[:, None],
             ),  # a unit of degree d sees numbers before the d-th
             ("hidden_mask", degree[:, None] >= degree[None]),
-            ("law_mask", (degree[None] <= number[:, None]).repeat(2, 1)),
+            ("head_mask", (degree[None] <= number[:, None]).repeat(2, 1)),
         ):
             self.register_buffer(name, mask.float(), persistent=False)
         self.register_buffer("log_deviation", torch.zeros(channels))
@@ -216,12 +216,11 @@ class _Prior(nn.Module):
         hidden = relu(self.neighbours(seen) + linear(squeezed, self.own * self.own_mask))
         hidden = relu(linear(hidden, self.hidden * self.hidden_mask, self.bias))
         place, log_width = (
-            linear(hidden, self.law * self.law_mask, self.law_bias).float().chunk(2, 3)
+            linear(hidden, self.head * self.head_mask, self.head_bias).float().chunk(2, 3)
         )
         log_width = log_width + self.log_deviation - log_step - 0.6
-        narrow = (-1.5 - log_width).clamp(
-            min=0
-        )  # numbers that are nearly always 0 must not get infinitely sure of it
+        # Numbers that are nearly always 0 must not get infinitely sure of it.
+        narrow = (-1.5 - log_width).clamp(min=0)
         log_width = torch.where(narrow > 0, -1.5 - narrow.log1p(), log_width).clamp(-6, 5)
         off, sharp = -(latent.float() - place).abs(), torch.exp(-log_width)
         share = torch.sigmoid((off + 0.5) * sharp) - torch.sigmoid((off - 0.5) * sharp)

@@ -1,7 +1,7 @@
-"""The one training loop: any model, any losses, on a CPU, a GPU or several, and on from where it was stopped.
+"""The one training loop: any model and losses, on a CPU or GPUs, on from where it was stopped.
 
-Whatever is drawn at random in a step depends on the seed, the step and the process alone, so that a training that was
-stopped, or killed, goes on to the very weights it would have reached.
+Whatever is drawn at random in a step depends on the seed, the step and the process alone, so that a
+training that was stopped, or killed, goes on to the very weights it would have reached.
 """
 
 import copy
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -21,12 +21,13 @@ from gaussvae_ros.files import write_file
 from gaussvae_ros.training import checkpoints as files
 from gaussvae_ros.training import models
 from gaussvae_ros.training.board import Board
-from gaussvae_ros.training.config import Config, Training, dump_config
+from gaussvae_ros.training.config import Config, dump_config
 from gaussvae_ros.training.losses import Objective
 from gaussvae_ros.training.model import Batch, SplatModel
 from gaussvae_ros.training.processes import Team, ahead, caught_signals, equal_threads, join
 from gaussvae_ros.training.shards import Shards
-from gaussvae_ros.training.validation import Validation, as_float, validate
+from gaussvae_ros.training.steps import Step, adamw, follow, learning_rate, seed_step
+from gaussvae_ros.training.validation import Validation, validate
 
 VALIDATION = 256  # samples that are measured, at most
 ADAPT = 1024  # samples that a new model takes its statistics from, at most
@@ -44,20 +45,23 @@ def train(
     resume: bool = False,
     watch: Callable[[int, dict[str, float]], None] = lambda step, figures: None,
 ) -> dict | None:
-    """Train a model on the samples in the folder `data`; checkpoints.py says what comes to be in the folder `out`.
+    """Train a model on the samples in the folder `data`; checkpoints.py lists the files in `out`.
 
     SIGINT and SIGTERM end it after the step under way, with a checkpoint.
 
     Args:
         resume: go on from the checkpoint in `out`, which a new training refuses to overwrite.
-        watch: called after each validation with the step and its figures; an exception of it ends the training.
+        watch: called after each validation with the step and its figures; an exception
+            of it ends the training.
 
     Returns:
-        `step` reached, `stopped` by ("steps", "patience" or "signal"), `seconds`, and the rows of the curve for the
-        `best` and the `last` validation. None in processes of `torchrun` other than the first.
+        `step` reached, `stopped` by ("steps", "patience" or "signal"), `seconds`, and the
+        rows of the curve for the `best` and the `last` validation. None in processes of
+        `torchrun` other than the first.
 
     Raises:
-        TrainingError: nothing to resume, or a training already in `out`; a loss that is no number (DivergedError).
+        TrainingError: nothing to resume, or a training already in `out`; a loss that is
+            no number (DivergedError).
         ConfigError, ModelError, DataError: what `config` or `data` has that does not work.
         OSError: `out` cannot be written, or the disk is full; its last checkpoint is whole.
     """
@@ -67,16 +71,6 @@ def train(
             return run.learn(caught, watch)
         finally:
             run.close()
-
-
-def learning_rate(training: Training, step: int) -> float:
-    """In step 0, 1, ...: a linear rise, then half a cosine down to 0 (https://arxiv.org/abs/1608.03983), or no fall."""
-    if step < training.warmup:
-        return training.learning_rate * (step + 1) / training.warmup
-    if training.schedule == "constant":
-        return training.learning_rate
-    done = (step - training.warmup) / max(1, training.steps - training.warmup)
-    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
 class _Run:
@@ -94,7 +88,7 @@ class _Run:
             )
         self.shards, valid = Shards(data, "train"), Shards(data, "valid")
         self.manifest = (data / files.MANIFEST).read_text()
-        _seed(config.training.seed, 0, 0)
+        seed_step(config.training.seed, 0, 0)
         self.model = models.build(config.model).to(team.device)
         self.objective = Objective(config.losses, self.model)
         self.progress, states = files.Progress(), None
@@ -105,7 +99,7 @@ class _Run:
         else:
             self.model.adapt(self._batch(self.shards, 0, min(len(self.shards), ADAPT)))
         self.average = copy.deepcopy(self.model).requires_grad_(False)
-        self.optimizer = _adamw(self.model, config.training)
+        self.optimizer = adamw(self.model, config.training)
         if states:
             for name, part in self._parts().items():
                 part.load_state_dict(states[name])
@@ -122,7 +116,7 @@ class _Run:
         self, caught: list[int], watch: Callable[[int, dict[str, float]], None]
     ) -> dict | None:
         training, progress, team = self.config.training, self.progress, self.team
-        net = _Step(self.model, self.objective, training.precision)
+        net = Step(self.model, self.objective, training.precision)
         if team.world > 1:
             ids = [team.device.index] if team.device.type == "cuda" else None
             net = DistributedDataParallel(net, device_ids=ids, find_unused_parameters=True)
@@ -147,7 +141,7 @@ class _Run:
                     progress.seconds = seconds + time.perf_counter() - begun
                     self._save()
                 else:
-                    values = self._step(net, _to(next(batches), team.device))
+                    values = self._step(net, next(batches).to(team.device))
                     progress.step += 1
                     progress.seconds = seconds + time.perf_counter() - begun
                     bar.update()
@@ -178,7 +172,7 @@ class _Run:
     def _step(self, net: nn.Module, batch: Batch) -> dict[str, float]:
         """Learn from a batch; the losses, their sum as "loss", and the gradient's length."""
         training, progress = self.config.training, self.progress
-        _seed(training.seed, progress.step + 1, self.team.rank)
+        seed_step(training.seed, progress.step + 1, self.team.rank)
         self.model.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(training, progress.step)
@@ -190,32 +184,23 @@ class _Run:
         numbers = torch.stack(
             [torch.as_tensor(s, device=total.device).detach().float() for s in scalars.values()]
         )
-        values = dict(
-            zip(scalars, numbers.tolist())
-        )  # the one time in a step that this process waits for a GPU
-        if self.team.any(
-            not math.isfinite(values["loss"]) or not math.isfinite(values["gradient"])
-        ):
+        # The one time in a step that this process waits for a GPU.
+        values = dict(zip(scalars, numbers.tolist()))
+        if self.team.any(not math.isfinite(values["loss"] + values["gradient"])):
             raise DivergedError(
-                f"step {progress.step + 1}: the loss is {values['loss']:.3g} and its gradient {values['gradient']:.3g};"
-                f" {self.out / files.CHECKPOINT} is from before that; try a lower training.learning_rate"
+                f"step {progress.step + 1}: the loss is {values['loss']:.3g}"
+                f" and its gradient {values['gradient']:.3g};"
+                f" {self.out / files.CHECKPOINT} is from before that;"
+                " try a lower training.learning_rate"
             )
         self.optimizer.step()
-        self._follow()
+        # Faster in the first steps, to forget where the average began.
+        kept = min(training.ema, (1 + progress.step) / (10 + progress.step))
+        follow(self.average, self.model, kept)
         for name, value in values.items():
             progress.sums[name] = progress.sums.get(name, 0.0) + value
         progress.count += 1
         return values
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the averaged weights to the new ones; in the first steps faster, to forget where they began."""
-        kept = min(self.config.training.ema, (1 + self.progress.step) / (10 + self.progress.step))
-        torch._foreach_lerp_(
-            list(self.average.parameters()), list(self.model.parameters()), 1 - kept
-        )
-        for mine, new in zip(self.average.buffers(), self.model.buffers()):
-            mine.copy_(new)
 
     def _validate(self, watch: Callable[[int, dict[str, float]], None]) -> None:
         """Measure the averaged weights, keep them if they are the best, and write all files."""
@@ -285,10 +270,9 @@ class _Run:
             step += 1
 
     def _batch(self, shards: Shards, begin: int, end: int) -> Batch:
-        """Samples as they are; shards hold them in random order, so the first are as good as any."""
-        return _to(
-            shards.batch(np.arange(begin, end), self.config.training.picture), self.team.device
-        )
+        """Samples as they are: shards hold them in random order, so the first will do."""
+        batch = shards.batch(np.arange(begin, end), self.config.training.picture)
+        return batch.to(self.team.device)
 
     def _postfix(self, loss: float) -> str:
         row = self.progress.curve[-1]
@@ -298,53 +282,14 @@ class _Run:
         )
 
 
-class _Step(nn.Module):
-    """Model and losses as one module, so that processes average the gradients of whatever the losses use."""
-
-    def __init__(self, model: SplatModel, objective: Objective, precision: str):
-        super().__init__()
-        self.model, self.objective, self.precision = model, objective, precision
-
-    def forward(self, batch: Batch, step: int) -> tuple[Tensor, dict]:
-        half = self.precision == "bfloat16"
-        with torch.autocast(batch.splats.device.type, torch.bfloat16, enabled=half):
-            output = self.model(batch)
-        return self.objective(batch, as_float(output), step)
-
-
-def _seed(seed: int, step: int, rank: int) -> None:
-    mixed = np.random.SeedSequence([seed, step, rank]).generate_state(2)
-    torch.manual_seed(int(mixed[0]))
-    np.random.seed(int(mixed[1]))
-
-
-def _adamw(model: nn.Module, training: Training) -> torch.optim.AdamW:
-    """AdamW, https://arxiv.org/abs/1711.05101."""
-    learned = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in learned if p.ndim > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in learned if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [g for g in groups if g["params"]], lr=training.learning_rate, fused=True
-    )
-
-
 def _start_from(model: SplatModel, name: str) -> None:
     try:
         model.load_state_dict(models.load(name).state_dict())
-    except (ModelError, RuntimeError) as error:
-        why = (
-            error
-            if isinstance(error, ModelError)
-            else "its weights are of another shape than this model's"
-        )
+    except ModelError as error:
+        raise TrainingError(f"training.init_from {name}: {error}") from error
+    except RuntimeError as error:
+        why = "its weights are of another shape than this model's"
         raise TrainingError(f"training.init_from {name}: {why}") from error
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    splats, pictures = (t.to(device, non_blocking=True) for t in (batch.splats, batch.pictures))
-    return Batch(splats, batch.size, pictures)
 
 
 def _named(part: str, values: dict[str, float]) -> dict[str, float]:

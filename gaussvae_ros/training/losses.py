@@ -56,7 +56,7 @@ def parameters(
     rotation: float = 1.0,
     colour: float = 1.0,
 ) -> FOUND:
-    """Squared error of the z-scored parameters, slot by slot: the mean of each group, weighted and summed.
+    """Squared error of the z-scored parameters, slot by slot: a weighted sum of each group's mean.
 
     A group's own figure is its error as a ratio to that of the mean predictor.
     """
@@ -73,10 +73,10 @@ def parameters(
 
 
 def chamfer(case: Case) -> FOUND:
-    """From each decoded splat to the nearest fitted one and back: squared distances of canonical features.
+    """Squared distances of features from each decoded splat to the nearest fitted one, and back.
 
-    Features are over their deviation in this batch's fits, so that no group outweighs another. Fan, Su and Guibas
-    2017, https://arxiv.org/abs/1612.00603.
+    Features are over their deviation in this batch's fits, so that no group outweighs another. Fan,
+    Su and Guibas 2017, https://arxiv.org/abs/1612.00603.
     """
     size, count = case.batch.size, case.batch.splats.shape[1]
     fitted = to_features(case.batch.splats, size, count)
@@ -98,7 +98,8 @@ def render(case: Case) -> FOUND:
 def dssim(case: Case) -> FOUND:
     """1 - SSIM of the drawn pictures, times the output's weight.
 
-    Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861, with square windows at every fourth pixel: cheap.
+    Wang et al. 2004, https://doi.org/10.1109/TIP.2003.819861, with square windows at
+    every fourth pixel: cheap.
     """
     a, b = case.drawn, case.batch.pictures
     if min(a.shape[2:]) < WINDOW:
@@ -120,9 +121,9 @@ def dssim(case: Case) -> FOUND:
 def kl(case: Case, anneal: int = 0, free_bits: float = 0.0) -> FOUND:
     """KL divergence of the posterior from a standard normal, nats, summed over the latent.
 
-    Its weight rises linearly over the first `anneal` steps (Bowman et al. 2016, https://arxiv.org/abs/1511.06349). The
-    first `free_bits` of each dimension, on the batch's average, cost nothing more than that (Kingma et al. 2016,
-    https://arxiv.org/abs/1606.04934).
+    Its weight rises linearly over the first `anneal` steps (Bowman et al. 2016,
+    https://arxiv.org/abs/1511.06349). The first `free_bits` of each dimension, on the batch's
+    average, cost nothing more than that (Kingma et al. 2016, https://arxiv.org/abs/1606.04934).
     """
     per_dimension = kl_nats(case.need("mean", "kl"), case.need("log_variance", "kl")).mean(0)  # [D]
     risen = min(1.0, case.step / anneal) if anneal else 1.0
@@ -133,7 +134,7 @@ def kl(case: Case, anneal: int = 0, free_bits: float = 0.0) -> FOUND:
 
 
 def rate(case: Case) -> FOUND:
-    """Bits of the latent under the learned prior, over the pixels of the picture that render compares."""
+    """Bits of the latent under the learned prior per pixel of the picture that render compares."""
     return case.need("bits", "rate").sum(1).mean() / case.batch.pictures[0, 0].numel(), {}
 
 
@@ -146,11 +147,14 @@ class Objective:
     """The weighted sum of a config's losses.
 
     Args:
-        config: loss name -> its `weight` (1 if not said) and settings, the arguments of its function above.
-        model: whose outputs will be judged; only the loss `parameters` asks it how it normalises them.
+        config: loss name -> its `weight` (1 if not said) and settings, the
+            arguments of its function above.
+        model: whose outputs will be judged; only the loss `parameters` asks
+            it how it normalises them.
 
     Raises:
-        ConfigError: no losses, an unknown one, an unknown setting, or a setting that is not a number of at least 0.
+        ConfigError: no losses, an unknown one, an unknown setting, or a setting that is
+            not a number of at least 0.
     """
 
     def __init__(self, config: dict, model: SplatModel | None = None):
@@ -160,7 +164,7 @@ class Objective:
         self.normaliser = getattr(model, "normaliser", None)
 
     def __call__(self, batch: Batch, output: Output, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss of one step, and figures for the log, detached: every loss before its weight, groups, the latent."""
+        """The loss of one step, and figures for the log: each loss before its weight, and more."""
         case = Case(batch, output, step, self.normaliser)
         total, figures = output.splats.new_zeros(()), {}
         for name, weight, settings in self.terms:
@@ -174,13 +178,16 @@ class Objective:
 
 
 def kl_nats(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(0, 1)) of each number, nats. Kingma and Welling 2014, appendix B."""
+    """KL(N(mean, variance) || N(0, 1)) of each number, nats.
+
+    Kingma and Welling 2014, appendix B.
+    """
     return (mean**2 + log_variance.exp() - 1 - log_variance) / 2
 
 
 @torch.no_grad()
 def latent_figures(output: Output) -> dict[str, Tensor]:
-    """How many latent dimensions are in use, and the bits of each on average; nothing of a model without a rate."""
+    """How many latent dimensions are in use, and their mean bits; nothing without a rate."""
     if output.bits is not None:
         bits = output.bits.mean(0)
         used = bits > ACTIVE_BITS

@@ -1,7 +1,8 @@
 """How far decoded splats are from fitted ones, when it does not matter which is which.
 
-A set has no order, so an error slot by slot says little. Here each fitted splat gets a partner of its own among the
-decoded, all together as near as can be (the assignment problem), and errors are those of partners.
+A set has no order, so an error slot by slot says little. Here each fitted splat gets a partner
+of its own among the decoded, all together as near as can be (the assignment problem), and
+errors are those of partners.
 """
 
 import numpy as np
@@ -19,8 +20,9 @@ def match(
 ) -> tuple[np.ndarray, np.ndarray]:  # two of [min(M, N)] int
     """Rows of decoded and of fitted splats that are partners, by the row of the fitted.
 
-    The sum of squared distances between canonical features, each over its deviation among the fitted, is the least
-    possible. With M < N some fitted splats have no partner, with M > N some decoded ones.
+    The sum of squared distances between canonical features, each over its deviation among
+    the fitted, is the least possible. With M < N some fitted splats have no partner, with
+    M > N some decoded ones.
 
     Raises:
         GaussVaeError: numbers that are not finite, or scipy is not installed.
@@ -46,15 +48,17 @@ def group_errors(
     fitted: Tensor,  # [B, N, 8] px of `size`
     size: tuple[int, int],  # (w, h) px
 ) -> dict[str, float]:
-    """Squared error of each group of parameters after matching, over that of the mean of all fitted splats.
+    """Squared error of each group of parameters after matching, over that of the mean splat.
 
-    Groups: position; scale (both log sizes); rotation, as the axes' log ratio times (cos 2 theta, sin 2 theta), so
-    that a splat counts as much as it has a direction; colour; and `angle`, theta itself as the published attempts
-    measured it, where round splats count as much as needles. 1 is the mean predictor, 0 perfect. A fitted splat without
-    a partner (M < N) counts as the mean predictor's; a decoded one without (M > N) does not count.
+    Groups: position; scale (both log sizes); rotation, as the axes' log ratio times (cos 2 theta,
+    sin 2 theta), so that a splat counts as much as it has a direction; colour; and `angle`, theta
+    itself as the published attempts measured it, where round splats count as much as needles. 1 is
+    the mean predictor, 0 perfect. A fitted splat without a partner (M < N) counts as the mean
+    predictor's; a decoded one without (M > N) does not count.
 
-    Matching itself lowers the figures: splats drawn at random from other pictures find partners, too. So compare with
-    that (decoded = fits of other pictures), not with 1 alone. Raises GaussVaeError as `match`.
+    Matching itself lowers the figures: splats drawn at random from other pictures find partners,
+    too. So compare with that (decoded = fits of other pictures), not with 1 alone. Raises
+    GaussVaeError as `match`.
     """
     features = _groups(fitted, size, fitted.shape[1])
     others = _groups(decoded, size, fitted.shape[1])

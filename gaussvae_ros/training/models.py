@@ -1,4 +1,4 @@
-"""Trained networks in torch: built from a config, written to model files and read from them (see vae/models.py)."""
+"""Trained networks in torch: built from a config, written to model files, read from them."""
 
 import importlib
 import inspect
@@ -25,7 +25,8 @@ def build(config: dict) -> SplatModel:
     """A new model from `architecture` and the settings that its class takes.
 
     Raises:
-        ModelError: an unknown architecture, an unknown or missing setting, or a value that the class refuses.
+        ModelError: an unknown architecture, an unknown or missing setting, or a
+            value that the class refuses.
     """
     settings = dict(config)
     name = settings.pop("architecture", None)
@@ -66,7 +67,8 @@ def load(name_or_path: str | Path, device: str | torch.device = "cpu") -> SplatM
     """A model from its file, in evaluation mode.
 
     Raises:
-        ModelError: no such model; or a file that is cut off, altered, or not a model of this version.
+        ModelError: no such model; or a file that is cut off, altered, or not
+            a model of this version.
     """
     path = find(name_or_path)
     about, tensors = read(path)

@@ -1,11 +1,12 @@
 """The 8 numbers of a splat as networks take them, and back.
 
-`canonical`: x / w, y / h, the mean log size over the mean distance of splats, the axes' ratio and direction as one
-vector (a cos 2 theta, a sin 2 theta) with a = log s1 - log s2, and the colour. Unlike theta itself the vector knows
-that an axis has a period of pi and that a round splat has no direction, so like splats have like numbers.
+`canonical`: x / w, y / h, the mean log size over the mean distance of splats, the axes' ratio and
+direction as one vector (a cos 2 theta, a sin 2 theta) with a = log s1 - log s2, and the colour.
+Unlike theta itself the vector knows that an axis has a period of pi and that a round splat has no
+direction, so like splats have like numbers.
 
-`raw`: x / w, y / h, s1 and s2 over the mean distance of splats, theta, and the colour: what the published attempts
-learned.
+`raw`: x / w, y / h, s1 and s2 over the mean distance of splats, theta, and the colour: what the
+published attempts learned.
 
 Both are z-scored with statistics of the training data.
 """
@@ -34,7 +35,8 @@ GROUPS = {  # form -> group -> columns of the features
     },
 }
 ROUND = 1e-6  # axes' log ratio below which a splat has no direction: keeps gradients finite
-SMALLEST = 1e-3  # size in mean distances of splats that a raw size is held above, so that it has a logarithm
+# Size, in mean distances of splats, that a raw size is held above, so that it has a logarithm.
+SMALLEST = 1e-3
 
 
 def to_features(
@@ -62,7 +64,7 @@ def from_features(
     count: int,  # splats in a frame
     form: str = "canonical",
 ) -> Tensor:  # [..., 8] px of `size`
-    """What `to_features` came from: s1 >= s2 and theta in [0, pi) if the form is canonical; differentiable."""
+    """Splats from features, differentiable; s1 >= s2, theta in [0, pi) if the form is canonical."""
     position, middle, colour = features.split([2, 3, 3], -1)
     position = position * position.new_tensor(size)
     if form == "raw":
@@ -80,7 +82,10 @@ def from_features(
 
 
 class Normaliser(nn.Module):
-    """Splats to z-scored features of one form, and back. The statistics are buffers, part of the model's file."""
+    """Splats to z-scored features of one form, and back.
+
+    The statistics are buffers, part of the model's file.
+    """
 
     def __init__(self, form: str):
         super().__init__()

@@ -1,6 +1,7 @@
 """Pictures to training samples: random crops, their fits, and shards of both on the disk.
 
-What a sample is depends on the arguments and the pictures alone, never on the number of processes or on interruptions.
+What a sample is depends on the arguments and the pictures alone, never on the number of
+processes or on interruptions.
 """
 
 import hashlib
@@ -49,7 +50,7 @@ LISTED = 100  # skipped files that the manifest names
 
 
 def sample_type(size: tuple[int, int]) -> np.dtype:
-    """What a shard is an array of: the fit of a crop of `size` (w, h) px, as gaussvae_ros.splats, and the crop."""
+    """A shard's element: the fit, as gaussvae_ros.splats, of a crop of `size` px, and the crop."""
     return np.dtype([("splats", "<f4", (SPLATS, 8)), ("picture", "u1", (size[1], size[0], 3))])
 
 
@@ -67,10 +68,10 @@ def prepare(
     seed: int = 0,
     jobs: int | None = None,
 ) -> dict:
-    """Cut `crops` random crops from each picture, fit them, and write shards and manifest.json into the folder `out`.
+    """Cut `crops` random crops from each picture, fit them, and write shards and manifest to `out`.
 
-    After an interruption the same call goes on where it stopped. It starts processes afresh: a script calls it under
-    `if __name__ == "__main__":`.
+    After an interruption the same call goes on where it stopped. It starts processes afresh: a
+    script calls it under `if __name__ == "__main__":`.
 
     Args:
         sources: paths of folders, images, videos and bags; the word "sim" is the simulated drive.
@@ -82,8 +83,8 @@ def prepare(
         The manifest.
 
     Raises:
-        DataError: a source that is missing or empty, no usable picture, arguments out of range, or a folder that
-            other arguments or pictures were prepared in.
+        DataError: a source that is missing or empty, no usable picture, arguments out of range, or
+            a folder that other arguments or pictures were prepared in.
         BagError: a bag that cannot be read.
         OSError: `out` cannot be written.
     """
@@ -148,7 +149,7 @@ def _check(asked: dict, jobs: int | None) -> None:
 
 
 def _earlier(out: Path, asked: dict) -> dict | None:
-    """The manifest of an earlier call in the same folder, if there is one and it was asked for the same."""
+    """The manifest of an earlier call in the same folder, if there is one and it asked the same."""
     try:
         before = json.loads((out / "manifest.json").read_text())
         differing = [key for key in asked if before["asked"][key] != asked[key]]
@@ -180,7 +181,7 @@ def _start_worker() -> None:
 
 
 def _follow_parent() -> None:
-    """End with a parent that was killed; otherwise a worker would wait for its next task for ever."""
+    """End with a parent that was killed: a worker would wait for its next task for ever."""
     multiprocessing.parent_process().join()
     os._exit(1)
 

@@ -1,6 +1,7 @@
 """Processes, threads and signals of a training.
 
-Several processes train together when `torchrun` starts them: who they are, and what they must agree on.
+Several processes train together when `torchrun` starts them: who they are, and
+what they must agree on.
 """
 
 import os
@@ -41,7 +42,7 @@ class Team:
 
 @contextmanager
 def join() -> Iterator[Team]:
-    """The team that `torchrun` started this process in, or one process alone; a GPU each where there are GPUs.
+    """The team that `torchrun` started this process in, or it alone; a GPU each if there are any.
 
     Raises:
         TrainingError: fewer GPUs than processes, or another process was lost.
@@ -51,7 +52,8 @@ def join() -> Iterator[Team]:
     gpus = torch.cuda.device_count()
     if gpus and local >= gpus:
         raise TrainingError(
-            f"process {local} has no GPU, there are {gpus}: start that many processes on this machine"
+            f"process {local} has no GPU, there are {gpus}:"
+            " start that many processes on this machine"
         )
     device = torch.device("cuda", local) if gpus else torch.device("cpu")
     if world == 1:
@@ -94,7 +96,7 @@ def equal_threads() -> Iterator[None]:
 
 @contextmanager
 def ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
-    """The same items of an endless iterator, each made in a thread while the one before it is used."""
+    """The items of an endless iterator, each made in a thread while the one before it is used."""
 
     def taken(pool):
         coming = pool.submit(next, items)
@@ -109,7 +111,7 @@ def ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
 
 @contextmanager
 def caught_signals() -> Iterator[list[int]]:
-    """The SIGINT and SIGTERM that came, instead of what they do; only Python's main thread can have them."""
+    """The SIGINT and SIGTERM that came, instead of what they do; for Python's main thread alone."""
     caught, before = [], {}
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,7 +1,8 @@
 """A batch of splats to pictures, differentiable: what training sees of the rasterisers.
 
-Splats have no resolution, so pictures may be smaller than the frame that was fitted, which makes training affordable.
-Each pixel is one sample at its centre (gaussvae_ros/raster/reference.py): smooth where splats are larger than a pixel.
+Splats have no resolution, so pictures may be smaller than the frame that was fitted, which makes
+training affordable. Each pixel is one sample at its centre (gaussvae_ros/raster/reference.py):
+smooth where splats are larger than a pixel.
 """
 
 import math
@@ -21,8 +22,8 @@ def draw(
 ) -> Tensor:  # [B, C, h, w] float32
     """Pictures of B sets of splats, on the splats' device; differentiable in `splats` (once).
 
-    On a CPU a picture is one thread's; on a GPU raster/cuda.py draws all of them. More than three colour channels
-    are drawn three at a time.
+    On a CPU a picture is one thread's; on a GPU raster/cuda.py draws all of them. More than three
+    colour channels are drawn three at a time.
 
     Raises:
         GaussVaeError: other shapes, or a picture of another aspect than the frame's.

@@ -1,6 +1,7 @@
-"""Search for the best values of a config by short trainings, with Optuna (https://arxiv.org/abs/1907.10902).
+"""Search for the best values of a config by short trainings, with Optuna (arXiv:1907.10902).
 
-Any number of processes on any number of machines can work on one study: they share its storage and its name.
+Any number of processes on any number of machines can work on one study: they share
+its storage and its name.
 """
 
 import copy
@@ -21,10 +22,8 @@ except ImportError as error:
     raise TrainingError("Optuna is missing: pip install gaussvae_ros[train]") from error
 
 SCALES = ("log", "linear")
-ATTEMPTS, PAUSE = (
-    4,
-    0.5,
-)  # s: processes that make the tables of a database at once fail, all but one
+# Number, and s between: of processes that make the tables of a database at once all but one fail.
+ATTEMPTS, PAUSE = 4, 0.5
 
 
 def search(
@@ -35,25 +34,28 @@ def search(
     trials: int,
     progress: Callable = iter,
 ) -> dict:
-    """Run `trials` trainings of `config`, each with other values for the keys under `search`, and name the best yet.
+    """Run `trials` trainings of `config` with other values for the keys under `search`.
 
-    A trial is as good as its lowest loss in validation; where weights of the losses are searched, losses do not
-    compare, and its highest PSNR counts. A trial that is worse than the median of the others at the same step is given
-    up. SIGINT and SIGTERM end the trial under way, and the search.
+    A trial is as good as its lowest loss in validation; where weights of the losses are searched,
+    losses do not compare, and its highest PSNR counts. A trial that is worse than the median of the
+    others at the same step is given up. SIGINT and SIGTERM end the trial under way, and the search.
 
     Args:
-        storage: URL of a database (sqlite:///file.db), or the path of a file for Optuna's journal, which works on
-            network drives too.
+        storage: URL of a database (sqlite:///file.db), or the path of a file for Optuna's journal,
+            which works on network drives too.
         study: its name in the storage, where it is made if there is none.
         progress: wraps the iterable of trials.
 
     Returns:
-        `study`, `figure` ("loss" or "psnr"), `trials` (of all processes: state to number), and of the best of them
-        `number`, `value` and `values` (dotted key to value), which are None as long as no trial is complete.
+        `study`, `figure` ("loss" or "psnr"), `trials` (of all processes: state to number), and of
+        the best of them `number`, `value` and `values` (dotted key to value), which are None as
+        long as no trial is complete.
 
     Raises:
-        ConfigError: `config` has nothing to search, or describes it in another way than config.py says.
-        TrainingError: the storage cannot be used, or its study is of another config; and as `training.train`.
+        ConfigError: `config` has nothing to search, or describes it in another
+            way than config.py says.
+        TrainingError: the storage cannot be used, or its study is of another config;
+            and as `training.train`.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise TrainingError(
@@ -92,7 +94,8 @@ def _space(config: Config) -> dict[str, list]:
         part, _, rest = str(key).partition(".")
         if part not in ("model", "losses", "training", "data") or not rest:
             raise ConfigError(
-                f"search.{key}: a key to search is one of the config, such as training.learning_rate"
+                f"search.{key}: a key to search is one of the config,"
+                " such as training.learning_rate"
             )
         if (
             not isinstance(what, list)
@@ -108,7 +111,8 @@ def _space(config: Config) -> dict[str, list]:
                 raise ConfigError(f"search.{key}: {low!r} to {high!r} is no range of numbers")
             if not low < high or scale == "log" and low <= 0:
                 raise ConfigError(
-                    f"search.{key}: {low} to {high} is no {scale} range; low is first, and log above 0"
+                    f"search.{key}: {low} to {high} is no {scale} range;"
+                    " low is first, and log above 0"
                 )
     return config.search
 

@@ -1,4 +1,4 @@
-"""Prepared samples as batches: random access, exact augmentation, and an endless order that resumes at any step."""
+"""Prepared samples as batches: random access, exact augmentation, an order that can resume."""
 
 import json
 from collections.abc import Iterator
@@ -25,8 +25,8 @@ class Shards:
         """Open the samples of "train" or "valid".
 
         Raises:
-            DataError: no such folder or part, samples of another format, an unfinished preparation, or files missing or
-                cut short.
+            DataError: no such folder or part, samples of another format, an unfinished preparation,
+                or files missing or cut short.
         """
         self.folder, self.part = Path(folder), part
         if part not in PARTS:
@@ -51,12 +51,13 @@ class Shards:
         picture: tuple[int, int] = (160, 120),
         augment: np.random.Generator | None = None,
     ) -> Batch:
-        """Samples with pictures area-averaged to `picture` (w, h) px; mirrored and recoloured at random by `augment`.
+        """Samples with pictures averaged to `picture` (w, h) px, varied at random by `augment`.
 
-        Augmentation changes splats and pictures alike: half of the samples are mirrored left to right, and all colours
-        go through `random_colours`. A rendering is affine in its splats' colours, so the augmented splats render to the
-        augmented picture (up to the mid-grey background, which shows only where splats hardly reach). Neither is
-        clamped: few values leave 0 to 1.
+        Augmentation changes splats and pictures alike: half of the samples are mirrored left
+        to right, and all colours go through `random_colours`. A rendering is affine in its
+        splats' colours, so the augmented splats render to the augmented picture (up to the
+        mid-grey background, which shows only where splats hardly reach). Neither is clamped:
+        few values leave 0 to 1.
 
         Raises:
             DataError: the prepared crops are no multiple of `picture`, or a shard was cut short.
@@ -84,10 +85,11 @@ class Shards:
     def iterate(
         self, batch_size: int, seed: int, start: int = 0, rank: int = 0, world: int = 1
     ) -> Iterator[np.ndarray]:  # [batch_size] int64
-        """Indices for `batch` from step `start` on, without end: each epoch takes every sample once, in a new order.
+        """Indices for `batch` from step `start` on; epochs take each sample once, in a new order.
 
-        The order depends on `seed` alone. Of `world` processes that count the same steps, each gets the part `rank` of
-        a step's `world * batch_size` samples. A step may hold the end of one epoch and the beginning of the next.
+        The order depends on `seed` alone. Of `world` processes that count the same steps, each gets
+        the part `rank` of a step's `world * batch_size` samples. A step may hold the end of one
+        epoch and the beginning of the next.
         """
         epoch, order, step = -1, None, start
         while True:
@@ -119,7 +121,7 @@ class Shards:
         return splats, pixels
 
     def _check(self, number: int, count: int) -> int:
-        """Where the samples of a shard begin, bytes; DataError unless it is whole and has `count` of them."""
+        """Where the samples of a shard begin, bytes; DataError unless it holds `count` of them."""
         path = shard_path(self.folder, self.part, number)
         try:
             with open(path, "rb") as file:
@@ -142,7 +144,7 @@ class Shards:
 
 
 def mirrored(splats: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Canonical splats [B, N, 8] of images of `size` (w, h) px, seen in a mirror, canonical again."""
+    """Canonical splats [B, N, 8] of images of `size` (w, h) px, mirrored left to right."""
     splats = splats.copy()
     splats[..., X] = np.float32(size[0]) - splats[..., X]
     splats[..., THETA] = wrap_angle(-splats[..., THETA])
@@ -152,10 +154,10 @@ def mirrored(splats: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def random_colours(
     rng: np.random.Generator, n: int
 ) -> tuple[np.ndarray, np.ndarray]:  # [n, 3, 3], [n, 3]
-    """`n` random affine maps of colour, c -> matrix c + offset, as other light and other cameras would give.
+    """`n` random affine maps of colour, c -> matrix c + offset, as of other light and cameras.
 
-    Contrast about mid-grey 0.7 to 1.15, brightness as far as that leaves room (and 0.05), saturation 0.6 to 1.2, gains
-    of 0.93 to 1.07 per channel; GREY of them have no colour at all.
+    Contrast about mid-grey 0.7 to 1.15, brightness as far as that leaves room (and 0.05),
+    saturation 0.6 to 1.2, gains of 0.93 to 1.07 per channel; GREY of them have no colour at all.
     """
     contrast, brightness = rng.uniform(0.7, 1.15, n), rng.uniform(-1, 1, n)
     saturation, gain = rng.uniform(0.6, 1.2, n), rng.uniform(0.93, 1.07, (n, 3))
@@ -180,7 +182,8 @@ def _manifest(folder: Path) -> dict:
         raise DataError(f"{path} is not a manifest of training data") from None
     if not known:
         raise DataError(
-            f"{folder} has samples of format {manifest['format']}, this release reads format {FORMAT}"
+            f"{folder} has samples of format {manifest['format']},"
+            f" this release reads format {FORMAT}"
         )
     if not complete:
         raise DataError(
@@ -191,7 +194,7 @@ def _manifest(folder: Path) -> dict:
 
 @kernel(fastmath={"contract"})
 def _average(pixels, flip, matrix, offset, out):
-    """Area means of pixels [B, H, W, 3] uint8 into out [B, 3, h, w], 0 to 1, mirrored and recoloured."""
+    """Area means of pixels [B, H, W, 3] uint8 to out [B, 3, h, w], mirrored and recoloured."""
     count, height, width, _ = pixels.shape
     h, w = out.shape[2:]
     tall, wide = height // h, width // w

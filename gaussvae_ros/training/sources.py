@@ -1,4 +1,4 @@
-"""Where training pictures come from: folders, image files, videos, bags and the simulated drive, all as image files."""
+"""Training pictures as image files, from folders, files, videos, bags and the simulated drive."""
 
 import hashlib
 import json
@@ -26,9 +26,8 @@ SIM_WORLDS, SIM_SECONDS = range(1001, 1007), 60.0  # not world 0, which the demo
 SIM_LICENCE = "rendered by gaussvae_ros (Apache-2.0)"
 NOT_STATED = "not stated"
 
-os.environ.setdefault(
-    "OPENCV_FFMPEG_LOGLEVEL", "-8"
-)  # read at its first video: no lines of its own on broken files
+# Read at its first video: no lines of its own on broken files.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def find_source(given: str | Path) -> Source:
 def picture_files(
     source: Source, cache: Path, every: int | None
 ) -> tuple[list[Path], list[tuple[str, str]]]:
-    """The pictures of a source as image files, in their order in time or by name; streams are unpacked below `cache`.
+    """The pictures of a source as image files, by time or name; streams are unpacked below `cache`.
 
     Of a video, a bag or the drive, every `every`-th frame counts, or about two a second (None).
 
@@ -96,10 +95,11 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def licence_note(path: Path) -> str:
-    """What the first licence or manifest file in a folder, or beside a path, says of it in one line.
+    """What the first licence or manifest file in a folder, or beside a path, says in one line.
 
-    That is the line "Licence: ..." in the section under the heading with the path's name, or anywhere; else the file's
-    first line. A level higher still, only a section about the path's folder counts.
+    That is the line "Licence: ..." in the section under the heading with the path's name,
+    or anywhere; else the file's first line. A level higher still, only a section about
+    the path's folder counts.
     """
     path = path.absolute()
     places = [(path, path.name)] * path.is_dir() + [
@@ -176,7 +176,7 @@ def _video(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]:
-    """(topic and stamp, uint8 [H, W, 3] or [H, W]) of all image topics but depth; for a broken image its fault.
+    """(topic and stamp, uint8 [H, W, 3] or [H, W], or the fault) of all images but depth.
 
     At the end, what else of the bag was damaged or left out.
     """
@@ -186,9 +186,8 @@ def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]
                 continue
             kept_ns = None
             for number, image in enumerate(bag.images(topic)):
-                due = (
-                    kept_ns is None or abs(image.stamp_ns - kept_ns) >= INTERVAL * 1e9
-                )  # stamps may jump back
+                # Stamps may jump back.
+                due = kept_ns is None or abs(image.stamp_ns - kept_ns) >= INTERVAL * 1e9
                 if number % every == 0 if every else due:
                     kept_ns = image.stamp_ns
                     yield (
@@ -199,7 +198,7 @@ def _bag(path: str, every: int | None) -> Iterator[tuple[str, np.ndarray | str]]
 
 
 def _sim(_: str, every: int | None) -> Iterator[tuple[str, np.ndarray]]:
-    """(building and frame number, uint8 [480, 640, 3]) of drives through several simulated buildings."""
+    """(building and frame number, uint8 [480, 640, 3]) of drives through simulated buildings."""
     step = every or round(RATE * INTERVAL)
     times = np.arange(0, int(SIM_SECONDS * RATE)) / RATE
     poses = where(times, SIM_SECONDS)

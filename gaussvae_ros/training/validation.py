@@ -1,4 +1,4 @@
-"""How good a model is on samples that it does not learn from: losses, pictures, bits, and the state of its latent."""
+"""How good a model is on samples held back: losses, pictures, bits, the state of its latent."""
 
 import math
 from dataclasses import dataclass
@@ -20,13 +20,11 @@ BEST_PSNR = 100.0  # dB, also of pictures without any error
 class Validation:
     """What `validate` finds."""
 
-    figures: dict[
-        str, float
-    ]  # loss, its parts, psnr (dB), ssim; bytes (a picture) and active (dimensions) if known
+    # Loss, its parts, psnr (dB), ssim; bytes (a picture) and active (dimensions) if known.
+    figures: dict[str, float]
     bits: np.ndarray | None  # [D] that a latent dimension takes, mean over the samples
-    pictures: (
-        np.ndarray
-    )  # uint8 [3 h, SHOWN w, 3]: originals, fits and reconstructions, one below the other
+    # uint8 [3 h, SHOWN w, 3]: originals, fits and reconstructions, one below the other.
+    pictures: np.ndarray
 
 
 @torch.no_grad()
@@ -39,7 +37,8 @@ def validate(
         batches: on the model's device; figures are means over all samples in them.
         step: of the losses' annealing.
 
-    `bits` are those under the model's prior, or else what a standard normal prior costs, KL(q || N(0, 1)) / ln 2.
+    `bits` are those under the model's prior, or else what a standard normal prior costs,
+    KL(q || N(0, 1)) / ln 2.
     """
     model.eval()
     sums, count, latents, shown, used = {}, 0, [], None, 0.0

@@ -1,7 +1,8 @@
-"""The vector autoencoder of "Autoencoders for 2D Gaussian Splats" (Rok Mokotar, Federico Harjes Ruiloba), a baseline.
+"""The vector autoencoder of Rok Mokotar and Federico Harjes Ruiloba, a baseline.
 
-All parameters of a frame's splats are one vector; dense layers squeeze it to the latent and give it back. There is no
-posterior and no rate: it is trained on the parameters' error alone.
+From their "Autoencoders for 2D Gaussian Splats": all parameters of a frame's splats are one vector;
+dense layers squeeze it to the latent and give it back. There is no posterior and no rate: it is
+trained on the parameters' error alone.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,8 @@ class Vector(SplatModel):
     def forward(self, batch: Batch) -> Output:
         if batch.splats.shape[1] != self.config["splats"]:
             raise ModelError(
-                f"this model takes {self.config['splats']} splats a frame, not {batch.splats.shape[1]}"
+                f"this model takes {self.config['splats']} splats a frame,"
+                f" not {batch.splats.shape[1]}"
             )
         latent = self.encoder(self.normaliser.encode(batch.splats, batch.size).flatten(1))
         features = self.decoder(latent).unflatten(1, (-1, FEATURES)).float()

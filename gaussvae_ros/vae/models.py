@@ -1,11 +1,16 @@
-"""Model files: where they lie, what they hold, and which of them a record was made with. Needs no torch.
+"""Model files: where they lie, what they hold, and which of them a record was made with. Needs no
+torch.
 
-A model file is safetensors: its tensors, and one metadata entry `model`, JSON with the architecture, its config, the card
-(what a person wants to know of it: data, training, scores, limits) and a digest of all of that and the tensors.
+A model file is safetensors: its tensors, and one metadata entry `model`, JSON with the
+architecture, its config, the card (what a person wants to know of it: data, training, scores,
+limits) and a digest of all of that and the tensors.
 
-A record names its model by a hash over the tensors that decoding needs, the integers of the prior: what else is in the
-file, a changed word in the card or a network that only encodes, leaves stored memories readable. The first release hashed
-the whole file; its records are still found by that.
+A record names its model by a hash over the tensors that decoding needs, the integers of the prior:
+what else is in the file, a changed word in the card or a network that only encodes, leaves stored
+memories readable. The first release hashed the whole file; its records are still found by that.
+
+A memory file may carry the models of its records, each as `compact` makes it: those tensors alone,
+compressed.
 """
 
 import hashlib
@@ -15,19 +20,22 @@ import os
 import site
 import sysconfig
 import threading
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from gaussvae_ros.errors import ModelError
+from gaussvae_ros.errors import GaussVaeError, ModelError
 from gaussvae_ros.vae.prior import Prior
 
 SUFFIX = ".safetensors"
 HASH_BYTES = 3  # of a model's hash in a record
+LARGEST = 64 * 2**20  # bytes of a model that a memory file carries, uncompressed
 PRIOR = "prior."  # what the names of tensors that decoding needs begin with
 
 log = logging.getLogger(__name__)
@@ -42,20 +50,35 @@ class Model:
     prior: Prior
 
 
+class Carrier(Protocol):
+    """What holds models for its records, such as a memory file."""
+
+    path: Path
+
+    def model(self, hash_: bytes) -> bytes | None:
+        """What `compact` made of the model that records name by this hash, None if it is not
+        there.
+        """
+
+
 class Models:
     """The models that records can be decoded with. Any thread may use it.
 
-    They lie in `model_folders()` and in `folders`.
+    They lie in `model_folders()` and in `places`: folders, and memory files that carry models.
     """
 
-    def __init__(self, folders: Iterable[str | Path] = ()) -> None:
-        self._folders = [Path(folder) for folder in folders]
+    def __init__(self, places: Iterable[str | Path | Carrier] = ()) -> None:
+        places = list(places)
+        self._folders = [Path(place) for place in places if isinstance(place, (str, os.PathLike))]
+        self._carriers = [place for place in places if not isinstance(place, (str, os.PathLike))]
         self._known: dict[bytes, Model] = {}  # by every hash
         self._seen: set[Path] = set()  # files that were looked into
         self._lock = threading.Lock()
 
     def load(self, name_or_path: str | Path) -> Model:
-        """A model by its name or path. Raises ModelError where there is none, or one that makes no records."""
+        """A model by its name or path. Raises ModelError where there is none, or one that makes no
+        records.
+        """
         path = find(name_or_path, self._folders)
         with self._lock:
             return self._take(path)
@@ -71,13 +94,25 @@ class Models:
                 self._look_around()
             if hash_ in self._known:
                 return self._known[hash_]
+        problems = []
+        for carrier in self._carriers:
+            try:
+                if (data := carrier.model(hash_)) is not None:
+                    model = carried(data, hash_, str(carrier.path))
+                    with self._lock:
+                        return self._known.setdefault(hash_, model)
+            except GaussVaeError as error:
+                problems.append(f"; {error}")
+        with self._lock:
             have = (
                 ", ".join(sorted({f"{m.name} ({m.hash.hex()})" for m in self._known.values()}))
                 or "none"
             )
         raise ModelError(
-            f"record was made with model {hash_.hex()}, which is not here; there is {have}. Looked in "
-            f"{', '.join(str(folder) for folder in self._places())}"
+            f"record was made with model {hash_.hex()}, which is not here; there is {have}."
+            " Looked in "
+            f"{', '.join(map(str, [*self._places(), *(c.path for c in self._carriers)]))}"
+            f"{''.join(problems)}"
         )
 
     def _places(self) -> list[Path]:
@@ -99,23 +134,46 @@ class Models:
                         log.debug("%s", error)
 
     def _take(self, path: Path) -> Model:
-        _, tensors = read(path)
-        held = {
-            key.removeprefix(PRIOR): value
-            for key, value in tensors.items()
-            if key.startswith(PRIOR)
-        }
-        if not held:
-            raise ModelError(f"{path} makes no records: it has no trained prior")
-        prior = Prior.from_tensors(held)
+        data = _bytes_of(path)
+        _, tensors = _parsed(data, str(path))
+        prior = _prior(tensors, str(path))
         model = Model(path.stem, decoding_hash(prior), prior)
-        for name in (model.hash, hashlib.sha256(path.read_bytes()).digest()[:HASH_BYTES]):
+        for name in (model.hash, hashlib.sha256(data).digest()[:HASH_BYTES]):
             self._known.setdefault(name, model)
         return model
 
 
+def compact(model: Model, hash_: bytes) -> bytes:
+    """What decoding needs of a model, for a memory file to carry under the hash that records name
+    it by.
+    """
+    about = {"name": model.name, "hash": hash_.hex()}
+    tensors = {PRIOR + name: array for name, array in model.prior.tensors().items()}
+    return zlib.compress(serialised(about, tensors), 9)
+
+
+def carried(data: bytes, hash_: bytes, where: str) -> Model:
+    """The model that `compact` made these bytes of, for the same hash.
+
+    Raises:
+        ModelError: they are not, or damaged; names `where` they were.
+    """
+    where = f"the model {hash_.hex()} in {where}"
+    try:
+        whole = zlib.decompressobj().decompress(data, LARGEST)
+    except zlib.error as error:
+        raise ModelError(f"{where}: cannot be read as a model: {error}") from error
+    about, tensors = _parsed(whole, where)
+    if about.get("hash") != hash_.hex() or not isinstance(about.get("name"), str):
+        raise ModelError(f"{where}: is another model")
+    prior = _prior(tensors, where)
+    return Model(about["name"], decoding_hash(prior), prior)
+
+
 def decoding_hash(prior: Prior) -> bytes:  # [HASH_BYTES]
-    """What records name a model by: the first bytes of the SHA-256 over name, shape and numbers of each tensor."""
+    """What records name a model by: the first bytes of the SHA-256 over name, shape and numbers of
+    each tensor.
+    """
     total = hashlib.sha256()
     for name, array in sorted(prior.tensors().items()):
         total.update(f"{name} {list(array.shape)} ".encode() + array.astype("<i4").tobytes())
@@ -150,8 +208,9 @@ def find(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
 
 
 def model_folders() -> list[Path]:
-    """Where models are looked for, first to last: beside the package (as in a checkout), then where pip puts them (with
-    --target, for this Python, for this user), then in each ROS workspace."""
+    """Where models are looked for, first to last: beside the package (as in a checkout), then where
+    pip puts them (with --target, for this Python, for this user), then in each ROS workspace.
+    """
     root, workspaces = (
         Path(__file__).parents[2],
         os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep),
@@ -172,14 +231,26 @@ def read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     Raises:
         ModelError: a file that is cut off, altered, or not a model.
     """
+    return _parsed(_bytes_of(path), str(path))
+
+
+def _bytes_of(path: Path) -> bytes:
     try:
-        with safe_open(path, "np") as file:
-            text = (file.metadata() or {}).get("model")
-            tensors = {key: file.get_tensor(key) for key in sorted(file.keys())}
-    except (SafetensorError, OSError, ValueError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise ModelError(f"{path}: cannot be read as a model: {error}") from error
+
+
+def _parsed(data: bytes, where: str) -> tuple[dict, dict[str, np.ndarray]]:
+    """`read` on the bytes of a file that lies `where`."""
+    try:
+        tensors = safetensors.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        text = header.get("__metadata__", {}).get("model")
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"{where}: cannot be read as a model: {error}") from error
     if text is None:
-        raise ModelError(f"{path}: is a safetensors file, but not a model of gaussvae_ros")
+        raise ModelError(f"{where}: is a safetensors file, but not a model of gaussvae_ros")
     try:
         about = json.loads(text)
         digest = about.pop("digest")
@@ -187,8 +258,17 @@ def read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
     except (ValueError, KeyError, TypeError, AttributeError):
         intact = False
     if not intact:
-        raise ModelError(f"{path}: the model file is damaged; copy or install it again")
+        raise ModelError(f"{where}: the model file is damaged; copy or install it again")
     return about, tensors
+
+
+def _prior(tensors: dict[str, np.ndarray], where: str) -> Prior:
+    held = {
+        name.removeprefix(PRIOR): array for name, array in tensors.items() if name.startswith(PRIOR)
+    }
+    if not held:
+        raise ModelError(f"{where} makes no records: it has no trained prior")
+    return Prior.from_tensors(held)
 
 
 def _digest(about: dict, tensors: dict[str, np.ndarray]) -> str:

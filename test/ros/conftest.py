@@ -1,7 +1,8 @@
-"""Tests against real ROS 2 processes. `make test` builds the package in a workspace and runs them where ROS 2 is found.
+"""Tests against real ROS 2 processes. `make test` builds the package in a workspace and runs them
+where ROS 2 is found.
 
-The Python that runs them, the environment's, runs the nodes, too. `python -m pytest` here in the checkout would import
-the source tree, which has no messages: test/ros/run.sh starts it elsewhere.
+The Python that runs them, the environment's, runs the nodes, too. `python -m pytest` here in the
+checkout would import the source tree, which has no messages: test/ros/run.sh starts it elsewhere.
 """
 
 import os
@@ -15,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-# Each test takes the next: the highest, which hardly anybody uses, and whose ports Linux gives to nobody else.
+# Each test takes the next: the highest, which hardly anybody uses, and whose ports Linux gives to
+# nobody else.
 DOMAINS = cycle(range(215, 232))
 START = 1_700_000_000_000_000_000  # ns, stamp of the first frame of `bank`
 
@@ -33,7 +35,10 @@ def why_not() -> str:
         if fits:
             return f"ROS 2 {fits[0]} is not sourced; make test does that"
         if here:
-            return f"ROS 2 {here[0]} is here, but not for Python {version}; make PYTHON=... names another"
+            return (
+                f"ROS 2 {here[0]} is here, but not for Python {version}; make PYTHON=... names"
+                " another"
+            )
         return "there is no ROS 2 here"
     if find_spec("gaussvae_ros.msg") is None:
         return (
@@ -59,7 +64,9 @@ def pytest_pycollect_makemodule(
 
 @pytest.fixture
 def ros(tmp_path: Path) -> Iterator:
-    """A `graph.Ros` in a domain of its own, which parallel runs of these tests do not use either."""
+    """A `graph.Ros` in a domain of its own, which parallel runs of these tests do not use
+    either.
+    """
     with graph_in(tmp_path) as graph:
         yield graph
 
@@ -107,7 +114,9 @@ def frames() -> list[np.ndarray]:
 
 @pytest.fixture(scope="session")
 def finished_bank(frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A memory of `frames`, from START on every 0.1 s, of "camera", poses at x = 0, 0.25, ... m. Copy it to write."""
+    """A memory of `frames`, from START on every 0.1 s, of "camera", poses at x = 0, 0.25, ... m.
+    Copy it to write.
+    """
     from gaussvae_ros.bank import MemoryBank, Pose
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.likeness import describe
@@ -139,7 +148,6 @@ def compiled(finished_bank: Path) -> None:
     codec.encode(codec.decode(data)[..., 0])
 
 
-if (
-    str(Path(__file__).parents[1]) not in sys.path
-):  # for bagmaker.py and the like, after everything else
+# For bagmaker.py and the like, after everything else.
+if str(Path(__file__).parents[1]) not in sys.path:
     sys.path.append(os.path.dirname(os.path.dirname(__file__)))

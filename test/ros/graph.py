@@ -1,4 +1,5 @@
-"""A ROS graph for one test: a domain that nobody else uses, real processes in it, and a node of the test's own.
+"""A ROS graph for one test: a domain that nobody else uses, real processes in it, and a node of the
+test's own.
 
     def test_something(ros):
         launched = ros.launch("memory.launch.py", f"bank:={ros.folder}/memory.db")
@@ -65,7 +66,9 @@ class Process:
         os.killpg(self.popen.pid, number)
 
     def stop(self, number: int = signal.SIGINT, timeout: float = 15.0) -> int:
-        """Signal the group; returns the exit code. An AssertionError if the process outlives the timeout."""
+        """Signal the group; returns the exit code. An AssertionError if the process outlives the
+        timeout.
+        """
         if self.popen.poll() is None:
             self.send(number)
         return self.wait(timeout)
@@ -78,7 +81,9 @@ class Process:
 
 
 class Ros:
-    """One domain: `launch`, `run` and `ros2` start processes in it; the rest speaks to them from a node in this one."""
+    """One domain: `launch`, `run` and `ros2` start processes in it; the rest speaks to them from a
+    node in this one.
+    """
 
     def __init__(self, domain: int, folder: Path) -> None:
         self.domain, self.folder = domain, folder
@@ -130,7 +135,9 @@ class Ros:
         return self.start("ros2", "launch", *package, file, *arguments, **environment)
 
     def run(self, executable: str, *arguments: str, **environment: str) -> Process:
-        """`ros2 run gaussvae_ros EXECUTABLE ARGUMENTS`, without ros2 in between: a signal reaches the node alone."""
+        """`ros2 run gaussvae_ros EXECUTABLE ARGUMENTS`, without ros2 in between: a signal reaches
+        the node alone.
+        """
         from ament_index_python import get_package_prefix
 
         path = Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", executable)
@@ -215,9 +222,8 @@ class Ros:
                 timeout,
                 lambda: f"nobody hears {topic}\n{self.logs()}",
             )
-            time.sleep(
-                0.5
-            )  # the other side may know later, and what is sent best-effort before is lost
+            # The other side may know later, and what is sent best-effort before is lost.
+            time.sleep(0.5)
         publisher.publish(message)
 
     def transform(
@@ -244,7 +250,9 @@ class Ros:
 def until(
     condition: Callable[[], object], timeout: float = 20.0, says: Callable[[], str] = str
 ) -> None:
-    """Wait until a condition holds; an AssertionError with what `says` returns if it does not in `timeout` s."""
+    """Wait until a condition holds; an AssertionError with what `says` returns if it does not in
+    `timeout` s.
+    """
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s\n{says()}"
@@ -258,7 +266,9 @@ def header(stamp_ns: int, frame_id: str = "camera") -> Header:
 def image_message(
     image: np.ndarray, stamp_ns: int, frame_id: str = "camera", encoding: str = ""
 ) -> Image:
-    """uint8 [H, W, 3] or [H, W]; the encoding is rgb8 or mono8 unless another one of that shape is named."""
+    """uint8 [H, W, 3] or [H, W]; the encoding is rgb8 or mono8 unless another one of that shape is
+    named.
+    """
     h, w = image.shape[:2]
     encoding = encoding or ("rgb8" if image.ndim == 3 else "mono8")
     data = array("B", image.tobytes())
@@ -290,7 +300,9 @@ def transform(
 
 
 def _marked(marker: str) -> list[int]:
-    """The processes that have this in their environment: all that a test started, even what left its group."""
+    """The processes that have this in their environment: all that a test started, even what left
+    its group.
+    """
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:

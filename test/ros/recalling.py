@@ -19,12 +19,8 @@ from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 
 NODE = "visual_recall"
-MONO, FOREIGN, DAMAGED, BARE = (
-    13,
-    14,
-    15,
-    16,
-)  # frames that `memory` adds to the 12 of `finished_bank`
+# Frames that `memory` adds to the 12 of `finished_bank`.
+MONO, FOREIGN, DAMAGED, BARE = (13, 14, 15, 16)
 TALLY = {"received": 40, "gated": 25, "dropped": 2, "poses_missing": 1}
 CODEC = FrameCodec(device="cpu")
 
@@ -33,8 +29,9 @@ CODEC = FrameCodec(device="cpu")
 def memory(
     finished_bank: Path, frames: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """12 frames of a drive and, in another session: a mono one labelled "dock", one of another model, a damaged one,
-    and one in the splats tier without pose and descriptor."""
+    """12 frames of a drive and, in another session: a mono one labelled "dock", one of another
+    model, a damaged one, and one in the splats tier without pose and descriptor.
+    """
     path = tmp_path_factory.mktemp("memory") / "memory.db"
     shutil.copy(finished_bank, path)
     k = [190.0, 0.0, 79.5, 0.0, 190.0, 59.5, 0.0, 0.0, 1.0]

@@ -1,4 +1,6 @@
-"""`bench ros`, so short that its figures mean little: its rows are whole, and nothing of it stays behind."""
+"""`bench ros`, so short that its figures mean little: its rows are whole, and nothing of it stays
+behind.
+"""
 
 import uuid
 

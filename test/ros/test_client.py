@@ -1,4 +1,6 @@
-"""MemoryClient against a real recall node: from threads, from inside callbacks, and when nobody answers."""
+"""MemoryClient against a real recall node: from threads, from inside callbacks, and when nobody
+answers.
+"""
 
 import shutil
 import signal
@@ -199,7 +201,9 @@ def test_many_threads(client: MemoryClient, memory: Path) -> None:
 
 
 def test_inside_callbacks(client: MemoryClient, shared_ros: Ros) -> None:
-    """Of a node that a single thread spins, as navigation code does, in a context that ends before the client does."""
+    """Of a node that a single thread spins, as navigation code does, in a context that ends before
+    the client does.
+    """
     context, found, done = rclpy.Context(), [], threading.Event()
     rclpy.init(context=context, domain_id=shared_ros.domain)
     node = rclpy.create_node("navigation", context=context)

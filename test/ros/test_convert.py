@@ -1,4 +1,6 @@
-"""Messages to arrays and back: real message classes, cv_bridge against our reader, calibrations against pictures."""
+"""Messages to arrays and back: real message classes, cv_bridge against our reader, calibrations
+against pictures.
+"""
 
 from array import array
 
@@ -22,7 +24,9 @@ W, H = 34, 22  # px
 
 
 def raw(encoding: str, pad: int = 0, big: bool = False, cut: int = 0) -> Image:
-    """Random samples of 12 bits or 8, with `pad` bytes after each row; the last `cut` bytes are left out."""
+    """Random samples of 12 bits or 8, with `pad` bytes after each row; the last `cut` bytes are
+    left out.
+    """
     channels, sample, _ = ENCODINGS[encoding]
     samples = np.random.default_rng(len(encoding)).integers(
         0, 1 << (8 if sample == 1 else 12), (H, W * channels)
@@ -243,7 +247,9 @@ def info(**changes: object) -> CameraInfo:
 
 
 def spot(at: np.ndarray) -> np.ndarray:  # [2] px -> float32 [480, 640]
-    """What the sensor sees of a soft light whose centre falls on `at`; OpenCV's pixel centres are whole numbers."""
+    """What the sensor sees of a soft light whose centre falls on `at`; OpenCV's pixel centres are
+    whole numbers.
+    """
     y, x = np.mgrid[:480, :640].astype(np.float32)
     return np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * 9.0**2))
 

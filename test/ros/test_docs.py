@@ -1,4 +1,6 @@
-"""docs/ros.md says what there is: launch arguments, topics, services, parameters, diagnostics; its examples run."""
+"""docs/ros.md says what there is: launch arguments, topics, services, parameters, diagnostics; its
+examples run.
+"""
 
 import ast
 import importlib.util
@@ -26,9 +28,8 @@ DOCS = (ROOT / "docs" / "ros.md").read_text()
 README = (ROOT / "README.md").read_text()
 LAUNCH = sorted(Path(get_package_share_directory("gaussvae_ros"), "launch").glob("*.launch.py"))
 NODES = ("visual_memory", "visual_recall")
-EVERY_NODE = re.compile(
-    r"/(parameter_events|rosout|.*/transition_event)$"
-)  # topics that every lifecycle node has
+# Topics that every lifecycle node has.
+EVERY_NODE = re.compile(r"/(parameter_events|rosout|.*/transition_event)$")
 CALLS = re.findall(
     r"^(?:\$ )?ros2 service call (/visual_\S+) (\S+)(?: \"(.*)\")?$", DOCS + README, re.MULTILINE
 )

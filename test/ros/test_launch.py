@@ -1,4 +1,6 @@
-"""The launch files: both nodes active, arguments before params_file, namespaces, remaps, cameras, no autostart."""
+"""The launch files: both nodes active, arguments before params_file, namespaces, remaps, cameras,
+no autostart.
+"""
 
 import re
 import shutil
@@ -106,10 +108,15 @@ from launch_ros.actions import PushRosNamespace, SetParameter, SetRemap
 
 def generate_launch_description():
     inner = {str(PARAMETERS_FILE.parents[1] / "launch" / "memory.launch.py")!r}
-    include = IncludeLaunchDescription(inner, launch_arguments=[("bank", {str(ros.folder / "m.db")!r})])
+    bank = {str(ros.folder / "m.db")!r}
+    include = IncludeLaunchDescription(inner, launch_arguments=[("bank", bank)])
     remaps = [SetRemap("image", "/wide/image"), SetRemap("~/frames", "/remembered")]
     return LaunchDescription(
-        [GroupAction([PushRosNamespace("bot"), SetParameter("use_sim_time", True), *remaps, include])]
+        [
+            GroupAction(
+                [PushRosNamespace("bot"), SetParameter("use_sim_time", True), *remaps, include]
+            )
+        ]
     )
 """)
     ros.launch(str(outer))
@@ -278,11 +285,8 @@ def test_beside_the_lifecycle_manager_of_nav2(ros):
     manager.until_says("Managed nodes are active", timeout=60)
     assert [ros.state(node) for node in BOTH] == ["active", "active"]
     time.sleep(5)  # the manager's own bond_timeout is 4 s
-    for command, state in [
-        (1, "inactive"),
-        (2, "active"),
-        (3, "unconfigured"),
-    ]:  # pause, resume, reset
+    # Pause, resume, reset.
+    for command, state in [(1, "inactive"), (2, "active"), (3, "unconfigured")]:
         kind = "nav2_msgs/srv/ManageLifecycleNodes"
         said = ros.ros2(
             "service", "call", "/lifecycle_manager/manage_nodes", kind, f"{{command: {command}}}"

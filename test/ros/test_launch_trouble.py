@@ -103,7 +103,6 @@ def test_a_second_launch_says_what_runs_and_leaves_it_alone(ros: Ros, frames) ->
     assert "namespace" in second.log and "Traceback" not in second.log
     assert second.log.count("process started") == 2 and first.log == before
     other = ros.launch("memory.launch.py", f"bank:={ros.folder}/memory.db", "namespace:=robot2")
-    other.until_says(
-        f"written by process {pid_of(first, '/memory_node')}"
-    )  # another name, but the same file
+    # Another name, but the same file.
+    other.until_says(f"written by process {pid_of(first, '/memory_node')}")
     ros.until_active("/robot2/visual_recall")

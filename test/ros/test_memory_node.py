@@ -185,9 +185,8 @@ def test_the_calibration_is_kept(ros, frames):
     info.k, info.p = np.array([100.0, 0, 80, 0, 100, 60, 0, 0, 1]), np.arange(12.0)
     ros.publish("/cam/camera_info", info)
     for i in range(2):
-        memory.show(
-            frames[i], START - i * 10**10, topic="/cam/image_raw"
-        )  # the second in another session
+        # The second in another session.
+        memory.show(frames[i], START - i * 10**10, topic="/cam/image_raw")
     time.sleep(1.2)  # it is looked at once a second
     with memory.stop() as bank:
         kept = bank.calibration(2, "camera")

@@ -1,4 +1,6 @@
-"""visual_memory through its transitions, through signals and through disks that are full: nothing stored is lost."""
+"""visual_memory through its transitions, through signals and through disks that are full: nothing
+stored is lost.
+"""
 
 import resource
 import signal

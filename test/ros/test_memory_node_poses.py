@@ -1,4 +1,6 @@
-"""visual_memory and TF: poses in time, late, missing, of optical frames, and after the clock was set back."""
+"""visual_memory and TF: poses in time, late, missing, of optical frames, and after the clock was
+set back.
+"""
 
 import time
 

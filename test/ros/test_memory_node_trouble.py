@@ -1,4 +1,6 @@
-"""visual_memory and what robots do to it: odd messages, lost files, full disks, nodes of its name."""
+"""visual_memory and what robots do to it: odd messages, lost files, full disks, nodes of its
+name.
+"""
 
 import math
 import os
@@ -81,9 +83,8 @@ def test_odd_clocks_and_parameters_end_nothing(memory, frames):
         ros.publish("/clock", Clock(clock=Time(sec=seconds)))
         time.sleep(0.05)
     memory.show(frames[3], 0)  # it has no stamp, and gets one of that clock
-    assert (
-        "internal error in a message of /clock" in memory.process.log
-    )  # rclpy knows no time before 1970
+    # rclpy knows no time before 1970.
+    assert "internal error in a message of /clock" in memory.process.log
     assert ros.set_parameter(NODE, "use_sim_time", False) == ""
     for name, value in (
         ("use_sim_time", "perhaps"),
@@ -154,9 +155,8 @@ def test_deactivating_has_an_end(memory, frames):
     )
     memory.until_counted(received=before["received"] + 60)
     after = counts(memory)
-    assert (
-        sum(after[what] - before[what] for what in ("dropped", "stored")) >= 59
-    )  # one may be at hand still
+    # One may be at hand still.
+    assert sum(after[what] - before[what] for what in ("dropped", "stored")) >= 59
     assert ros.transition(NODE, "activate")
 
 
@@ -259,9 +259,8 @@ def test_a_full_disk_delays_frames(ros, frames, tmp_path):
     if os.system(f"mount -t tmpfs -o size=2m none {disk} 2>/dev/null"):
         pytest.skip("nothing can be mounted here")
     try:
-        assert (
-            os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0
-        )  # until nothing more fits
+        # Until nothing more fits.
+        assert os.system(f"dd if=/dev/zero of={fill} bs=4k 2>/dev/null") != 0
         memory = Memory(ros, bank=str(disk / "memory.db"), queue_size=100, active=False)
         assert not ros.transition(NODE, "configure")
         assert "full" in memory.process.log and "Traceback" not in memory.process.log, (

@@ -1,4 +1,6 @@
-"""What colcon installs: what the nodes need, executables in the right Python, one line where a package is missing."""
+"""What colcon installs: what the nodes need, executables in the right Python, one line where a
+package is missing.
+"""
 
 import os
 import subprocess
@@ -118,7 +120,10 @@ def test_an_empty_workspace_builds_with_links(tmp_path):
     """`colcon build --symlink-install`, without a warning; what run.sh built is a copy."""
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "gaussvae_ros").symlink_to(ROOT)
-    colcon = "import os, sys; from colcon_core.command import main; os.chdir(sys.argv.pop(1)); sys.exit(main())"
+    colcon = (
+        "import os, sys; from colcon_core.command import main; os.chdir(sys.argv.pop(1));"
+        " sys.exit(main())"
+    )
     done = run(sys.executable, "-c", colcon, tmp_path, "build", "--symlink-install")
     assert done.returncode == 0 and "1 package finished" in done.stdout, done.stdout + done.stderr
     assert "stderr" not in done.stdout and not done.stderr, done.stderr

@@ -1,4 +1,6 @@
-"""visual_recall's services, asked through a graph: every answer against the memory and the offline codec."""
+"""visual_recall's services, asked through a graph: every answer against the memory and the offline
+codec.
+"""
 
 import math
 from pathlib import Path
@@ -362,9 +364,8 @@ def test_likeness(node: Ros, memory: Path, frames: list[np.ndarray]) -> None:
         assert found == expected
     answer = find(node, limit=1, like_compressed=jpeg_message(frames[6], 0))
     assert answer.frames[0].id == 7 and answer.scores[0] > 0.9
-    assert (
-        find(node, like_id=BARE, limit=1).frames[0].id == 7
-    )  # it has no descriptor: its picture is described
+    # It has no descriptor: its picture is described.
+    assert find(node, like_id=BARE, limit=1).frames[0].id == 7
     among = find(node, like_id=7, after=stamp(0), before=stamp(0.2))
     assert sorted(f.id for f in among.frames) == [1, 2, 3] and list(among.scores) == sorted(
         among.scores, reverse=True

@@ -1,4 +1,6 @@
-"""visual_recall beside its answers: the shell, the lifecycle, diagnostics, files that come, go and are written."""
+"""visual_recall beside its answers: the shell, the lifecycle, diagnostics, files that come, go and
+are written.
+"""
 
 import json
 import shutil
@@ -11,7 +13,8 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from graph import Ros, until
-from recalling import CODEC, NODE, elsewhere, find, frame, frames_of, memory, node  # noqa: F401 (three are fixtures)
+from recalling import CODEC, NODE, find, frame, frames_of
+from recalling import elsewhere, memory, node  # noqa: F401 (fixtures)
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.nodes import convert
@@ -129,7 +132,8 @@ from gaussvae_ros.bank import MemoryBank
 records = [bytes.fromhex(line) for line in json.load(open(sys.argv[2]))]
 with MemoryBank(sys.argv[1]) as bank:
     for i in range(int(sys.argv[3])):
-        frame_id = bank.add(records[i % len(records)], stamp_ns=i, descriptor=bytes([i % 100 + 1] * 64))
+        like = bytes([i % 100 + 1] * 64)
+        frame_id = bank.add(records[i % len(records)], stamp_ns=i, descriptor=like)
         bank.flush()
         print(frame_id, flush=True)
         time.sleep(0.01)

@@ -1,4 +1,6 @@
-"""replay.launch.py: a bag played into the real nodes, recalled and reported, and what else can become of it."""
+"""replay.launch.py: a bag played into the real nodes, recalled and reported, and what else can
+become of it.
+"""
 
 import json
 import time
@@ -106,7 +108,9 @@ def images(path: Path) -> list:
 
 
 def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finished_bank):
-    """Two laps with the same stamps and other pictures; raw mono images, one of an encoding that nobody knows."""
+    """Two laps with the same stamps and other pictures; raw mono images, one of an encoding that
+    nobody knows.
+    """
     maker = BagMaker("mcap")
     for i in range(6):
         picture, encoding = frames[2 * i][..., 0], "mono8" if i != 1 else "mono9"
@@ -121,9 +125,8 @@ def test_laps_images_that_are_none_and_a_bank_that_is_there(ros, frames, finishe
     assert problem.startswith(
         f"image 1 of the bag at {START + STEP} ns: image encoding 'mono9' is not supported"
     )
-    assert (
-        result["worst_psnr"] > 15
-    )  # every picture beside its own original, not that of the other lap
+    # Every picture beside its own original, not that of the other lap.
+    assert result["worst_psnr"] > 15
     with MemoryBank(bank, readonly=True) as memory:
         assert len(memory) == 12 + result["frames"] and result["first_id"] == 13
         assert len(memory.info()["sessions"]) == 3

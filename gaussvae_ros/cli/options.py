@@ -1,0 +1,111 @@
+"""What the verbs' arguments share: the parser itself, and groups of options."""
+
+import argparse
+from collections.abc import Callable
+
+from gaussvae_ros.record import TIERS
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and ends with exit code 2."""
+
+    def error(self, message: str) -> None:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def verb(
+    verbs: argparse._SubParsersAction, name: str, run: Callable, about: str
+) -> argparse.ArgumentParser:
+    """A new verb that calls `run` with its arguments."""
+    made = verbs.add_parser(name, help=about, description=about)
+    made.set_defaults(run=run)
+    return made
+
+
+def bank_verb(
+    verbs: argparse._SubParsersAction, name: str, run: Callable, about: str
+) -> argparse.ArgumentParser:
+    """A new verb about a memory file."""
+    made = verb(verbs, name, run, about)
+    made.add_argument("bank", metavar="BANK", help="the memory file")
+    return made
+
+
+def quality(made: argparse.ArgumentParser) -> None:
+    """How frames are encoded."""
+    made.add_argument(
+        "--tier",
+        choices=TIERS,
+        default="latent",
+        help="latent: smallest (default); splats: more detail",
+    )
+    made.add_argument(
+        "--quality",
+        type=float,
+        default=50,
+        metavar="Q",
+        help="0 to 100; 50 (default) is about 0.5 KB, or 2 KB of splats",
+    )
+    made.add_argument(
+        "--effort",
+        choices=("fast", "best"),
+        default="fast",
+        help="camera rate (default), or slow and better",
+    )
+
+
+def as_json(made: argparse.ArgumentParser) -> None:
+    """Figures as JSON."""
+    made.add_argument("--json", action="store_true", help="print figures as JSON")
+
+
+def samples(made: argparse.ArgumentParser) -> None:
+    """Where prepared samples are."""
+    made.add_argument(
+        "--data", metavar="DIR", required=True, help="samples made by gaussvae train prepare"
+    )
+
+
+def picture(made: argparse.ArgumentParser) -> None:
+    """The image file to write, and what of the frame it shows."""
+    made.add_argument(
+        "-o",
+        "--out",
+        metavar="IMAGE",
+        required=True,
+        help="PNG, JPEG, WebP, BMP or TIFF, by its ending",
+    )
+    made.add_argument(
+        "--size", type=numbers("x", 2), metavar="WxH", help="px, instead of the frame's own size"
+    )
+    made.add_argument(
+        "--roi", type=numbers(",", 4), metavar="X,Y,W,H", help="only this part of the frame, px"
+    )
+
+
+def conditions(made: argparse.ArgumentParser) -> None:
+    """Which frames of a memory file are meant."""
+    made.add_argument("--after", type=int, metavar="NS", help="stamp, ns, at least")
+    made.add_argument("--before", type=int, metavar="NS", help="stamp, ns, at most")
+    made.add_argument(
+        "--near", type=float, nargs=3, metavar=("X", "Y", "Z"), help="position, m; needs --radius"
+    )
+    made.add_argument("--radius", type=float, metavar="R", help="m, around --near")
+    made.add_argument("--camera", metavar="C")
+    made.add_argument("--session", type=int, metavar="S")
+    made.add_argument("--label", metavar="L")
+    made.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
+
+
+def numbers(separator: str, count: int) -> Callable:
+    """The type of an option that is `count` whole numbers, such as 640x480."""
+
+    def parse(text: str) -> tuple[int, ...]:
+        parts = text.split(separator)
+        if len(parts) != count or not all(part.strip().isdecimal() for part in parts):
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not {count} whole numbers with {separator!r} between them"
+            )
+        return tuple(map(int, parts))
+
+    return parse

@@ -1,0 +1,84 @@
+"""The sessions of one recording in the bank, and what it keeps once for each: calibrations,
+counts.
+"""
+
+import time
+from collections.abc import Callable
+
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.nodes.counters import Counters
+
+LIVE = 16  # sessions, used last, whose counts are kept: clocks that alternate go back to theirs
+
+
+class SessionFacts:
+    """Begins sessions as frames come, and tells the bank of them.
+
+    `name` is that of the sessions, empty for the time at which each begins. `attempt(work)` says
+    whether the bank took something; `due`: it refused, and `write` is to be called again.
+    """
+
+    def __init__(
+        self,
+        bank: MemoryBank,
+        counters: Counters,
+        name: str,
+        attempt: Callable[[Callable[[], None]], bool],
+    ) -> None:
+        self._bank, self._counters, self._name, self._attempt = bank, counters, name, attempt
+        self._ids: dict[int, int] = {}  # session: its id in the bank
+        self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
+        self._calibrations: dict[str, dict] = {}
+        self.due = False
+
+    def begin_again(self) -> None:
+        """Another file is open, which has none of the sessions."""
+        self._ids.clear()
+        self._tallies.clear()
+
+    def id_of(self, session: int, stamp_ns: int) -> int:
+        """The bank's id of a session that a frame of this stamp goes into."""
+        if session in self._ids:
+            if session != next(reversed(self._ids)):
+                self._ids[session] = self._ids.pop(session)  # the one used last is the last
+                self._try(self._calibrate)
+        else:
+            self._tally()
+            for old in list(self._ids)[:-LIVE]:
+                self._counters.forget(old)
+                self._tallies.pop(old, None)
+                del self._ids[old]
+            name = self._name or time.strftime("%Y-%m-%d %H:%M:%S")
+            self._ids[session] = self._bank.begin_session(name, start_ns=stamp_ns)
+            self._try(self._calibrate)
+        return self._ids[session]
+
+    def calibrate(self, camera: str, calibration: dict) -> None:
+        """Keep a camera's calibration with the sessions that frames go into from now on."""
+        self._calibrations[camera] = calibration
+        self._try(self._calibrate)
+
+    def tally(self) -> None:
+        """Write what the sessions counted, where it changed."""
+        self._try(self._tally)
+
+    def write(self) -> None:
+        """Write all that changed. Raises BankError."""
+        self._calibrate()
+        self._tally()
+        self.due = False
+
+    def _try(self, work: Callable[[], None]) -> None:
+        self.due |= not self._attempt(work)
+
+    def _calibrate(self) -> None:
+        for session in list(self._ids.values())[-1:]:
+            for camera, calibration in self._calibrations.items():
+                self._bank.set_calibration(camera, calibration, session=session)
+
+    def _tally(self) -> None:
+        for session, bank_session in self._ids.items():
+            tally = self._counters.tally(session)
+            if tally != self._tallies.get(session):
+                self._bank.set_tally(bank_session, tally)
+                self._tallies[session] = tally
