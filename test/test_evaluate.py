@@ -27,7 +27,7 @@ FILES = ("jpeg", "webp")  # peers that are there everywhere
 
 
 class JpegInARecord:
-    """A codec to measure: JPEG ("fast") or WebP ("best") at half size as the payload of a record."""
+    """A codec to measure: JPEG ("fast") or WebP ("best") at half size in a record."""
 
     def encode(self, image, tier="splats", quality=50, effort="fast"):
         size = image.shape[1::-1]
@@ -114,7 +114,7 @@ def test_summary_holds_the_means_of_the_points_of_each_set(folder, result):
 
 
 def test_bjontegaard_is_the_mean_over_images_and_signed_for_us(folder, result):
-    """The stand-in is plain JPEG at half size: JPEG with a free choice of size needs fewer bytes."""
+    """The stand-in is JPEG at half size: JPEG with a free choice of size needs fewer bytes."""
     against = {(d["series"], d["anchor"]): d for d in result[1]["sets"][0]["bjontegaard"]}
     assert len(against) == 4
     found = against["gaussvae, fast", "jpeg"]

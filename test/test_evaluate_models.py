@@ -1,4 +1,4 @@
-"""One table for all models: its figures computed again by hand, its files, and what it says of bad input."""
+"""One table for all models: its figures computed again by hand, its files, bad input."""
 
 import csv
 import io
@@ -14,19 +14,19 @@ from test_latent_prior import random_prior
 from test_peers import scene
 
 from gaussvae_ros.cli import main
-from gaussvae_ros.training import comparison as evaluation
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.training.comparison import SIZE, compare, framed
 from gaussvae_ros.evaluation.peers import at_bytes, dct_floor
 from gaussvae_ros.fit import fit
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.record import Record, pack
 from gaussvae_ros.splats import Splats
+from gaussvae_ros.training import comparison as evaluation
 from gaussvae_ros.training import models
 from gaussvae_ros.training.anchors import Anchors
-from gaussvae_ros.vae.latent import LatentCodec
+from gaussvae_ros.training.comparison import SIZE, compare, framed
 from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
+from gaussvae_ros.vae.latent import LatentCodec
 
 CONFIGS = {
     "vector": {"architecture": "vector", "latent": 12, "hidden": [16]},

@@ -1,4 +1,4 @@
-"""Images from files, folders and videos: what is found, pixels as stored, camera frames, refusals."""
+"""Images from files, folders and videos: what is found, pixels as stored, frames, refusals."""
 
 import cv2
 import numpy as np

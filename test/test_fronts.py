@@ -1,4 +1,4 @@
-"""Fronts of peers and curves read at a size: nothing that is kept is beaten, nothing made is forgotten."""
+"""Fronts of peers, and curves read at a size: nothing that is kept is beaten."""
 
 import json
 from dataclasses import replace

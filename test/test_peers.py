@@ -1,4 +1,4 @@
-"""Files of peers at a byte budget: whole files, the best size and quality, what cannot fit; and the DCT floor."""
+"""Files of peers at a byte budget: the best size and quality, what cannot fit; the DCT floor."""
 
 import io
 
@@ -43,7 +43,7 @@ def test_files_fit_and_more_bytes_are_never_worse(image, codec):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_figures_are_those_of_a_real_file(image, codec):
-    """Encode again at the scale and quality that it says, straight through Pillow: same size, same picture."""
+    """Encode again at the scale and quality that it says, through Pillow: the same picture."""
     result = at_bytes(image, codec, 1500)
     size = tuple(max(1, round(n * result.scale)) for n in image.shape[1::-1])
     small = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
@@ -100,7 +100,7 @@ def test_not_an_image_is_refused():
 
 @pytest.mark.parametrize("shape", [(48, 63, 3), (48, 63)])
 def test_dct_floor_is_the_best_so_many_coefficients(shape):
-    """Against scipy's transform: the error that is left is the energy of the coefficients left out (Parseval)."""
+    """The error that is left is the energy of the coefficients left out, as scipy says."""
     fft = pytest.importorskip("scipy.fft")
     image = scene(shape)
     energy = np.sort(fft.dctn(np.float64(image), norm="ortho").ravel() ** 2)[::-1]

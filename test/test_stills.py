@@ -1,4 +1,4 @@
-"""Stills of AV1, HEVC and VVC without containers: bytes counted, pictures, refusals, what is missing."""
+"""Stills of AV1, HEVC and VVC without containers: bytes, pictures, refusals, what is missing."""
 
 import sys
 
@@ -89,7 +89,7 @@ def test_an_ffmpeg_without_an_encoder_names_it(monkeypatch):
 
 @needs_ffmpeg
 def test_chroma_sits_where_the_encoder_thinks_it_does():
-    """Colours that change over pixels come back in place: a shift by half a chroma sample costs dB."""
+    """Colours that change over pixels come back in place: half a chroma sample costs dB."""
     x = np.linspace(0, 2 * np.pi, 96)
     wave = np.stack([128 + 90 * np.sin(2 * x + k) for k in range(3)], 1)
     image = np.repeat(wave[None], 64, 0).round().astype(np.uint8)

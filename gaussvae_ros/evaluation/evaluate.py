@@ -1,4 +1,4 @@
-"""`gaussvae evaluate`: our codec beside JPEG, WebP, AV1, HEVC and VVC, as figures, drawings, report."""
+"""`gaussvae evaluate`: our codec beside JPEG, WebP, AV1, HEVC and VVC, in figures and a report."""
 
 import csv
 import heapq
@@ -51,11 +51,11 @@ def evaluate(
     efforts: Sequence[str] = EFFORTS,
     codecs: Sequence[str] = PEERS,
 ) -> dict:
-    """Measure `codec` (a FrameCodec) on images and write what comes out into the folder `out_dir`, which is made.
+    """Measure `codec` (a FrameCodec) on images and write figures and report into `out_dir`.
 
-    Files: report.html; summary.json; points.csv, one line for each point of each image's curves;
-    rate_distortion.png and ms_ssim.png; peers.json, the peers' curves, which another run takes from
-    there. The same images and codec give the same figures.
+    The folder is made. Files: report.html; summary.json; points.csv, one line for each point of
+    each image's curves; rate_distortion.png and ms_ssim.png; peers.json, the peers' curves, which
+    another run takes from there. The same images and codec give the same figures.
 
     Args:
         paths: image files, folders of them, and videos. Each folder and video is a set of its own.
@@ -64,8 +64,8 @@ def evaluate(
         codecs: peers, of PEERS. Those that cannot be had here are left out and named.
 
     Returns:
-        What summary.json holds: "sets" (as `summary.summarise` gives them) and "missing" (peers that
-        could not be had, each with the reason).
+        What summary.json holds: "sets" (as `summary.summarise` gives them) and "missing" (peers
+        that could not be had, each with the reason).
 
     Raises:
         ImageError: a path is missing or a file is not an image; found before the first is coded.
@@ -109,7 +109,7 @@ def _check(frames: int | None, qualities: Sequence[float], codecs: Sequence[str]
 def _places(
     sets: dict[str, list[Path]], frames: int | None
 ) -> list[tuple[str, str, np.ndarray | Path]]:
-    """Set and name of each image, and the image, or, to hold one at a time, the file that it is in."""
+    """Set and name of each image, and the image, or its file so that one is held at a time."""
     found = []
     for group, files in sets.items():
         if frames is not None:

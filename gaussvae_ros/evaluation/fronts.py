@@ -1,7 +1,7 @@
 """The rate-distortion front of one image: what a peer reaches at each size, the best of six scales.
 
-A peer codes the image at native, 1/2, 1/3, 1/4, 1/6 and 1/8 size (Lanczos down, bicubic up) with many
-quantisers; the points that none of fewer bytes beats are its front.
+A peer codes the image at native, 1/2, 1/3, 1/4, 1/6 and 1/8 size (Lanczos down, bicubic up) with
+many quantisers; the points that none of fewer bytes beats are its front.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ def best_of(coded: Sequence) -> list:
 
 
 def at_size(coded: Sequence[Coded], size: float, measure: str = "psnr") -> float | None:
-    """A measure of a front at `size` bytes, a monotone cubic through log bytes; None beyond its ends."""
+    """A measure of a front at `size` bytes, a cubic through log bytes; None beyond its ends."""
     coded = best_of(coded)
     if len(coded) < 2 or not coded[0].bytes <= size <= coded[-1].bytes:
         return None
@@ -87,7 +87,7 @@ def at_size(coded: Sequence[Coded], size: float, measure: str = "psnr") -> float
 
 
 class Fronts:
-    """Fronts of peers, kept in a file: stills take a minute an image and depend on nothing of ours."""
+    """Fronts of peers, kept in a file: each takes a minute and depends on nothing of ours."""
 
     def __init__(self, path: str | Path, smallest: int, largest: int):
         self._path, self._range = Path(path), (smallest, largest)

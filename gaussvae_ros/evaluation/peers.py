@@ -1,4 +1,4 @@
-"""The files to compare with: JPEG and WebP within a byte budget; and the floor "keep N DCT coefficients".
+"""The files to compare with, JPEG and WebP within a byte budget; the floor of N DCT coefficients.
 
 A file gets every advantage that a user could take: the best of six sizes (the small picture is
 decoded and enlarged), its slow encoder settings, and the highest quality that fits. Whole files are
@@ -94,7 +94,7 @@ def enlarge(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def dct_floor(image: np.ndarray, numbers: int = 512) -> np.ndarray:
-    """What `numbers` numbers can do without any learning: the image from its largest DCT coefficients.
+    """What `numbers` numbers can do without learning: the image from its largest DCT coefficients.
 
     The orthonormal DCT-II runs over height, width and colour; which coefficients are kept is not
     counted. By Parseval these are the `numbers` coefficients with the least squared error.
@@ -126,7 +126,7 @@ class _Files(dict):
         return self[quality]
 
     def highest_fit(self, budget: int) -> int | None:
-        """The highest quality whose file has at most `budget` bytes, taking it that files grow with it.
+        """The highest quality whose file has at most `budget` bytes, if files grow with quality.
 
         It climbs in growing steps before it bisects, since a file far above the budget costs the
         most time.

@@ -1,7 +1,8 @@
-"""Rate-distortion of our tiers beside the peers: every codec gets the same bytes for the same image.
+"""Our records beside JPEG and WebP files: every codec gets the same bytes for the same image.
 
-A record of ours sets the budget; each peer then makes the best file of at most that size. So a comparison never
-hangs on interpolation, nor on one codec spending its bytes on other images than another does.
+A record of ours sets the budget; each peer then makes the best file of at most that size. So a
+comparison never hangs on interpolation, nor on one codec spending its bytes on other images than
+another does.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
 class Codec(Protocol):
-    """What is measured: `gaussvae_ros.codec.FrameCodec`, or anything that encodes and decodes like it."""
+    """What is measured: `gaussvae_ros.codec.FrameCodec`, or what encodes and decodes like it."""
 
     def encode(self, image: np.ndarray, tier: str, quality: float, effort: str) -> bytes: ...
 
@@ -76,7 +77,9 @@ class Mean:
 def measure(
     codec: Codec, name: str, image: np.ndarray, settings: Sequence[Setting]
 ) -> tuple[list[Point], list[np.ndarray]]:
-    """Code one image, uint8 [H, W, 3] or [H, W], with every setting of ours and with every peer at the same sizes.
+    """Code one image with every setting of ours, and with every peer at the same sizes.
+
+    The image is uint8 [H, W, 3] or [H, W].
 
     Returns:
         The points, and what our codec gave back with each setting.
@@ -117,7 +120,7 @@ def measure(
 
 
 def means(points: Sequence[Point], codec: str, series: str) -> list[Mean]:
-    """Mean over images of one codec's points at the sizes of one series of ours, in the order of its settings."""
+    """Means over images of one codec at the sizes of one series of ours, by its settings."""
     groups: dict[Setting, list[Point]] = {}
     for p in points:
         if p.codec == codec and p.setting.series == series:

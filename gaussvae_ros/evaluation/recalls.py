@@ -1,4 +1,4 @@
-"""What came back of a bag's frames: figures of every frame, pictures of a few, and the report of both."""
+"""What came back of a bag's frames: figures of every frame, pictures of a few, the report."""
 
 import heapq
 from array import array
@@ -34,7 +34,7 @@ COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "rec
 
 
 def as_rows(result: dict) -> list[list]:
-    """The one table of a replay, columns as COLUMNS: all frames, then ours and the peers on the frames compared."""
+    """The table of a replay, columns as COLUMNS: all frames, then all codecs on those compared."""
     names = {"ours": "gaussvae, same frames"} | {
         codec: f"{plots.NAMES[codec]}, at equal bytes" for codec in CODECS
     }
@@ -132,7 +132,7 @@ class Recalls:
         self.problems.add("frames", problem)
 
     def figures(self) -> dict:
-        """What `gaussvae_ros.replay.replay` returns about the frames, of which there is at least one."""
+        """What `gaussvae_ros.replay.replay` returns about the frames; there is at least one."""
 
         def mean(name: str) -> float | None:
             return _number(np.mean(self.numbers[name]))
@@ -161,7 +161,7 @@ class Recalls:
         }
 
     def write_report(self, out_dir: str | Path, result: dict, facts: dict | None = None) -> Path:
-        """The report of the whole replay; `result` is what `replay` returns, `facts` is more to say, by what it is."""
+        """The report of a replay; `result` is what `replay` returns, `facts` more rows by name."""
         rows = [
             [key, result[key]]
             for key in ("topic", "poses", "frames", "skipped", "with_pose", "sessions")
@@ -216,7 +216,8 @@ class Recalls:
         among_worst = len(self.worst) < SHOWN or scores["psnr"] < self.worst[-1][0]
         if not (among_worst or number in self.shown):
             return
-        caption = f"frame {number}, {scores['time_s']:.1f} s: {scores['bytes']:,} bytes, {scores['psnr']:.2f} dB"
+        figures = f"{scores['bytes']:,} bytes, {scores['psnr']:.2f} dB"
+        caption = f"frame {number}, {scores['time_s']:.1f} s: {figures}"
         views = Views(caption, {"original": thumbnail(image), "recall": thumbnail(recalled)})
         self.worst = heapq.nsmallest(SHOWN, [*self.worst, (scores["psnr"], number, views)])
         if number in self.shown:
@@ -235,7 +236,7 @@ class Recalls:
     def _beside(
         self, number: int, image: np.ndarray, points: list[Point], recalls: list[np.ndarray]
     ) -> Views:
-        """An original, what both tiers make of it at the replay's quality, and a peer in the bytes of the smaller."""
+        """An original, both tiers at the replay's quality, a peer in the bytes of the smaller."""
         pictures, budget = {"original": thumbnail(image)}, 0
         for point, recall in zip(points, recalls):  # our own points come first
             if point.setting.quality == self.setting.quality:

@@ -1,4 +1,4 @@
-"""The curves of many images as figures: means at fixed sizes, and Bjøntegaard differences, set by set."""
+"""The curves of many images as figures: means at fixed sizes, Bjøntegaard differences, by set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,10 +30,11 @@ class Curves:
 def summarise(images: Sequence[Curves]) -> list[dict]:
     """A dict for each set, and for all of them if they are several.
 
-    Each holds "set", "images", "floor_psnr" (dB), "settings" (means at our qualities: series, quality,
-    bytes, bpp, psnr, ssim, ms_ssim), "at" (codec, bytes, images, psnr, ssim, ms_ssim at SIZES) and
-    "bjontegaard" (series, anchor, images, psnr in dB, rate in %). A mean is None unless every image
-    has it; "images" says how many do. Bjøntegaard differences are means over the images that have them.
+    Each holds "set", "images", "floor_psnr" (dB), "settings" (means at our qualities: series,
+    quality, bytes, bpp, psnr, ssim, ms_ssim), "at" (codec, bytes, images, psnr, ssim, ms_ssim at
+    SIZES) and "bjontegaard" (series, anchor, images, psnr in dB, rate in %). A mean at a size is
+    None unless every image has it; "images" says how many do. Bjøntegaard differences are means
+    over the images that have them.
     """
     groups: dict[str, list[Curves]] = {}
     for image in images:
@@ -51,7 +52,7 @@ def mean_curve(images: Sequence[Curves], codec: str, measure: str) -> np.ndarray
 
 
 def tables(summary: Mapping) -> list[Table]:
-    """One set's figures as tables: differences first, then each measure at SIZES, then our settings."""
+    """One set's figures as tables: differences, each measure at SIZES, our settings."""
     where = f"{summary['set'] or 'images'}, {summary['images']} images"
     differences = [
         [
