@@ -1,4 +1,4 @@
-"""Bytes of a record of the splats tier, what quantising costs, and WebP and AVIF beside it."""
+"""Bytes of a record of the splats tier, what quantising costs, and WebP beside it."""
 
 import numpy as np
 from tqdm import tqdm
