@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.evaluation import peers, stills
@@ -109,9 +110,10 @@ class Fronts:
 
 def _settings(codec: str) -> tuple:
     """All that a front depends on besides the image."""
+    walk = peers.SCALES, STEP, STRIDE, BEHIND, MARGIN
     if codec in stills.ENCODERS:
-        return stills.ENCODERS[codec], stills.version(), peers.SCALES
-    return codec, peers.SCALES
+        return stills.ENCODERS[codec], stills.version(), *walk
+    return PIL.__version__, *walk
 
 
 def _rungs(codec: str) -> Sequence[int]:
