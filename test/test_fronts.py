@@ -52,6 +52,13 @@ def test_a_front_is_made_of_real_files(codec):
         assert psnr(IMAGE, picture) == pytest.approx(coded.psnr)
 
 
+def test_a_front_reaches_beyond_the_largest_size_wherever_that_is():
+    """Steps are wide: the first still beyond that size may be half as large again."""
+    for largest in range(700, 2100, 200):
+        found = front(IMAGE, "jpeg", 500, largest)
+        assert found[-1].bytes > largest and at_size(found, largest) is not None
+
+
 def test_a_front_is_as_good_as_trying_everything():
     found = front(IMAGE, "webp", 400, 2000)
     made = []

@@ -19,7 +19,6 @@ from gaussvae_ros.evaluation.bjontegaard import pchip
 from gaussvae_ros.evaluation.metrics import EQUAL, check_image, ms_ssim, psnr, ssim
 from gaussvae_ros.files import write_file
 
-MARGIN = 1.3  # over the largest size that is asked for: the last point lies beyond it
 STEP = 3  # of the codec's own numbers, between points
 STRIDE = 2  # points at a time while a still is less than half the smallest size
 BEHIND = 0.3  # dB below what larger scales reach at a size: a smaller one only falls further behind
@@ -110,7 +109,7 @@ class Fronts:
 
 def _settings(codec: str) -> tuple:
     """All that a front depends on besides the image."""
-    walk = peers.SCALES, STEP, STRIDE, BEHIND, MARGIN
+    walk = peers.SCALES, STEP, STRIDE, BEHIND
     if codec in stills.ENCODERS:
         return stills.ENCODERS[codec], stills.version(), *walk
     return PIL.__version__, *walk
@@ -147,19 +146,17 @@ def _walk(
     largest: int,
     rivals: Sequence[_Still],  # at larger scales
 ) -> Iterator[_Still]:
-    """The stills at one scale, fewest bytes first, as far as they are of use."""
+    """The stills at one scale, fewest bytes first, to one beyond `largest` or to no use."""
     small, rungs, place = peers.shrink(image, scale), _rungs(codec), 0
     while place < len(rungs):
         try:
             size, decoded = _code(small, codec, rungs[place])
         except GaussVaeError:
             return  # too small a picture, or too fine a quantiser, for its encoder
-        if size > MARGIN * largest:
-            return
         picture = peers.enlarge(decoded, image.shape)
         still = _Still(size, psnr(image, picture), picture, rungs[place], scale)
         yield still
         rival = max((r.psnr for r in rivals if r.bytes <= size), default=-np.inf)
-        if size > smallest and still.psnr < rival - BEHIND:
+        if size > largest or size > smallest and still.psnr < rival - BEHIND:
             return
         place += STRIDE if size < smallest / 2 else 1
