@@ -152,14 +152,17 @@ class FrameCodec:
         size: tuple[int, int] | None = None,  # (w, h) px
         roi: tuple[int, int, int, int] | None = None,  # (x, y, w, h) px
     ) -> np.ndarray:  # uint8 [h, w, 3] RGB, or [h, w] if the frame was mono
-        """A record as a picture, or a part of it; `size` and `roi` are those of `gaussvae_ros.raster.view.render`.
+        """A record as a picture, or a part of it; `size` and `roi` are
+        those of `gaussvae_ros.raster.view.render`.
 
         Any bytes give a picture or an error in bounded time and memory.
 
         Raises:
-            RecordError: not a record, truncated, altered, or of a version or tier that this release does not know.
+            RecordError: not a record, truncated, altered, or of a version or tier that
+                this release does not know.
             ModelError: the model that it was made with is not at hand.
-            GaussVaeError: `roi` is not inside the frame, or the picture would be empty or have more than 2^26 px.
+            GaussVaeError: `roi` is not inside the frame, or the picture would be empty
+                or have more than 2^26 px.
         """
         record = _unpacked(data)
         _, _, *part = checked_roi(roi, record.size)

@@ -1,9 +1,10 @@
 """A fit onto the grid of a record, with what is not yet on the grid re-fitted after each group.
 
-Sizes first, then thinness and angles, each followed by a short descent of the rest, then positions. Colours come last:
-with the geometry fixed they are a linear least-squares problem, so they take up what the groups before left over.
-Rounding them one by one, each carrying the error of those before (Babai's nearest plane, the step of GPTQ), was tried:
-it gains 0.01 dB over plain rounding, since few splats overlap much.
+Sizes first, then thinness and angles, each followed by a short descent of the rest, then positions.
+Colours come last: with the geometry fixed they are a linear least-squares problem, so they take up
+what the groups before left over. Rounding them one by one, each carrying the error of those before
+(Babai's nearest plane, the step of GPTQ), was tried: it gains 0.01 dB over plain rounding, since
+few splats overlap much.
 """
 
 import math
@@ -28,9 +29,11 @@ FINEST, COARSEST = 121, 139  # precision indices that encoders use
 
 
 def best_precision(state: Descent) -> int:
-    """Precision index at which a fit's record has the most PSNR for its bytes: finer by 2^(1/8) for each dB of the fit.
+    """Precision index at which a fit's record has the most PSNR for its bytes: finer by
+    2^(1/8) for each dB of the fit.
 
-    Measured on fits of 20 to 34 dB with 128 to 2048 splats. The better the fit, the more a rounding error shows.
+    Measured on fits of 20 to 34 dB with 128 to 2048 splats. The better the fit, the
+    more a rounding error shows.
     """
     return round(min(max(157 + 10 * math.log10(state.error + 1e-9), FINEST), COARSEST))
 
@@ -103,13 +106,15 @@ def axes(geometry: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shortened(geometry: np.ndarray, longest: float) -> np.ndarray:  # [N, 3]: lxx, shear, lyy
-    """Shapes whose s1 is at most `longest` px: needles reach far out of the picture, farther than the grid."""
+    """Shapes whose s1 is at most `longest` px: needles reach far out of the picture,
+    farther than the grid."""
     middle, (ratio, theta) = log_size(geometry), axes(geometry)
     return grid.root(np.minimum(middle + ratio / 2, np.log(longest)), middle - ratio / 2, theta)
 
 
 def _positions(xy, scale, shapes, size, precision):
-    """Cells [N] and shifts [N, 2]: y to the nearest, then x where the splat's slant puts it after y's rounding."""
+    """Cells [N] and shifts [N, 2]: y to the nearest, then x where the splat's slant puts
+    it after y's rounding."""
     n = len(xy)
     parts = grid.shifts(scale, shapes, size, precision)
     corner, side = cells.corner(cells.cell_of(xy, size, n), size, n)
@@ -125,10 +130,12 @@ def _positions(xy, scale, shapes, size, precision):
 
 
 def solved_colours(geometry, colour, target) -> np.ndarray:  # [N, 3]
-    """Colours that fit `target` [h, w, 3] best, for fixed geometry [N, 5] in its px, beginning with `colour` [N, 3].
+    """Colours that fit `target` [h, w, 3] best, for fixed geometry [N, 5] in its px,
+    beginning with `colour` [N, 3].
 
-    With A the shares [pixels, N] of splats in pixels, A'A c = A' target by conjugate gradients (Hestenes and Stiefel
-    1952), divided by the sums of A'A's rows, which are sums of shares. A and A' are what draws and what gathers.
+    With A the shares [pixels, N] of splats in pixels, A'A c = A' target by conjugate gradients
+    (Hestenes and Stiefel 1952), divided by the sums of A'A's rows, which are sums of shares. A and
+    A' are what draws and what gathers.
     """
     canvas = planes((target.shape[1], target.shape[0]))
     scale = 1 / (_normal(geometry, np.ones_like(colour), canvas, target, False) + 1e-3)
@@ -149,7 +156,8 @@ def solved_colours(geometry, colour, target) -> np.ndarray:  # [N, 3]
 
 @parallel(fastmath={"contract"})
 def _normal(geometry, colour, canvas, target, compare):
-    """A'A colour [N, 3] or, to `compare`, A'(A colour - target), colours then with the background's share."""
+    """A'A colour [N, 3] or, to `compare`, A'(A colour - target), colours then with
+    the background's share."""
     height, width = target.shape[:2]
     for band in prange((height + BAND - 1) // BAND):
         draw_band(geometry, colour, canvas, width, band * BAND, min(height, (band + 1) * BAND))

@@ -29,7 +29,8 @@ OVERHEAD = _HEAD.size + _TAIL.size  # bytes
 
 @dataclass(frozen=True)
 class Record:
-    """One stored frame, checked: `tier`, `size` (w, h) in px of the camera frame, and the tier's `payload`."""
+    """One stored frame, checked: `tier`, `size` (w, h) in px of the camera frame, and
+    the tier's `payload`."""
 
     tier: str
     size: tuple[int, int]  # (w, h) px
@@ -47,7 +48,8 @@ def unpack(data: bytes) -> Record:
     """Check a record and open it.
 
     Raises:
-        RecordError: not a record, truncated, altered, or of a version or tier that this release does not know.
+        RecordError: not a record, truncated, altered, or of a version or tier that
+            this release does not know.
     """
     if len(data) < OVERHEAD:
         raise RecordError(

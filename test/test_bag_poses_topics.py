@@ -67,7 +67,9 @@ def test_odometry_is_preferred_and_the_choice_is_said(tmp_path: Path) -> None:
 def test_of_two_kinds_of_odometry_that_moves_which_moves(tmp_path: Path) -> None:
     maker = images(BagMaker("mcap"), frame="base_link")
     for i in range(COUNT):
-        maker.odometry("/wheels", stamp(i), place(0)).odometry("/visual", stamp(i), place(i))
+        maker.odometry("/axial_mixtures", stamp(i), place(0)).odometry(
+            "/visual", stamp(i), place(i)
+        )
     assert found(maker, tmp_path)[1].name == "/visual"
 
 

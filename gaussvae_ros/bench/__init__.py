@@ -4,12 +4,17 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaussvae_ros.bench import bank, codec, decode, fit, replay, ros, soak, start
+from gaussvae_ros.bench import ablation, bank, codec, decode, fit, replay, ros, soak, start
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
 
-ON_FRAMES = {"fit": fit.run, "codec": codec.run, "decode": decode.run}
+ON_FRAMES = {
+    "fit": fit.run,
+    "codec": codec.run,
+    "ablation": ablation.run,
+    "decode": decode.run,
+}
 ON_FILES = {"bank": bank.run, "start": start.run, "replay": replay.run, "ros": ros.run}
 PARTS = (*ON_FRAMES, *ON_FILES)
 SHORTEST_SOAK = 0.5  # minutes
@@ -20,8 +25,8 @@ def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[di
 
     Args:
         parts: of PARTS; none means all of them, ros where it can run.
-        images: files and folders that fit, codec and decode are measured on, instead of a
-            simulated drive's frames.
+        images: files and folders that fit, codec, ablation and decode are measured on, instead
+            of a simulated drive's frames.
 
     Returns:
         Rows of name, value (None where it could not be measured), unit, target (text or None),

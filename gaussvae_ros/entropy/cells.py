@@ -1,8 +1,9 @@
 """Where splats are, to the nearest cell: counts in the halves of halves, Z-order.
 
-The image is laid into a square of 2^k by 2^k cells. Starting with all n splats in the square, each node says how many of
-its m splats lie in its first half (halving y, then x, in turn), down to single cells. What is coded is thus the set of
-splats, not a sequence, which spares log2(n!) bits, and the cells come out in Z-order (Morton 1966).
+The image is laid into a square of 2^k by 2^k cells. Starting with all n splats in the square, each
+node says how many of its m splats lie in its first half (halving y, then x, in turn), down to
+single cells. What is coded is thus the set of splats, not a sequence, which spares log2(n!) bits,
+and the cells come out in Z-order (Morton 1966).
 """
 
 import numpy as np
@@ -10,20 +11,17 @@ import numpy as np
 from gaussvae_ros.errors import RecordError
 from gaussvae_ros.kernels import kernel
 
-# Concentration of the beta-binomial law of such a split, by how many splats an even spread would put into the node:
-# small where fits cluster their splats, large where they space them evenly.
+# Concentration of the beta-binomial distribution of such a split, by how many splats an even spread
+# would put into the node: small where fits cluster their splats, large where they space them.
 EXPECTED = np.array([1.0, 4.0, 16.0, 64.0])
 CONCENTRATION = np.array([12, 8, 6, 6, 6])
-COUNTS = (
-    0,
-    8,
-    64,
-    1 << 30,
-)  # nodes are coded in groups of alike counts, so that tables stay narrow
+# Nodes are coded in groups of alike counts, so that tables stay narrow.
+COUNTS = 0, 8, 64, 1 << 30
 
 
 def depth(size: tuple[int, int], n: int) -> int:
-    """k for `n` splats on an image of `size` (w, h) px: cells about half as wide as the mean distance of splats."""
+    """k for `n` splats on an image of `size` (w, h) px: cells about half as wide as the
+    mean distance of splats."""
     k = 0
     while max(size) ** 2 * 4 * n > size[0] * size[1] << 2 * k and k < 15:
         k += 1
@@ -55,7 +53,8 @@ def code_cells(coder, size: tuple[int, int], n: int, cells: np.ndarray | None) -
 
 @kernel()
 def _halves(nodes, level, width, height):
-    """Of the nodes at a level, the share of the image's area that lies in their first half, and that area, in cells."""
+    """Of the nodes at a level, the share of the image's area that lies in their first half,
+    and that area, in cells."""
     x, y = coordinates(nodes << level + 1)
     wide, tall = 1 << (level + 2) // 2, 1 << (level + 1) // 2  # of a node, in cells
     share, inside = np.empty(len(nodes)), np.empty(len(nodes))
@@ -72,9 +71,8 @@ def _halves(nodes, level, width, height):
 def cell_of(xy: np.ndarray, size: tuple[int, int], n: int) -> np.ndarray:
     """Z-order codes [N] of the cells that points [N, 2] px lie in."""
     k = depth(size, n)
-    last = [
-        -(-side * 2**k // max(size)) - 1 for side in size
-    ]  # columns and rows that the image reaches
+    # Columns and rows that the image reaches.
+    last = [-(-side * 2**k // max(size)) - 1 for side in size]
     at = np.clip((xy * (2**k / max(size))).astype(np.int64), 0, last)
     code = np.zeros(len(xy), np.int64)
     for bit in range(k):
@@ -89,7 +87,8 @@ def corner(cells: np.ndarray, size: tuple[int, int], n: int) -> tuple[np.ndarray
 
 
 def _split(coder, first, counts, share, expected):
-    """Code how many of `counts` [nodes] lie in the first half, whose `share` of the node's area is given."""
+    """Code how many of `counts` [nodes] lie in the first half, whose `share` of the
+    node's area is given."""
     total = 2 * CONCENTRATION[np.searchsorted(EXPECTED, expected)]
     alpha = np.clip(np.round(total * share), 1, total - 1).astype(np.int64)
     out = np.where(share > 0, counts, 0)
@@ -105,9 +104,11 @@ def _split(coder, first, counts, share, expected):
 
 @kernel()
 def beta_binomial(m: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    """Unnormalised probabilities [nodes, max(m) + 1] of 0..m under the beta-binomial law with integer parameters.
+    """Unnormalised probabilities [nodes, max(m) + 1] of 0..m under the beta-binomial distribution
+    with integer parameters.
 
-    p(k) = C(k + alpha - 1, k) C(m - k + beta - 1, m - k), by its recurrence: only + - * /, so the same on all machines.
+    p(k) = C(k + alpha - 1, k) C(m - k + beta - 1, m - k), by its recurrence: only + - * /, so
+    the same on all machines.
     """
     p = np.zeros((len(m), m.max() + 1))
     for i in range(len(m)):

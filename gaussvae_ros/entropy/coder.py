@@ -1,7 +1,9 @@
-"""Symbols to bytes and back: one call writes, reads or weighs them, so that a format is stated only once.
+"""Symbols to bytes and back: one call writes, reads or weighs them, so that a
+format is stated only once.
 
-A format is a function of a coder. It hands each group of symbols to `coder.symbols(values, probabilities)` and goes on
-with what that returns: its own values when it writes, the stream's when it reads (then `values` is None).
+A format is a function of a coder. It hands each group of symbols to
+`coder.symbols(values, probabilities)` and goes on with what that returns: its own values when it
+writes, the stream's when it reads (then `values` is None).
 """
 
 import constriction
@@ -42,7 +44,10 @@ class Writer:
 
 
 class Reader:
-    """Reads what a Writer wrote. A damaged stream gives wrong symbols, but each within its range."""
+    """Reads what a Writer wrote.
+
+    A damaged stream gives wrong symbols, but each within its range.
+    """
 
     reads = True
 

@@ -1,9 +1,11 @@
 """What a splat's neighbours say of it: probabilities for its numbers.
 
-Splats are coded in PASSES rounds, each filling the gaps of the rounds before along the Z-order curve, so that most splats
-have close neighbours that the decoder knows already, and a round's symbols are still coded in one call.
+Splats are coded in PASSES rounds, each filling the gaps of the rounds before along the Z-order
+curve, so that most splats have close neighbours that the decoder knows already, and a round's
+symbols are still coded in one call.
 
-All arithmetic is + - * / and square root on float64 in a fixed order: the same bits on every machine.
+All arithmetic is + - * / and square root on float64 in a fixed order: the
+same bits on every machine.
 """
 
 import numpy as np
@@ -83,7 +85,8 @@ def spacing(x, y, around):
 
 @kernel()
 def features(rows, values, extra, known, x, y):
-    """What a value is predicted from, [rows, 3 + E]: 1, the neighbours' weighted mean and spread, and `extra` [n, E]."""
+    """What a value is predicted from, [rows, 3 + E]: 1, the neighbours' weighted mean and
+    spread, and `extra` [n, E]."""
     out = np.zeros((len(rows), 3 + extra.shape[1]))
     for r in range(len(rows)):
         i = rows[r]
@@ -111,8 +114,9 @@ def features(rows, values, extra, known, x, y):
 def student(features, centre, width, step, low, count):
     """Unnormalised probabilities [rows, count] of the indices low, low + 1, ...
 
-    A value v = index * step has p ~ (1 + ((v - m) / s)^2)^-2, Student's t with 3 degrees of freedom, where m and s are
-    linear in the features with weights `centre` and `width`, s at least a third of a step.
+    A value v = index * step has p ~ (1 + ((v - m) / s)^2)^-2, Student's t with 3 degrees of
+    freedom, where m and s are linear in the features with weights `centre` and `width`, s at
+    least a third of a step.
     """
     out = np.empty((len(features), count))
     for r in range(len(features)):
@@ -133,8 +137,9 @@ def student(features, centre, width, step, low, count):
 def directions(rows, cosine, sine, strength, colour, known, around, x, y):
     """Two guesses [rows, 4] at a splat's axis, as double-angle vectors no longer than 1.
 
-    First the mean axis of known neighbours, weighted by how thin they are (`strength`). Then the axis along which the
-    colours of all neighbours change least: minus the double-angle form of their structure tensor.
+    First the mean axis of known neighbours, weighted by how thin they are (`strength`). Then
+    the axis along which the colours of all neighbours change least: minus the double-angle form
+    of their structure tensor.
     """
     out = np.zeros((len(rows), 4))
     for r in range(len(rows)):
@@ -169,8 +174,9 @@ def directions(rows, cosine, sine, strength, colour, known, around, x, y):
 def axial(guesses, counts, weights, cosine, sine, most):
     """Unnormalised probabilities [rows, most] of the angles k pi / count, k < count; the rest 0.
 
-    p ~ (s + 1 - v . e_k)^-2 with e_k the angle's double-angle vector, v = weights[0] guess 1 + weights[1] guess 2 and
-    s = weights[2]: flat where the guesses are short. `cosine`, `sine` [most + 1, most] hold e_k by count.
+    p ~ (s + 1 - v . e_k)^-2 with e_k the angle's double-angle vector, v = weights[0] guess
+    1 + weights[1] guess 2 and s = weights[2]: flat where the guesses are short. `cosine`, `sine`
+    [most + 1, most] hold e_k by count.
     """
     out = np.zeros((len(guesses), most))
     for r in range(len(guesses)):

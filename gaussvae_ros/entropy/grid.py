@@ -1,9 +1,10 @@
 """What a record can say: splats on a grid whose steps follow each splat's own size.
 
-An error of a splat's shape, relative to that shape, hurts the picture in proportion to about size^0.84, an error of its
-colour to size^1.7 (measured on fits; size is sqrt(s1 s2)). Steps that are optimal at one slope therefore shrink with
-size, for shape like 1 / u and for colour like 1 / u^2, where u = (size / mean distance of splats)^0.42: large splats are
-stored finely, small ones coarsely. With u coded in even steps, its own precision follows the same law.
+An error of a splat's shape, relative to that shape, hurts the picture in proportion to about
+size^0.84, an error of its colour to size^1.7 (measured on fits; size is sqrt(s1 s2)). Steps that
+are optimal at one slope therefore shrink with size, for shape like 1 / u and for colour like
+1 / u^2, where u = (size / mean distance of splats)^0.42: large splats are stored finely, small ones
+coarsely. With u coded in even steps, its own precision does the same.
 """
 
 from dataclasses import dataclass
@@ -15,27 +16,29 @@ from gaussvae_ros.splats import Splats
 
 POWER = 0.42
 TYPICAL = 0.54  # u of a typical splat
-LARGE = 2.5  # u over a typical splat's from which on steps no longer shrink: indices must reach the thinnest shapes
-OVERSHOOT = (
-    2.56  # range of opponent colour that indices reach: light spans sqrt(3) / 2, and fits overshoot
-)
+# Relative u from which on steps no longer shrink: indices must reach the thinnest shapes.
+LARGE = 2.5
+# Range of opponent colour that indices reach: light spans sqrt(3) / 2, and fits overshoot.
+OVERSHOOT = 2.56
 SIZES, ASPECTS, SHIFTS = 256, 128, 64  # most values of each kind; indices start at 0
-SECTORS, FINE = (
-    48,
-    32,
-)  # angles are coded as one of so many sectors by context, and plainly inside it
+# Angles are coded as one of so many sectors by context, and plainly inside it.
+SECTORS, FINE = 48, 32
 COLOURS = 256  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
 
 # Steps of a typical splat at precision 1, found by search for the lowest rate at equal loss
 SIZE_STEP, ASPECT_STEP, ANGLE_STEP, SHIFT_STEP, COLOUR_STEP = 0.154, 0.31, 0.26, 0.22, 0.056
 
-# An orthonormal basis of colour: light, red against blue, green against both. Errors in it add up as they do in RGB.
+# An orthonormal basis of colour: light, red against blue, green against both. Errors in it
+# add up as they do in RGB.
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
 @dataclass
 class Grid:
-    """Integer splats, rows in Z-order of their cells. Arrays are [N] int64, `colour` [N, 1 or 3]."""
+    """Integer splats, rows in Z-order of their cells.
+
+    Arrays are [N] int64, `colour` [N, 1 or 3].
+    """
 
     size: tuple[int, int]  # (w, h) px
     precision: int  # index of the record's step factor, see `factor`
@@ -48,7 +51,8 @@ class Grid:
 
 
 def factor(precision: int) -> float:
-    """Step factor of a precision index 0..255: 2^(1/8) each, 1 at 128; by multiplication alone, so exact everywhere."""
+    """Step factor of a precision index 0..255: 2^(1/8) each, 1 at 128; by multiplication
+    alone, so exact everywhere."""
     root = (1.0, 1.0905077326652577, 1.189207115002721, 1.2968395546510096)
     root += tuple(r * 1.4142135623730951 for r in root)
     whole, part = divmod(precision - 128, 8)
@@ -99,7 +103,8 @@ def colour_step(scale: np.ndarray, precision: int) -> np.ndarray:
 def angles(scale: np.ndarray, aspect: np.ndarray, precision: int) -> tuple[np.ndarray, np.ndarray]:
     """How many sectors [N] the half turn has for a splat, and into how many angles [N] each is cut.
 
-    Turning by t changes a splat like 2 sinh(log(s1 / s2)) t, so a round one has one angle, a thin one hundreds.
+    Turning by t changes a splat like 2 sinh(log(s1 / s2)) t, so a round one has one
+    angle, a thin one hundreds.
     """
     k = shape_step(scale, precision)
     count = np.round(2 * np.pi / ANGLE_STEP * np.sinh(log_ratio(scale, aspect, precision)) / k)
@@ -128,7 +133,8 @@ def shape(
 
 
 def root(log_s1, log_s2, turn) -> np.ndarray:  # [N, 3]: lxx (px), shear, lyy (px), as in raster.cpu
-    """The shapes of splats with axes s1, s2 [N] px (logarithms) and the angle [N] rad of the first."""
+    """The shapes of splats with axes s1, s2 [N] px (logarithms) and the angle
+    [N] rad of the first."""
     v1, v2 = np.exp(2 * log_s1), np.exp(2 * log_s2)
     c, s = np.cos(turn), np.sin(turn)
     yy = s * s * v1 + c * c * v2

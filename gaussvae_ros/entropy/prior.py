@@ -9,17 +9,13 @@ import numpy as np
 from gaussvae_ros.entropy import contexts, grid
 
 FILE = "prior.json"
-LINEAR = (
-    "scale",
-    "colour0",
-    "colour1",
-    "colour2",
-    "aspect",
-)  # kinds of symbols with a value and linear contexts
+# Kinds of symbols with a value and linear contexts.
+LINEAR = "scale", "colour0", "colour1", "colour2", "aspect"
 
 
 class Prior:
-    """`weights[kind]` holds two sets: for a kind's first pass, which has no neighbours, and for the later ones."""
+    """`weights[kind]` holds two sets: for a kind's first pass, which has no neighbours,
+    and for the later ones."""
 
     def __init__(self, weights: dict):
         self.weights = {
@@ -43,7 +39,8 @@ class Prior:
 
 @lru_cache(1)
 def axes() -> tuple[np.ndarray, np.ndarray]:
-    """Double-angle vectors of the sectors (k + 1 / 2) pi / count, [count, k], rounded so that they are the same on every machine."""
+    """Double-angle vectors of the sectors (k + 1 / 2) pi / count, [count, k], rounded so that they
+    are the same on every machine."""
     count = np.maximum(np.arange(grid.SECTORS + 1), 1)[:, None]
     turn = 2 * np.pi * (np.arange(grid.SECTORS) + 0.5) / count
     return np.round(np.cos(turn) * 2**20) / 2**20, np.round(np.sin(turn) * 2**20) / 2**20

@@ -27,7 +27,10 @@ def write(g: Grid) -> bytes:
 
 
 def read(payload: bytes, size: tuple[int, int]) -> Splats:
-    """Splats of a payload, for a frame of `size` (w, h) px. Raises RecordError on anything malformed."""
+    """Splats of a payload, for a frame of `size` (w, h) px.
+
+    Raises RecordError on anything malformed.
+    """
     if len(payload) < _HEADER:
         raise RecordError("record is damaged: its payload has no header")
     count = payload[1] | payload[2] << 8
@@ -38,10 +41,11 @@ def read(payload: bytes, size: tuple[int, int]) -> Splats:
 
 
 def code(
-    coder, size: tuple[int, int], n: int, precision: int, channels: int, g: Grid | None, law=None
+    coder, size: tuple[int, int], n: int, precision: int, channels: int, g: Grid | None, model=None
 ) -> Grid:
-    """Write, weigh or (with `g` None) read a grid of `n` splats under `law` (default: the shipped prior); returns it."""
-    law = law or prior.load()
+    """Write, weigh or (with `g` None) read a grid of `n` splats under `model` (default: the
+    shipped prior); returns it."""
+    model = model or prior.load()
     coder.part = "cells"
     cell = cells.code_cells(coder, size, n, g and g.cell)
     near = Neighbourhood(cell)
@@ -49,7 +53,7 @@ def code(
     step = grid.SIZE_STEP * grid.POWER * grid.factor(precision)
     scale, _ = _linear(
         coder,
-        law,
+        model,
         "scale",
         g and g.scale,
         np.full(n, step),
@@ -67,7 +71,7 @@ def code(
         extra = np.stack([u, surprise], 1)
         index[:, k], colour[:, k] = _linear(
             coder,
-            law,
+            model,
             f"colour{k}",
             values,
             colour_step,
@@ -82,10 +86,10 @@ def code(
     aspect_step = grid.shape_step(scale, precision) * grid.ASPECT_STEP
     extra = np.stack([u, near.spacing], 1)
     aspect, thinness = _linear(
-        coder, law, "aspect", g and g.aspect, aspect_step, extra, near, 0, grid.ASPECTS
+        coder, model, "aspect", g and g.aspect, aspect_step, extra, near, 0, grid.ASPECTS
     )
     angle = _angles(
-        coder, law, g and g.angle, *grid.angles(scale, aspect, precision), thinness, colour, near
+        coder, model, g and g.angle, *grid.angles(scale, aspect, precision), thinness, colour, near
     )
 
     coder.part = "shifts"
@@ -94,25 +98,27 @@ def code(
     return Grid(size, precision, cell, scale, aspect, angle, shift, index)
 
 
-def _linear(coder, law, name, indices, steps, extra, near, low, count):
-    """Code integers [n] whose natural values are index * step, pass by pass, from their neighbours' natural values."""
+def _linear(coder, model, name, indices, steps, extra, near, low, count):
+    """Code integers [n] whose natural values are index * step, pass by pass, from their
+    neighbours' natural values."""
     coder.part = name
     out, natural = np.zeros(len(steps), np.int64), np.zeros(len(steps))
     for number, rows in enumerate(near.rounds):
         features = near.features(rows, natural, extra)
-        p = law.linear(name, number > 0, features, steps[rows], low, count)
+        p = model.linear(name, number > 0, features, steps[rows], low, count)
         out[rows] = coder.symbols(None if indices is None else indices[rows] - low, p) + low
         natural[rows] = out[rows] * steps[rows]
     return out, natural
 
 
-def _angles(coder, law, indices, sectors, fine, thinness, colour, near):
-    """Code angle indices [n]: the sector by what the neighbours suggest, the angle inside it plainly."""
+def _angles(coder, model, indices, sectors, fine, thinness, colour, near):
+    """Code angle indices [n]: the sector by what the neighbours suggest, the
+    angle inside it plainly."""
     coder.part = "angle"
     out, cosine, sine = (np.zeros(len(sectors), kind) for kind in (np.int64, float, float))
     for number, rows in enumerate(near.rounds):
         guesses = near.directions(rows, cosine, sine, thinness, colour)
-        p = law.angle(number > 0, guesses, sectors[rows])
+        p = model.angle(number > 0, guesses, sectors[rows])
         out[rows] = coder.symbols(None if indices is None else indices[rows] // fine[rows], p)
         if (out[rows] >= sectors[rows]).any():
             raise RecordError("record is damaged: impossible splat angles")

@@ -78,7 +78,9 @@ def evaluate(
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
     fronts, curves, worst = Fronts(out_dir / "peers.json", SIZES[0], SIZES[-1]), [], []
-    for number, (group, name, image) in enumerate(tqdm(places, unit="image", desc="evaluate")):
+    for number, (group, name, image) in enumerate(
+        tqdm(places, unit="image", desc="evaluate", delay=1, disable=None)
+    ):
         image = read_image(image) if isinstance(image, Path) else image
         try:
             ours, recall = _ours(codec, image, efforts, sorted(qualities))

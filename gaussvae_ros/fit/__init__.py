@@ -1,4 +1,5 @@
-"""Image to splats: seeds where the picture is busy, then gradient descent over a pyramid, with useless splats moved.
+"""Image to splats: seeds where the picture is busy, then gradient descent over a pyramid,
+with useless splats moved.
 
 from gaussvae_ros.fit import fit
 splats = fit(image, n=512, effort="fast")
@@ -23,9 +24,10 @@ MIN_SPLATS, MAX_SPLATS = 32, 8192
 class Level(NamedTuple):
     """Steps at one resolution, in pixels per splat, since that is what a splat can resolve.
 
-    Each step draws every `stride`-th row only, the next step others. That keeps the detail of a large picture at the
-    price of a small one: its rows are a sample whose gradient is right in the mean. At equal time it is worth
-    0.5 dB over steps on a picture that is smaller by averaging.
+    Each step draws every `stride`-th row only, the next step others. That keeps the detail of a
+    large picture at the price of a small one: its rows are a sample whose gradient is right in the
+    mean. What it is worth beside averaged
+    pictures: docs/vae.md.
     """
 
     pixels: float  # per splat; no level is larger than the image
@@ -56,7 +58,9 @@ EFFORTS = {
     ),
 }
 PRICED = 0.5  # share of all steps after which bits count, too
-PRICE = 0.04  # of a bit per splat, in mean squared errors: what it costs to make records shorter with fewer splats
+# Of a bit per splat, in mean squared errors: somewhat more than a shorter record costs by other
+# means (PSNR grows by 1.5 dB where bytes double, hence 0.026).
+PRICE = 0.04
 REFRESH = 30  # steps after which the distributions are taken anew
 SEEDS, RESEEDS = 37.5, 75  # pixels per splat on which splats are seeded, and re-seeded at most
 
@@ -70,7 +74,8 @@ def fit(
     """Fit `n` splats to an image; the same arguments give the same splats.
 
     Args:
-        effort: "fast" for a camera's rate (tens of milliseconds), "best" for the highest PSNR (about a second).
+        effort: "fast" for a camera's rate (tens of milliseconds), "best" for the
+            highest PSNR (about a second).
 
     Returns:
         Splats of the image's own size, in canonical form, with 3 colours or (mono) 1.
@@ -110,7 +115,8 @@ def descend(
 ) -> Descent:
     """Run a plan on a checked image; returns the descent's state in pixels of that image.
 
-    `rate(state)` gives the tables of what its numbers cost (see rate.py); without it only the error counts.
+    `rate(state)` gives the tables of what its numbers cost (see rate.py); without
+    it only the error counts.
     """
     state = start(image, n, seed)
     follow(plan, state, image.shape[1::-1], lambda *level: scaled(image, n, *level), reseed, rate)
@@ -133,9 +139,11 @@ def follow(
     reseed: Callable,
     rate: Callable | None = None,
 ) -> None:
-    """Run a plan on one descent, or on many at once (fit/cuda.py), in pixels of images of `size` (w, h) px.
+    """Run a plan on one descent, or on many at once (fit/cuda.py), in pixels of
+    images of `size` (w, h) px.
 
-    `target_at(pixels per splat, stride)` gives a level's target [S, ..., h, w, 3] as `state` and `reseed` take it.
+    `target_at(pixels per splat, stride)` gives a level's target [S, ..., h, w, 3] as
+    `state` and `reseed` take it.
     """
     total = sum(level.steps for level in plan.levels)
     rates = plan.last + (1 - plan.last) * 0.5 * (1 + np.cos(np.pi * np.arange(total) / total))
@@ -204,8 +212,7 @@ def to_splats(state: Descent, size: tuple[int, int], channels: int) -> Splats:
     params[:, THETA] = 0.5 * np.arctan2(2 * xy, xx - yy)
     mean, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
     params[:, LOG_S1] = 0.5 * np.log(mean + spread)
-    params[:, LOG_S2] = (
-        np.log(g[:, 2] * g[:, 4]) - params[:, LOG_S1]
-    )  # from the determinant: exact on thin splats
+    # From the determinant: exact on thin splats.
+    params[:, LOG_S2] = np.log(g[:, 2] * g[:, 4]) - params[:, LOG_S1]
     params[:, 5:] = state.colour[:, :channels]
     return Splats(params, size).canonical()

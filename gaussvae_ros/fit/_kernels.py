@@ -1,8 +1,9 @@
-"""One step of fit/cuda.py in Triton: the tables of raster/_binning.py, residual, gradient and Adam, and splats' worth.
+"""One step of fit/cuda.py in Triton: the tables of raster/_binning.py, residual, gradient and
+Adam, and splats' worth.
 
-What adam.py and reseeding.py say holds here to the letter; the parts of raster/_kernels.py do the walking. Splats of B
-pictures of n each are rows b * n + i; geometry rows are those of raster.cpu (x, y, lxx, shear, lyy), float64. Colours
-are always three.
+What adam.py and reseeding.py say holds here to the letter; the parts of raster/_kernels.py do the
+walking. Splats of B pictures of n each are rows b * n + i; geometry rows are those of raster.cpu
+(x, y, lxx, shear, lyy), float64. Colours are always three.
 """
 
 import triton
@@ -118,7 +119,8 @@ def _adam(
     BETA1: tl.constexpr,
     BETA2: tl.constexpr,
 ):
-    """The step of coordinate `k`, from rows' starts in the tables of gradients and of moments, which it updates."""
+    """The step of coordinate `k`, from rows' starts in the tables of gradients and of
+    moments, which it updates."""
     g = tl.load(grad + k, mask=live, other=0.0) * scale
     m = BETA1 * tl.load(first + k, mask=live, other=0.0) + (1.0 - BETA1) * g
     v = BETA2 * tl.load(second + k, mask=live, other=0.0) + (1.0 - BETA2) * g * g

@@ -1,9 +1,10 @@
 """Gradient descent on splats: Adam in each splat's own whitened frame, compiled as one loop.
 
-A step moves a splat's mean by L delta and its covariance from L L' to L exp(M) L', where L is the root of its
-covariance, and Adam (Kingma and Ba 2015) runs on delta (2 numbers), M (3) and the colour (3). This is the natural
-gradient's coordinate system for a Gaussian (as in CMA-ES and NES, Glasmachers et al. 2010): one learning rate fits
-large, small and thin splats alike, none can leave the positive definite cone, and round splats have no undefined angle.
+A step moves a splat's mean by L delta and its covariance from L L' to L exp(M) L', where L is the
+root of its covariance, and Adam (Kingma and Ba 2015) runs on delta (2 numbers), M (3) and the
+colour (3). This is the natural gradient's coordinate system for a Gaussian (as in CMA-ES and NES,
+Glasmachers et al. 2010): one learning rate fits large, small and thin splats alike, none can leave
+the positive definite cone, and round splats have no undefined angle.
 """
 
 import math
@@ -17,18 +18,16 @@ from gaussvae_ros.kernels import inline, parallel, prange, threads
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
 
-BETA1, BETA2 = (
-    np.float32(0.7),
-    np.float32(0.86),
-)  # short memories: a fit has few steps, and no noise to average out
-RATES = np.array(
-    [0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32
-)  # delta, M (dimensionless), colour
+# Short memories: a fit has few steps, and no noise to average out.
+BETA1, BETA2 = np.float32(0.7), np.float32(0.86)
+# Delta, M (dimensionless), colour.
+RATES = np.array([0.2, 0.2, 0.22, 0.22, 0.22, 0.03, 0.03, 0.03], np.float32)
 MIN_SIGMA = 0.3  # px; thinner than the pixel grid can show
 
 
 class Descent:
-    """The state of a descent: splats as geometry [N, 5] (see raster.cpu) and colour [N, 3], and Adam's two moments."""
+    """The state of a descent: splats as geometry [N, 5] (see raster.cpu) and colour [N, 3],
+    and Adam's two moments."""
 
     def __init__(self, geometry: np.ndarray, colour: np.ndarray):
         self.geometry = geometry  # [N, 5] float64, px of the level at hand
@@ -45,7 +44,8 @@ class Descent:
 
     @contextmanager
     def seen_at(self, size: tuple[int, int], level) -> Iterator[None]:
-        """For a while, be in pixels of a level [S, ..., h, w, 3] of the picture of `size` (w, h) px."""
+        """For a while, be in pixels of a level [S, ..., h, w, 3] of the
+        picture of `size` (w, h) px."""
         height, width = level.shape[0] * level.shape[-3], level.shape[-2]
         self.rescale(width / size[0], height / size[1])
         yield
@@ -59,7 +59,8 @@ class Descent:
         free: np.ndarray | None = None,  # [8] 1 or 0: which of delta, M and colour may move (all)
         keep_size: bool = False,  # hold the area of every splat (the trace of M is zero)
     ) -> None:
-        """Take one step towards `target` per entry of `rates`; `error` is then that before the last, in the rows seen."""
+        """Take one step towards `target` per entry of `rates`; `error` is then that before the
+        last, in the rows seen."""
         canvas = planes((target.shape[2], target.shape[1]))
         steps = rates.astype(np.float32)[:, None] * RATES
         if free is not None:
@@ -74,7 +75,8 @@ class Descent:
 
 @inline
 def first_row_of(step, stride):
-    """The first of the rows that a step sees: 0, 2, 1, 3 in turn for a stride of 4, so that far rows follow each other."""
+    """The first of the rows that a step sees: 0, 2, 1, 3 in turn for a stride of 4, so that far
+    rows follow each other."""
     if stride % 2:
         return step % stride
     return step * 2 % stride + step * 2 // stride % 2
@@ -97,7 +99,8 @@ def _descend(
 ):
     """Steps with `rates` [steps, 8], after `count` others; returns the last mean squared error.
 
-    `workers` is an argument because numba cannot cache a function that asks for the number of threads.
+    `workers` is an argument because numba cannot cache a function that asks
+    for the number of threads.
     """
     stride, height, width = target.shape[:3]
     bands = (height + BAND - 1) // BAND
@@ -146,7 +149,8 @@ def _descend(
 
 @inline
 def _residual(canvas, target, r0, r1):
-    """Turn sums (weight, r, g, b) of rows r0 to r1 into (s, g_r, g_g, g_b) of half the squared error; return that error."""
+    """Turn sums (weight, r, g, b) of rows r0 to r1 into (s, g_r, g_g, g_b) of half the squared
+    error; return that error."""
     width = target.shape[1]
     total = 0.0
     for y in range(r0, r1):
@@ -170,7 +174,8 @@ def _residual(canvas, target, r0, r1):
 def _whiten(g, moments, grad):
     """Moments of one splat (see _simd.MOMENTS) into the gradient by delta, M and colour.
 
-    q = z'z falls by 2 z' delta when the mean moves by L delta and by z' M z when the covariance grows by M.
+    q = z'z falls by 2 z' delta when the mean moves by L delta and by z' M z when
+    the covariance grows by M.
     """
     a, b = np.float32(1 / g[2]), np.float32(1 / g[4])
     grad[0], grad[1] = moments[0] * a, moments[1] * b
@@ -184,7 +189,8 @@ def _whiten(g, moments, grad):
 def _move(g, c, step, width, height):
     """Move one splat by `step` = (delta, M, colour), M through the second order of its exponential.
 
-    Centres stay in the picture: there a position has a bounded range to be coded in, and no splat is lost outside.
+    Centres stay in the picture: there a position has a bounded range to be coded in, and
+    no splat is lost outside.
     """
     lxx, shear, lyy = g[2], g[3], g[4]
     g[0] = min(max(g[0] + lxx * step[0] + shear * lyy * step[1], 0.0), float(width))

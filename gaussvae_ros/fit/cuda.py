@@ -1,13 +1,15 @@
-"""Many images to splats at once on a CUDA GPU: the fit of fit/__init__.py, step for step, in batches.
+"""Many images to splats at once on a CUDA GPU: the fit of fit/__init__.py,
+step for step, in batches.
 
     from gaussvae_ros.fit.cuda import fit_many
     sets = fit_many(images, n=512, effort="fast")
 
-Images of one shape make one batch. Seeds and small copies of the images are made by the CPU, in a few threads, by the
-very functions that the CPU fit uses; a step is five kernels, which the host queues without ever waiting for one. A GPU
-adds in another order than the CPU, so the splats of the two come apart as rounding grows over the steps (by no more
-than 0.2 dB in any image tried, and nothing in the mean); on one GPU the same arguments give the same splats, whatever
-else is in the batch.
+Images of one shape make one batch. Seeds and small copies of the images are made by the CPU, in
+a few threads, by the very functions that the CPU fit uses; a step is five kernels, which the
+host queues without ever waiting for one. A GPU adds in another order than the CPU, so the
+splats of the two come apart as rounding grows over the steps (by no more than 0.2 dB in any
+image tried, and nothing in the mean); on one GPU the same arguments give the same splats,
+whatever else is in the batch.
 """
 
 import math
@@ -87,7 +89,8 @@ def _device() -> torch.device:
 
 
 def _batches(images: list[np.ndarray], n: int, plan: Plan) -> Iterator[list[int]]:
-    """Places in `images` of those that are fitted together: of one shape, and no more than ROOM holds."""
+    """Places in `images` of those that are fitted together: of one shape, and no
+    more than ROOM holds."""
     groups: dict[tuple[int, ...], list[int]] = {}
     for k, image in enumerate(images):
         groups.setdefault(image.shape, []).append(k)
@@ -125,16 +128,15 @@ def _descend(
 
 
 class Descents:
-    """The state of B descents of N splats, each as adam.Descent has it, on a GPU; row b * N + i is splat i of b."""
+    """The state of B descents of N splats, each as adam.Descent has it, on a GPU; row
+    b * N + i is splat i of b."""
 
     def __init__(self, states: list[Descent], device: torch.device):
         self.batch, self.n = len(states), len(states[0].geometry)
-        self.geometry = torch.from_numpy(np.concatenate([s.geometry for s in states])).to(
-            device
-        )  # [B N, 5] float64
-        self.colour = torch.from_numpy(np.concatenate([s.colour for s in states])).to(
-            device
-        )  # [B N, 3]
+        # [B N, 5] float64.
+        self.geometry = torch.from_numpy(np.concatenate([s.geometry for s in states])).to(device)
+        # [B N, 3]
+        self.colour = torch.from_numpy(np.concatenate([s.colour for s in states])).to(device)
         self.first = self.colour.new_zeros(len(self.colour), 8)
         self.second, self.grad = torch.zeros_like(self.first), torch.empty_like(self.first)
         self.form = self.colour.new_empty(len(self.colour), _binning.FORM)
@@ -144,7 +146,8 @@ class Descents:
     rescale, seen_at = Descent.rescale, Descent.seen_at
 
     def run(self, target: torch.Tensor, rates: np.ndarray) -> None:
-        """Queue one step per entry of `rates` (multiples of RATES) towards `target` [S, B, h, w, 3]."""
+        """Queue one step per entry of `rates` (multiples of RATES) towards
+        `target` [S, B, h, w, 3]."""
         stride, _, height, width, _ = target.shape
         total, size = len(self.colour), (self.n, width, height)
         steps = self.count + 1 + np.arange(len(rates))
@@ -163,9 +166,10 @@ class Descents:
                 self.form, self.span, planes, self.grad, total, *size, **REACH, num_warps=4, **FUSE
             )
             _kernels.update[(triton.cdiv(total, BLOCK),)](
-                self.grad, self.geometry, self.colour, self.first, self.second, row, total, width, stride * height,
-                self.n / (width * height), float(1 / (1 - BETA2.astype(float) ** step)),
-                BETA1=float(BETA1), BETA2=float(BETA2), MIN_SIGMA=MIN_SIGMA, BLOCK=BLOCK, num_warps=4,
+                self.grad, self.geometry, self.colour, self.first, self.second, row, total,
+                width, stride * height, self.n / (width * height),
+                float(1 / (1 - BETA2.astype(float) ** step)), BETA1=float(BETA1),
+                BETA2=float(BETA2), MIN_SIGMA=MIN_SIGMA, BLOCK=BLOCK, num_warps=4,
             )  # fmt: skip
         self.count += len(rates)
 
@@ -249,14 +253,14 @@ def reseed(state: Descents, target: torch.Tensor, share: float) -> None:
         (state.first, 0),
         (state.second, 0),
     ):
-        rows = torch.where(
-            gain[:, :, None] > 0, rows, table[moved[:, :, 0]]
-        )  # with too few peaks the rest stay
+        # With too few peaks the rest stay.
+        rows = torch.where(gain[:, :, None] > 0, rows, table[moved[:, :, 0]])
         table[moved[:, :, 0]] = rows
 
 
 def _blurred(images: torch.Tensor, sigma: float) -> torch.Tensor:  # [B, h, w, C]
-    """cv2.GaussianBlur of each: its kernel and border, in a fixed order of sums, which convolutions don't promise."""
+    """cv2.GaussianBlur of each: its kernel and border, in a fixed order of sums, which
+    convolutions don't promise."""
     radius = (round(8 * sigma + 1) | 1) // 2
     taps = cv2.getGaussianKernel(2 * radius + 1, sigma, cv2.CV_32F)[:, 0].tolist()
     for axis in (1, 2):

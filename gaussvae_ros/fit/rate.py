@@ -1,12 +1,13 @@
 """The gradient of a splat's bits by its shape and colour, in the frame of a descent.
 
-A number v whose probability density is p(v) costs -log2(p(v) step(v)) bits. The densities are mixtures of Student's t
-(sizes, colours, aspects) and of axial densities (angles), as the learned prior gives them (vae/rate.py). The steps
-shrink with a splat's size as entropy/grid.py has them, so a smaller splat is cheaper in all numbers but its position.
+A number v whose probability density is p(v) costs -log2(p(v) step(v)) bits. The densities are
+mixtures of Student's t (sizes, colours, aspects) and of axial densities (angles), as the learned
+prior gives them (vae/rate.py). The steps shrink with a splat's size as entropy/grid.py has them, so
+a smaller splat is cheaper in all numbers but its position.
 
-With covariance L L' and a move to L exp(M) L' (fit/adam.py): d log sqrt(s1 s2) = tr M / 4,
-d log(s1 / s2) = (q1' M q1 - q2' M q2) / 2 and d theta = q1' M q2 / (s1 / s2 - s2 / s1), where q_k = L' e_k / s_k for
-the axes e_k.
+With covariance L L' and a move to L exp(M) L' (fit/adam.py): d log sqrt(s1 s2) = tr M / 4, d
+log(s1 / s2) = (q1' M q1 - q2' M q2) / 2 and d theta = q1' M q2 / (s1 / s2 - s2 / s1), where
+q_k = L' e_k / s_k for the axes e_k.
 """
 
 import math
@@ -19,16 +20,15 @@ from gaussvae_ros.raster import BACKGROUND
 
 PARTS = 3  # of a mixture
 KINDS = 6  # size, three colours, aspect, angle
-ROW = (
-    KINDS * PARTS * 3
-)  # numbers a splat: place, 1 / width and weight / width of each part; of angles two components and weight
+# Numbers a splat: place, 1 / width and weight / width of each part; of angles two
+# components and weight.
+ROW = KINDS * PARTS * 3
 NONE = np.zeros((1, ROW), np.float32)
 FINE_COLOUR = 1.7  # relative size from which on colour steps shrink no more
 BIT = 1 / math.log(2)
 ROUND = 0.05  # a splat whose sinh(log(s1 / s2)) times relative size is less has one angle
-STEEPEST = (
-    3.0  # bound of the slope of an angle's bits by log(s1 / s2), which is endless for round splats
-)
+# Bound of the slope of an angle's bits by log(s1 / s2), which is endless for round splats.
+STEEPEST = 3.0
 LIGHT, RED_BLUE, GREEN = 1 / math.sqrt(3), 1 / math.sqrt(2), 1 / math.sqrt(6)  # of grid.OPPONENT
 
 
@@ -36,8 +36,8 @@ LIGHT, RED_BLUE, GREEN = 1 / math.sqrt(3), 1 / math.sqrt(2), 1 / math.sqrt(6)  #
 def add_rate(g, colour, table, price, unit, grad):
     """Add `price` times the gradient of one splat's bits to `grad` [8] (delta, M, colour).
 
-    `g` [5] is its geometry and `colour` [3] its colour, `table` [ROW] its mixtures, `unit` the log of the mean distance
-    of splats, px.
+    `g` [5] is its geometry and `colour` [3] its colour, `table` [ROW] its mixtures, `unit` the log
+    of the mean distance of splats, px.
     """
     lxx, shear, lyy = g[2], g[3], g[4]
     yy = lyy * lyy
@@ -81,7 +81,8 @@ def add_rate(g, colour, table, price, unit, grad):
 
 @inline
 def _slope(table, at, v):
-    """Derivative of -log2 p by v, for the mixture of Student's t with 3 degrees of freedom in table[at:]."""
+    """Derivative of -log2 p by v, for the mixture of Student's t with 3 degrees of
+    freedom in table[at:]."""
     p, slope = 1e-9, 0.0
     for k in range(PARTS):
         inverse, weight = table[at + 3 * k + 1], table[at + 3 * k + 2]
@@ -94,7 +95,7 @@ def _slope(table, at, v):
 
 @inline
 def _axial_slope(table, at, c2, s2):
-    """Derivative of -log2 p by theta, for the mixture in table[at:] of length (length - v . e)^-2, length = 1 + |v|."""
+    """Derivative of -log2 p by theta, for the mixture of l (l - v . e)^-2, l = 1 + |v|."""
     p, slope = 1e-9, 0.0
     for k in range(PARTS):
         a, b, weight = table[at + 3 * k], table[at + 3 * k + 1], table[at + 3 * k + 2]

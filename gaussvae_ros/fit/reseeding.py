@@ -1,4 +1,5 @@
-"""Moving splats that do little to where the picture is worst: the topology changes that gradients cannot make."""
+"""Moving splats that do little to where the picture is worst: the topology changes that
+gradients cannot make."""
 
 import math
 
@@ -20,10 +21,12 @@ def reseed(
     target: np.ndarray,  # [h, w, 3] float32, 0 to 1
     share: float,  # of the splats
 ) -> None:
-    """Move the `share` of splats whose loss would hurt the picture least to where a new splat would help it most.
+    """Move the `share` of splats whose loss would hurt the picture least to where a new
+    splat would help it most.
 
-    What a splat is worth is exact: the squared error of the picture without it, less the error with it. What a new one
-    would be worth is estimated by correlating the residual r with its footprint g: |<r, g>|^2 / |g|^2.
+    What a splat is worth is exact: the squared error of the picture without it, less the error with
+    it. What a new one would be worth is estimated by correlating the residual r with its footprint
+    g: |<r, g>|^2 / |g|^2.
     """
     height, width = target.shape[:2]
     n = len(state.geometry)

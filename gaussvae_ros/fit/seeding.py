@@ -1,4 +1,5 @@
-"""Where splats start: many where the picture is busy, few where it is flat, stretched along its edges."""
+"""Where splats start: many where the picture is busy, few where it is flat,
+stretched along its edges."""
 
 import cv2
 import numpy as np
@@ -8,7 +9,8 @@ from gaussvae_ros.kernels import kernel
 BLUR = 1.1  # px, scale at which structure is measured
 FLOOR = 0.2  # share of density that flat regions get, relative to the mean gradient
 SPREAD = 0.53  # sigma over the distance to the next splat
-ROUNDNESS = 0.06  # what a perfect edge leaves of a splat's extent across it: sqrt(ROUNDNESS / (1 + ROUNDNESS))
+# A perfect edge leaves sqrt(ROUNDNESS / (1 + ROUNDNESS)) of a splat's extent across it.
+ROUNDNESS = 0.06
 
 
 def seed_splats(
@@ -16,11 +18,13 @@ def seed_splats(
     n: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:  # geometry [n, 5] (see raster.cpu), colour [n, 3]
-    """Initial splats: centres by dithering the gradient magnitude, shapes from the structure tensor there.
+    """Initial splats: centres by dithering the gradient magnitude, shapes from
+    the structure tensor there.
 
-    Error diffusion (Floyd and Steinberg 1976) of the density spaces the centres evenly (blue noise) where random
-    sampling would clump. A splat's size is the local spacing; its axes are those of the inverse structure tensor
-    (Bigun and Granlund 1987), so that it lies along the edge it sits on.
+    Error diffusion (Floyd and Steinberg 1976) of the density spaces the centres evenly (blue
+    noise) where random sampling would clump. A splat's size is the local spacing; its axes
+    are those of the inverse structure tensor (Bigun and Granlund 1987), so that it lies
+    along the edge it sits on.
     """
     gx, gy = cv2.Sobel(image, cv2.CV_32F, 1, 0), cv2.Sobel(image, cv2.CV_32F, 0, 1)
     over_channels = np.ones((1, 3), np.float32)  # cv2 sums them ten times as fast as numpy
@@ -39,7 +43,8 @@ def seed_splats(
     a, b, c = (t[iy, ix] / trace for t in (xx, xy, yy))
     a, c = a + ROUNDNESS, c + ROUNDNESS
     root_det = np.sqrt(a * c - b * b)
-    # covariance = spacing^2 * inverse structure tensor of unit determinant: [[c, -b], [-b, a]] / root_det
+    # covariance = spacing^2 * inverse structure tensor of unit determinant: [[c,
+    # -b], [-b, a]] / root_det
     geometry[:, 4] = spacing * np.sqrt(a / root_det)
     geometry[:, 3] = -b / a
     geometry[:, 2] = spacing * np.sqrt(root_det / a)

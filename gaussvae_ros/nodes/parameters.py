@@ -14,7 +14,7 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.node import Node
 from rclpy.parameter import Parameter as Value
 
-from gaussvae_ros.codec import DEVICES
+from gaussvae_ros.codec import DEFAULT_MODEL, DEVICES
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.fit import EFFORTS
 from gaussvae_ros.gates import Limits
@@ -45,7 +45,7 @@ COMMON = (
         "what fits batches of frames; single frames are for the CPU",
         choices=DEVICES,
     ),
-    Parameter("model", "anchors", "name or path of the model that frames are encoded with"),
+    Parameter("model", DEFAULT_MODEL, "name or path of the model that frames are encoded with"),
     Parameter("threads", 1, "that encode and draw; more pay only where cores are idle", (1, 64)),
     Parameter("autostart", False, "whether the node configures and activates itself as it starts"),
 )

@@ -1,13 +1,17 @@
-"""Networks around the latent of the shipped model: a variational autoencoder whose latent is a small set of splats.
+"""Networks around the latent of the shipped model: a variational autoencoder whose latent
+is a small set of splats.
 
-    encoder   N fitted splats in Morton order -> runs of them, merged by their moments, moved by a network -> M anchors
-    latent    M x 8 numbers, known to the steps in which a record stores them (additive uniform noise in training)
+    encoder   N fitted splats in Morton order -> runs of them, merged by their moments, moved by a
+              network -> M anchors
+    latent    M x 8 numbers, known to the steps in which a record stores them (additive uniform
+              noise in training)
     decoder   a network splits each anchor into 8, 4 or 2 -> about 512 splats -> the rasteriser
 
-It is trained on distortion plus rate: a VAE whose posterior is uniform and whose prior is learned (Balle, Laparra and
-Simoncelli 2017, https://arxiv.org/abs/1611.01704). Both networks start as the identity, so that training begins with
-merged splats that are drawn as they are. At encode time the posterior's mean may go on by descent on the picture, from
-the network's answer (semi-amortised inference, Kim et al. 2018, https://arxiv.org/abs/1802.02550); half of each batch
+It is trained on distortion plus rate: a VAE whose posterior is uniform and whose prior is learned
+(Balle, Laparra and Simoncelli 2017, https://arxiv.org/abs/1611.01704). Both networks start as the
+identity, so that training begins with merged splats that are drawn as they are. At encode time
+the posterior's mean may go on by descent on the picture, from the network's answer
+(semi-amortised inference, Kim et al. 2018, https://arxiv.org/abs/1802.02550); half of each batch
 does so in training, too.
 """
 
@@ -40,12 +44,10 @@ from gaussvae_ros.vae.prior import Prior
 COUNTS = (64, 128, 256)  # anchors of the training batches
 NEIGHBOURS = 8
 DESCENT = 24  # steps on half of a training batch
-SETTLED = 12  # by how much finer the noise on those is: a record's rounding is made up for by further descent
-PARTS = {
-    8: (4, 2),
-    4: (2, 2),
-    2: (2, 1),
-}  # an anchor's parts -> how many lie along its long axis, and abreast
+# By how much finer the noise on those is: further descent makes up for a record's rounding.
+SETTLED = 12
+# An anchor's parts -> how many lie along its long axis, and abreast.
+PARTS = {8: (4, 2), 4: (2, 2), 2: (2, 1)}
 FINEST, COARSEST = 125, 137  # precisions of the latent in training
 
 
@@ -62,9 +64,8 @@ class Anchors(SplatModel):
             {str(parts): Network(NODE, width, layers, 8 * parts) for parts in PARTS}
         )
         self.rate = Rate(width)
-        self.prior: Prior | None = (
-            None  # of records; trained when the networks are (train_prior.py)
-        )
+        # Of records; trained when the networks are (train_prior.py).
+        self.prior: Prior | None = None
         for parts, decoder in self.decoders.items():
             decoder.last.bias.data.copy_(_pattern(int(parts)).flatten())
 
@@ -128,7 +129,10 @@ def parts_of(count: int) -> int:
 
 
 class Network(nn.Module):
-    """Messages between neighbouring splats (EdgeConv, Wang et al. 2019, https://arxiv.org/abs/1801.07829)."""
+    """Messages between neighbouring splats (EdgeConv, Wang et al.
+
+    2019, https://arxiv.org/abs/1801.07829).
+    """
 
     def __init__(self, node: int, width: int, layers: int, out: int):
         super().__init__()
@@ -139,7 +143,8 @@ class Network(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, splats: Tensor, size: tuple[int, int], more: Tensor | None = None) -> Tensor:
-        """A number of outputs for each splat [B, M, 8], from it, its neighbours, and `more` [B, M, ...] of it."""
+        """A number of outputs for each splat [B, M, 8], from it, its neighbours, and
+        `more` [B, M, ...] of it."""
         index = nearest(splats, min(NEIGHBOURS, splats.shape[1] - 1))
         node, edge = describe(splats, size), relate(splats, index, size)
         hidden = self.first(node if more is None else torch.cat([node, more], -1))
@@ -167,7 +172,8 @@ class Layer(nn.Module):
 
 
 class Rate(nn.Module):
-    """Bits of anchors under a logistic law of each number, its mean and width from the two anchors before.
+    """Bits of anchors under a logistic distribution of each number, its mean and width
+    from the two anchors before.
 
     It stands in for the integer prior of records (prior.py) where a gradient is needed.
     """
@@ -181,14 +187,16 @@ class Rate(nn.Module):
     def forward(
         self, anchors: Tensor, size: tuple[int, int], precision: int
     ) -> tuple[Tensor, Tensor]:
-        """Anchors [B, M, 8] as a record would know them, blurred in training, and each number's bits [B, M * 8]."""
+        """Anchors [B, M, 8] as a record would know them, blurred in training, and each
+        number's bits [B, M * 8]."""
         known = blurred(anchors, size, precision) if self.training else anchors
         rows = describe(known, size)
         before = torch.nn.functional.pad(rows, (0, 0, 2, 0))
         guess, log_width = self.net(torch.cat([before[:, 1:-1], before[:, :-2]], -1)).split(
             [NODE, 8], -1
         )
-        # Angles are a vector in rows; a record has one number for it, which costs what its error across the axis costs.
+        # Angles are a vector in rows; a record has one number for it, which costs what its error
+        # across the axis costs.
         off = known[..., 4] - 0.5 * torch.atan2(guess[..., 5], guess[..., 4] + 1e-3)
         off = torch.remainder(off + math.pi / 2, math.pi) - math.pi / 2
         colours = known[..., 5:] - 0.5 - guess[..., 6:] / 2 - (before[:, 1:-1, 6:] / 2)
@@ -204,7 +212,8 @@ class Rate(nn.Module):
 
 
 def steps(anchors: Tensor, size: tuple[int, int], precision: int) -> Tensor:  # [B, M, 8]
-    """The steps in which a record of `precision` stores numbers of anchors (entropy/grid.py), at most half a turn."""
+    """The steps in which a record of `precision` stores numbers of anchors
+    (entropy/grid.py), at most half a turn."""
     factor = grid.factor(precision)
     middle, thin = (anchors[..., 2] + anchors[..., 3]) / 2, anchors[..., 2] - anchors[..., 3]
     u = (
@@ -231,7 +240,8 @@ def blurred(anchors: Tensor, size: tuple[int, int], precision: int) -> Tensor:
 
 
 def descended(anchors: Tensor, size: tuple[int, int], pictures: Tensor, count: int) -> Tensor:
-    """Anchors [B, M, 8] after `count` steps of descent on `pictures` [B, 3, h, w], each drawn as it is."""
+    """Anchors [B, M, 8] after `count` steps of descent on `pictures` [B, 3, h,
+    w], each drawn as it is."""
     out = []
     for params, picture in zip(anchors.cpu().numpy(), pictures.cpu().numpy()):
         height, width = picture.shape[1:]
@@ -245,7 +255,8 @@ def descended(anchors: Tensor, size: tuple[int, int], pictures: Tensor, count: i
 
 
 def _pattern(parts: int) -> Tensor:  # [parts, 8]
-    """Where the parts of an anchor start, as changes in its frame: a grid that together looks like the anchor."""
+    """Where the parts of an anchor start, as changes in its frame: a grid that together
+    looks like the anchor."""
     along, across = PARTS[parts]
     change = torch.zeros(parts, 8)
     places = torch.stack(

@@ -1,4 +1,5 @@
-"""The networks of the latent prior while they learn: floats that behave as the integers that they become."""
+"""The networks of the latent prior while they learn: floats that behave as the
+integers that they become."""
 
 import math
 
@@ -46,7 +47,7 @@ class Network(nn.Module):
         last = self.layers[-1]
         nn.init.normal_(last.weight, std=0.01)
         nn.init.zeros_(last.bias)
-        with torch.no_grad():  # bells of different widths to begin with
+        with torch.no_grad():  # components of different widths to begin with
             last.bias[1::3] = torch.linspace(-1, 1, PARTS)
 
     def rounded(self, features: np.ndarray) -> np.ndarray:  # int32 [rows, F]
@@ -80,10 +81,11 @@ class Network(nn.Module):
 
 
 class ValueBits(torch.autograd.Function):
-    """Bits [rows] of indices under contexts.mixtures, from a network's outputs [rows, OUTPUTS] over ONE.
+    """Bits [rows] of indices under contexts.mixtures, from a network's outputs
+    [rows, OUTPUTS] over ONE.
 
-    `unit`, `low` and `most` are those of the kind; middles, steps, indices from the lowest on, and how many indices there
-    are (at most `most`) come by row.
+    `unit`, `low` and `most` are those of the kind; middles, steps, indices from the lowest on, and
+    how many indices there are (at most `most`) come by row.
     """
 
     @staticmethod
@@ -100,7 +102,7 @@ class ValueBits(torch.autograd.Function):
 
 
 def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # [rows]
-    """Bits of sector indices [rows] of `sectors` [rows], under contexts.wheels."""
+    """Bits of sector indices [rows] of `sectors` [rows], under contexts.axial_mixtures."""
     cosine, sine = (torch.tensor(t, dtype=outputs.dtype) for t in prior.axes())
     a, b, weight = outputs.view(-1, PARTS, 3).unbind(2)
     a, b, weight = 4 * a, 4 * b, torch.softmax(weight * np.log(2), 1)
@@ -118,7 +120,10 @@ def angle_bits(outputs: Tensor, sectors: Tensor, indices: Tensor) -> Tensor:  # 
 
 @kernel(fastmath=True, error_model="numpy")
 def _value_bits(outputs, unit, low, count, middle, steps, indices):
-    """Bits [rows] and their slopes [rows, OUTPUTS]. The sum over all indices is S, the share of the one at hand P."""
+    """Bits [rows] and their slopes [rows, OUTPUTS].
+
+    The sum over all indices is S, the share of the one at hand P.
+    """
     rows, one = len(outputs), np.float32(1)
     bits, slopes = np.empty(rows, np.float32), np.empty((rows, OUTPUTS), np.float32)
     share, parts, here = np.empty(PARTS, np.float32), np.empty((PARTS, 4)), np.empty((PARTS, 4))
@@ -162,7 +167,8 @@ def _value_bits(outputs, unit, low, count, middle, steps, indices):
 
 @inline
 def _derive(out, share, s, plain, squares, cubes, leaning):
-    """A bell's mass and its derivatives by place (steps) and log width, from sums of 1 / q^2, 1 / q^3 and z / q^3."""
+    """A component's mass and its derivatives by place (steps) and log width, from sums of
+    1 / q^2, 1 / q^3 and z / q^3."""
     out[0] = share / s * squares
     out[1] = 4 * share / (s * s) * leaning
     out[2] = share / (s * s) * (3 * squares - 4 * cubes) * plain * plain / s
@@ -207,7 +213,8 @@ def fitted(kind: str, features: np.ndarray, *asked: np.ndarray, seed: int, steps
 
 
 def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
-    """What the coding of grids asks of a kind's network: features [rows, F], then the arguments of `bits_of` [rows].
+    """What the coding of grids asks of a kind's network: features [rows, F], then the
+    arguments of `bits_of` [rows].
 
     At most KEPT rows of a grid, drawn at random.
     """
@@ -223,7 +230,8 @@ def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
 
 
 class Questions:
-    """Coder and model in one, for writing: it keeps what the model is asked of one kind, and the answers."""
+    """Coder and model in one, for writing: it keeps what the model is asked of one
+    kind, and the answers."""
 
     reads, part = False, ""
 

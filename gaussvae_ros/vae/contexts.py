@@ -1,8 +1,10 @@
-"""What a small network reads off a splat's neighbours, and what it makes of it: whole numbers in, whole numbers out.
+"""What a small network reads off a splat's neighbours, and what it makes of it: whole
+numbers in, whole numbers out.
 
-Features are + - * / and square roots on float64 in a fixed order, rounded to integers. A network's weights and
-activations are integers too, and no sum in it reaches 2^24, so that it is the same in float32, float64 or integers, on
-every machine. The probabilities are again + - * / on float64, from tables made by multiplication alone.
+Features are + - * / and square roots on float64 in a fixed order, rounded to integers. A network's
+weights and activations are integers too, and no sum in it reaches 2^24, so that it is the same in
+float32, float64 or integers, on every machine. The probabilities are again + - * / on float64, from
+tables made by multiplication alone.
 """
 
 import numpy as np
@@ -10,28 +12,21 @@ import numpy as np
 from gaussvae_ros.entropy.contexts import NEAR, _pass
 from gaussvae_ros.kernels import inline, kernel
 
-KINDS = (
-    "scale",
-    "colour0",
-    "colour1",
-    "colour2",
-    "aspect",
-    "angle",
-)  # in the order in which they are coded
+# In the order in which they are coded.
+KINDS = "scale", "colour0", "colour1", "colour2", "aspect", "angle"
 ANGLE = 5
-VALUES = 7  # numbers known of a splat: u, three colours, log(s1 / s2), and its axis as a double-angle vector
+# Numbers known of a splat: u, three colours, log(s1 / s2), its axis as a double-angle vector.
+VALUES = 7
 BASE = 8  # features of a splat that ask no neighbour
 ONE = 64  # the integer that stands for 1 in features, activations and outputs
 MOST = 8 * ONE - 1  # largest activation
 SHIFT = 9  # weights are in units of 2^-9
-PARTS = 3  # bells in a mixture
-OUTPUTS = (
-    3 * PARTS
-)  # of a network: place, width and weight of each bell; or two components and weight of each axis
-UNITS = np.array(
-    [0.3, 0.4, 0.07, 0.035, 0.7]
-)  # typical error of a neighbours' mean, in which bells are placed
-NARROWEST = 0.1  # least square of a bell's width, in steps
+PARTS = 3  # components of a mixture
+# Of a network: place, width, weight of each component; or two components and weight of each axis.
+OUTPUTS = 3 * PARTS
+# Typical error of a neighbours' mean, in which components are placed.
+UNITS = np.array([0.3, 0.4, 0.07, 0.035, 0.7])
+NARROWEST = 0.1  # least square of a component's width, in steps
 LARGEST = 1 << 24  # what no sum in a network reaches: float32 holds every integer up to it
 THIN = 3.0  # log(s1 / s2) beyond which an axis counts no more
 FLOOR = 1e-6  # probability density that no index goes below
@@ -74,9 +69,11 @@ def base(x, y, spacing, wide, tall, precision):
 
 @kernel()
 def features(kind, rows, values, base, spacing, known, around, x, y):
-    """What is known of the splats `rows`: ([rows, feature_count(kind)], mean [rows] of the neighbours' values).
+    """What is known of the splats `rows`: ([rows, feature_count(kind)], mean [rows] of
+    the neighbours' values).
 
-    `values` [n, VALUES] holds what was coded so far: all columns below `kind`, and of the kind's own the known rows.
+    `values` [n, VALUES] holds what was coded so far: all columns below `kind`, and of the
+    kind's own the known rows.
     """
     out, middle = np.zeros((len(rows), feature_count(kind))), np.zeros(len(rows))
     for r in range(len(rows)):
@@ -135,7 +132,8 @@ def _values_around(i, kind, values, known, x, y, row, at):
 
 @inline
 def _axes_around(i, values, known, around, x, y, row, at):
-    """The known neighbours' axes and their mean; the lines along which colour changes least, to each neighbour and in all."""
+    """The known neighbours' axes and their mean; the lines along which colour changes least, to
+    each neighbour and in all."""
     total, a, b = 1e-9, 0.0, 0.0
     for k in range(NEAR):
         j = known[i, k]
@@ -170,7 +168,8 @@ def _axes_around(i, values, known, around, x, y, row, at):
 
 @kernel()
 def rounded(features, mean, gain):
-    """Features [rows, F] as integers, less `mean` [F] and times `gain` [F], squeezed to -8 ONE..8 ONE; int32."""
+    """Features [rows, F] as integers, less `mean` [F] and times `gain` [F], squeezed
+    to -8 ONE..8 ONE; int32."""
     out = np.empty(features.shape, np.int32)
     for r in range(features.shape[0]):
         for f in range(features.shape[1]):
@@ -181,9 +180,11 @@ def rounded(features, mean, gain):
 
 @kernel()
 def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2):
-    """Outputs int32 [rows, OUTPUTS], -MOST..MOST, of features [rows, F]: three layers of whole numbers.
+    """Outputs int32 [rows, OUTPUTS], -MOST..MOST, of features [rows, F]: three
+    layers of whole numbers.
 
-    The weights' type is that of all sums: float32, which is fast, holds them exactly, and so does any larger type.
+    The weights' type is that of all sums: float32, which is fast, holds them exactly, and
+    so does any larger type.
     """
     inputs = rounded(features, mean, gain).astype(weight0.dtype)
     inner = layer(layer(inputs, weight0, bias0, 0), weight1, bias1, 0)
@@ -192,7 +193,8 @@ def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2
 
 @kernel()
 def layer(inputs, weights, bias, low):
-    """Inputs [rows, F] times weights [F, H] plus bias [H], in units of 2^SHIFT, rounded, within low..MOST."""
+    """Inputs [rows, F] times weights [F, H] plus bias [H], in units of 2^SHIFT,
+    rounded, within low..MOST."""
     rows, width = len(inputs), len(bias)
     out = np.empty((rows, width), weights.dtype)
     half, unit = weights.dtype.type(0.5), weights.dtype.type(2.0**-SHIFT)
@@ -224,9 +226,11 @@ def layer(inputs, weights, bias, low):
 # error_model: tests for zero divisors keep loops from being vectorised; quotients are the same
 @kernel(error_model="numpy")
 def mixtures(outputs, middle, unit, steps, low, count, powers):
-    """Unnormalised probabilities [rows, count] of the indices low, low + 1, ... whose values are index * step.
+    """Unnormalised probabilities [rows, count] of the indices low, low + 1, ... whose
+    values are index * step.
 
-    A mixture of Student's t with 3 degrees of freedom, each placed `unit` times its first output from `middle` [rows].
+    A mixture of Student's t with 3 degrees of freedom, each placed `unit` times its first
+    output from `middle` [rows].
     """
     out = np.empty((len(outputs), count))
     for r in range(len(outputs)):
@@ -248,11 +252,12 @@ def mixtures(outputs, middle, unit, steps, low, count, powers):
 
 
 @kernel(error_model="numpy")
-def wheels(outputs, counts, cosine, sine, most, powers):
-    """Unnormalised probabilities [rows, most] of the angles (k + 1 / 2) pi / count, k < count; the rest 0.
+def axial_mixtures(outputs, counts, cosine, sine, most, powers):
+    """Unnormalised probabilities [rows, most] of the angles (k + 1 / 2)
+    pi / count, k < count; the rest 0.
 
-    A mixture of (1 + |v| - v . e_k)^-2 with e_k the angle's double-angle vector: the longer v, the surer. `cosine`,
-    `sine` [most + 1, most] hold e_k by count.
+    A mixture of (1 + |v| - v . e_k)^-2 with e_k the angle's double-angle vector: the longer v, the
+    surer. `cosine`, `sine` [most + 1, most] hold e_k by count.
     """
     out = np.zeros((len(outputs), most))
     for r in range(len(outputs)):

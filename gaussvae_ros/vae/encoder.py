@@ -1,4 +1,5 @@
-"""A frame to the latent's integers: descent on distortion plus rate, the quantiser, the last choice.
+"""A frame to the latent's integers: descent on distortion plus rate, the
+quantiser, the last choice.
 
 One objective, distortion plus price times bits under the learned prior, rules all three: its
 gradient in the descent (rate.py), its value in the last choice of integers (refine.py).
@@ -8,7 +9,7 @@ import numpy as np
 
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.fit import EFFORTS, descend
+from gaussvae_ros.fit import EFFORTS, Plan, descend
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.refine import refine
@@ -26,13 +27,18 @@ def encode(
     coarser: int = 0,  # precision indices, beside the best
 ) -> Grid:
     """The latent of a frame."""
+    state = fitted(image, n, EFFORTS[effort], prior)
+    return finish(image, state, effort, prior, coarser)
+
+
+def fitted(image: np.ndarray, n: int, plan: Plan, prior: Prior | None) -> Descent:
+    """The descent: distortion plus price times bits, if a prior says what these are."""
     size = image.shape[1::-1]
 
     def rate(state: Descent) -> np.ndarray:
         return rate_tables(state, size, best_precision(state), prior)
 
-    state = descend(image, n, EFFORTS[effort], rate=rate if prior else None)
-    return finish(image, state, effort, prior, coarser)
+    return descend(image, n, plan, rate=rate if prior else None)
 
 
 def finish(

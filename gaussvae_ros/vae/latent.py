@@ -5,9 +5,9 @@
     bytes 4, 5  number of splats, little endian; the top bit is set for mono
     rest        the splats as integers, under the model's learned prior
 
-The latent is a set of splats. What makes it is in encoder.py; the decoder is closed form: integers -> splats ->
-rasteriser. Networks that split or moved the splats after decoding changed the PSNR by -0.02 to +0.02 dB (docs/vae.md), so
-that there is none.
+The latent is a set of splats. What makes it is in encoder.py; the decoder is closed form:
+integers -> splats -> rasteriser. Networks that split or moved the splats after decoding changed the
+PSNR by -0.02 to +0.02 dB (docs/vae.md), so that there is none.
 """
 
 from collections.abc import Iterable
@@ -78,6 +78,7 @@ class LatentCodec:
 
 
 def splats_at(quality: float) -> int:
-    """How many splats a quality of 0 to 100 stands for: 32 at 0, 128 at 50, 256 at 75, 8192 at 100."""
+    """How many splats a quality of 0 to 100 stands for: 32 at 0, 128 at 50,
+    256 at 75, 8192 at 100."""
     doublings = min(quality, BEND) / 25 + max(quality - BEND, 0) / 5
     return round(FEWEST * 2**doublings)

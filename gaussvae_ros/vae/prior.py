@@ -1,7 +1,9 @@
-"""The learned prior of latents: a record's splats coded as in entropy/stream.py, their numbers under small networks.
+"""The learned prior of latents: a record's splats coded as in entropy/stream.py, their
+numbers under small networks.
 
-The order is the same (cells, scales, colours, aspects, angles, shifts; each in passes), and so is the coder. What a
-number is likely to be, given the splats around it, is said by one network of integers for its kind (contexts.py).
+The order is the same (cells, scales, colours, aspects, angles, shifts; each in passes), and so is
+the coder. What a number is likely to be, given the splats around it, is said by one network of
+integers for its kind (contexts.py).
 """
 
 import numpy as np
@@ -28,13 +30,15 @@ TYPES = {"mean": np.int32, "gain": np.int32, "weight": np.int16, "bias": np.int3
 
 
 class Prior:
-    """Networks of integers by kind: `mean`, `gain` [F], then `weight` [in, out] and `bias` [out] of each layer."""
+    """Networks of integers by kind: `mean`, `gain` [F], then `weight` [in, out] and
+    `bias` [out] of each layer."""
 
     def __init__(self, networks: dict[str, dict[str, np.ndarray]]):
         """Check the networks and take them.
 
         Raises:
-            ModelError: a network or tensor is missing, or has another shape or larger numbers than such networks have.
+            ModelError: a network or tensor is missing, or has another shape or larger numbers
+                than such networks have.
         """
         self.networks, self._arrays = {}, {}
         for k, kind in enumerate(KINDS):
@@ -85,14 +89,17 @@ class Prior:
         return contexts.network(features, *self.networks[kind])
 
     def values(self, kind: int, features, middle, steps) -> np.ndarray:  # [rows, count]
-        """Unnormalised probabilities of the indices in RANGES of values beside `middle` [rows], in `steps` [rows]."""
+        """Unnormalised probabilities of the indices in RANGES of values beside `middle`
+        [rows], in `steps` [rows]."""
         outputs, unit = self.outputs(KINDS[kind], features), contexts.UNITS[kind]
         return contexts.mixtures(outputs, middle, unit, steps, *RANGES[kind], contexts.POWERS)
 
     def angles(self, features, sectors) -> np.ndarray:  # [rows, SECTORS]
         """Unnormalised probabilities of the sectors below `sectors` [rows]."""
         outputs = self.outputs(KINDS[ANGLE], features)
-        return contexts.wheels(outputs, sectors, *prior.axes(), grid.SECTORS, contexts.POWERS)
+        return contexts.axial_mixtures(
+            outputs, sectors, *prior.axes(), grid.SECTORS, contexts.POWERS
+        )
 
 
 def code(
@@ -140,9 +147,8 @@ class _Splats:
         )
         self.values = np.zeros((len(cell), contexts.VALUES))
         rounds = passes.rounds(len(cell))
-        self.rounds = (
-            rounds if coder.reads else [np.concatenate(rounds)]
-        )  # a writer knows what all passes will know
+        # A writer knows what all passes will know.
+        self.rounds = rounds if coder.reads else [np.concatenate(rounds)]
 
     def code(self, kind: int, indices, steps) -> np.ndarray:
         """Code integers [n] whose values are index * step."""

@@ -1,9 +1,11 @@
-"""What each number of a splat would cost under the learned prior, as mixtures that a descent can follow.
+"""What each number of a splat would cost under the learned prior, as mixtures
+that a descent can follow.
 
-The prior's networks say, for every splat, how its numbers are distributed given the splats around it. While a fit
-descends, those distributions are taken from its state every REFRESH steps and held in between; fit/rate.py adds the
-gradient of their bits to that of the error. They are those that a record of the same splats would be coded with, but
-for rounding: the differentiable side of the prior, the exact one being prior.py.
+The prior's networks say, for every splat, how its numbers are distributed given the splats around
+it. While a fit descends, those distributions are taken from its state every REFRESH steps and held
+in between; fit/rate.py adds the gradient of their bits to that of the error. They are those that a
+record of the same splats would be coded with, but for rounding: the differentiable side of the
+prior, the exact one being prior.py.
 """
 
 import numpy as np
@@ -23,7 +25,8 @@ from gaussvae_ros.vae.prior import Prior
 def rate_tables(
     state: Descent, size: tuple[int, int], precision: int, prior: Prior
 ) -> np.ndarray:  # float32 [N, ROW] as fit/rate.py reads them
-    """The mixtures of each splat's size, colours, aspect and angle, for a fit in px of a frame of `size` (w, h) px."""
+    """The mixtures of each splat's size, colours, aspect and angle, for a fit in px of a
+    frame of `size` (w, h) px."""
     n = len(state.geometry)
     cell = cells.cell_of(state.geometry[:, :2], size, n)
     order = np.argsort(cell, kind="stable")
@@ -81,7 +84,8 @@ def _steps(u: np.ndarray, precision: int) -> list[np.ndarray]:
 
 
 def own_bits(g: Grid, tables: np.ndarray) -> np.ndarray:  # [N]
-    """What each splat of a grid takes under its own mixtures, `tables` [N, ROW], but for its cell."""
+    """What each splat of a grid takes under its own mixtures, `tables` [N,
+    ROW], but for its cell."""
     n = tables.shape[0]
     shapes = grid.shape(g.scale, g.aspect, g.angle, g.size, g.precision, n)
     tables = np.tile(tables, (len(g.cell) // n, 1))

@@ -1,0 +1,84 @@
+"""What each part of the codec is worth: the whole, and the whole without one part.
+
+Bytes at equal PSNR and PSNR at equal bytes are Bjøntegaard differences over four qualities, the
+mean of the frames.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from tqdm import tqdm
+
+from gaussvae_ros.bench.rows import row
+from gaussvae_ros.codec import DEFAULT_MODEL
+from gaussvae_ros.entropy import grid, stream
+from gaussvae_ros.entropy.grid import Grid
+from gaussvae_ros.evaluation.bjontegaard import bjontegaard
+from gaussvae_ros.evaluation.metrics import psnr
+from gaussvae_ros.fit import EFFORTS, Level, Plan, descend
+from gaussvae_ros.quantise import best_precision, quantise
+from gaussvae_ros.raster.view import render
+from gaussvae_ros.vae import encoder
+from gaussvae_ros.vae.latent import HEADER, splats_at
+from gaussvae_ros.vae.models import Models
+from gaussvae_ros.vae.prior import Prior
+
+QUALITIES = (25, 50, 75, 82)
+AVERAGED = Plan(  # of the first release: small pictures by averaging, every row in each step
+    (Level(37.5, 1, 50), Level(150, 1, 80)), share=0.1, every=10, until=0.6, last=0.15
+)
+
+
+def run(frames: list[np.ndarray]) -> list[dict]:
+    """Code each frame whole and without each part in turn."""
+    prior = Models().load(DEFAULT_MODEL).prior
+    whole = partial(encoder.encode, effort="fast", prior=prior)
+    learned = prior.write
+    variants: dict[str, tuple[Callable, Callable]] = {  # how a grid is made, and written
+        "whole": (whole, learned),
+        "rate in the descent": (partial(_without_rate, prior=prior), learned),
+        "the last choice of integers": (partial(_without_choice, prior=prior), learned),
+        "rows in turn in the descent": (partial(_averaged, prior=prior), learned),
+        "learned prior": (whole, stream.write),
+    }
+    curves = {
+        name: [_curve(frame, *how) for frame in tqdm(frames, desc=name, delay=1, disable=None)]
+        for name, how in variants.items()
+    }
+    rows = []
+    for name, points in curves.items():
+        if name == "whole":
+            continue
+        gaps = [bjontegaard(full, less) for full, less in zip(curves["whole"], points, strict=True)]
+        for what, unit, values in (
+            ("bytes at equal PSNR", "%", [gap.rate for gap in gaps]),
+            ("PSNR at equal bytes", "dB", [gap.psnr for gap in gaps]),
+        ):
+            known = [value for value in values if value is not None]
+            value = round(float(np.mean(known)), 3) if known else None
+            rows.append(row(f"ablation, without {name}: {what}", value, unit))
+    return rows
+
+
+def _curve(frame: np.ndarray, make: Callable[..., Grid], write: Callable) -> np.ndarray:
+    """Bytes of records and their PSNR, [qualities, 2]."""
+    points = []
+    for quality in QUALITIES:
+        made = make(frame, splats_at(quality))
+        size = HEADER + len(write(made))
+        points.append((size, psnr(frame, render(grid.to_splats(made)))))
+    return np.array(points)
+
+
+def _without_rate(frame: np.ndarray, n: int, prior: Prior) -> Grid:
+    return encoder.finish(frame, descend(frame, n, EFFORTS["fast"]), "fast", prior)
+
+
+def _without_choice(frame: np.ndarray, n: int, prior: Prior) -> Grid:
+    state = encoder.fitted(frame, n, EFFORTS["fast"], prior)
+    return quantise(frame, state, best_precision(state), "fast")
+
+
+def _averaged(frame: np.ndarray, n: int, prior: Prior) -> Grid:
+    return encoder.finish(frame, encoder.fitted(frame, n, AVERAGED, prior), "fast", prior)
