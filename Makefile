@@ -44,7 +44,8 @@ $(VENV)/installed: $(VENV)/made requirements.txt setup.py pyproject.toml
 	$(VENV)/bin/gaussvae compile
 	@touch $@
 
-$(VENV)/installed-dev: $(VENV)/installed requirements-train.txt requirements-dev.txt
+$(VENV)/installed-dev: $(VENV)/installed requirements-train.txt requirements-peers.txt \
+		requirements-dev.txt
 	$(RUN) pip install -r requirements-dev.txt
 	@touch $@
 

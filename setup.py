@@ -29,6 +29,10 @@ setup(
         "tqdm",
         "zstandard",
     ],
-    extras_require={"cuda": ["torch"], "train": ["optuna", "scipy", "tensorboard", "torch"]},
+    extras_require={
+        "cuda": ["torch"],
+        "peers": ["imageio-ffmpeg"],
+        "train": ["optuna", "scipy", "tensorboard", "torch"],
+    },
     entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},
 )

@@ -43,7 +43,7 @@ ARGUMENTS = {
     "quality": ("", "Of the pictures, 0 (0.2 KB) to 100 (32 KB). Empty: as params_file says"),
     "compare": (
         "8",
-        "How many evenly spread frames JPEG, WebP and AVIF get too; AVIF takes seconds a frame",
+        "How many evenly spread frames JPEG and WebP get too",
     ),
     "map_frame": ("", "Coordinate frame of the poses. Empty: the root of the bag's TF"),
 }

@@ -200,9 +200,23 @@ def test_replay_warns_of_a_bag_that_is_not_whole(tmp_path, capsys, monkeypatch):
     assert "Replay of f\ufffdr #1" in page and "breaks off" in page
 
 
+def test_evaluate(tmp_path, capsys, image):
+    out = tmp_path / "out"
+    how = ["--out", out, "--qualities", 20, 60, "--peers", "jpeg"]
+    code, text, err = run(capsys, "evaluate", image, *how)
+    rows = text.splitlines()
+    assert (code, err) == (0, "") and rows[-1] == f"Report: {out / 'report.html'}"
+    assert any(row.startswith("gaussvae, best") and "JPEG" in row for row in rows)
+    code, text, err = run(capsys, "evaluate", image, *how, "--tier", "latent", "--json")
+    assert code == 0 and err.count("\n") == 1 and "--tier is no longer used" in err
+    assert json.loads(text) == json.loads((out / "summary.json").read_text())
+    code, _, err = run(capsys, "evaluate", image, "--out", out, "--peers", "avif")
+    assert code == 2 and "no peer is named 'avif'" in err and err.count("\n") == 1
+
+
 def test_demo(compiled, tmp_path, capsys, monkeypatch):
-    for module in ("evaluation.recalls", "evaluation.evaluate", "evaluation.rate_distortion"):
-        monkeypatch.setattr(f"gaussvae_ros.{module}.CODECS", ("jpeg",))  # AVIF takes a minute
+    for module in ("evaluation.recalls", "evaluation.rate_distortion"):
+        monkeypatch.setattr(f"gaussvae_ros.{module}.CODECS", ("jpeg",))
     for _ in range(2):  # a second demo replaces the first
         code, out, err = run(capsys, "demo", "--out", tmp_path / "out", "--seconds", 2)
         assert code == 0 and not err

@@ -1,4 +1,4 @@
-"""One table for all models: its figures computed again by hand, its files, and what it says of bad input."""
+"""One table for all models: its figures computed again by hand, its files, bad input."""
 
 import csv
 import io
@@ -63,7 +63,6 @@ def made(tmp_path_factory):
         folder / "run" / "best.safetensors",
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "CODECS", ("jpeg", "webp"))  # AVIF takes seconds
         patch.setattr(evaluation, "REPEATS", 1)
         patch.setattr(evaluation, "BUDGETS", (2048, 4096))
         result = compare(files, [folder / "pictures"], folder / "out")

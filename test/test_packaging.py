@@ -81,25 +81,28 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-CUDA, TRAINING = (
+CUDA, PEERS, TRAINING = (
     {name(line) for line in setup_arguments()["extras_require"][extra]}
-    for extra in ("cuda", "train")
+    for extra in ("cuda", "peers", "train")
 )
-RUN, TRAIN, DEV = (pins(f"requirements{kind}.txt") for kind in ("", "-train", "-dev"))
+PINNED = RUN, TRAIN, BESIDE, DEV = [
+    pins(f"requirements{kind}.txt") for kind in ("", "-train", "-peers", "-dev")
+]
 
 
 def test_every_import_is_declared_and_nothing_else_is():
-    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING | CUDA
+    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING | CUDA | PEERS
 
 
 def test_what_only_tests_import_is_pinned_for_them():
-    assert foreign(ROOT / "test") | STARTED <= RUN.keys() | TRAIN.keys() | DEV.keys()
+    assert foreign(ROOT / "test") | STARTED <= set().union(*PINNED)
 
 
 def test_every_dependency_is_pinned_exactly():
     assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
-    assert not (RUN.keys() & TRAIN.keys() | RUN.keys() & DEV.keys() | TRAIN.keys() & DEV.keys())
-    for lines in [*RUN.values(), *TRAIN.values(), *DEV.values()]:
+    assert PEERS <= BESIDE.keys()
+    assert len(set().union(*PINNED)) == sum(map(len, PINNED))
+    for lines in (lines for pinned in PINNED for lines in pinned.values()):
         assert all(
             re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|==|>=) \"3\.\d+\")?", line)
             for line in lines
@@ -120,7 +123,8 @@ def test_every_dependency_is_explained():
     assert {name(package) for package in explained["For running"]} == DECLARED
     assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
     tools = (foreign(ROOT / "test") | STARTED) - {"packaging"}
-    assert explained["For the tests"] == tools - DECLARED - TRAINING
+    assert explained["For comparing with peers"] == PEERS
+    assert explained["For the tests"] == tools - DECLARED - TRAINING - PEERS
     assert explained["For building"] <= RUN.keys()
 
 

@@ -1,4 +1,4 @@
-"""Peer codecs at a byte budget: whole files, the best size and quality, what cannot fit; and the DCT floor."""
+"""Files of peers at a byte budget: the best size and quality, what cannot fit; the DCT floor."""
 
 import io
 
@@ -43,30 +43,17 @@ def test_files_fit_and_more_bytes_are_never_worse(image, codec):
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_figures_are_those_of_a_real_file(image, codec):
-    """Encode again at the scale and quality that it says, straight through Pillow: same size, same picture."""
+    """Encode again at the scale and quality that it says, through Pillow: the same picture."""
     result = at_bytes(image, codec, 1500)
     size = tuple(max(1, round(n * result.scale)) for n in image.shape[1::-1])
-    small = Image.fromarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
-    options = {
-        "jpeg": {"subsampling": "4:2:0", "optimize": True},
-        "webp": {"method": 6},
-        "avif": {
-            "speed": 4,
-            "subsampling": "4:2:0" if image.ndim == 3 else "4:0:0",
-            "max_threads": 1,
-        },
-    }[codec]
-    if codec == "avif":
-        options["advanced"] = {"tune": "psnr"}
+    small = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+    options = {"jpeg": {"subsampling": "4:2:0", "optimize": True}, "webp": {"method": 6}}[codec]
     file = io.BytesIO()
     small.save(file, codec, quality=result.quality, **options)
-    assert (
-        result.bytes <= len(file.getvalue())
-        if codec == "jpeg"
-        else result.bytes == len(file.getvalue())
-    )
+    size = len(file.getvalue())
+    assert result.bytes <= size if codec == "jpeg" else result.bytes == size
     again = np.asarray(Image.open(file).convert("RGB" if image.ndim == 3 else "L"))
-    again = cv2.resize(again, image.shape[1::-1], interpolation=cv2.INTER_LANCZOS4)
+    again = cv2.resize(again, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     np.testing.assert_array_equal(result.image, again)
 
 
@@ -76,11 +63,11 @@ def test_nothing_that_fits_is_better(codec):
     image, budget = scene((64, 96, 3), seed=3), 900
     best = -np.inf
     for scale in SCALES:
-        picture = Image.fromarray(peers._shrink(image, scale))
+        picture = peers.shrink(image, scale)
         for quality in range(peers.LOWEST, peers.HIGHEST + 1):
-            data = peers._ENCODERS[codec](picture, quality)
+            data = peers.encode(picture, codec, quality)
             if len(data) <= budget:
-                best = max(best, psnr(image, peers._enlarge(peers._decode(data, 3), image.shape)))
+                best = max(best, psnr(image, peers.enlarge(peers.decode(data, 3), image.shape)))
     assert psnr(image, at_bytes(image, codec, budget).image) == pytest.approx(best, abs=0.05)
 
 
@@ -103,7 +90,7 @@ def test_no_room_is_none_and_tiny_images_work(codec, shape):
 def test_low_rates_take_the_small_size_and_high_rates_the_native_one():
     image = scene((240, 320, 3))
     low, high = curve(image, "webp", [700, 30_000])
-    assert low.scale == 0.25 and high.scale == 1
+    assert low.scale < 0.5 and high.scale == 1
 
 
 def test_not_an_image_is_refused():
@@ -113,7 +100,7 @@ def test_not_an_image_is_refused():
 
 @pytest.mark.parametrize("shape", [(48, 63, 3), (48, 63)])
 def test_dct_floor_is_the_best_so_many_coefficients(shape):
-    """Against scipy's transform: the error that is left is the energy of the coefficients left out (Parseval)."""
+    """The error that is left is the energy of the coefficients left out, as scipy says."""
     fft = pytest.importorskip("scipy.fft")
     image = scene(shape)
     energy = np.sort(fft.dctn(np.float64(image), norm="ortho").ravel() ** 2)[::-1]

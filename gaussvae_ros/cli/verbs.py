@@ -31,7 +31,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         all_verbs,
         "replay",
         replay,
-        "a bag through codec and bank, measured beside JPEG, WebP and AVIF",
+        "a bag through codec and bank, measured beside JPEG and WebP",
     )
     made.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
     made.add_argument(
@@ -62,10 +62,13 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         all_verbs,
         "evaluate",
         evaluate,
-        "rate and distortion on images, beside JPEG, WebP and AVIF",
+        "rate and distortion on images, beside JPEG, WebP, AV1, HEVC and VVC",
     )
     made.add_argument(
-        "images", metavar="IMAGES", nargs="+", help="image files, and folders of them"
+        "images",
+        metavar="IMAGES",
+        nargs="+",
+        help="image files, and folders of them; with --frames videos, too",
     )
     made.add_argument(
         "--out", metavar="DIR", required=True, help="folder for report.html, figures and tables"
@@ -77,6 +80,25 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         help="compare these models, names or files, not the codec's settings",
     )
     options.tier(made)
+    made.add_argument(
+        "--frames",
+        metavar="N",
+        type=int,
+        help="640x480 px frames, N spread over each folder or video; default: all, as they are",
+    )
+    made.add_argument(
+        "--qualities",
+        metavar="Q",
+        nargs="+",
+        type=float,
+        help="of our curve, 0 to 100; default: ten from 10 to 85",
+    )
+    made.add_argument(
+        "--peers",
+        metavar="CODEC",
+        nargs="*",
+        help="of jpeg, webp, av1, hevc and vvc; default: all that are installed",
+    )
     options.as_json(made)
 
     made = options.verb(
@@ -124,8 +146,7 @@ def encode(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.compile import warm_up
     from gaussvae_ros.evaluation.images import read_image
-    from gaussvae_ros.evaluation.metrics import psnr
-    from gaussvae_ros.evaluation.rate_distortion import EQUAL
+    from gaussvae_ros.evaluation.metrics import EQUAL, psnr
     from gaussvae_ros.files import write_file
 
     image, codec = read_image(args.image), FrameCodec()
@@ -183,23 +204,27 @@ def evaluate(args: argparse.Namespace) -> None:
     if args.models:
         return _evaluate_models(args)
     from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.evaluation.evaluate import PEERS, QUALITIES
     from gaussvae_ros.evaluation.evaluate import evaluate as run
-    from gaussvae_ros.evaluation.images import find_images
+    from gaussvae_ros.evaluation.images import image_sets
+    from gaussvae_ros.evaluation.plots import NAMES
+    from gaussvae_ros.evaluation.summary import tables
 
-    find_images(args.images)  # before the codec loads
-    summary = run(args.images, args.out, FrameCodec())
+    image_sets(args.images)  # before the codec loads
+    summary = run(
+        args.images,
+        args.out,
+        FrameCodec(),
+        frames=args.frames,
+        qualities=args.qualities or QUALITIES,
+        codecs=PEERS if args.peers is None else args.peers,
+    )
+    warn([f"not compared with {NAMES[c]}: {why}" for c, why in summary["missing"].items()])
     if not args.json:
-        measures = ("codec", "bytes", "psnr", "ssim", "ms_ssim")
-        rows = []
-        for m in summary["means"]:
-            rows.append([f"{m['effort']}, {m['quality']:g}", *(m[name] for name in measures)])
-        table(("setting", "codec", "bytes", "PSNR (dB)", "SSIM", "MS-SSIM"), rows)
-        rows = [
-            [f"{d['series']} against {d['anchor']}", d["rate"], d["psnr"]]
-            for d in summary["bjontegaard"]
-        ]
-        table(("", "BD-rate (%)", "BD-PSNR (dB)"), rows)
-    show(args, summary, f"Report: {Path(args.out) / 'report.html'}")
+        for found in (t for one in summary["sets"] for t in tables(one)):
+            print(f"\n{found.caption}")
+            table(found.columns, found.rows)
+    show(args, summary, f"\nReport: {Path(args.out) / 'report.html'}")
 
 
 def _evaluate_models(args: argparse.Namespace) -> None:

@@ -1,1 +1,1 @@
-"""How good is it: metrics, peer codecs, rate-distortion, the report. Only models.py needs a model; none needs ROS."""
+"""How good it is: metrics, peer codecs, rate-distortion, the report. Nothing here needs ROS."""

@@ -1,7 +1,8 @@
 """Bjontegaard differences: how far apart two rate-distortion curves are, as one number.
 
-G. Bjontegaard, VCEG-M33 (2001), with the monotone piecewise cubic (PCHIP) through log10 rate that JVET's common test
-conditions use in place of the first paper's cubic polynomial, which overshoots between distant points.
+G. Bjontegaard, VCEG-M33 (2001), with the monotone piecewise cubic (PCHIP) through log10 rate that
+JVET's common test conditions use in place of the first paper's cubic polynomial, which overshoots
+between distant points.
 """
 
 from collections.abc import Callable
@@ -12,14 +13,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Difference:
-    """Test against anchor; a number is None where the curves have nothing in common, and `reason` says what."""
+    """Test against anchor; a number is None where they have nothing in common: see `reason`."""
 
-    rate: (
-        float | None
-    )  # BD-rate, %: bytes that the test needs more (+) or less (-) than the anchor for equal quality
-    psnr: (
-        float | None
-    )  # BD-PSNR, dB: quality that the test has more (+) or less (-) for equal bytes
+    # BD-rate, %: bytes that the test needs more (+) or less (-) than the anchor for equal quality.
+    rate: float | None
+    # BD-PSNR, dB: quality that the test has more (+) or less (-) for equal bytes.
+    psnr: float | None
     reason: str = ""
 
 
@@ -27,8 +26,9 @@ def bjontegaard(anchor: np.ndarray, test: np.ndarray) -> Difference:
     """Mean difference of two curves over the range that both cover.
 
     Args:
-        anchor, test: [N, 2] of rate (any unit, the same in both, > 0) and quality (dB), in any order. Points that cost
-            more than another without being better are left out, as are those that are not finite.
+        anchor, test: [N, 2] of rate (any unit, the same in both, > 0) and quality (dB), in any
+            order. Points that cost more than another without being better are left out, as are
+            those that are not finite.
     """
     curves = [_front(anchor), _front(test)]
     if min(map(len, curves)) < 2:
@@ -75,7 +75,7 @@ def _integral(x: np.ndarray, y: np.ndarray, low: float, high: float) -> float:
 def pchip(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """The monotone piecewise cubic through points [N] with rising x, N >= 2.
 
-    Fritsch and Butland (1984), with Moler's end slopes: the same as scipy.interpolate.PchipInterpolator.
+    Fritsch and Butland (1984), with Moler's end slopes, as scipy.interpolate.PchipInterpolator.
     """
     h, rise = np.diff(x), np.diff(y) / np.diff(x)
     if len(x) == 2:

@@ -1,4 +1,4 @@
-"""`gaussvae evaluate`: our codec beside JPEG, WebP and AVIF on a set of images, as figures, drawings and a report."""
+"""`gaussvae evaluate`: our codec beside JPEG, WebP, AV1, HEVC and VVC, in figures and a report."""
 
 import csv
 import heapq
@@ -6,198 +6,185 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.evaluation import plots
-from gaussvae_ros.evaluation.bjontegaard import bjontegaard
-from gaussvae_ros.evaluation.images import find_images, read_image
-from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.evaluation.peers import CODECS, dct_floor
-from gaussvae_ros.evaluation.rate_distortion import (
-    EQUAL,
-    Codec,
-    Mean,
-    Point,
-    Setting,
-    as_curve,
-    means,
-    measure,
-)
+from gaussvae_ros.errors import GaussVaeError, ImageError
+from gaussvae_ros.evaluation import peers, plots, stills
+from gaussvae_ros.evaluation.fronts import Coded, Fronts, at_size, score
+from gaussvae_ros.evaluation.images import VIDEOS, frames_of, image_sets, read_image
+from gaussvae_ros.evaluation.metrics import EQUAL, psnr
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
+from gaussvae_ros.evaluation.summary import (
+    MEASURES,
+    SIZES,
+    Curves,
+    mean_curve,
+    summarise,
+    tables,
+)
 
-QUALITIES = (25, 37, 50, 62, 75)
+QUALITIES = (*range(10, 71, 10), 75, 80, 85)  # to 4 KB, beyond all sizes that are compared
 EFFORTS = ("fast", "best")
-LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM", "ms_ssim": "MS-SSIM"}
+PEERS = (*peers.CODECS, *stills.ENCODERS)
 SHOWN = 12  # pairs in the report's gallery
 FLOOR = 512  # numbers, as many as a latent has
+
+
+class Codec(Protocol):
+    """What is measured: `gaussvae_ros.codec.FrameCodec`, or what encodes and decodes like it."""
+
+    def encode(self, image: np.ndarray, *, quality: float, effort: str) -> bytes: ...
+
+    def decode(self, data: bytes) -> np.ndarray: ...
 
 
 def evaluate(
     paths: Iterable[str | Path],
     out_dir: str | Path,
     codec: Codec,
-    efforts: Sequence[str] = EFFORTS,
+    *,
+    frames: int | None = None,
     qualities: Sequence[float] = QUALITIES,
+    efforts: Sequence[str] = EFFORTS,
+    codecs: Sequence[str] = PEERS,
 ) -> dict:
-    """Measure `codec` (a FrameCodec) on images and write what comes out into the folder `out_dir`, which is made.
+    """Measure `codec` (a FrameCodec) on images and write figures and report into `out_dir`.
 
-    Files: report.html; points.csv, one line for each image, setting and codec; summary.json; rate_distortion.png and
-    ms_ssim.png. The same images and codec give the same figures. Images are held one at a time.
+    The folder is made. Files: report.html; summary.json; points.csv, one line for each point of
+    each image's curves; rate_distortion.png and ms_ssim.png; peers.json, the peers' curves, which
+    another run takes from there. The same images and codec give the same figures.
 
     Args:
-        paths: image files, and folders of them.
+        paths: image files, folders of them, and videos. Each folder and video is a set of its own.
+        frames: how many camera frames of 640x480 px, evenly spread, each set gives; None takes all
+            images as they are, and no videos.
+        codecs: peers, of PEERS. Those that cannot be had here are left out and named.
 
     Returns:
-        What summary.json holds: "images" (number), "floor_psnr" (dB, 512 DCT coefficients), "means" (a dict for each
-        effort, quality and codec) and "bjontegaard" (a dict for each series of ours and each peer).
+        What summary.json holds: "sets" (as `summary.summarise` gives them) and "missing" (peers
+        that could not be had, each with the reason).
 
     Raises:
         ImageError: a path is missing or a file is not an image; found before the first is coded.
+        GaussVaeError: `frames`, `qualities` or `codecs` make no sense.
     """
-    files = find_images(paths)
-    for file in files:
-        read_image(file)
+    _check(frames, qualities, codecs)
+    places = _places(image_sets(paths), frames)
+    missing = {c: why for c, why in stills.missing().items() if c in codecs}
+    codecs = [c for c in codecs if c not in missing]
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
-    settings = [Setting(e, q) for e in efforts for q in sorted(qualities)]
-    shown = settings.index(_middle(settings))
-    points, floors, worst = [], [], []
-    for number, file in enumerate(tqdm(files, unit="image", desc="evaluate")):
-        image = read_image(file)
+    fronts, curves, worst = Fronts(out_dir / "peers.json", SIZES[0], SIZES[-1]), [], []
+    for number, (group, name, image) in enumerate(
+        tqdm(places, unit="image", desc="evaluate", delay=1, disable=None)
+    ):
+        image = read_image(image) if isinstance(image, Path) else image
         try:
-            new, recalls = measure(codec, str(file), image, settings)
+            ours, recall = _ours(codec, image, efforts, sorted(qualities))
+            theirs = {c: fronts.of(image, c) for c in codecs}
         except GaussVaeError as error:
-            raise type(error)(f"{file}: {error}") from error
-        points += new
-        floors.append(min(psnr(image, dct_floor(image, FLOOR)), EQUAL))
-        views = Views(
-            _caption(file, new, settings),
-            {"original": thumbnail(image), "recall": thumbnail(recalls[shown])},
-        )
-        worst = heapq.nsmallest(SHOWN, [*worst, (new[shown].psnr, number, views)])
-    return _write(out_dir, points, settings, float(np.mean(floors)), [views for *_, views in worst])
-
-
-def _write(
-    out_dir: Path, points: list[Point], settings: list[Setting], floor: float, worst: list[Views]
-) -> dict:
-    series = list(dict.fromkeys(s.series for s in settings))
-    averages = {(s, c): means(points, c, s) for s in series for c in (s, *CODECS)}
-    images = len({p.image for p in points})
-    differences = [_difference(averages, s, c) for s in series for c in CODECS]
-    summary = {
-        "images": images,
-        "floor_psnr": floor,
-        "means": [{**_flat(m), "codec": c} for (_, c), group in averages.items() for m in group],
-        "bjontegaard": differences,
-    }
-    _write_points(out_dir / "points.csv", points)
-    (out_dir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-
-    # Peers are drawn at the sizes of the last series only: the others give the same curves, up to noise.
-    drawn = {s: averages[s, s] for s in series[::-1]} | {c: averages[series[-1], c] for c in CODECS}
-    curves = {
-        m: {name: as_curve(group, m) for name, group in drawn.items()} for m in ("psnr", "ms_ssim")
-    }
-    drawings = {
-        "rate_distortion": plots.rate_distortion(
-            curves["psnr"], LABELS["psnr"], (f"{FLOOR} DCT coefficients", floor)
-        ),
-        "ms_ssim": plots.rate_distortion(curves["ms_ssim"], LABELS["ms_ssim"]),
-    }
-    for name, png in drawings.items():
-        (out_dir / f"{name}.png").write_bytes(png)
-    captions = {
-        "rate_distortion": f"PSNR, mean of {images} images",
-        "ms_ssim": f"MS-SSIM, mean of {images} images",
-    }
-    middle = _middle(settings)
-    write_report(
-        out_dir,
-        f"Rate and distortion of {images} images",
-        [_difference_table(differences)]
-        + [measure_table(averages, series, images, m) for m in LABELS],
-        [Figure(captions[name], png) for name, png in drawings.items()],
-        [Gallery(f"Worst images, {middle.series}, quality {middle.quality:g}", worst)],
-    )
+            raise type(error)(f"{name}: {error}") from error
+        floor = min(psnr(image, peers.dct_floor(image, FLOOR)), EQUAL)
+        curves.append(Curves(group, name, image.shape[0] * image.shape[1], ours, theirs, floor))
+        shown = _middle(list(ours.values())[-1])
+        pictures = {"original": thumbnail(image), "recall": thumbnail(recall)}
+        views = Views(_caption(name, shown, theirs), pictures)
+        worst = heapq.nsmallest(SHOWN, [*worst, (shown.psnr, number, views)])
+    summary = {"sets": summarise(curves), "missing": missing}
+    _write(out_dir, summary, curves, [views for *_, views in worst])
     return summary
 
 
-def _difference(averages: dict, series: str, peer: str) -> dict:
-    found = bjontegaard(as_curve(averages[series, peer]), as_curve(averages[series, series]))
-    return {
-        "series": series,
-        "anchor": peer,
-        "rate": found.rate,
-        "psnr": found.psnr,
-        "reason": found.reason,
-    }
+def _check(frames: int | None, qualities: Sequence[float], codecs: Sequence[str]) -> None:
+    if frames is not None and frames < 1:
+        raise GaussVaeError(f"frames must be at least 1, not {frames}")
+    if len(set(qualities)) < 2:
+        raise GaussVaeError("a curve needs at least two qualities")
+    for codec in codecs:
+        if codec not in PEERS:
+            raise GaussVaeError(f"no peer is named {codec!r}: choose of {', '.join(PEERS)}")
 
 
-def measure_table(averages: dict, series: Sequence[str], images: int, measure: str) -> Table:
-    """A row for each setting of ours: every codec's mean at the size of our record. `averages` maps (series, codec)."""
-
-    def cell(mean: Mean) -> str:
-        value = getattr(mean, measure)
-        if value is None:
-            return f"{mean.fitted} of {images} fit"
-        return f"{value:.2f}" if measure == "psnr" else f"{value:.4f}"
-
-    rows = []
-    for s in series:
-        for ours, *peers in zip(averages[s, s], *(averages[s, c] for c in CODECS)):
-            rows.append(
-                [s, f"{ours.setting.quality:g}", round(ours.bytes), *map(cell, (ours, *peers))]
-            )
-    columns = ["setting", "quality", "bytes", "ours", *(plots.NAMES[c] for c in CODECS)]
-    return Table(f"{LABELS[measure]} at equal bytes, mean of {images} images", columns, rows)
+def _places(
+    sets: dict[str, list[Path]], frames: int | None
+) -> list[tuple[str, str, np.ndarray | Path]]:
+    """Set and name of each image, and the image, or its file so that one is held at a time."""
+    found = []
+    for group, files in sets.items():
+        if frames is not None:
+            found += [(group, name, image) for name, image in frames_of(files, frames).items()]
+            continue
+        for file in files:
+            if file.suffix.lower() in VIDEOS:
+                raise ImageError(f"{file} is a video: say how many frames to take of it (--frames)")
+            read_image(file)
+            found.append((group, str(file), file))
+    return found
 
 
-def _difference_table(differences: list[dict]) -> Table:
-    rows = [
-        [
-            f"{d['series']} against {plots.NAMES[d['anchor']]}",
-            "–" if d["rate"] is None else f"{d['rate']:+.1f}",
-            "–" if d["psnr"] is None else f"{d['psnr']:+.2f}",
-            d["reason"],
+def _ours(
+    codec: Codec, image: np.ndarray, efforts: Sequence[str], qualities: Sequence[float]
+) -> tuple[dict[str, list[Coded]], np.ndarray]:
+    """Our curve with each effort, and what comes back at the middle quality of the last."""
+    curves, pictures = {}, []
+    for effort in efforts:
+        records = [codec.encode(image, quality=q, effort=effort) for q in qualities]
+        pictures = [codec.decode(data) for data in records]
+        curves[f"gaussvae, {effort}"] = [
+            score(image, picture, len(data), q)
+            for picture, data, q in zip(pictures, records, qualities, strict=True)
         ]
-        for d in differences
-    ]
-    return Table(
-        "Bjøntegaard differences of the mean curves",
-        ["curves", "BD-rate (%)", "BD-PSNR (dB)", ""],
-        rows,
+    return curves, _middle(pictures)
+
+
+def _middle(things: Sequence):
+    return things[len(things) // 2]
+
+
+def _caption(name: str, ours: Coded, theirs: dict[str, list[Coded]]) -> str:
+    """What each codec reached for this image in the bytes of the record that the gallery shows."""
+    at = {c: at_size(front, ours.bytes) for c, front in theirs.items()}
+    others = ", ".join(
+        f"{plots.NAMES[c]} {'cannot' if value is None else f'{value:.2f} dB'}"
+        for c, value in at.items()
+    )
+    beside = f" ({others})" if others else ""
+    return f"{Path(name).name}: {ours.bytes:,} bytes, {ours.psnr:.2f} dB{beside}"
+
+
+def _write(out_dir: Path, summary: dict, curves: list[Curves], worst: list[Views]) -> None:
+    (out_dir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    _write_points(out_dir / "points.csv", curves)
+    whole = summary["sets"][-1]
+    names = list(dict.fromkeys(a["codec"] for a in whole["at"]))
+    level = f"{FLOOR} DCT coefficients", whole["floor_psnr"]
+    drawings = {}
+    for name, measure in (("rate_distortion", "psnr"), ("ms_ssim", "ms_ssim")):
+        lines = {c: mean_curve(curves, c, measure) for c in names}
+        floor = level if measure == "psnr" else None
+        png = plots.rate_distortion(lines, MEASURES[measure], floor)
+        (out_dir / f"{name}.png").write_bytes(png)
+        drawings[f"{MEASURES[measure]}, mean of {whole['images']} images"] = png
+    lacking = [[plots.NAMES[c], why] for c, why in summary["missing"].items()]
+    write_report(
+        out_dir,
+        f"Rate and distortion of {whole['images']} images",
+        [table for one in reversed(summary["sets"]) for table in tables(one)]
+        + ([Table("Not compared with", ["", ""], lacking)] if lacking else []),
+        [Figure(caption, png) for caption, png in drawings.items()],
+        [Gallery("Worst images, at our middle quality", worst)],
     )
 
 
-def _caption(file: Path, points: list[Point], settings: list[Setting]) -> str:
-    """What each codec reached for this image at the setting that the gallery shows."""
-    shown = [p for p in points if p.setting == _middle(settings)]
-    ours, peers = shown[0], shown[1:]
-    others = (
-        f"{plots.NAMES[p.codec]} {'does not fit' if p.psnr is None else f'{p.psnr:.2f} dB'}"
-        for p in peers
-    )
-    return f"{file.name}: {ours.bytes:,} bytes, {ours.psnr:.2f} dB ({', '.join(others)})"
-
-
-def _middle(settings: list[Setting]) -> Setting:
-    """The setting that the gallery shows: the middle quality of the last series."""
-    last = [s for s in settings if s.series == settings[-1].series]
-    return last[len(last) // 2]
-
-
-def _write_points(path: Path, points: list[Point]) -> None:
-    names = [f.name for f in fields(Point) if f.name != "setting"]
+def _write_points(path: Path, curves: Iterable[Curves]) -> None:
+    columns = ["set", "image", "codec", *(f.name for f in fields(Coded))]
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["image", "effort", "quality", *names[1:]])
+        writer = csv.DictWriter(file, columns)
         writer.writeheader()
-        writer.writerows(_flat(p) for p in points)
-
-
-def _flat(point: Point | Mean) -> dict:
-    values = asdict(point)
-    return {**values.pop("setting"), **values}
+        for c in curves:
+            for name, points in {**c.ours, **c.peers}.items():
+                about = {"set": c.set, "image": c.image, "codec": name}
+                writer.writerows({**about, **asdict(point)} for point in points)

@@ -1,7 +1,8 @@
 """How near a picture is to its original: PSNR, SSIM and MS-SSIM of uint8 images.
 
-Colour images: PSNR is over all values, SSIM and MS-SSIM are the mean over the R, G and B channels, as in
-scikit-image and pytorch-msssim and as published for learned and Gaussian codecs. Only whole windows count (no padding).
+Colour images: PSNR is over all values, SSIM and MS-SSIM are the mean over the R, G and B channels,
+as in scikit-image and pytorch-msssim and as published for learned and Gaussian codecs. Only whole
+windows count (no padding).
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import numpy as np
 
 from gaussvae_ros.errors import ImageError
 
+EQUAL = 100.0  # dB, what pictures without any difference count as, so that means stay finite
 WINDOW = 11  # px, Gaussian window of sigma 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first
@@ -27,7 +29,7 @@ def check_image(image: np.ndarray) -> None:
 
 
 def psnr(original: np.ndarray, image: np.ndarray) -> float:
-    """Peak signal-to-noise ratio, dB: 10 log10(255^2 / mean squared error); infinite for equal images.
+    """Peak signal-to-noise ratio, dB: 10 log10(255^2 / MSE); infinite for equal images.
 
     Args:
         original, image: uint8 [H, W, 3] or [H, W].
@@ -45,7 +47,9 @@ def psnr(original: np.ndarray, image: np.ndarray) -> float:
 
 
 def ssim(original: np.ndarray, image: np.ndarray) -> float:
-    """Structural similarity, at most 1 (Wang et al. 2004, doi:10.1109/TIP.2003.819861): Gaussian window of 11 px.
+    """Structural similarity, at most 1, with a Gaussian window of 11 px.
+
+    Wang et al. 2004, doi:10.1109/TIP.2003.819861.
 
     Args:
         original, image: uint8 [H, W, 3] or [H, W], at least 11 px a side.
@@ -58,10 +62,11 @@ def ssim(original: np.ndarray, image: np.ndarray) -> float:
 
 
 def ms_ssim(original: np.ndarray, image: np.ndarray) -> float:
-    """Multi-scale SSIM, 0 to 1 (Wang, Simoncelli, Bovik 2003, doi:10.1109/ACSSC.2003.1292216): five scales.
+    """Multi-scale SSIM, 0 to 1, of five scales.
 
-    Images under 176 px a side get as many scales as keep the coarsest at 11 px or more, their weights made to sum
-    to 1; such values compare only with those of images of the same size. Negative factors count as 0.
+    Wang, Simoncelli and Bovik 2003, doi:10.1109/ACSSC.2003.1292216. Images under 176 px a side get
+    as many scales as keep the coarsest at 11 px or more, their weights made to sum to 1; such
+    values compare only with those of images of the same size. Negative factors count as 0.
 
     Args:
         original, image: uint8 [H, W, 3] or [H, W], at least 11 px a side.
@@ -80,7 +85,8 @@ def _check_pair(original: np.ndarray, image: np.ndarray, least: int = 1) -> None
     check_image(image)
     if original.shape != image.shape:
         raise ImageError(
-            f"images to compare have different shapes, {list(original.shape)} and {list(image.shape)}"
+            "images to compare have different shapes, "
+            f"{list(original.shape)} and {list(image.shape)}"
         )
     if min(original.shape[:2]) < least:
         height, width = original.shape[:2]
@@ -90,7 +96,7 @@ def _check_pair(original: np.ndarray, image: np.ndarray, least: int = 1) -> None
 
 
 def _planes(*images: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """The images channel by channel, float32 [H, W]: three times as fast as all channels at once."""
+    """The images channel by channel, float32 [H, W]: three times as fast as all at once."""
     for channel in range(3 if images[0].ndim == 3 else 1):
         yield [np.float32(image if image.ndim == 2 else image[..., channel]) for image in images]
 

@@ -1,4 +1,4 @@
-"""The drawings of a report, as PNG bytes: rate-distortion, a measure over time, models beside each other."""
+"""The drawings of a report, as PNG bytes: rate-distortion, a measure over time, models compared."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 OURS = ("#c2410c", "#fb923c", "#7c2d12", "#fdba74")  # strongest first
-PEERS = {"avif": "#1d4ed8", "webp": "#0d9488", "jpeg": "#64748b"}
+PEERS = {
+    "vvc": "#1d4ed8",
+    "av1": "#7c3aed",
+    "hevc": "#0891b2",
+    "webp": "#0d9488",
+    "jpeg": "#64748b",
+}
 MARGIN = 150  # px left of a sheet, for names
-NAMES = {"avif": "AVIF", "webp": "WebP", "jpeg": "JPEG"}
+NAMES = {"vvc": "VVC", "av1": "AV1", "hevc": "HEVC", "webp": "WebP", "jpeg": "JPEG"}
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -33,9 +39,10 @@ STYLE = {
 def rate_distortion(
     curves: Mapping[str, np.ndarray], label: str, floor: tuple[str, float] | None = None
 ) -> bytes:
-    """Quality against bytes, one labelled line for each codec; `curves` maps its name to [N, 2] bytes and quality.
+    """Quality against bytes, one labelled line for each codec.
 
-    Names of peers ("jpeg", "webp", "avif") have their own colours, all others are ours, the most important first.
+    `curves` maps a codec's name to [N, 2] bytes and quality. Names of peers (those of PEERS) have
+    their own colours, all others are ours, the most important first.
     `label` names the quality and its unit; `floor` is a name and a value to draw as a level line.
     """
     with rc_context(STYLE):
@@ -65,12 +72,12 @@ def rate_distortion(
         if curves:
             _byte_ticks(axes, np.concatenate(list(curves.values()))[:, 0])
             _label_ends(axes, ends)
-        axes.set(xlabel="bytes per image, whole files (mean)", ylabel=label)
+        axes.set(xlabel="bytes per image", ylabel=label)
         return _png(figure)
 
 
 def over_time(times: Sequence[float], values: Mapping[str, Sequence[float]], label: str) -> bytes:
-    """A measure of each frame over time: `times` [N] in s, `values` maps a line's name to [N] values.
+    """A measure of each frame over time: `times` [N] in s, `values` maps a line's name to [N].
 
     Values that are not finite leave a gap.
     """
@@ -100,7 +107,7 @@ def comparison(
     label: str,
     floor: tuple[str, float],
 ) -> bytes:
-    """One point of bytes and quality for each name, beside the peers' curves; `label` and `floor` as above."""
+    """A point of bytes and quality for each name, beside the peers' curves; the rest as above."""
     with rc_context(STYLE):
         figure = Figure(figsize=(8, 5))
         axes = figure.subplots()
@@ -123,7 +130,9 @@ def sheet(
     notes: Mapping[str, str],
     thumbnail: tuple[int, int],
 ) -> bytes:
-    """Pictures in rows by name and in columns by frame, each uint8 [h, w, 3], reduced to `thumbnail` (w, h) px.
+    """Pictures in rows by name and in columns by frame, reduced to `thumbnail` (w, h) px.
+
+    Each is uint8 [h, w, 3].
 
     `notes` are added to the names that they have.
     """
@@ -160,7 +169,7 @@ def _byte_ticks(axes, sizes: np.ndarray) -> None:
 
 
 def _label_ends(axes, ends: list) -> None:
-    """Names in a column right of the lines, at the heights of their ends, moved apart where they would overlap."""
+    """Names in a column right of the lines, at the heights of their ends, without overlap."""
     if not ends:
         return
     axes.figure.draw_without_rendering()

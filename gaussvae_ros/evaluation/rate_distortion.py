@@ -1,7 +1,8 @@
-"""Rate-distortion of our codec beside the peers: every codec gets the same bytes for the same image.
+"""Our records beside JPEG and WebP files: every codec gets the same bytes for the same image.
 
-A record of ours sets the budget; each peer then makes the best file of at most that size. So a comparison never
-hangs on interpolation, nor on one codec spending its bytes on other images than another does.
+A record of ours sets the budget; each peer then makes the best file of at most that size. So a
+comparison never hangs on interpolation, nor on one codec spending its bytes on other images than
+another does.
 """
 
 from collections.abc import Sequence
@@ -10,15 +11,17 @@ from typing import Protocol
 
 import numpy as np
 
-from gaussvae_ros.evaluation.metrics import ms_ssim, psnr, ssim
+from gaussvae_ros.evaluation import plots
+from gaussvae_ros.evaluation.metrics import EQUAL, ms_ssim, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, curve
+from gaussvae_ros.evaluation.report import Table
 
-EQUAL = 100.0  # dB, what pictures without any difference count as, so that means stay finite
 MEASURES = ("bytes", "psnr", "ssim", "ms_ssim")
+LABELS = {"psnr": "PSNR (dB)", "ssim": "SSIM"}
 
 
 class Codec(Protocol):
-    """What is measured: `gaussvae_ros.codec.FrameCodec`, or anything that encodes and decodes like it."""
+    """What is measured: `gaussvae_ros.codec.FrameCodec`, or what encodes and decodes like it."""
 
     def encode(self, image: np.ndarray, quality: float, effort: str) -> bytes: ...
 
@@ -52,7 +55,7 @@ class Point:
     psnr: float | None = None  # dB
     ssim: float | None = None
     ms_ssim: float | None = None
-    scale: float | None = None  # of the picture in the file, a peer's 1, 0.5 or 0.25
+    scale: float | None = None  # of the picture in the file, one of peers.SCALES
     peer_quality: int | None = None
 
 
@@ -73,7 +76,9 @@ class Mean:
 def measure(
     codec: Codec, name: str, image: np.ndarray, settings: Sequence[Setting]
 ) -> tuple[list[Point], list[np.ndarray]]:
-    """Code one image, uint8 [H, W, 3] or [H, W], with every setting of ours and with every peer at the same sizes.
+    """Code one image with every setting of ours, and with every peer at the same sizes.
+
+    The image is uint8 [H, W, 3] or [H, W].
 
     Returns:
         The points, and what our codec gave back with each setting.
@@ -112,7 +117,7 @@ def measure(
 
 
 def means(points: Sequence[Point], codec: str, series: str) -> list[Mean]:
-    """Mean over images of one codec's points at the sizes of one series of ours, in the order of its settings."""
+    """Means over images of one codec at the sizes of one series of ours, by its settings."""
     groups: dict[Setting, list[Point]] = {}
     for p in points:
         if p.codec == codec and p.setting.series == series:
@@ -139,3 +144,25 @@ def _mean(setting: Setting, points: list[Point]) -> Mean:
     return Mean(
         setting, len(made), *(float(np.mean([getattr(p, f) for p in made])) for f in MEASURES)
     )
+
+
+def measure_table(averages: dict, series: Sequence[str], images: int, measure: str) -> Table:
+    """A row for each setting of ours: every codec's mean at the size of our record.
+
+    `averages` maps (series, codec) to the means of that codec at the sizes of that series.
+    """
+
+    def cell(mean: Mean) -> str:
+        value = getattr(mean, measure)
+        if value is None:
+            return f"{mean.fitted} of {images} fit"
+        return f"{value:.2f}" if measure == "psnr" else f"{value:.4f}"
+
+    rows = []
+    for s in series:
+        for ours, *peers in zip(averages[s, s], *(averages[s, c] for c in CODECS)):
+            rows.append(
+                [s, f"{ours.setting.quality:g}", round(ours.bytes), *map(cell, (ours, *peers))]
+            )
+    columns = ["setting", "quality", "bytes", "ours", *(plots.NAMES[c] for c in CODECS)]
+    return Table(f"{LABELS[measure]} at equal bytes, mean of {images} images", columns, rows)

@@ -1,4 +1,4 @@
-"""What came back of a bag's frames: figures of every frame, pictures of a few, and the report of both."""
+"""What came back of a bag's frames: figures of every frame, pictures of a few, the report."""
 
 import heapq
 from array import array
@@ -10,17 +10,17 @@ import numpy as np
 from gaussvae_ros.bags import BagImage
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation import plots
-from gaussvae_ros.evaluation.evaluate import measure_table
-from gaussvae_ros.evaluation.metrics import WINDOW, psnr, ssim
+from gaussvae_ros.evaluation.images import spread
+from gaussvae_ros.evaluation.metrics import EQUAL, WINDOW, psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, at_bytes
 from gaussvae_ros.evaluation.rate_distortion import (
-    EQUAL,
     Codec,
     Point,
     Setting,
     as_curve,
     means,
     measure,
+    measure_table,
 )
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, thumbnail, write_report
 from gaussvae_ros.files import name_of
@@ -33,7 +33,7 @@ COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "rec
 
 
 def as_rows(result: dict) -> list[list]:
-    """The one table of a replay, columns as COLUMNS: all frames, then ours and the peers on the frames compared."""
+    """The table of a replay, columns as COLUMNS: all frames, then all codecs on those compared."""
     names = {"ours": "gaussvae, same frames"} | {
         codec: f"{plots.NAMES[codec]}, at equal bytes" for codec in CODECS
     }
@@ -65,7 +65,7 @@ class Recalls:
         self.curve_settings = [
             Setting(setting.effort, q) for q in sorted({*CURVE, setting.quality})
         ]
-        self.shown, self.compared = _spread(expected, SHOWN), _spread(expected, compare)
+        self.shown, self.compared = spread(expected, SHOWN), spread(expected, compare)
         self.curved = self.compared[::2] if curves else []
         self.stamps = array("q")
         self.ids = array("q")
@@ -131,7 +131,7 @@ class Recalls:
         self.problems.add("frames", problem)
 
     def figures(self) -> dict:
-        """What `gaussvae_ros.replay.replay` returns about the frames, of which there is at least one."""
+        """What `gaussvae_ros.replay.replay` returns about the frames; there is at least one."""
 
         def mean(name: str) -> float | None:
             return _number(np.mean(self.numbers[name]))
@@ -160,7 +160,7 @@ class Recalls:
         }
 
     def write_report(self, out_dir: str | Path, result: dict, facts: dict | None = None) -> Path:
-        """The report of the whole replay; `result` is what `replay` returns, `facts` is more to say, by what it is."""
+        """The report of a replay; `result` is what `replay` returns, `facts` more rows by name."""
         rows = [
             [key, result[key]]
             for key in ("topic", "quality", "poses", "frames", "skipped", "with_pose", "sessions")
@@ -210,7 +210,8 @@ class Recalls:
         among_worst = len(self.worst) < SHOWN or scores["psnr"] < self.worst[-1][0]
         if not (among_worst or number in self.shown):
             return
-        caption = f"frame {number}, {scores['time_s']:.1f} s: {scores['bytes']:,} bytes, {scores['psnr']:.2f} dB"
+        figures = f"{scores['bytes']:,} bytes, {scores['psnr']:.2f} dB"
+        caption = f"frame {number}, {scores['time_s']:.1f} s: {figures}"
         views = Views(caption, {"original": thumbnail(image), "recall": thumbnail(recalled)})
         self.worst = heapq.nsmallest(SHOWN, [*self.worst, (scores["psnr"], number, views)])
         if number in self.shown:
@@ -265,11 +266,6 @@ class Recalls:
 
     def _over_time(self, name: str, label: str) -> bytes:
         return plots.over_time(self.numbers["time_s"], {"gaussvae": self.numbers[name]}, label)
-
-
-def _spread(total: int, count: int) -> list[int]:
-    """At most `count` of the numbers 0 to `total` - 1, evenly spread from the first to the last."""
-    return sorted(set(np.linspace(0, max(total - 1, 0), count).round().astype(int).tolist()))
 
 
 def _number(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: tables, figures, and originals beside what came back.
+"""A report as one HTML file that needs nothing else: tables, figures, originals and recalls.
 
 No script and no outside reference, so it opens from a disk, a mail or a CI artefact, and prints.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from gaussvae_ros.files import write_file
 
-JPEG_QUALITY = 92  # of the pictures in the file; at 2 KB a record the difference to PNG cannot be seen, the size can
+JPEG_QUALITY = 92  # of the pictures: no difference to PNG can be seen, but in the size
 WIDEST = 960  # px
 
 
@@ -80,7 +80,7 @@ def write_report(
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
-    """The picture as a report shows it: at most WIDEST px a side. Keep these instead of large originals."""
+    """The picture as a report shows it, at most WIDEST px a side: keep these, not originals."""
     scale = WIDEST / max(image.shape[:2])
     if scale >= 1:
         return image
@@ -111,7 +111,8 @@ def _cell(value: object) -> str:
 
 def _figures(figures: Sequence[Figure]) -> str:
     items = "\n".join(
-        f'<figure class="drawing"><img src="{_data_uri("png", f.png)}" alt="{html.escape(f.caption)}">'
+        f'<figure class="drawing"><img src="{_data_uri("png", f.png)}" '
+        f'alt="{html.escape(f.caption)}">'
         f"<figcaption>{html.escape(f.caption)}</figcaption></figure>"
         for f in figures
     )
@@ -124,7 +125,8 @@ def _gallery(gallery: Gallery) -> str:
         f"<figcaption>{html.escape(v.caption)}</figcaption></figure>"
         for v in gallery.views
     )
-    return f'<section><h2>{html.escape(gallery.title)}</h2><div class="gallery">{items}</div></section>'
+    title = html.escape(gallery.title)
+    return f'<section><h2>{title}</h2><div class="gallery">{items}</div></section>'
 
 
 def _picture(name: str, image: np.ndarray) -> str:
@@ -133,7 +135,8 @@ def _picture(name: str, image: np.ndarray) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
     _, data = cv2.imencode(".jpg", bgr, options)
     height, width = image.shape[:2]
-    picture = f'<img width="{width}" height="{height}" alt="{name}" src="{_data_uri("jpeg", data.tobytes())}">'
+    source = _data_uri("jpeg", data.tobytes())
+    picture = f'<img width="{width}" height="{height}" alt="{name}" src="{source}">'
     return f"<div>{picture}<small>{name}</small></div>"
 
 
@@ -142,29 +145,35 @@ def _data_uri(kind: str, data: bytes) -> str:
 
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c2330; --soft: #667085; --line: #e3e7ee; --paper: #f6f7f9; --card: #fff; }
+:root { color-scheme: light dark; --ink: #1c2330; --soft: #667085; --line: #e3e7ee;
+        --paper: #f6f7f9; --card: #fff; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e9ef; --soft: #98a2b3; --line: #2c3442; --paper: #11151c; --card: #1a202b; }
 }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 82rem; background: var(--paper); color: var(--ink);
-       font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+body { margin: 0 auto; padding: 2.5rem 1.25rem 4rem; max-width: 82rem;
+       background: var(--paper); color: var(--ink);
+       font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial,
+             sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 1.75rem; letter-spacing: -0.01em; }
 h2 { font-size: 1.05rem; margin: 2.25rem 0 0.6rem; }
 small, figcaption { color: var(--soft); font-weight: 400; font-size: 0.85rem; }
-.wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 8px; }
+.wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line);
+        border-radius: 8px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.45rem 0.9rem; text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; font-size: 0.82rem; vertical-align: bottom; }
 th:first-child, td:first-child { text-align: left; }
 tbody tr { border-top: 1px solid var(--line); }
-figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 8px; overflow: hidden; }
+figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 8px;
+         overflow: hidden; }
 figcaption { padding: 0.5rem 0.9rem 0.6rem; }
 img { display: block; max-width: 100%; height: auto; }
 .drawings { display: grid; gap: 1rem; margin-top: 2.25rem;
             grid-template-columns: repeat(auto-fit, minmax(min(100%, 34rem), 1fr)); }
 .drawing img { width: 100%; background: #fff; }
-.gallery { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); }
+.gallery { display: grid; gap: 1rem;
+           grid-template-columns: repeat(auto-fill, minmax(min(100%, 34rem), 1fr)); }
 .views > div { display: grid; grid-template-columns: 1fr 1fr; gap: 2px; background: var(--line); }
 .views > div > div { background: var(--card); padding-bottom: 0.2rem; }
 .views small { padding: 0.1rem 0.9rem; }

@@ -250,9 +250,7 @@ def main() -> int:
     parser.add_argument("bag", type=Path)
     parser.add_argument("--topic", default="", help="of the images; default: the only one")
     parser.add_argument("--rate", type=float, default=1.0)
-    parser.add_argument(
-        "--compare", type=int, default=8, help="frames that JPEG, WebP and AVIF get, too"
-    )
+    parser.add_argument("--compare", type=int, default=8, help="frames that JPEG and WebP get, too")
     parser.add_argument("--report", type=Path, default=Path("replay_report"), help="a folder")
     parser.add_argument(
         "--plan", action="store_true", help="only say, as JSON, how the nodes are to be started"

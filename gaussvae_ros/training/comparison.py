@@ -19,7 +19,9 @@ from tqdm import tqdm
 
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.evaluation import plots
+from gaussvae_ros.evaluation.images import FRAME as SIZE
 from gaussvae_ros.evaluation.images import find_images, read_image
+from gaussvae_ros.evaluation.images import frame as camera_frame
 from gaussvae_ros.evaluation.metrics import psnr, ssim
 from gaussvae_ros.evaluation.peers import CODECS, curve, dct_floor
 from gaussvae_ros.evaluation.rate_distortion import EQUAL
@@ -35,7 +37,6 @@ from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
 from gaussvae_ros.vae.models import find
 
-SIZE = (640, 480)  # (w, h) px of a frame
 PICTURE = (160, 120)  # (w, h) px of the pictures in a batch
 BUDGETS = (256, 512, 1024, 2048)  # bytes, of the peers' curves
 QUALITIES = (25, 50, 75)  # of records
@@ -138,12 +139,7 @@ def compare(names: Sequence[str | Path], paths: Iterable[str | Path], out_dir: s
 
 def framed(image: np.ndarray) -> np.ndarray:
     """The middle of an image, uint8 [H, W, 3] or [H, W], as a frame: [480, 640, 3]."""
-    height, width = image.shape[:2]
-    w, h = min(width, height * SIZE[0] // SIZE[1]), min(height, width * SIZE[1] // SIZE[0])
-    x, y = (width - w) // 2, (height - h) // 2
-    how = cv2.INTER_AREA if w > SIZE[0] else cv2.INTER_CUBIC
-    cut = np.ascontiguousarray(image[y : y + h, x : x + w])
-    cut = cut if (w, h) == SIZE else cv2.resize(cut, SIZE, interpolation=how)
+    cut = camera_frame(image)
     return cut if cut.ndim == 3 else np.repeat(cut[..., None], 3, 2)
 
 
