@@ -82,7 +82,7 @@ class FrameCodec:
         """A frame as a self-contained record; the same arguments give the same bytes.
 
         Args:
-            quality: 0 to 100, about 0.2 to 32 KB. 50 is 128 splats and about 0.5 KB; their number
+            quality: 0 to 100, about 0.1 to 36 KB. 50 is 128 splats and about 0.5 KB; their number
                 doubles with each 25 up to 75, and with each 5 above. Small frames get at most one
                 for each PIXELS_A_SPLAT pixels.
             effort: "fast" for a camera's rate (tens of milliseconds), "best" for the highest PSNR

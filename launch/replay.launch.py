@@ -40,7 +40,7 @@ ARGUMENTS = {
         "Memory file to add the frames to. Empty: a new one in the folder of the report, replay.db",
     ),
     "tier": ("", "No longer used: quality says it all, and splats counts as a quality"),
-    "quality": ("", "Of the pictures, 0 (0.2 KB) to 100 (32 KB). Empty: as params_file says"),
+    "quality": ("", "Of the pictures, 0 (0.1 KB) to 100 (36 KB). Empty: as params_file says"),
     "compare": (
         "8",
         "How many evenly spread frames JPEG and WebP get too",

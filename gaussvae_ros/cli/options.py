@@ -38,7 +38,7 @@ def quality(made: argparse.ArgumentParser) -> None:
         type=float,
         default=50,
         metavar="Q",
-        help="0 (0.2 KB a frame) to 100 (32 KB); 50, the default, is about 0.5 KB",
+        help="0 (0.1 KB a frame) to 100 (36 KB); 50, the default, is about 0.5 KB",
     )
     made.add_argument(
         "--effort",

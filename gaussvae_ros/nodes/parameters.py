@@ -80,7 +80,7 @@ MEMORY = (
     Parameter(
         "quality",
         50.0,
-        "of the pictures: 0.2 to 32 KB each, 0.5 at 50; 25 more doubles that up to 75, 5 above",
+        "of the pictures: 0.1 to 36 KB each, 0.5 at 50; 25 more doubles that up to 75, 5 above",
         (0.0, 100.0),
         live=True,
     ),
