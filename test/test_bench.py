@@ -56,6 +56,15 @@ def test_parts_on_images_measure_and_compare(part, images):
         )
 
 
+def test_ablation_measures_the_whole_without_each_part(images):
+    rows = bench.run(["ablation"], [images])
+    parts = [row["name"].removeprefix("ablation, without ").split(":")[0] for row in rows]
+    assert len(rows) == 8 and parts[::2] == parts[1::2] and len(set(parts)) == 4
+    assert [row["unit"] for row in rows] == ["%", "dB"] * 4
+    for rate, gain in zip(rows[::2], rows[1::2], strict=True):
+        assert -50 < rate["value"] < 100 and -5 < gain["value"] < 3
+
+
 def test_start_is_measured_in_fresh_processes():
     imported, first, recalled, memory = bench.run(["start"])
     assert imported["value"] > imported["reference"] > 0
@@ -68,7 +77,7 @@ def test_every_part_is_documented():
 
 
 def test_an_unknown_part_or_image_gets_one_line(tmp_path):
-    with pytest.raises(GaussVaeError, match="fit, codec, decode"):
+    with pytest.raises(GaussVaeError, match="fit, codec, ablation, decode"):
         bench.run(["fit", "speed"])
     with pytest.raises(ImageError, match="no such file"):
         bench.run(["decode"], [tmp_path / "none.png"])

@@ -1,4 +1,4 @@
-"""The pictures that fit, codec and decode are measured on, and those that ros sends."""
+"""The pictures that fit, codec, ablation and decode are measured on, and those that ros sends."""
 
 from collections.abc import Sequence
 from pathlib import Path
