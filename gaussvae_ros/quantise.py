@@ -22,8 +22,8 @@ from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
 
 STEPS = {"fast": 10, "best": 40}  # of descent after each group
 LEVEL = 600, 4  # pixels per splat and stride of those steps
-SOLVED = 150, 1  # pixels per splat and stride on which colours are solved for
-SOLVER_STEPS = 4
+SOLVED = 600  # pixels per splat on which colours are solved for
+SOLVER_STEPS = 2
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
 FINEST, COARSEST = 121, 139  # precision indices that encoders use
 
@@ -79,8 +79,8 @@ def quantise(
         *(a[order] for a in (cell, scale, aspect, angle, shift)),
         np.zeros((n, 3), np.int64),
     )
-    target = scaled(image, n, *SOLVED)
-    sx, sy = target.shape[2] / size[0], target.shape[0] * target.shape[1] / size[1]
+    target = scaled(image, n, SOLVED)
+    sx, sy = target.shape[2] / size[0], target.shape[1] / size[1]
     geometry = grid.geometry(draft) * [sx, sy, sx, sx / sy, sy]
     best = solved_colours(geometry, state.colour[order], target[0]) - BACKGROUND
     step = grid.colour_step(draft.scale, precision)[:, None]

@@ -58,7 +58,7 @@ def test_parts_on_images_measure_and_compare(part, images):
 
 def test_ablation_measures_the_whole_without_each_part(images):
     rows = bench.run(["ablation"], [images])
-    parts = [row["name"].removeprefix("ablation, without ").split(":")[0] for row in rows]
+    parts = [row["name"].removeprefix("ablation, ").split(":")[0] for row in rows]
     assert len(rows) == 8 and parts[::2] == parts[1::2] and len(set(parts)) == 4
     assert [row["unit"] for row in rows] == ["%", "dB"] * 4
     for rate, gain in zip(rows[::2], rows[1::2], strict=True):
