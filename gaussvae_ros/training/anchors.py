@@ -1,4 +1,4 @@
-"""Networks around the latent of the shipped model: a variational autoencoder whose latent
+"""Networks around the latent of the first model: a variational autoencoder whose latent
 is a small set of splats.
 
     encoder   N fitted splats in Morton order -> runs of them, merged by their moments, moved by a
