@@ -17,6 +17,7 @@ from gaussvae_ros.nodes.polled import Polled
 
 TOPIC = "~/process"
 FOUND_S = 1.0  # after which a node has learned of the others on the graph
+LATEST_S = 10.0  # after which it has on the busiest machine
 # Its publisher keeps it for nodes that come later: of a process that was killed, nothing arrives.
 LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -36,7 +37,7 @@ class Presence:
     def __init__(self, node: Node) -> None:
         self._node, self._begun = node, time.monotonic()
         self._mine = Process(time.time_ns(), socket.gethostname(), os.getpid())
-        self._older: Process | None = None
+        self._older: tuple[Process, float] | None = None  # and when it was received, s
         self._others = Polled(node, String, TOPIC, LATCHED)
         self._publisher = node.create_publisher(String, TOPIC, LATCHED)
         self._publisher.publish(String(data=json.dumps(asdict(self._mine))))
@@ -53,15 +54,20 @@ class Presence:
         for message in self._others.take():
             other = _read(message.data)
             if other is not None and other < self._mine:
-                self._older = other
-        if self._older is not None and self._node.count_publishers(self._publisher.topic_name) < 2:
-            self._older = None  # it has ended
+                self._older = other, time.monotonic()
         if self._older is None:
             return ""
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self._older.since_ns / 1e9))
+        older, received = self._older
+        if self._node.count_publishers(self._publisher.topic_name) < 2:
+            # It has ended, or the graph does not show its publisher yet, which may come after
+            # what that published.
+            if time.monotonic() - received > LATEST_S:
+                self._older = None
+            return ""
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(older.since_ns / 1e9))
         return (
             f"a node {self._node.get_fully_qualified_name()} runs already: process"
-            f" {self._older.process} on {self._older.host}, since {since}."
+            f" {older.process} on {older.host}, since {since}."
             " End that one, or start this one in another namespace"
         )
 
