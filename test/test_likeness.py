@@ -163,7 +163,8 @@ def test_likeness_is_the_angle_between_descriptors(many):
         expected = (
             1.0 if lengths == 0 else 1 - math.acos(min(max(a @ b / lengths, 0), 1)) / (math.pi / 2)
         )
-        assert scores[i] == pytest.approx(expected, abs=1e-5)
+        # Between nearly equal descriptors a cosine of float32 leaves the angle no more digits.
+        assert scores[i] == pytest.approx(expected, abs=5e-4)
         assert scores[i] == likeness(many[i], many[:1])[0]  # both ways alike
 
 
