@@ -199,71 +199,64 @@ def splat_moments(typing, address, stride, width, y0, y1, mx, my, lxx, shear, ly
     return signature, generate
 
 
-@intrinsic
-def splat_worth(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2, apart):
-    """The squared error, float32, that one splat spares the picture.
+def _compared(changes):
+    """An intrinsic's body that sums what a splat changes of the squared error, float32.
 
-    The planes at `address` hold the sum of weights and the picture, those `apart` floats on the
-    picture less the target. Without the splat of weight w and colour c, a pixel of sum W and colour
-    i is i + w / (W - w) (i - c).
+    `changes(builder, pixel, planes, apart, weight, colour)` gives the change of each channel at a
+    vector of pixels, whose planes are `planes` floats on, and another picture's `apart` further.
     """
-    signature = types.float32(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
 
-    def generate(context, b, signature, args):
-        base = b.inttoptr(args[0], _F32.as_pointer())
-        stride, width, *rows = args[1:5]
-        colour = [_splat(b, x) for x in args[10:13]]
-        total = cgutils.alloca_once_value(b, _vec(0))
+    def define(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2, apart):
+        signature = types.float32(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
 
-        def body(pixel, u, dy, e, weight):
-            left = b.fsub(_load(b, pixel), weight)
-            left = b.select(b.fcmp_ordered(">", left, _vec(EPS)), left, _vec(EPS))
-            share, error = b.fdiv(weight, left), b.gep(pixel, [args[13]])
-            for k in range(3):
-                image = _load(b, b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k + 1))]))
-                change = _mul(b, share, b.fsub(image, colour[k]))
-                before = _load(b, b.gep(error, [b.mul(stride, ir.Constant(_I64, k + 1))]))
-                more = _mul(b, change, _fma(b, before, _vec(2), change))
-                b.store(b.fadd(b.load(total), more), total)
+        def generate(context, b, signature, args):
+            base = b.inttoptr(args[0], _F32.as_pointer())
+            stride, width, *rows = args[1:5]
+            planes = [b.mul(stride, ir.Constant(_I64, k)) for k in (1, 2, 3)]
+            colour = [_splat(b, x) for x in args[10:13]]
+            total = cgutils.alloca_once_value(b, _vec(0))
 
-        _over_ellipse(b, base, stride, width, rows, args[5:10], body)
-        return _sum(b, b.load(total))
+            def body(pixel, u, dy, e, weight):
+                for more in changes(b, pixel, planes, args[13], weight, colour):
+                    b.store(b.fadd(b.load(total), more), total)
 
-    return signature, generate
+            _over_ellipse(b, base, stride, width, rows, args[5:10], body)
+            return _sum(b, b.load(total))
+
+        return signature, generate
+
+    return define
 
 
-@intrinsic
-def splat_gain(typing, address, stride, width, y0, y1, mx, my, lxx, shear, lyy, c0, c1, c2, apart):
-    """What adding a splat to the planes at `address` changes of the squared error, float32.
+def _without(b, pixel, planes, apart, weight, colour):
+    left = b.fsub(_load(b, pixel), weight)
+    left = b.select(b.fcmp_ordered(">", left, _vec(EPS)), left, _vec(EPS))
+    share, error = b.fdiv(weight, left), b.gep(pixel, [apart])
+    for plane, c in zip(planes, colour):
+        change = _mul(b, share, b.fsub(_load(b, b.gep(pixel, [plane])), c))
+        before = _load(b, b.gep(error, [plane]))
+        yield _mul(b, change, _fma(b, before, _vec(2), change))
 
-    They hold (weight, weighted r, g, b) of the other splats, those `apart` floats on the target in
-    all but the first.
-    """
-    signature = types.float32(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
 
-    def generate(context, b, signature, args):
-        base = b.inttoptr(args[0], _F32.as_pointer())
-        stride, width, *rows = args[1:5]
-        colour = [_splat(b, x) for x in args[10:13]]
-        total = cgutils.alloca_once_value(b, _vec(0))
+def _with(b, pixel, planes, apart, weight, colour):
+    sum_ = b.fadd(_load(b, pixel), _vec(EPS))
+    before, after = b.fdiv(_vec(1), sum_), b.fdiv(_vec(1), b.fadd(sum_, weight))
+    target = b.gep(pixel, [apart])
+    for plane, c in zip(planes, colour):
+        mixed = b.fadd(_load(b, b.gep(pixel, [plane])), _vec(EPS * BACKGROUND))
+        wanted = _load(b, b.gep(target, [plane]))
+        old = b.fsub(_mul(b, mixed, before), wanted)
+        new = b.fsub(_mul(b, _fma(b, weight, c, mixed), after), wanted)
+        yield _mul(b, b.fsub(new, old), b.fadd(new, old))
 
-        def body(pixel, u, dy, e, weight):
-            sum_ = b.fadd(_load(b, pixel), _vec(EPS))
-            before, after = b.fdiv(_vec(1), sum_), b.fdiv(_vec(1), b.fadd(sum_, weight))
-            target = b.gep(pixel, [args[13]])
-            for k in range(3):
-                plane = b.mul(stride, ir.Constant(_I64, k + 1))
-                mixed = b.fadd(_load(b, b.gep(pixel, [plane])), _vec(EPS * BACKGROUND))
-                wanted = _load(b, b.gep(target, [plane]))
-                old = b.fsub(_mul(b, mixed, before), wanted)
-                new = b.fsub(_mul(b, _fma(b, weight, colour[k], mixed), after), wanted)
-                more = _mul(b, b.fsub(new, old), b.fadd(new, old))
-                b.store(b.fadd(b.load(total), more), total)
 
-        _over_ellipse(b, base, stride, width, rows, args[5:10], body)
-        return _sum(b, b.load(total))
-
-    return signature, generate
+# The squared error that one splat spares the picture. The planes at `address` hold the sum of
+# weights and the picture, those `apart` on the picture less the target. Without the splat of weight
+# w and colour c, a pixel of sum W and colour i is i + w / (W - w) (i - c).
+splat_worth = intrinsic(_compared(_without))
+# What adding a splat changes of the squared error. The planes at `address` hold (weight, weighted
+# r, g, b) of the other splats, those `apart` on the target in all but the first.
+splat_gain = intrinsic(_compared(_with))
 
 
 def _sum(b, vector):
