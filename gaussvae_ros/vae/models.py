@@ -148,8 +148,7 @@ def compact(model: Model, hash_: bytes) -> bytes:
     it by.
     """
     about = {"name": model.name, "hash": hash_.hex()}
-    tensors = {PRIOR + name: array for name, array in model.prior.tensors().items()}
-    return zlib.compress(serialised(about, tensors), 9)
+    return zlib.compress(serialised(about, _tensors(model.prior)), 9)
 
 
 def carried(data: bytes, hash_: bytes, where: str) -> Model:
@@ -221,8 +220,7 @@ def model_folders() -> list[Path]:
 
 def model_file(prior: Prior, card: dict) -> bytes:
     """The bytes of a model file that makes records."""
-    tensors = {PRIOR + name: array for name, array in prior.tensors().items()}
-    return serialised({"architecture": "splats", "config": {}, "card": card}, tensors)
+    return serialised({"architecture": "splats", "config": {}, "card": card}, _tensors(prior))
 
 
 def serialised(about: dict, tensors: dict[str, np.ndarray]) -> bytes:
@@ -266,6 +264,11 @@ def _parsed(data: bytes, where: str) -> tuple[dict, dict[str, np.ndarray]]:
     if not intact:
         raise ModelError(f"{where}: the model file is damaged; copy or install it again")
     return about, tensors
+
+
+def _tensors(prior: Prior) -> dict[str, np.ndarray]:
+    """A prior's tensors by their names in a file."""
+    return {PRIOR + name: array for name, array in prior.tensors().items()}
 
 
 def _prior(tensors: dict[str, np.ndarray], where: str) -> Prior:
