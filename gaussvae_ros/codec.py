@@ -2,11 +2,11 @@
 
 from gaussvae_ros.codec import FrameCodec
 codec = FrameCodec()
-data = codec.encode(image)                              # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
-image = codec.decode(data)                              # the frame's own size
-small = codec.decode(data, size=(160, 120))             # any other
-part = codec.decode(data, roi=(100, 50, 64, 64))        # or a part of it
-more = codec.encode(image, quality=90)                  # about 7 KB, for more detail
+data = codec.encode(image)                        # uint8 [H, W, 3] or [H, W] -> about 0.5 KB
+image = codec.decode(data)                        # the frame's own size
+small = codec.decode(data, size=(160, 120))       # any other
+part = codec.decode(data, roi=(100, 50, 64, 64))  # or a part of it
+more = codec.encode(image, quality=90)            # about 8 KB, for more detail
 """
 
 import os

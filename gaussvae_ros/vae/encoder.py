@@ -16,7 +16,7 @@ from gaussvae_ros.refine import refine
 from gaussvae_ros.vae.prior import Prior
 from gaussvae_ros.vae.rate import own_bits, rate_tables
 
-# Of the last choice. It takes a fourth of the time of a fast encode, which more steps use better.
+# Of the last choice. One adds a third to a fast encode's time, which more steps use better.
 SWEEPS = {"fast": 0, "best": 3}
 
 
