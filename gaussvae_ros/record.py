@@ -94,3 +94,13 @@ def unpack(data: bytes) -> Record:
 def checksum(data: bytes) -> int:
     """The CRC-32 that ends a whole record, by which predicted ones name it."""
     return _TAIL.unpack_from(data, len(data) - _TAIL.size)[0]
+
+
+def is_predicted(data: bytes) -> bool:
+    """Whether a whole record needs another one."""
+    return data[1] & 15 == KINDS.index(PREDICTED)
+
+
+def needs(data: bytes, reference: bytes) -> bool:
+    """Whether a whole record was predicted from this other one."""
+    return is_predicted(data) and data[_HEAD.size :][: _TAIL.size] == reference[-_TAIL.size :]

@@ -186,6 +186,7 @@ class Handle:
         # By session and camera, what this bank has written.
         self._frame_ids: dict[tuple[int, str], str] = {}
         self._calibrations: dict[tuple[int, str], tuple] = {}
+        self._known: dict[int, int] = {}  # frames stored lately, by the checksum of their record
 
     def _close_file(self):
         if self._db is not None:
