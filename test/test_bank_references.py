@@ -1,6 +1,11 @@
 """Predicted records: their envelope, and the frames that need others in a memory file."""
 
+import gzip
+import re
+import sqlite3
 import zlib
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +16,7 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import PREDICTED, TIERS, Record, checksum, pack, unpack
 
+REPO = Path(__file__).parents[1]
 SIZES = st.tuples(st.integers(1, 65535), st.integers(1, 65535))
 
 
@@ -155,3 +161,99 @@ def test_what_waits_in_a_file_that_is_gone_keeps_what_it_needs(tmp_path):
             add(bank, frame.data, frame.stamp_ns, frame.needed)
         assert [frame.records for frame in bank] == [frame.records for frame in frames]
         assert bank.info()["kept"] == 1 and bank.verify() == []
+
+
+# Damage
+
+
+def damages(path, frame_id: int, table: str = "records") -> list[tuple[int | None, str]]:
+    """What a file whose record of a frame is altered says of itself."""
+    with closing(sqlite3.connect(path)) as db:
+        sql = f"SELECT record FROM {table} WHERE frame = ?"
+        (data,) = db.execute(sql, [frame_id]).fetchone()
+        altered = data[:20] + bytes([data[20] ^ 1]) + data[21:]
+        db.execute(f"UPDATE {table} SET record = ? WHERE frame = ?", [altered, frame_id])
+        db.commit()
+    with MemoryBank(path, readonly=True) as bank:
+        return bank.verify()
+
+
+@given(length=st.integers(1, 3), hit=st.integers(0, 2), removed=st.booleans())
+def test_a_damaged_record_costs_those_that_need_it(tmp_path_factory, length, hit, removed):
+    path = tmp_path_factory.mktemp("damage") / "m.db"
+    hit = min(hit, length - 1)
+    with MemoryBank(path) as bank:
+        ids = [add_chain(bank, i, length) for i in range(3)]
+        branch = add(bank, record(99, *chain(1, 1)), 9, ids[1][0])
+        removed = removed and hit < length - 1
+        if removed:
+            bank.remove([ids[1][hit]])
+    found = damages(path, ids[1][hit], "kept" if removed else "records")
+    lost = [*ids[1][hit:], *([branch] if hit == 0 else [])]
+    assert sorted(n or ids[1][hit] for n, _ in found) == sorted(lost)  # each once
+    for frame_id, problem in found:
+        if frame_id == ids[1][hit]:
+            assert problem == f"frame {frame_id} is damaged: its checksum does not match"
+        else:
+            assert f"the record of frame {ids[1][hit]} is damaged: " in problem
+            assert frame_id is None or f"frame {frame_id} does not decode: " in problem
+    with MemoryBank(path) as bank:
+        sound = {n for chain in ids for n in chain} | {branch}
+        assert {frame.id for frame in bank} == sound - set(lost)
+        for frame_id in set(lost) - {ids[1][hit]}:
+            with pytest.raises(BankError, match=f"frame {frame_id} does not decode"):
+                bank.get(frame_id)
+        whole = [frame_id for frame_id in lost if frame_id != ids[1][hit] or not removed]
+        bank.remove(whole)
+        assert bank.verify() == [] and bank.info()["kept"] == 0
+
+
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        ("UPDATE frames SET reference = NULL WHERE id = 2", "nothing says which"),
+        ("UPDATE frames SET reference = 'x' WHERE id = 2", "nothing says which"),
+        ("UPDATE frames SET reference = 99 WHERE id = 2", "frame 99 is not there"),
+        ("UPDATE frames SET reference = 4 WHERE id = 2", "not the one that it was predicted from"),
+        ("UPDATE frames SET reference = 2 WHERE id = 2", "not the one|more than 3"),
+        ("DELETE FROM records WHERE frame = 1", "frame 1 is not there"),
+        ("UPDATE records SET record = 'text' WHERE frame = 1", "frame 1 is damaged: it is not"),
+    ],
+)
+def test_a_reference_that_is_not_there_is_named(tmp_path, change, why):
+    path = tmp_path / "m.db"
+    with MemoryBank(path) as bank:
+        add_chain(bank, 0)
+        add_chain(bank, 1)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TRIGGER frames_update")
+        db.execute(change)
+        db.commit()
+    with MemoryBank(path, readonly=True) as bank:
+        found = dict(bank.verify())
+        assert all(re.search(why, found[frame_id]) for frame_id in (2, 3))
+        assert [frame.id for frame in bank if frame.id > 3] == [4, 5, 6]
+        with pytest.raises(BankError, match=why):
+            bank.get(3)
+
+
+# Files of earlier releases
+
+
+def test_a_file_without_references_is_read_as_it_is_and_gains_them(tmp_path):
+    path = tmp_path / "m.db"
+    path.write_bytes(gzip.decompress((REPO / "test" / "data" / "bank3.db.gz").read_bytes()))
+    with MemoryBank(path, readonly=True) as reader:
+        assert [frame.records for frame in reader] == [[frame.data] for frame in reader.find()]
+        assert reader.info()["schema"] == 3 and reader.info()["kept"] == 0
+        assert reader.verify() == [] and len(reader.beginnings(9)) == 3
+        key = reader.get(1).data
+        with MemoryBank(path) as bank:
+            near = add(bank, record(1, key), 4, 1)
+            bank.remove([1])
+            bank.flush()
+            for either in (reader, bank):  # the reader opened it as it was
+                assert either.get(near).records == [key, record(1, key)]
+                assert either.info()["kept"] == 1 and either.verify() == []
+                assert [frame.id for frame in either] == [2, 3, near]
+                assert sum(either.beginnings(9).values()) == 4

@@ -15,11 +15,11 @@ from gaussvae_ros.bank.writing import Group
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import LONGEST_CHAIN, checksum, is_predicted, needs, unpack
 
-PIECE_S = 0.02  # for which other threads wait while frames are removed, about
+PIECE_S = 0.015  # for which other threads wait while frames are removed, about
 PIECES = 16, 512  # frames that are removed at once: first, and at most
 PAUSE_S = 0.002  # between two pieces, for those who wait for the bank
 SPARE = 256 * 1024  # bytes of free space that stay in the file, for what comes next
-SHRINK = 256 * 1024  # bytes that are given back at once
+SHRINK = 128 * 1024  # bytes that are given back at once
 KNOWN = 64  # records that are found again by their bytes
 _FACTS = "SELECT stamp_ns, camera, session, width, height FROM frames WHERE id = ?"
 _NEEDED_BY = """
@@ -214,7 +214,7 @@ class Keeper(Reader):
                 return False
             pages = min(free - SPARE // page, SHRINK // page)
             try:
-                group.write_now([(f"PRAGMA incremental_vacuum({pages})", ())])
+                group.write_now([("PRAGMA incremental_vacuum(1)", ())] * pages)
             except BankGone:
                 raise
             except BankError as error:  # the frames are removed, or wait to be

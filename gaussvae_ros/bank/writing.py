@@ -126,7 +126,7 @@ class Group:
         try:
             self._begin()
             for statement in statements:
-                self._db.execute(*statement).fetchall()
+                self._db.execute(*statement)
             self._commit([])
         except BaseException as error:
             self._undo()
