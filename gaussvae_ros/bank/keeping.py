@@ -20,7 +20,7 @@ PIECES = 16, 512  # frames that are removed at once: first, and at most
 PAUSE_S = 0.002  # between two pieces, for those who wait for the bank
 SPARE = 256 * 1024  # bytes of free space that stay in the file, for what comes next
 SHRINK = 128 * 1024  # bytes that are given back at once
-KNOWN = 64  # records that are found again by their bytes
+KNOWN = 256  # records that are found again by their bytes
 _FACTS = "SELECT stamp_ns, camera, session, width, height FROM frames WHERE id = ?"
 _NEEDED_BY = """
     SELECT id FROM frames WHERE reference = ?1 UNION ALL SELECT frame FROM kept WHERE reference = ?1
@@ -40,6 +40,9 @@ class Link:
     reference: int | None = None
     needed: tuple[bytes, ...] = ()
     new: tuple[tuple[int, Stored], ...] = ()
+
+
+ALONE = Link()
 
 
 class Keeper(Reader):
@@ -127,15 +130,14 @@ class Keeper(Reader):
         """What a whole record needs, which is in the file or comes with it."""
         if isinstance(reference, bytes):
             reference = [reference]
-        given = reference is not None and reference not in ([], ())
-        if given != is_predicted(data):
-            raise BankError(
-                "the record needs no other one, so it has no reference"
-                if given
-                else "the record was predicted from that of another frame: name its reference"
-            )
-        if not given:
-            return Link()
+        if reference is None or reference in ([], ()):
+            if is_predicted(data):
+                raise BankError(
+                    "the record was predicted from that of another frame: name its reference"
+                )
+            return ALONE
+        if not is_predicted(data):
+            raise BankError("the record needs no other one, so it has no reference")
         if waiting is None:
             waiting = group.waiting.records
         references = References(self._db, waiting)
@@ -198,13 +200,14 @@ class Keeper(Reader):
 
     def _stored(self, group: Group, frame_id: int, data: bytes, link: Link):
         """The group's last write stores this record, and what is new of those that it needs."""
-        group.waiting.store(frame_id, (link.reference, data), link.needed)
         group.ids.kept -= len(link.new)
         for number, stored in (*link.new, (frame_id, (link.reference, data))):
             group.waiting.records[number] = stored
             self._known[checksum(stored[1])] = number
+        if link.needed:
+            group.waiting.chains.setdefault(link.reference, link.needed)
         while len(self._known) > KNOWN:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
 
     def _shrink(self) -> bool:
         """Give some of the file's free space back; whether there is more to give."""

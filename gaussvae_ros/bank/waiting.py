@@ -38,12 +38,6 @@ class Waiting:
         if frame_id is not None:
             self.ids.append(frame_id)
 
-    def store(self, frame_id: int, stored: Stored, needed: tuple[bytes, ...] = ()):
-        """The last of them stores this record, which needs these."""
-        self.records[frame_id] = stored
-        if needed:
-            self.chains.setdefault(stored[0], needed)
-
     def committed(self, writes: list[list[Statement]]):
         """These, the first of all, wait no more."""
         count = sum(statements[0][0] is ADD_FRAME for statements in writes)
