@@ -1,7 +1,7 @@
 """The tables of a memory file, and how an older one is brought up to date.
 
-Frames and their records are only ever appended; what changes later (pose, label) has tables of its
-own, so that a late pose does not rewrite a record. Records and descriptors stand apart, so that
+Frames and their records are appended; what changes often (pose, label) has tables of its own, so
+that a late pose does not rewrite a record. Records and descriptors stand apart, so that
 looking through many frames' facts or descriptors touches few pages. Where a record needs that of
 another frame, its frame's row says which; triggers keep a record that others need when its frame is
 deleted, until the last of them is. The R*Tree holds 32-bit bounds

@@ -256,4 +256,5 @@ def _facts(frame: Frame) -> dict:
         "pose": [*frame.pose.position, *frame.pose.orientation] if frame.pose else None,
         "reference": frame.pose.reference if frame.pose else None,
         "frame_id": frame.frame_id or None,
+        "needs": frame.reference,
     }

@@ -36,7 +36,7 @@ def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):
         for i, frame in enumerate(bank):
             assert frame.stamp_ns == START + i * 10**8
             assert frame.data == codec.encode(frames[i])
-            assert np.array_equal(codec.decode(frame.data), codec.decode(codec.encode(frames[i])))
+            assert np.array_equal(codec.decode(frame.records), codec.decode(codec.encode(frames[i])))
             assert bank.descriptor(frame.id)
         [session] = bank.info()["sessions"]
         assert session["name"] == "drive"
@@ -273,5 +273,5 @@ def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
     ):
         assert "unconfigured" in ros.set_parameter(NODE, name, value)
     with memory.stop() as bank:
-        assert bank.get(1).data == codec.encode(frames[0])
-        assert bank.get(2).data == codec.encode(frames[0], 20)
+        assert bank.get(1).records == codec.encode(frames[0])
+        assert bank.get(2).records == codec.encode(frames[0], 20)
