@@ -13,7 +13,7 @@ from gaussvae_ros.record import PREDICTED, Record, checksum, needs, pack, unpack
 class JpegCodec:
     """Encodes and decodes like FrameCodec."""
 
-    def __init__(self, models: Iterable = ()) -> None:
+    def __init__(self, models: Iterable = (), remember: int = 0) -> None:
         """Needs no models."""
 
     def encode(

@@ -190,8 +190,11 @@ class Keeper(Reader):
     def _is_frame(self, group: Group, frame_id: int) -> bool:
         if frame_id in group.waiting.ids or frame_id in group.waiting.removed:
             return frame_id not in group.waiting.removed
-        found = self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone()
-        return found is not None
+        if frame_id < 0 and frame_id in group.waiting.records:
+            return True
+        sql = "SELECT 1 FROM frames WHERE id = ?1 UNION ALL SELECT 1 FROM kept WHERE frame = ?1"
+        sql += " AND frame < 0"  # that of a removed frame is kept for others only
+        return self._db.execute(sql, [frame_id]).fetchone() is not None
 
     def _needed_by(self, group: Group, frame_id: int) -> set[int]:
         waiting = {i for i, (other, _) in group.waiting.records.items() if other == frame_id}
