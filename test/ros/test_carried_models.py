@@ -25,7 +25,7 @@ def test_a_memory_is_recalled_where_its_model_never_was(ros, frames):
         until(bank.models, says=memory.ros.logs)
     with memory.stop() as bank:
         [(hash_, name, size)] = bank.models()
-        assert (hash_, name) == (model_of(bank.get(1).records), "mine") and size > 1000
+        assert (hash_, name) == (model_of(bank.get(1).data), "mine") and size > 1000
         assert [(need.records, need.bytes) for need in needs(bank)] == [(2, size)]
         assert bank.verify() == []
         expected = codec.decode(bank.get(2).records)

@@ -275,5 +275,5 @@ def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
     ):
         assert "unconfigured" in ros.set_parameter(NODE, name, value)
     with memory.stop() as bank:
-        assert bank.get(1).records == codec.encode(frames[0])
-        assert bank.get(2).records == codec.encode(frames[0], 20)
+        assert bank.get(1).data == codec.encode(frames[0])
+        assert bank.get(2).data == codec.encode(frames[0], 20)
