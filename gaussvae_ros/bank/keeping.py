@@ -18,7 +18,7 @@ from gaussvae_ros.record import LONGEST_CHAIN, checksum, is_predicted, needs, un
 PIECE_S = 0.015  # for which other threads wait while frames are removed, about
 PIECES = 16, 512  # frames that are removed at once: first, and at most
 PAUSE_S = 0.002  # between two pieces, for those who wait for the bank
-SPARE = 256 * 1024  # bytes of free space that stay in the file, for what comes next
+SPARE = 2**18, 2**19  # bytes of free space that stay in the file, for what comes next; at most
 SHRINK = 128 * 1024  # bytes that are given back at once
 KNOWN = 256  # records that are found again by their bytes
 _FACTS = "SELECT stamp_ns, camera, session, width, height FROM frames WHERE id = ?"
@@ -68,8 +68,9 @@ class Keeper(Reader):
                     self._check_frame(frame_id)
         done, count = 0, PIECES[0]
         while done < len(ids):  # those that need others come first
-            begun, piece = time.perf_counter(), ids[done : done + count]
+            piece = ids[done : done + count]
             with self._use_to_write() as group:
+                begun = time.perf_counter()
                 for frame_id in piece:
                     group.write([(statements.REMOVE, (frame_id,))])
                     group.waiting.removed.add(frame_id)
@@ -77,10 +78,12 @@ class Keeper(Reader):
                 done += len(piece)
                 if done < len(ids):
                     group.flush()
-            spent = time.perf_counter() - begun
+                spent = time.perf_counter() - begun
             count = max(1, min(PIECES[-1], round(count * min(2, PIECE_S / spent))))
             time.sleep(PAUSE_S if done < len(ids) else 0)
-        while self._shrink():
+        least = SPARE[1]
+        while self._shrink(least):
+            least = SPARE[0]
             time.sleep(PAUSE_S)
 
     def replace(self, records: Mapping[int, tuple[bytes, int | None]]):
@@ -212,13 +215,15 @@ class Keeper(Reader):
         while len(self._known) > KNOWN:
             self._known.popitem(last=False)
 
-    def _shrink(self) -> bool:
-        """Give some of the file's free space back; whether there is more to give."""
+    def _shrink(self, least: int) -> bool:
+        """Give some of the file's free space back if it is more than `least` bytes; whether to call
+        again.
+        """
         with self._use_to_write() as group:
             free, page = self._pragma("freelist_count"), self._pragma("page_size")
-            if free * page <= SPARE:
+            if free * page <= least:
                 return False
-            pages = min(free - SPARE // page, SHRINK // page)
+            pages = min(free - SPARE[0] // page, SHRINK // page)
             try:
                 group.write_now([("PRAGMA incremental_vacuum(1)", ())] * pages)
             except BankGone:
@@ -226,8 +231,7 @@ class Keeper(Reader):
             except BankError as error:  # the frames are removed, or wait to be
                 log.warning("%s", error)
                 return False
-            left = self._pragma("freelist_count")
-            return left < free and left * page > SPARE
+            return self._pragma("freelist_count") < free
 
     def _pragma(self, name: str) -> int:
         return self._db.execute(f"PRAGMA {name}").fetchone()[0]

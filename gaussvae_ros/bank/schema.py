@@ -141,7 +141,8 @@ def m006_references(db: Database):
         WHEN EXISTS (SELECT 1 FROM frames WHERE reference = old.id)
             OR EXISTS (SELECT 1 FROM kept WHERE reference = old.id)
         BEGIN
-            INSERT INTO kept SELECT old.id, old.reference, record FROM records WHERE frame = old.id;
+            INSERT OR REPLACE INTO kept
+                SELECT old.id, old.reference, record FROM records WHERE frame = old.id;
         END
     """)
 
