@@ -202,6 +202,21 @@ def test_space_goes_back_to_the_disk(tmp_path):
     assert bank.path.stat().st_size < 600_000
 
 
+def test_what_removed_frames_left_apart_is_brought_together(tmp_path):
+    with MemoryBank(tmp_path / "m.db") as bank:
+        ids = [add(bank, record(i, n=500), i) for i in range(3000)]
+        bank.remove(frame_id for frame_id in ids if frame_id % 3)
+        before, apart, damaged = list(bank), bank.size(), ids[20]
+        bank.flush()
+        bank._db.execute(f"UPDATE records SET record = CAST(x'ff' AS TEXT) WHERE frame = {damaged}")
+        with MemoryBank(bank.path, readonly=True) as reader:
+            bank.compact()
+            for either in (bank, reader):
+                assert list(either) == [frame for frame in before if frame.id != damaged]
+                assert [frame_id for frame_id, _ in either.verify()] == [damaged]
+        assert bank.size() < 0.85 * apart
+
+
 def test_a_killed_process_leaves_whole_frames(tmp_path):
     code = """
 import sys
