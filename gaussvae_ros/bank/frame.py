@@ -90,6 +90,7 @@ class Frame:
     frame_id: str = (
         ""  # the camera's coordinate frame in this session, as ROS names it; empty where not known
     )
+    map_id: str = ""  # the map that the poses of this session are in; empty where not known
 
 
 def checked_int(what: str, value: int) -> int:
@@ -123,6 +124,11 @@ def checked_text(what: str, value: str) -> str:
 def checked_label(value: str) -> str:
     """`value` if it is a label: a name as above, of at most 200 characters."""
     return _checked_length("label", checked_text("label", value), LABEL_LENGTH)
+
+
+def checked_map(value: str) -> str:
+    """`value` if it names a map: a name as above, or empty where the map is not known."""
+    return value if value == "" else checked_text("map_id", value)
 
 
 def name_from_outside(what: str, value: str) -> str:

@@ -6,17 +6,17 @@ from contextlib import closing
 from pathlib import Path
 
 from gaussvae_ros.bank import models, queries, statements, upkeep
+from gaussvae_ros.bank.corrections import Corrector
 from gaussvae_ros.bank.descriptors import descriptor_checksum
-from gaussvae_ros.bank.frame import Pose, checked_descriptor, checked_int, checked_text
+from gaussvae_ros.bank.frame import Pose, checked_descriptor, checked_int, checked_map, checked_text
 from gaussvae_ros.bank.opening import checked_path, open_file
-from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack
 
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Reader):
+class MemoryBank(Corrector):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one
@@ -37,14 +37,15 @@ class MemoryBank(Reader):
 
     # Writing
 
-    def begin_session(self, name: str, *, start_ns: int) -> int:
+    def begin_session(self, name: str, *, start_ns: int, map_id: str = "") -> int:
         """Begin a recording, committed at once if the disk takes it; frames added from now on
-        belong to it. Returns its id, never reused.
+        belong to it. Returns its id, never reused. `map_id` names the map that its poses are in.
 
         Begin one whenever the clock jumps back. Frames added before any session get one of their
         own, "unnamed".
         """
         row = checked_text("name of the session", name), checked_int("start_ns", start_ns)
+        row = *row, checked_map(map_id)
         with self._use_to_write() as group:
             session = group.ids.session
             group.write([(statements.ADD_SESSION, (session, *row))])
@@ -120,6 +121,12 @@ class MemoryBank(Reader):
         """Give a frame its pose, or another one."""
         frame_id = checked_int("frame id", frame_id)
         self._change(frame_id, statements.pose_statement(frame_id, pose))
+
+    def set_map(self, session: int, map_id: str):
+        """Say which map the poses of a session are in; empty takes it back."""
+        with self._use_to_write() as group:
+            session = self._checked_session(session)
+            group.write([statements.map_statement(session, map_id)])
 
     def set_label(self, frame_id: int, label: str | None):
         """Name a frame ("dock"); several frames may share a label. None takes the label away."""

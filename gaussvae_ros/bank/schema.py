@@ -5,6 +5,9 @@ own, so that a late pose does not rewrite a record. Records and descriptors stan
 looking through many frames' facts or descriptors touches few pages. The R*Tree holds 32-bit bounds
 that always contain the point, the exact pose stands in `poses`. What stays the same for a recording
 (a camera's frame and calibration) is kept once per session and camera.
+
+A correction of many poses is written to `moved_poses` piece by piece, where nobody looks until
+`correction.valid` says so, which holds for all of them at once; see corrections.py.
 """
 
 from pathlib import Path
@@ -15,6 +18,10 @@ from sqlite_utils.migrations import Migrations
 from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
+POSE = ("x", "y", "z", "qx", "qy", "qz", "qw", "reference")  # columns
+# Where the frames of a row `p` of `poses` are now: what to join, and each column.
+MOVED = "LEFT JOIN moved_poses m ON m.frame = p.frame AND (SELECT valid FROM correction)"
+NOW = {column: f"coalesce(m.{column}, p.{column})" for column in POSE}
 
 migrations = Migrations("gaussvae_ros.bank")
 
@@ -105,6 +112,46 @@ def m003_models(db: Database):
             model BLOB NOT NULL
         )
     """)
+
+
+@migrations()
+def m004_corrections(db: Database):
+    for table in ("original_poses", "moved_poses"):
+        db.execute(f"""
+            CREATE TABLE {table} (
+                frame INTEGER PRIMARY KEY REFERENCES frames(id) ON DELETE CASCADE,
+                x REAL NOT NULL, y REAL NOT NULL, z REAL NOT NULL,
+                qx REAL NOT NULL, qy REAL NOT NULL, qz REAL NOT NULL, qw REAL NOT NULL,
+                reference TEXT NOT NULL
+            )
+        """)
+    db.execute("CREATE TABLE correction (valid INTEGER NOT NULL)")
+    db.execute("INSERT INTO correction VALUES (0)")
+    old, new = (", ".join(f"{row}.{column}" for column in POSE) for row in ("old", "new"))
+    db.execute("DROP TRIGGER poses_update")
+    db.execute(f"""
+        CREATE TRIGGER poses_update AFTER UPDATE ON poses BEGIN
+            INSERT INTO original_poses SELECT old.frame, {old} WHERE ({old}) IS NOT ({new})
+                AND NOT EXISTS (SELECT 1 FROM original_poses WHERE frame = old.frame);
+            UPDATE pose_index SET min_x = new.x, max_x = new.x, min_y = new.y, max_y = new.y,
+                                  min_z = new.z, max_z = new.z WHERE frame = new.frame;
+            DELETE FROM moved_poses WHERE frame = new.frame;
+        END
+    """)
+    # Both the old and the new place are in the box, so that either is found.
+    db.execute("""
+        CREATE TRIGGER moved_poses_insert AFTER INSERT ON moved_poses BEGIN
+            UPDATE pose_index SET min_x = min(min_x, new.x), max_x = max(max_x, new.x),
+                                  min_y = min(min_y, new.y), max_y = max(max_y, new.y),
+                                  min_z = min(min_z, new.z), max_z = max(max_z, new.z)
+                WHERE frame = new.frame;
+        END
+    """)
+
+
+@migrations()
+def m005_maps(db: Database):
+    db.execute("ALTER TABLE sessions ADD COLUMN map_id TEXT NOT NULL DEFAULT ''")
 
 
 def schema_version(db: Database) -> int:

@@ -12,7 +12,7 @@ from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
-from gaussvae_ros.bank.schema import TALLY, schema_version
+from gaussvae_ros.bank.schema import MOVED, NOW, TALLY, schema_version
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
@@ -24,15 +24,14 @@ def summary(db: Database, path: Path) -> dict:
         return dict(db.execute(sql).fetchall())
 
     first_ns, last_ns = db.execute("SELECT min(stamp_ns), max(stamp_ns) FROM frames").fetchone()
-    bounds = db.execute(
-        "SELECT min(x), max(x), min(y), max(y), min(z), max(z) FROM poses"
-    ).fetchone()
+    ends = ", ".join(f"min({NOW[axis]}), max({NOW[axis]})" for axis in "xyz")
+    bounds = db.execute(f"SELECT {ends} FROM poses p {MOVED}").fetchone()
     sessions = db.execute(f"""
-        SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
+        SELECT s.id, s.name, s.map_id, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
             {", ".join(TALLY)}
         FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
     """)
-    names = ("id", "name", "start_ns", "frames", "first_ns", "last_ns", *TALLY)
+    names = ("id", "name", "map_id", "start_ns", "frames", "first_ns", "last_ns", *TALLY)
     files = (path, Path(f"{path}-wal"))
     return {
         "path": str(path),
@@ -46,6 +45,7 @@ def summary(db: Database, path: Path) -> dict:
         "sessions": [dict(zip(names, row)) for row in sessions],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
+        "corrected": db.execute("SELECT count(*) FROM original_poses").fetchone()[0],
         "bounds_m": None
         if bounds[0] is None
         else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],
