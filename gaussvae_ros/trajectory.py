@@ -6,6 +6,8 @@ So what is looked for is the pose of odometry's origin in the map at each stamp:
 may be interpolated between the few poses of a corrected trajectory, and holds beyond their ends.
 """
 
+from array import array
+
 import numpy as np
 
 from gaussvae_ros.poses import FAR_M, angles, compose, inverse
@@ -21,25 +23,26 @@ class Odometry:
     """
 
     def __init__(self) -> None:
-        self._stamps: list[int] = []
-        self._poses: list[np.ndarray] = []
+        self._stamps, self._poses = array("q"), array("d")
+        self._last = np.zeros(7)
         self._stands = False  # whether the last sample is where the one before is
 
     def add(self, stamp_ns: int, pose: np.ndarray) -> None:  # [7]
         """One more; one that is not newer than the last is left out."""
         if self._stamps and stamp_ns <= self._stamps[-1]:
             return
-        stands = bool(self._stamps) and not moved(self._poses[-1], pose, STILL_M, STILL_RAD)
+        stands = bool(self._stamps) and not moved(self._last, pose, STILL_M, STILL_RAD)
         if stands and self._stands:
             self._stamps[-1] = stamp_ns
         else:
+            self._last = self._last if stands else pose
             self._stamps.append(stamp_ns)
-            self._poses.append(self._poses[-1] if stands else pose)
+            self._poses.extend(self._last)
         self._stands = stands
 
     def samples(self) -> tuple[np.ndarray, np.ndarray]:
         """(stamps, poses), rising."""
-        return np.array(self._stamps, np.int64), np.array(self._poses).reshape(-1, 7)
+        return np.array(self._stamps), np.array(self._poses).reshape(-1, 7)
 
 
 def cleaned(stamps: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

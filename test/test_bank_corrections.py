@@ -33,6 +33,10 @@ def moved(count: int, y: float = 7.0) -> dict[int, Pose]:
     return {i: Pose(i + 0.5, y, 0) for i in range(1, count + 1)}
 
 
+def moved_places(count: int, y: float = 7.0) -> list[tuple[float, float]]:
+    return [(i + 0.5, y) for i in range(1, count + 1)]
+
+
 def places(bank: MemoryBank) -> list[tuple[float, float]]:
     return [frame.pose.position[:2] for frame in bank]
 
@@ -79,20 +83,28 @@ def test_frames_that_had_no_pose_get_one(tmp_path, small_pieces):
 
 
 @pytest.mark.parametrize("count", [3, 35])
-def test_an_unknown_frame_moves_none(tmp_path, small_pieces, count):
+def test_frames_that_are_not_there_are_said_and_cost_the_others_nothing(
+    tmp_path, small_pieces, count
+):
     with MemoryBank(tmp_path / "m.db") as bank:
         fill(bank, count)
-        waiting = bank.add(DATA, stamp_ns=99, pose=Pose(99, 0, 0))
+        waiting = bank.add(DATA, stamp_ns=99)
+        others = {waiting: Pose(1, 2, 3), waiting + 5: Pose(0, 0, 0), 10**6: Pose(0, 0, 0)}
+        assert bank.set_poses({**moved(count), **others}) == [waiting + 5, 10**6]
+        assert places(bank) == [*moved_places(count), (1, 2)] and bank.verify() == []
+        assert bank.set_poses({**moved(count, 9.0), waiting: Pose(3, 4, 5)}) == []
+        assert places(bank) == [*moved_places(count, 9.0), (3, 4)]
+
+
+def test_what_is_no_pose_moves_none(tmp_path):
+    with MemoryBank(tmp_path / "m.db") as bank:
+        fill(bank, 3)
         before = places(bank)
-        with pytest.raises(BankError, match=f"no frame {waiting + 5} in"):
-            bank.set_poses({**moved(count), waiting + 5: Pose(0, 0, 0)})
-        assert places(bank) == before and unfinished(bank) == 0
-        assert bank.find(near=(1.5, 7, 0), radius=0.4) == [] and bank.verify() == []
         with pytest.raises(BankError, match="a pose is a Pose"):
-            bank.set_poses({1: (1, 2, 3)})
+            bank.set_poses({2: Pose(0, 0, 0), 1: (1, 2, 3)})
         with pytest.raises(BankError, match="frame id must be an integer"):
             bank.set_poses({"1": Pose(0, 0, 0)})
-        bank.set_poses({})
+        assert bank.set_poses({}) == []
         assert places(bank) == before and bank.original_pose(1) == Pose(1, 0, 0)
 
 

@@ -35,7 +35,7 @@ _ORIGINAL = f"""
     SELECT {", ".join(f"coalesce(o.{column}, p.{column})" for column in POSE)}
     FROM poses p LEFT JOIN original_poses o ON o.frame = p.frame WHERE p.frame = ?
 """
-_HAS_POSE = "SELECT 1 FROM poses WHERE frame = ?"
+_POSED, _FRAME = "SELECT 1 FROM poses WHERE frame = ?", "SELECT 1 FROM frames WHERE id = ?"
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +47,15 @@ class Corrector(Reader):
         self._correcting = threading.Lock()
         super().__init__(path, readonly)
 
-    def set_poses(self, poses: Mapping[int, Pose]):
+    def set_poses(self, poses: Mapping[int, Pose]) -> list[int]:
         """Give many frames other poses, by their ids, committed at once: all of them or none.
 
         Every answer, of any reader, goes by all of the old poses or all of the new ones. Other
         threads can add frames meanwhile. Unlike frames, corrections never wait for a full disk.
+        Returns the ids of frames that are not there, which may have been removed meanwhile.
 
         Raises:
-            BankError: a frame that is not there, or the disk does not take it. All poses are as
-                they were.
+            BankError: the disk does not take it. All poses are as they were.
         """
         rows = [
             statements.pose_statement(checked_int("frame id", frame_id), pose)[1]
@@ -65,16 +65,16 @@ class Corrector(Reader):
             self._finish()
             if len(rows) <= PIECE:
                 with self._use_to_write() as group:
-                    for frame_id, *_ in rows:
-                        self._check_frame(frame_id)
-                    group.write_now([(statements.SET_POSE, row) for row in rows])
-                return
-            try:
-                self._move(rows)
-            except BaseException:
+                    there = [row for row in rows if self._holds(_FRAME, row)]
+                    group.write_now([(statements.SET_POSE, row) for row in there])
+            else:
+                try:
+                    there = self._move(rows)
+                except BaseException:
+                    self._try_to_finish()
+                    raise
                 self._try_to_finish()
-                raise
-            self._try_to_finish()
+        return sorted(poses.keys() - {frame_id for frame_id, *_ in there})
 
     def original_pose(self, frame_id: int) -> Pose | None:
         """The pose that a frame was given first, whatever corrected it later; None if it has none.
@@ -90,21 +90,24 @@ class Corrector(Reader):
 
     # Inside
 
-    def _move(self, rows: list[tuple]):
-        first = []  # poses of frames that had none
+    def _move(self, rows: list[tuple]) -> list[tuple]:
+        """Let these poses hold, and say which: those of frames that are there."""
+        there, others = [], []
         for begin in range(0, len(rows), PIECE):
-            staged = []
             with self._use_to_write() as group:
-                for row in rows[begin : begin + PIECE]:
-                    self._check_frame(row[0])
-                    if self._db.execute(_HAS_POSE, row[:1]).fetchone():
-                        staged.append((_STAGE, row))
-                    else:
-                        first.append((statements.SET_POSE, row))
-                group.write_now(staged)
+                piece = rows[begin : begin + PIECE]
+                staged = [row for row in piece if self._holds(_POSED, row)]
+                group.write_now([(_STAGE, row) for row in staged])
+            there += staged
+            others += set(piece) - set(staged)
             time.sleep(PAUSE_S)
         with self._use_to_write() as group:
-            group.write_now([*first, (_SET_VALID, (1,))])
+            first = [row for row in others if self._holds(_FRAME, row)]  # that had no pose
+            group.write_now([*((statements.SET_POSE, row) for row in first), (_SET_VALID, (1,))])
+        return there + first
+
+    def _holds(self, sql: str, row: tuple) -> bool:
+        return self._db.execute(sql, row[:1]).fetchone() is not None
 
     def _finish(self):
         """Move what holds to where it belongs, and drop what does not: what a process that was
