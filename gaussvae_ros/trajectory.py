@@ -10,9 +10,8 @@ from array import array
 
 import numpy as np
 
-from gaussvae_ros.poses import FAR_M, angles, compose, inverse
+from gaussvae_ros.poses import FAR_M, GAP_NS, angles, compose, inverse
 
-REACH_NS = 500_000_000  # beyond odometry's ends nobody knows where the robot was
 STILL_M, STILL_RAD = 2e-3, 2e-3  # a sample that moved less is left out
 
 
@@ -26,6 +25,11 @@ class Odometry:
         self._stamps, self._poses = array("q"), array("d")
         self._last = np.zeros(7)
         self._stands = False  # whether the last sample is where the one before is
+
+    @property
+    def last_ns(self) -> int:
+        """The stamp of the last sample, 0 before the first."""
+        return self._stamps[-1] if self._stamps else 0
 
     def add(self, stamp_ns: int, pose: np.ndarray) -> None:  # [7]
         """One more; one that is not newer than the last is left out."""
@@ -81,11 +85,19 @@ def origins(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(stamps, poses) of odometry's origin in the map, from a cleaned path of the robot in the map
     and from its odometry; empty where they have no time in common.
+
+    Left out is where odometry was silent while the robot moved.
     """
     (stamps, poses), (known, where) = path, odometry
     if not len(known):
         return stamps[:0], poses[:0]
-    common = (stamps >= known[0] - REACH_NS) & (stamps <= known[-1] + REACH_NS)
+    common = (stamps >= known[0]) & (stamps <= known[-1])
+    if len(known) > 1:
+        silent = np.diff(known) > GAP_NS
+        silent &= moved(where[:-1], where[1:], STILL_M, STILL_RAD)
+        step = np.clip(np.searchsorted(known, stamps) - 1, 0, len(silent) - 1)
+        within = (stamps > known[step]) & (stamps < known[step + 1])
+        common &= ~(silent[step] & within)
     stamps, poses = stamps[common], poses[common]
     return stamps, compose(poses, inverse(interpolated(known, where, stamps)))
 

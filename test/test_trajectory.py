@@ -139,6 +139,15 @@ def test_a_path_without_common_time_with_odometry_says_nothing():
     assert len(at) == 0
 
 
+def test_while_odometry_was_silent_nothing_is_known_unless_the_robot_stood():
+    poses = np.array([[x, 0, 0, 0, 0, 0, 1] for x in (0.0, 0, 1, 2)])
+    known = np.array([0, 100 * S, 101 * S, 111 * S])
+    stamps = np.array([0, 50, 100, 100.5, 101, 105, 111]) * S
+    path = stamps.astype(np.int64), np.tile([0.0, 0, 0, 0, 0, 0, 1], (7, 1))
+    at, _ = origins(path, (known, poses))
+    assert (at / S).tolist() == [0, 50, 100, 100.5, 101, 111]
+
+
 def test_odometry_of_a_robot_that_stands_still_is_two_samples():
     odometry, here = Odometry(), np.array([0.0, 0, 0, 0, 0, 0, 1])
     for t in range(1000):
