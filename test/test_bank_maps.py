@@ -1,5 +1,8 @@
 """Which map the poses of a session are in."""
 
+import gzip
+from pathlib import Path
+
 import pytest
 
 from gaussvae_ros.bank import MemoryBank, Pose
@@ -65,3 +68,27 @@ def test_a_session_says_its_map_and_may_take_another(path):
     with MemoryBank(path, readonly=True) as bank:
         assert [session["map_id"] for session in bank.info()["sessions"]][0] == "attic"
         assert bank.verify() == []
+
+
+def test_a_file_of_an_earlier_release_is_read_as_it_is_and_gains_maps_and_corrections(tmp_path):
+    path = tmp_path / "old.db"
+    packed = Path(__file__).parent / "data" / "bank3.db.gz"
+    path.write_bytes(gzip.decompress(packed.read_bytes()))
+    with MemoryBank(path, readonly=True) as reader:
+        ids = [frame.id for frame in reader]
+        posed = [frame.id for frame in reader if frame.pose is not None]
+        assert [frame.id for frame in reader.find(map_id="")] == ids and ids
+        assert reader.find(map_id="ground floor") == [] and reader.get(ids[0]).map_id == ""
+        info = reader.info()
+        assert info["corrected"] == 0 and {s["map_id"] for s in info["sessions"]} == {""}
+        first = {i: reader.original_pose(i) for i in posed}
+        assert first == {i: reader.get(i).pose for i in posed} and posed
+        with MemoryBank(path) as bank:
+            bank.set_map(1, "ground floor")
+            assert bank.set_poses({i: Pose(50 + i, 0, 0) for i in posed}) == []
+            for either in (reader, bank):  # the reader opened it as it was
+                near = either.find(near=(50, 0, 0), radius=10, yaw=0, yaw_tolerance=0.1)
+                assert {frame.id for frame in near} == set(posed)
+                assert {i: either.original_pose(i) for i in posed} == first
+                assert either.find(map_id="ground floor") and either.verify() == []
+                assert either.info()["corrected"] == len(posed)

@@ -13,10 +13,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from gaussvae_ros.bank import statements
+from gaussvae_ros.bank import queries, statements
 from gaussvae_ros.bank.frame import Pose, checked_int
 from gaussvae_ros.bank.reading import Reader
-from gaussvae_ros.bank.schema import POSE
+from gaussvae_ros.bank.schema import POSE, has_corrections
 from gaussvae_ros.errors import BankError, BankGone
 
 PIECE = 300  # poses a commit: 10 ms, or 25 on a busy machine
@@ -85,6 +85,8 @@ class Corrector(Reader):
         frame_id = checked_int("frame id", frame_id)
         with self._use():
             self._check_frame(frame_id)
+            if not has_corrections(self._db):
+                return queries.read_frame(self._db, frame_id).pose
             row = self._db.execute(_ORIGINAL, [frame_id]).fetchone()
         return None if row is None else Pose(*row)
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.frame import checked_int, checked_map, checked_text, name_from_outside
-from gaussvae_ros.bank.schema import MOVED, NOW
+from gaussvae_ros.bank.schema import has_corrections, placed
 from gaussvae_ros.errors import BankError
 
 CROWD = 2000  # frames in a ball that take about 2 ms to sort
@@ -47,7 +47,11 @@ def matching(
     if session is not None:
         require("f.session = ?", checked_int("session", session))
     if map_id is not None:
-        require("f.session IN (SELECT id FROM sessions WHERE map_id = ?)", checked_map(map_id))
+        checked_map(map_id)
+        if has_corrections(db):
+            require("f.session IN (SELECT id FROM sessions WHERE map_id = ?)", map_id)
+        elif map_id:
+            require("0")
     if (near is None) != (radius is None):
         raise BankError("near and radius go together: give both or none")
     if reference is not None and near is None:
@@ -74,14 +78,15 @@ def matching(
             require(box, *sides)
         else:
             tables.append("poses p ON p.frame = f.id")
-        tables[-1] += f" {MOVED}"
+        moved, pose = placed(db)
+        tables[-1] += f" {moved}"
         square = radius * radius  # a power would refuse to become infinite
-        away = " + ".join(f"({NOW[axis]} - ?) * ({NOW[axis]} - ?)" for axis in "xyz")
+        away = " + ".join(f"({pose[axis]} - ?) * ({pose[axis]} - ?)" for axis in "xyz")
         require(f"{away} <= ?", x, x, y, y, z, z, square)
         if reference is not None:
-            require(f"{NOW['reference']} = ?", name_from_outside("reference", reference))
+            require(f"{pose['reference']} = ?", name_from_outside("reference", reference))
         if yaw is not None:
-            require(*_heading(yaw, yaw_tolerance))
+            require(*_heading(pose, yaw, yaw_tolerance))
         if nearest_first:
             order = f"{away}, {order}"
             values += (x, x, y, y, z, z)
@@ -113,7 +118,7 @@ def _checked_ball(
     return (x, y, z), radius
 
 
-def _heading(yaw: float, tolerance: float) -> tuple:
+def _heading(pose: dict[str, str], yaw: float, tolerance: float) -> tuple:
     """The condition that a pose's x axis, seen from above, is at most `tolerance` rad from `yaw`,
     and its numbers.
     """
@@ -130,7 +135,7 @@ def _heading(yaw: float, tolerance: float) -> tuple:
     # With (x, y) = n (cos a, sin a) for an angle a from `yaw`: n sin(|a| - tolerance) <= 0, without
     # arc tangents, which not every SQLite has. The margin is for rounding.
     tolerance = min(tolerance + 1e-9, math.pi)
-    qx, qy, qz, qw = (NOW[name] for name in ("qx", "qy", "qz", "qw"))
+    qx, qy, qz, qw = (pose[name] for name in ("qx", "qy", "qz", "qw"))
     x, y = f"(1 - 2 * ({qy} * {qy} + {qz} * {qz}))", f"(2 * ({qx} * {qy} + {qz} * {qw}))"
     condition = f"abs({y} * ? - {x} * ?) * ? <= ({x} * ? + {y} * ?) * ?"
     c, s = math.cos(yaw), math.sin(yaw)

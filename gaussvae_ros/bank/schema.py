@@ -2,9 +2,11 @@
 
 Frames and their records are only ever appended; what changes later (pose, label) has tables of its
 own, so that a late pose does not rewrite a record. Records and descriptors stand apart, so that
-looking through many frames' facts or descriptors touches few pages. The R*Tree holds 32-bit bounds
-that always contain the point, the exact pose stands in `poses`. What stays the same for a recording
-(a camera's frame and calibration) is kept once per session and camera.
+looking through many frames' facts or descriptors touches few pages. Where a record needs that of
+another frame, its frame's row says which; triggers keep a record that others need when its frame is
+deleted, until the last of them is. The R*Tree holds 32-bit bounds that always contain the point,
+the exact pose stands in `poses`. What stays the same for a recording (a camera's frame and
+calibration) is kept once per session and camera.
 
 A correction of many poses is written to `moved_poses` piece by piece, where nobody looks until
 `correction.valid` says so, which holds for all of them at once; see corrections.py.
@@ -19,9 +21,7 @@ from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
 POSE = ("x", "y", "z", "qx", "qy", "qz", "qw", "reference")  # columns
-# Where the frames of a row `p` of `poses` are now: what to join, and each column.
-MOVED = "LEFT JOIN moved_poses m ON m.frame = p.frame AND (SELECT valid FROM correction)"
-NOW = {column: f"coalesce(m.{column}, p.{column})" for column in POSE}
+_MOVED = "LEFT JOIN moved_poses m ON m.frame = p.frame AND (SELECT valid FROM correction)"
 
 migrations = Migrations("gaussvae_ros.bank")
 
@@ -154,9 +154,77 @@ def m005_maps(db: Database):
     db.execute("ALTER TABLE sessions ADD COLUMN map_id TEXT NOT NULL DEFAULT ''")
 
 
+# Deletes what is kept of a frame if nobody needs it any more.
+_RELEASE = """
+    DELETE FROM kept WHERE frame = old.reference
+        AND NOT EXISTS (SELECT 1 FROM frames WHERE reference = old.reference)
+        AND NOT EXISTS (SELECT 1 FROM kept WHERE reference = old.reference);
+"""
+
+
+@migrations()
+def m006_references(db: Database):
+    db.execute("ALTER TABLE frames ADD COLUMN reference INTEGER")
+    db.execute("""
+        CREATE TABLE kept (frame INTEGER PRIMARY KEY, reference INTEGER, record BLOB NOT NULL)
+    """)
+    for table in ("frames", "kept"):
+        db.execute(f"""
+            CREATE INDEX {table}_by_reference ON {table}(reference) WHERE reference IS NOT NULL
+        """)
+        db.execute(f"""
+            CREATE TRIGGER {table}_delete AFTER DELETE ON {table} WHEN old.reference IS NOT NULL
+            BEGIN {_RELEASE} END
+        """)
+    db.execute(f"""
+        CREATE TRIGGER frames_update AFTER UPDATE OF reference ON frames
+        WHEN old.reference IS NOT NULL AND new.reference IS NOT old.reference
+        BEGIN {_RELEASE} END
+    """)
+    db.execute("""
+        CREATE TRIGGER frames_keep BEFORE DELETE ON frames
+        WHEN EXISTS (SELECT 1 FROM frames WHERE reference = old.id)
+            OR EXISTS (SELECT 1 FROM kept WHERE reference = old.id)
+        BEGIN
+            INSERT INTO kept SELECT old.id, old.reference, record FROM records WHERE frame = old.id;
+        END
+    """)
+
+
+# What those add is asked for only where there is some of it.
+NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references")
+
+
 def schema_version(db: Database) -> int:
     """How many migrations the file has seen."""
     return len(migrations.applied(db))
+
+
+def too_old(db: Database) -> bool:
+    """Whether a reader would ask for what the file does not have yet."""
+    return any(migration.name not in NOT_FOR_READERS for migration in migrations.pending(db))
+
+
+def has_references(db: Database) -> bool:
+    """Whether the file can hold predicted records."""
+    return _has(db, "kept")
+
+
+def has_corrections(db: Database) -> bool:
+    """Whether the file can hold corrected poses, and the maps of its sessions."""
+    return _has(db, "moved_poses")
+
+
+def placed(db: Database) -> tuple[str, dict[str, str]]:
+    """What to join to a row `p` of `poses`, and each column of where its frame is now."""
+    if has_corrections(db):
+        return _MOVED, {column: f"coalesce(m.{column}, p.{column})" for column in POSE}
+    return "", {column: f"p.{column}" for column in POSE}
+
+
+def _has(db: Database, table: str) -> bool:
+    sql = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    return db.execute(sql, [table]).fetchone() is not None
 
 
 def refuse_newer(db: Database, path: Path):

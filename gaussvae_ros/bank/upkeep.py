@@ -12,7 +12,8 @@ from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
-from gaussvae_ros.bank.schema import MOVED, NOW, TALLY, schema_version
+from gaussvae_ros.bank.references import DamagedReference, References
+from gaussvae_ros.bank.schema import TALLY, has_references, placed, schema_version
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
@@ -24,10 +25,12 @@ def summary(db: Database, path: Path) -> dict:
         return dict(db.execute(sql).fetchall())
 
     first_ns, last_ns = db.execute("SELECT min(stamp_ns), max(stamp_ns) FROM frames").fetchone()
-    ends = ", ".join(f"min({NOW[axis]}), max({NOW[axis]})" for axis in "xyz")
-    bounds = db.execute(f"SELECT {ends} FROM poses p {MOVED}").fetchone()
+    moved, pose = placed(db)
+    ends = ", ".join(f"min({pose[axis]}), max({pose[axis]})" for axis in "xyz")
+    bounds = db.execute(f"SELECT {ends} FROM poses p {moved}").fetchone()
+    map_id, corrected = ("s.map_id", "original_poses") if moved else ("''", "(SELECT 1 WHERE 0)")
     sessions = db.execute(f"""
-        SELECT s.id, s.name, s.map_id, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
+        SELECT s.id, s.name, {map_id}, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
             {", ".join(TALLY)}
         FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
     """)
@@ -40,16 +43,24 @@ def summary(db: Database, path: Path) -> dict:
         "frames": db.execute("SELECT count(*) FROM frames").fetchone()[0],
         "first_ns": first_ns,
         "last_ns": last_ns,
+        "kept": len(kept(db)),
         "tiers": counts("SELECT tier, count(*) FROM frames GROUP BY tier"),
         "cameras": counts("SELECT camera, count(*) FROM frames GROUP BY camera"),
         "sessions": [dict(zip(names, row)) for row in sessions],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
-        "corrected": db.execute("SELECT count(*) FROM original_poses").fetchone()[0],
+        "corrected": db.execute(f"SELECT count(*) FROM {corrected}").fetchone()[0],
         "bounds_m": None
         if bounds[0] is None
         else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],
     }
+
+
+def kept(db: Database) -> list[int]:
+    """The frames that were removed, or never were, and whose records others need."""
+    if not has_references(db):
+        return []
+    return [frame_id for (frame_id,) in db.execute("SELECT frame FROM kept").fetchall()]
 
 
 def size(db: Database) -> int:
@@ -65,10 +76,10 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
     last = None
     try:
         while page := following(db, last, 256):
-            last = page[-1]
+            last, references = page[-1], References(db)
             for _, frame_id in page:
                 try:
-                    frame = read_frame(db, frame_id)
+                    frame = read_frame(db, frame_id, references)
                     if frame is None:
                         yield frame_id, f"frame {frame_id} is damaged: its row is missing"
                     else:
@@ -78,6 +89,12 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
                     yield frame_id, str(error)
                 except RecordError as error:
                     yield frame_id, f"frame {frame_id} is damaged: {error}"
+        for frame_id in kept(db):
+            try:
+                References(db).chain(frame_id)
+            except DamagedReference as error:
+                if error.frame_id == frame_id:
+                    yield None, f"{error}; that frame was removed, and others need it"
         for session, camera in db.execute("SELECT session, camera FROM cameras").fetchall():
             try:
                 read_calibration(db, session, camera)

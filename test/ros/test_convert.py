@@ -200,7 +200,7 @@ def test_memory_frames() -> None:
         pose,
         b"x" * 500,
         "front_optical_frame",
-        "ground floor",
+        map_id="ground floor",
     )
     message = convert.memory_frame(frame, 15_500_000_034)
     assert message.map_id == "ground floor" and message.age == Duration(sec=3, nanosec=500_000_000)
