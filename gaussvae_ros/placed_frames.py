@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaussvae_ros.poses import compose
-from gaussvae_ros.trajectory import cleaned, interpolated, moved, origins
+from gaussvae_ros.trajectory import interpolated, moved, origins
 
 NEVER = 2**63  # ns, later than any stamp
 MOVED_M, MOVED_RAD = 0.01, 0.01  # frames that would move less stay where they are
@@ -18,6 +18,7 @@ class Columns:
     """N frames at one moment."""
 
     turn: int  # how often all were forgotten before
+    oldest_new: int  # ns, the first stamp of those that came since the columns before
     ids: np.ndarray  # int64 [N]
     stamps: np.ndarray  # int64 [N], ns
     seen: np.ndarray  # float64 [N, 7], the camera in odometry's frame
@@ -27,19 +28,24 @@ class Columns:
         self,
         path: tuple[np.ndarray, np.ndarray],
         odometry: tuple[np.ndarray, np.ndarray],
+        since: int = -NEVER,
         beyond: bool = True,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(which of them a corrected path of the robot moves [M], and all their poses [N, 7]).
+        """(which of them a corrected path of the robot moves [M], and their poses [M, 7]).
 
-        The correction at an end of the path goes on beyond it; after its last stamp only if
-        `beyond`.
+        The path is cleaned. Only frames after the stamp `since` are looked at. The correction at an
+        end of the path goes on beyond it; after its last stamp only if `beyond`.
         """
-        stamps, origin = origins(cleaned(*path), odometry)
-        if not (len(stamps) and len(self.ids)):
-            return np.zeros(0, np.int64), self.poses
-        poses = compose(interpolated(stamps, origin, self.stamps), self.seen)
-        reached = beyond | (self.stamps <= stamps[-1])
-        return np.flatnonzero(reached & moved(self.poses, poses, MOVED_M, MOVED_RAD)), poses
+        stamps, poses = (column[path[0] >= since] for column in path)
+        stamps, origin = origins((stamps, poses), odometry)
+        which = np.flatnonzero(self.stamps > since)
+        if len(stamps) and not beyond:
+            which = which[self.stamps[which] <= stamps[-1]]
+        if not (len(stamps) and len(which)):
+            return np.zeros(0, np.int64), np.zeros((0, 7))
+        poses = compose(interpolated(stamps, origin, self.stamps[which]), self.seen[which])
+        far = moved(self.poses[which], poses, MOVED_M, MOVED_RAD)
+        return which[far], poses[far]
 
 
 class PlacedFrames:
@@ -78,21 +84,21 @@ class PlacedFrames:
     def columns(self) -> Columns:
         """All of them."""
         with self._lock:
-            self._oldest_new = NEVER
+            new, self._oldest_new = self._oldest_new, NEVER
             numbers = (np.array(column).reshape(-1, 7) for column in (self._seen, self._poses))
-            return Columns(self._turn, np.array(self._ids), np.array(self._stamps), *numbers)
+            return Columns(self._turn, new, np.array(self._ids), np.array(self._stamps), *numbers)
 
     def moved(
         self, columns: Columns, which: np.ndarray, poses: np.ndarray, gone: list[int]
     ) -> None:
-        """Some of the columns, by place, have other poses [N, 7] now; `gone` are ids of frames that
-        are there no more.
+        """Some of the columns [M], by place, have other poses [M, 7] now; `gone` are ids of frames
+        that are there no more.
         """
         with self._lock:
             if self._turn != columns.turn:
                 return
             kept = np.array(self._poses).reshape(-1, 7)  # more may have come
-            kept[which] = poses[which]
+            kept[which] = poses
             there = ~np.isin(np.array(self._ids), gone)
             self._ids = array("q", np.array(self._ids)[there].tobytes())
             self._stamps = array("q", np.array(self._stamps)[there].tobytes())

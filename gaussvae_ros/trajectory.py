@@ -12,6 +12,7 @@ import numpy as np
 
 from gaussvae_ros.poses import FAR_M, GAP_NS, angles, compose, inverse
 
+SAME = 1e-4  # m, or of a quaternion: a path that differs less is the same
 STILL_M, STILL_RAD = 2e-3, 2e-3  # a sample that moved less is left out
 
 
@@ -30,6 +31,9 @@ class Odometry:
     def last_ns(self) -> int:
         """The stamp of the last sample, 0 before the first."""
         return self._stamps[-1] if self._stamps else 0
+
+    def __len__(self) -> int:
+        return len(self._stamps)
 
     def add(self, stamp_ns: int, pose: np.ndarray) -> None:  # [7]
         """One more; one that is not newer than the last is left out."""
@@ -58,6 +62,14 @@ def cleaned(stamps: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarr
     poses = np.concatenate([poses[:, :3], poses[:, 3:] / norms[:, None]], axis=1)
     stamps, last = np.unique(stamps[::-1], return_index=True)
     return stamps, poses[::-1][last]
+
+
+def alike(before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray]) -> int:
+    """How many poses two cleaned paths begin alike with."""
+    count = min(len(before[0]), len(after[0]))
+    (old, new), (a, b) = ([path[part][:count] for path in (before, after)] for part in (0, 1))
+    differs = (old != new) | (np.abs(a - b) > SAME).any(axis=1)
+    return int(np.argmax(differs)) if differs.any() else count
 
 
 def interpolated(stamps: np.ndarray, poses: np.ndarray, at: np.ndarray) -> np.ndarray:  # [M, 7]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from gaussvae_ros.placed_frames import PlacedFrames
+from gaussvae_ros.placed_frames import NEVER, PlacedFrames
+from gaussvae_ros.trajectory import cleaned
 
 S = 10**9  # ns
 STAMPS = np.arange(11) * S
@@ -25,9 +26,9 @@ def placed(count=11, session=1, frames=None):
 def follow(frames, path, gone=(), **more):
     """Ids that are moved, and by how much to the left."""
     columns = frames.columns()
-    which, poses = columns.corrected(path, ODOMETRY, **more)
+    which, poses = columns.corrected(cleaned(*path), ODOMETRY, **more)
     frames.moved(columns, which, poses, list(gone))
-    return dict(zip(columns.ids[which].tolist(), poses[which, 1].round(6).tolist()))
+    return dict(zip(columns.ids[which].tolist(), poses[:, 1].round(6).tolist()))
 
 
 def test_only_what_moved_is_moved_and_once():
@@ -48,6 +49,15 @@ def test_the_correction_at_an_end_goes_on_beyond_it():
     assert follow(frames, (later[0][1:], later[1][1:])) == {100 + i: 3 for i in range(11)}
 
 
+def test_only_frames_after_a_stamp_are_looked_at():
+    assert follow(placed(), path(1, 1, 1), since=5 * S) == {100 + i: 1 for i in range(6, 11)}
+    assert follow(placed(), path(1, 1, 1), since=5 * S - 1) == {100 + i: 1 for i in range(5, 11)}
+    assert follow(placed(), path(1, 2, 3), since=5 * S) == {
+        100 + i: 2 + (i - 5) / 5 for i in range(6, 11)
+    }
+    assert follow(placed(), path(1, 1), since=6 * S) == {}, "the path says nothing of them"
+
+
 def test_frames_that_come_meanwhile_keep_their_poses():
     frames = placed(10)
     columns = frames.columns()
@@ -55,6 +65,8 @@ def test_frames_that_come_meanwhile_keep_their_poses():
     assert not frames.come_until(10 * S)
     frames.add(1, 110, 10 * S, ODOMETRY[1][10], ODOMETRY[1][10])
     assert frames.come_until(10 * S) and not frames.come_until(10 * S - 1)
+    assert columns.oldest_new == 0 and frames.columns().oldest_new == 10 * S
+    assert frames.columns().oldest_new == NEVER
     frames.moved(columns, which, poses, [103])
     assert frames.columns().ids.tolist() == [i for i in range(100, 111) if i != 103]
     assert frames.columns().poses[:, 1].tolist() == [1] * 9 + [0]

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from gaussvae_ros.path_message import read_path
 from gaussvae_ros.poses import compose, interpolate, inverse
-from gaussvae_ros.trajectory import Odometry, cleaned, interpolated, moved, origins
+from gaussvae_ros.trajectory import Odometry, alike, cleaned, interpolated, moved, origins
 
 S = 10**9  # ns
 STORE = get_typestore(Stores.ROS2_JAZZY)
@@ -167,6 +167,18 @@ def test_what_creeps_is_kept_too():
     stamps, poses = odometry.samples()
     found = interpolated(stamps, poses, np.arange(5000))
     assert np.abs(found[:, 0] - np.arange(5000) * 1e-4).max() < 0.005 and len(stamps) < 1000
+
+
+def test_how_far_two_paths_are_alike():
+    poses = np.random.default_rng(0).normal(size=(5, 7))
+    stamps = np.arange(5) * S
+    path, other, late = (stamps, poses), poses.copy(), stamps.copy()
+    assert alike(path, path) == 5 and alike((stamps[:3], poses[:3]), path) == 3
+    assert alike(path, (stamps[:0], poses[:0])) == 0
+    other[3, 5] += 2e-4
+    late[1] += 1
+    assert alike(path, (stamps, other)) == 3 and alike(path, (late, poses)) == 1
+    assert alike((stamps, other), (stamps[:3], poses[:3])) == 3
 
 
 def test_moved_is_by_distance_or_angle():

@@ -32,6 +32,7 @@ _FRAME = """
         LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id {}
     WHERE f.id = ?
 """
+_frame_sqls: dict[str, str] = {}  # by what is joined for the pose
 _CAMERA_FRAME = "SELECT frame_id FROM cameras WHERE session = ? AND camera = ?"
 _MAP = "SELECT map_id FROM sessions WHERE id = ?"
 
@@ -47,8 +48,7 @@ def read_frame(db: Database, frame_id: int, references: References | None = None
         DamagedFrame: it is there and cannot be read, or not what its record needs.
     """
     try:
-        moved, pose = placed(db)
-        row = db.execute(_FRAME.format(", ".join(pose.values()), moved), [frame_id]).fetchone()
+        row = db.execute(_frame_sql(*placed(db)), [frame_id]).fetchone()
     except (sqlite3.DatabaseError, UnicodeError) as error:
         if "locked" in str(error):
             raise
@@ -73,6 +73,12 @@ def read_frame(db: Database, frame_id: int, references: References | None = None
     frame, map_id = _beside(db, _CAMERA_FRAME, session, camera), _beside(db, _MAP, session)
     facts = frame_id, stamp_ns, camera, session, (width, height), tier, label, pose
     return Frame(*facts, record, frame, reference, needed, map_id)
+
+
+def _frame_sql(moved: str, pose: dict[str, str]) -> str:
+    if moved not in _frame_sqls:
+        _frame_sqls[moved] = _FRAME.format(", ".join(pose.values()), moved)
+    return _frame_sqls[moved]
 
 
 def by_distance(

@@ -13,6 +13,7 @@ A correction of many poses is written to `moved_poses` piece by piece, where nob
 """
 
 from pathlib import Path
+from weakref import WeakSet
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -21,7 +22,12 @@ from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
 POSE = ("x", "y", "z", "qx", "qy", "qz", "qw", "reference")  # columns
-_MOVED = "LEFT JOIN moved_poses m ON m.frame = p.frame AND (SELECT valid FROM correction)"
+_BEFORE = "", {column: f"p.{column}" for column in POSE}
+_NOW = (
+    "LEFT JOIN moved_poses m ON m.frame = p.frame AND (SELECT valid FROM correction)",
+    {column: f"coalesce(m.{column}, p.{column})" for column in POSE},
+)
+_corrected: WeakSet[Database] = WeakSet()  # connections whose file has those tables
 
 migrations = Migrations("gaussvae_ros.bank")
 
@@ -212,14 +218,14 @@ def has_references(db: Database) -> bool:
 
 def has_corrections(db: Database) -> bool:
     """Whether the file can hold corrected poses, and the maps of its sessions."""
-    return _has(db, "moved_poses")
+    if db not in _corrected and _has(db, "moved_poses"):
+        _corrected.add(db)
+    return db in _corrected
 
 
 def placed(db: Database) -> tuple[str, dict[str, str]]:
     """What to join to a row `p` of `poses`, and each column of where its frame is now."""
-    if has_corrections(db):
-        return _MOVED, {column: f"coalesce(m.{column}, p.{column})" for column in POSE}
-    return "", {column: f"p.{column}" for column in POSE}
+    return _NOW if has_corrections(db) else _BEFORE
 
 
 def _has(db: Database, table: str) -> bool:

@@ -18,10 +18,11 @@ from gaussvae_ros.nodes.polled import Polled
 from gaussvae_ros.nodes.recorder import PendingFrame
 from gaussvae_ros.path_message import Trajectory, read_path
 from gaussvae_ros.placed_frames import NEVER, Columns, PlacedFrames
-from gaussvae_ros.trajectory import Odometry
+from gaussvae_ros.trajectory import Odometry, alike, cleaned
 
 SAMPLE_S = 0.1  # between two looks at odometry
 LOOKS = 10  # of them for one look at the path
+NO_PATH = np.zeros(0, np.int64), np.zeros((0, 7))
 LAST_S = 2.0  # that the last correction may take
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class CorrectedPoses:
         self._frames, self._odometry = PlacedFrames(), Odometry()
         self._raw, self._done = b"", b""  # the newest path, and the one that was followed last
         self._end = -NEVER  # ns, its last stamp
+        self._followed = NO_PATH  # what all frames were held against
         self._ticks, self._said = 0, ""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="correction")
         self._running: Future | None = None
@@ -81,7 +83,7 @@ class CorrectedPoses:
 
     def set_back(self) -> None:
         """The images' clock was set back, and odometry's: frames of before stay as they are."""
-        self._odometry = Odometry()
+        self._odometry, self._followed = Odometry(), NO_PATH
         self._frames.forget(newer=True)
 
     # Inside
@@ -100,8 +102,13 @@ class CorrectedPoses:
             self._raw = raw
         # The same again says nothing new, but of frames that were on their way.
         new = self._raw != self._done or self._frames.come_until(self._end)
-        if new and self._pool_is_idle():
-            self._running = self._pool.submit(self._follow, self._raw, self._odometry.samples())
+        if not new or not self._pool_is_idle():
+            return
+        if not len(self._odometry):
+            settings = self._node.settings
+            names = {name: getattr(settings, name) for name in ("odom_frame", "base_frame")}
+            return self._warn(self._poses.unknown(names) or "odometry has no stamps")
+        self._running = self._pool.submit(self._follow, self._raw, self._odometry.samples())
 
     def _pool_is_idle(self, timeout: float = 0.0) -> bool:
         if self._running is None:
@@ -122,23 +129,33 @@ class CorrectedPoses:
             self._warn(why)
             self._done, self._end = raw, -NEVER
             return
-        frames, path = self._frames.columns(), (trajectory.stamps, trajectory.poses)
-        which, poses = frames.corrected(path, odometry, beyond=raw != self._done)
-        if not len(which) or self._move(frames, which, poses):
-            self._done, self._end = raw, int(max(trajectory.stamps, default=-NEVER))
+        path, frames = cleaned(trajectory.stamps, trajectory.poses), self._frames.columns()
+        path = tuple(column[path[0] <= odometry[0][-1]] for column in path)
+        same = alike(self._followed, path)  # only what comes after it may have moved
+        since = int(path[0][same - 1]) if same else -NEVER
+        if frames.oldest_new <= since:
+            since = -NEVER
+        which, poses = frames.corrected(path, odometry, since, beyond=raw != self._done)
+        if len(which) and not self._move(frames, which, poses):
+            self._followed = NO_PATH
+            return
+        parts = zip(self._followed, path)
+        self._followed = tuple(np.concatenate([old[:same], new[same:]]) for old, new in parts)
+        self._done, self._end = raw, int(path[0][-1]) if len(path[0]) else -NEVER
 
     def _move(self, frames: Columns, which: np.ndarray, poses: np.ndarray) -> bool:
         """Whether the bank took the poses; if not, it is tried again at the next look."""
         reference = self._reference
         try:
+            ids = frames.ids[which].tolist()
             gone = self._bank.set_poses(
-                {int(frames.ids[i]): Pose(*poses[i], reference=reference) for i in which}
+                {i: Pose(*pose, reference=reference) for i, pose in zip(ids, poses)}
             )
         except BankError as error:
             self._warn(f"poses could not be corrected: {error}")
             return False
         self._frames.moved(frames, which, poses, gone)
-        far = np.linalg.norm(poses[which, :3] - frames.poses[which, :3], axis=1).max()
+        far = np.linalg.norm((poses - frames.poses[which])[:, :3], axis=1).max()
         self._node.get_logger().info(
             f"{len(which) - len(gone)} stored poses corrected, by up to {far:.2f} m"
         )

@@ -65,6 +65,10 @@ class FramePoses:
         self._transforms.take()
         return self._transforms.since(after_ns, reference.strip("/"), frame.strip("/"))
 
+    def unknown(self, frames: dict[str, str]) -> str:
+        """Why TF connects two frames not, see `Transforms.unknown`."""
+        return "" if self._transforms is None else self._transforms.unknown(frames)
+
     def find(self, frame: PendingFrame) -> None:
         """Give a frame its pose; without one it is not settled, and to be awaited."""
         if self._transforms is not None:
