@@ -211,7 +211,9 @@ def _record(image: np.ndarray, payload: bytes) -> bytes:
     return pack(Record("latent", (image.shape[1], image.shape[0]), payload))
 
 
-def _unpacked(data: bytes) -> Record:
+def _unpacked(data: bytes | list[bytes]) -> Record:
+    if isinstance(data, list) and len(data) == 1:
+        (data,) = data
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise RecordError(f"a record is bytes, not {type(data).__name__}")
     return unpack(bytes(data))

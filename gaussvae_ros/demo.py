@@ -45,7 +45,7 @@ def demo(
         result = replay(out / "drive", codec, bank, report_dir=out)
         for how, frame, words in _recalls(bank, result):
             file = out / f"recalled_by_{how}.png"
-            write_image(file, codec.decode(frame.data))
+            write_image(file, codec.decode(frame.records))
             say(f"Recalled by {how}: {words}: {file}")
     return result
 

@@ -1,11 +1,12 @@
-"""The envelope of a stored frame: what every tier's bytes start and end with.
+"""The envelope of a stored frame: what every kind of record starts and ends with.
 
     offset  bytes
     0       1      magic 0xA5
-    1       1      format version (high nibble), tier (low nibble)
+    1       1      format version (high nibble), kind (low nibble)
     2       2      width of the frame, px, little endian
     4       2      height of the frame, px
-    6       n      payload, the tier's own
+    6       n      payload, the kind's own; a predicted one's begins with the 4 bytes of the
+                   checksum of the record that it needs
     6 + n   4      CRC-32 of everything before it
 
 Pure Python, so that the bank can read a record's facts without loading a codec.
@@ -19,8 +20,11 @@ from gaussvae_ros.errors import RecordError
 
 MAGIC = 0xA5
 VERSION = 1
-TIERS = ("splats", "latent")
+TIERS = ("splats", "latent")  # of records that decode alone
+PREDICTED = "predicted"  # from an earlier record, without which it does not decode
+KINDS = (*TIERS, PREDICTED)
 MAX_SIDE = 65535  # px
+LONGEST_CHAIN = 3  # records that decoding one may take, itself included
 
 _HEAD = struct.Struct("<BBHH")
 _TAIL = struct.Struct("<I")
@@ -29,18 +33,28 @@ OVERHEAD = _HEAD.size + _TAIL.size  # bytes
 
 @dataclass(frozen=True)
 class Record:
-    """One stored frame, checked: `tier`, `size` (w, h) in px of the camera frame, and
-    the tier's `payload`."""
+    """One stored frame, checked: its kind as `tier`, `size` (w, h) in px of the camera frame, the
+    kind's `payload` and, of a predicted one, the checksum of the record that it needs.
+
+    Raises:
+        RecordError: a predicted record without `reference`, or another one with it.
+    """
 
     tier: str
     size: tuple[int, int]  # (w, h) px
-    payload: bytes
+    payload: bytes  # behind the reference, where there is one
+    reference: int | None = None
+
+    def __post_init__(self):
+        if (self.tier == PREDICTED) != (self.reference is not None):
+            raise RecordError("predicted records name their reference, and no others do")
 
 
 def pack(record: Record) -> bytes:
-    """Wrap a payload into a self-contained record."""
-    head = _HEAD.pack(MAGIC, VERSION << 4 | TIERS.index(record.tier), *record.size)
-    body = head + record.payload
+    """Wrap a payload into a record."""
+    head = _HEAD.pack(MAGIC, VERSION << 4 | KINDS.index(record.tier), *record.size)
+    reference = b"" if record.reference is None else _TAIL.pack(record.reference)
+    body = head + reference + record.payload
     return body + _TAIL.pack(zlib.crc32(body))
 
 
@@ -48,7 +62,7 @@ def unpack(data: bytes) -> Record:
     """Check a record and open it.
 
     Raises:
-        RecordError: not a record, truncated, altered, or of a version or tier that
+        RecordError: not a record, truncated, altered, or of a version or kind that
             this release does not know.
     """
     if len(data) < OVERHEAD:
@@ -63,10 +77,30 @@ def unpack(data: bytes) -> Record:
             f"record has format version {kind >> 4}, this release reads version {VERSION}"
         )
     body = bytes(data[: -_TAIL.size])
-    if zlib.crc32(body) != _TAIL.unpack_from(data, len(body))[0]:
+    if zlib.crc32(body) != checksum(data):
         raise RecordError("record is damaged: its checksum does not match")
-    if kind & 15 >= len(TIERS):
+    if kind & 15 >= len(KINDS):
         raise RecordError(f"record has unknown tier {kind & 15}")
     if not (width and height):
         raise RecordError(f"record says an empty frame size, {width}x{height}")
-    return Record(TIERS[kind & 15], (width, height), body[_HEAD.size :])
+    tier, payload, reference = KINDS[kind & 15], body[_HEAD.size :], None
+    if tier == PREDICTED:
+        if len(payload) < _TAIL.size:
+            raise RecordError("predicted record is too short to name its reference")
+        (reference,), payload = _TAIL.unpack_from(payload), payload[_TAIL.size :]
+    return Record(tier, (width, height), payload, reference)
+
+
+def checksum(data: bytes) -> int:
+    """The CRC-32 that ends a whole record, by which predicted ones name it."""
+    return _TAIL.unpack_from(data, len(data) - _TAIL.size)[0]
+
+
+def is_predicted(data: bytes) -> bool:
+    """Whether a whole record needs another one."""
+    return data[1] & 15 == KINDS.index(PREDICTED)
+
+
+def needs(data: bytes, reference: bytes) -> bool:
+    """Whether a whole record was predicted from this other one."""
+    return is_predicted(data) and data[_HEAD.size :][: _TAIL.size] == reference[-_TAIL.size :]

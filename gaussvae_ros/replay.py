@@ -182,7 +182,7 @@ def _remember(
         descriptor=describe(image.pixels).tobytes(),
     )
     stored = time.perf_counter()
-    recalled = codec.decode(bank.get(frame_id).data)
+    recalled = codec.decode(bank.get(frame_id).records)
     recall_ms = 1e3 * (time.perf_counter() - stored)
     recalls.take(
         number,

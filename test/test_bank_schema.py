@@ -15,7 +15,7 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     path = tmp_path / "m.db"
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
-        assert bank.info()["schema"] == 3
+        assert bank.info()["schema"] == 4
     # A later release of this package.
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
@@ -26,7 +26,7 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     with pytest.raises(BankError, match="older schema"):
         MemoryBank(path, readonly=True)
     with MemoryBank(path) as bank:
-        assert bank.info()["schema"] == 4 and bank.get(frame_id).data == record(5)
+        assert bank.info()["schema"] == 5 and bank.get(frame_id).data == record(5)
         bank.begin_session("rainy", start_ns=0)
     MemoryBank(path, readonly=True).close()
 
@@ -77,7 +77,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(first_release):
         ].label == "dock"
         assert {frame.frame_id for frame in frames} == {""} and bank.calibration(1, "front") is None
         assert bank.find_like(descriptor(0)) == [] and bank.descriptor(1) is None
-        assert bank.info()["schema"] == 3 and bank.info()["sessions"][0]["received"] == 0
+        assert bank.info()["schema"] == 4 and bank.info()["sessions"][0]["received"] == 0
         bank.set_tally(1, TALLY)
         new = bank.add(
             record(9), stamp_ns=9, session=1, descriptor=descriptor(9), frame_id="optical"

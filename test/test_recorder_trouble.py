@@ -1,9 +1,11 @@
 """The recorder while its file is gone or its disk is full: what it has encoded waits."""
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from references import chain, record
 from test_recorder import Setup, T, bank, codec, pending  # noqa: F401 (two are fixtures)
 
 from gaussvae_ros.bank import MemoryBank, Pose
@@ -198,3 +200,23 @@ def test_frames_of_any_kind_are_let_through(bank, codec):
         frame.stamp_ns, frame.frame_id = stamp, name
         it.recorder.work(frame)
     assert it.recorder.commit() and it.counts()["stored"] == 5 and np.isfinite(len(bank))
+
+
+def test_a_predicted_record_goes_with_what_it_needs_where_that_is_gone(bank, codec):
+    key, near, far = chain(0)
+    records = iter([key, near, far, record(7, near)])
+    it = Setup(
+        bank, SimpleNamespace(encode=lambda image, **how: next(records), models=codec.models)
+    )
+    store(it, pending(0))
+    it.recorder.work(pending(1, needed=(key,), reference=1))
+    assert bank.get(2).reference == 1
+    delete(bank.path)
+    assert store(it, pending(2, needed=(key, near), reference=2))
+    first, second = bank
+    assert first.records == [key, near] and second.records == [key, near, far]
+    assert second.reference == first.id and bank.info()["kept"] == 1
+    bank.remove([first.id])
+    assert store(it, pending(3, needed=(key, near), reference=first.id))
+    assert [frame.needed for frame in bank] == [(key, near)] * 2 and bank.verify() == []
+    assert it.counts()["stored"] == 4

@@ -59,6 +59,14 @@ class Descriptors:
             int, tuple[np.ndarray, np.ndarray]
         ] = {}  # ids int64 [M] ascending, int8 [M, N]
 
+    def drop(self, frames: Iterable[int]):
+        """These frames were removed."""
+        gone = np.fromiter(frames, np.int64)
+        for length, (ids, descriptors) in self._by_length.items():
+            left = ~np.isin(ids, gone)
+            if not left.all():
+                self._by_length[length] = ids[left], descriptors[left]
+
     def ranked(
         self, db: Database, descriptor: bytes, among: Iterable[int] | None
     ) -> Iterator[tuple[int, float]]:

@@ -2,6 +2,7 @@
 values.
 """
 
+import hashlib
 import math
 import operator
 import unicodedata
@@ -76,7 +77,9 @@ class Pose:
 
 @dataclass(frozen=True)
 class Frame:
-    """One stored frame. `data` is the whole record, ready for `FrameCodec.decode`."""
+    """One stored frame. `records` is what `FrameCodec.decode` takes; `data` is the frame's own
+    record, which does not decode alone where it was predicted from that of another frame.
+    """
 
     id: int
     stamp_ns: int
@@ -89,6 +92,36 @@ class Frame:
     data: bytes
     frame_id: str = (
         ""  # the camera's coordinate frame in this session, as ROS names it; empty where not known
+    )
+    # The frame whose record this one needs: there, or removed, or below 0 never one of this file.
+    reference: int | None = None
+    needed: tuple[bytes, ...] = ()  # the records that `data` needs, each before those that need it
+
+    @property
+    def records(self) -> list[bytes]:
+        """The records that decoding takes, each before those that need it, its own last."""
+        return [*self.needed, self.data]
+
+
+def row_checksum(
+    frame_id: int,
+    stamp_ns: int,
+    camera: str,
+    session: int,
+    width: int,
+    height: int,
+    tier: str,
+    record: bytes,
+) -> int:
+    """BLAKE2b, 32 bits, of everything in a frame's row: it ties the record to its id, stamp and
+    camera.
+
+    Not another CRC-32: a record ends in its own, which makes the CRC-32 of any whole record the
+    same number, so that a row with another frame's record would pass.
+    """
+    facts = f"{frame_id} {stamp_ns} {camera} {session} {width} {height} {tier}\n"
+    return int.from_bytes(
+        hashlib.blake2b(facts.encode() + record, digest_size=4).digest(), "little"
     )
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -186,6 +187,8 @@ class Handle:
         # By session and camera, what this bank has written.
         self._frame_ids: dict[tuple[int, str], str] = {}
         self._calibrations: dict[tuple[int, str], tuple] = {}
+        # Frames stored lately, by the checksum of their record.
+        self._known: OrderedDict[int, int] = OrderedDict()
 
     def _close_file(self):
         if self._db is not None:

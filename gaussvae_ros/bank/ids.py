@@ -7,6 +7,7 @@ from gaussvae_ros.bank.waiting import GROUP_WRITES
 
 class Ids:
     """`frame` and `session` are the next ones; the first are `frame` and `session` at least.
+    `kept`, below 0, is the next for a record that was never a frame's of this file.
 
     The file always holds an id of frames beyond those handed out: after a crash the lost frames'
     ids are skipped, not given to other frames.
@@ -18,6 +19,7 @@ class Ids:
             db.execute("INSERT INTO sqlite_sequence VALUES ('frames', 0)")
         self.frame = max((_last(db, "frames") or 0) + 1, frame)
         self.session = max((_last(db, "sessions") or 0) + 1, session)
+        self.kept = min(db.execute("SELECT min(frame) FROM kept").fetchone()[0] or 0, 0) - 1
         self._reserved = 0
 
     def reserve(self):

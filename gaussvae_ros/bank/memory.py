@@ -5,18 +5,24 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from gaussvae_ros.bank import models, queries, statements, upkeep
+from gaussvae_ros.bank import models, statements, upkeep
 from gaussvae_ros.bank.descriptors import descriptor_checksum
-from gaussvae_ros.bank.frame import Pose, checked_descriptor, checked_int, checked_text
+from gaussvae_ros.bank.frame import (
+    Pose,
+    checked_descriptor,
+    checked_int,
+    checked_text,
+    row_checksum,
+)
+from gaussvae_ros.bank.keeping import Keeper, Reference
 from gaussvae_ros.bank.opening import checked_path, open_file
-from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack
 
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Reader):
+class MemoryBank(Keeper):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one
@@ -70,18 +76,21 @@ class MemoryBank(Reader):
         label: str | None = None,
         descriptor: bytes | None = None,
         frame_id: str = "",
+        reference: Reference = None,
     ) -> int:
         """Store a record. Returns the frame's id, never reused.
 
         Stamps are any 64-bit integers, in any order, also equal ones. `session` defaults to the one
         begun last. `descriptor` is what `find_like` compares, such as the bytes of
         `likeness.describe`. `frame_id` names the camera's coordinate frame; it is kept once per
-        session and camera, the last one named holds.
+        session and camera, the last one named holds. `reference` is for a predicted record: the id
+        of the frame whose record it needs, or the records themselves, as `Frame.needed` has them.
 
         Raises:
             RecordError: `data` is not a whole record; nothing is stored.
-            BankError: nothing of this frame is stored; frames accepted before still wait. A full
-                disk is no error until so many wait that memory is full of them, see `waiting`.
+            BankError: nothing of this frame is stored, such as a predicted record whose reference
+                is not there or another one; frames accepted before still wait. A full disk is no
+                error until so many wait that memory is full of them, see `waiting`.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise RecordError(f"a record is made of bytes, not {type(data).__name__}")
@@ -97,10 +106,11 @@ class MemoryBank(Reader):
                 session = self._checked_session(session)
             number = group.ids.frame
             facts = (number, stamp_ns, camera, session, *record.size, record.tier)
-            checksum = queries.row_checksum(*facts, data)
+            link = self._link(group, data, reference)
             write = [
-                (statements.ADD_FRAME, (*facts, checksum)),
+                (statements.ADD_FRAME, (*facts, row_checksum(*facts, data), link.reference)),
                 (statements.ADD_RECORD, (number, data)),
+                *((statements.KEEP, (kept, *stored)) for kept, stored in link.new),
             ]
             if pose is not None:
                 write.append(statements.pose_statement(number, pose))
@@ -113,6 +123,7 @@ class MemoryBank(Reader):
             if frame_id not in ("", known):
                 write.append(statements.camera_frame_statement(session, camera, frame_id))
             group.write(write, number)
+            self._stored(group, number, data, link)
             self._frame_ids[session, camera] = frame_id or known
             return number
 

@@ -3,12 +3,19 @@
 import logging
 import sqlite3
 import zlib
+from collections.abc import Iterator
 
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.frame import name_from_outside
+from gaussvae_ros.bank.schema import has_references
 from gaussvae_ros.bank.statements import ADD_MODEL, Statement
 from gaussvae_ros.errors import BankError
+
+_BEGINNINGS = """
+    SELECT CASE substr(record, 2, 1) WHEN x'12' THEN substr(record, 1, 6)
+        ELSE substr(record, 1, ?) END, count(*)
+"""
 
 log = logging.getLogger(__name__)
 
@@ -52,21 +59,32 @@ def read_model(db: Database, hash_: bytes) -> tuple[str, bytes] | None:
 
 
 def beginnings(db: Database, length: int) -> dict[bytes, int]:
-    """How many records begin with which `length` bytes; those that cannot be read are left out."""
-    sql = "SELECT substr(record, 1, ?), count(*) FROM records"
-    try:
-        return dict(db.execute(f"{sql} GROUP BY 1", [length]).fetchall())
-    except sqlite3.DatabaseError as error:  # a page is lost: go by the frames, past the damage
-        log.warning("some records cannot be read: %s", error)
+    """How many records begin with which `length` bytes, predicted ones by those before their
+    reference; those that cannot be read are left out.
+    """
+    tables = ["records", "kept"] if has_references(db) else ["records"]
     counts: dict[bytes, int] = {}
-    for (frame_id,) in db.execute("SELECT id FROM frames").fetchall():
+    for table in tables:
         try:
-            (start, count) = db.execute(f"{sql} WHERE frame = ?", [length, frame_id]).fetchone()
+            found = db.execute(f"{_BEGINNINGS} FROM {table} GROUP BY 1", [length]).fetchall()
+        except sqlite3.DatabaseError as error:  # a page is lost: go by the frames, past the damage
+            log.warning("some records cannot be read: %s", error)
+            found = _beginnings_past_damage(db, table, length)
+        for start, count in found:
+            counts[start] = counts.get(start, 0) + count
+    return counts
+
+
+def _beginnings_past_damage(db: Database, table: str, length: int) -> Iterator[tuple[bytes, int]]:
+    ids = "SELECT id FROM frames" if table == "records" else "SELECT frame FROM kept"
+    for (frame_id,) in db.execute(ids).fetchall():
+        try:
+            sql = f"{_BEGINNINGS} FROM {table} WHERE frame = ?"
+            start, count = db.execute(sql, [length, frame_id]).fetchone()
         except sqlite3.DatabaseError:
             continue
         if count:
-            counts[start] = counts.get(start, 0) + 1
-    return counts
+            yield start, count
 
 
 def _checksum(hash_: bytes, name: str, model: bytes) -> int:

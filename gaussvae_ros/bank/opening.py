@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log_path
 from gaussvae_ros.bank.lock import may_be_written
-from gaussvae_ros.bank.schema import migrations, refuse_newer
+from gaussvae_ros.bank.schema import migrations, refuse_newer, too_old
 from gaussvae_ros.errors import BankError
 
 APPLICATION_ID = (
@@ -68,7 +68,7 @@ def open_file(path: Path, readonly: bool) -> Database:
             _start_file(db)
         refuse_newer(db, path)
         if readonly:
-            if migrations.pending(db):
+            if too_old(db):
                 raise BankError(
                     f"{path} has an older schema: open it once for writing to bring it up to date"
                 )

@@ -4,7 +4,6 @@ Questions are answered with ids first and then one row at a time, so that a dama
 its own frame.
 """
 
-import hashlib
 import heapq
 import json
 import math
@@ -14,8 +13,18 @@ from contextlib import closing
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.frame import INT64, Frame, Pose, checked_int, checked_text, name_from_outside
+from gaussvae_ros.bank.frame import (
+    INT64,
+    Frame,
+    Pose,
+    checked_int,
+    checked_text,
+    name_from_outside,
+    row_checksum,
+)
+from gaussvae_ros.bank.references import DamagedReference, References
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.record import PREDICTED
 
 CROWD = 2000  # frames in a ball that take about 2 ms to sort
 
@@ -33,33 +42,11 @@ class DamagedFrame(BankError):
     """The row of one frame cannot be read or does not match its checksum."""
 
 
-def row_checksum(
-    frame_id: int,
-    stamp_ns: int,
-    camera: str,
-    session: int,
-    width: int,
-    height: int,
-    tier: str,
-    record: bytes,
-) -> int:
-    """BLAKE2b, 32 bits, of everything in a frame's row: it ties the record to its id, stamp and
-    camera.
-
-    Not another CRC-32: a record ends in its own, which makes the CRC-32 of any whole record the
-    same number, so that a row with another frame's record would pass.
-    """
-    facts = f"{frame_id} {stamp_ns} {camera} {session} {width} {height} {tier}\n"
-    return int.from_bytes(
-        hashlib.blake2b(facts.encode() + record, digest_size=4).digest(), "little"
-    )
-
-
-def read_frame(db: Database, frame_id: int) -> Frame | None:
-    """The frame with this id, None if there is none.
+def read_frame(db: Database, frame_id: int, references: References | None = None) -> Frame | None:
+    """The frame with this id, None if there is none. `references` are those of the whole question.
 
     Raises:
-        DamagedFrame: it is there and cannot be read.
+        DamagedFrame: it is there and cannot be read, or not what its record needs.
     """
     try:
         row = db.execute(_FRAME, [frame_id]).fetchone()
@@ -72,15 +59,21 @@ def read_frame(db: Database, frame_id: int) -> Frame | None:
     facts, checksum, record, label, pose = row[:7], row[7], row[8], row[9], row[10:]
     if not isinstance(record, bytes) or row_checksum(*facts, record) != checksum:
         raise DamagedFrame(f"frame {frame_id} is damaged: its checksum does not match")
+    references, reference, needed = references or References(db), None, ()
+    if facts[-1] == PREDICTED:
+        try:
+            reference, needed = references.needed(frame_id, record)
+        except DamagedReference as error:
+            raise DamagedFrame(f"frame {frame_id} does not decode: {error}") from error
+    record = references.seen(frame_id, record, needed)
     try:
         pose = None if pose[0] is None else Pose(*pose)
     except BankError as error:
         raise DamagedFrame(f"frame {frame_id} is damaged: {error}") from error
     _, stamp_ns, camera, session, width, height, tier = facts
     frame = _camera_frame(db, session, camera)
-    return Frame(
-        frame_id, stamp_ns, camera, session, (width, height), tier, label, pose, record, frame
-    )
+    facts = frame_id, stamp_ns, camera, session, (width, height), tier, label, pose
+    return Frame(*facts, record, frame, reference, needed)
 
 
 def matching(

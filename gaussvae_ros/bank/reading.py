@@ -10,6 +10,7 @@ from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
 from gaussvae_ros.bank.handle import Handle
 from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.bank.references import References
 from gaussvae_ros.errors import BankError
 
 log = logging.getLogger(__name__)
@@ -123,20 +124,20 @@ class Reader(Handle):
             chosen = any(value is not None for value in conditions.values())
             among = list(queries.matching(self._db, **conditions)) if chosen else None
             ranked = self._descriptors.ranked(self._db, descriptor, among)
-            found = []
+            found, gone, references = [], [], References(self._db)
             for frame_id, score in ranked:
                 if len(found) == limit:
                     break
                 try:
-                    frame = queries.read_frame(self._db, frame_id)
+                    frame = queries.read_frame(self._db, frame_id, references)
                 except queries.DamagedFrame as error:
                     log.warning("%s: %s", self.path, error)
                     continue
                 if frame is None:
-                    # Frames were deleted: the next question reads those that are left.
-                    self._descriptors.forget()
+                    gone.append(frame_id)
                 else:
                     found.append((frame, score))
+            self._descriptors.drop(gone)
             return found
 
     def window(self, frame_id: int, radius: int) -> list[Frame]:
@@ -152,10 +153,10 @@ class Reader(Handle):
             raise BankError(f"radius must be at least 0, not {radius}")
         with self._use():
             center = self.get(frame_id)
-            sides = []
+            sides, references = [], References(self._db)
             for sign in (-1, 1):
                 with closing(queries.around(self._db, center, sign)) as ids:
-                    sides.append(list(islice(self._readable(ids), radius)))
+                    sides.append(list(islice(self._readable(ids, references), radius)))
             before, after = sides
             return [*reversed(before), center, *after]
 
@@ -224,7 +225,7 @@ class Reader(Handle):
 
     def beginnings(self, length: int) -> dict[bytes, int]:
         """How many records begin with which `length` bytes: their kinds, and models, at a
-        glance.
+        glance. Predicted ones count by the bytes before their reference.
         """
         with self._use():
             return models.beginnings(self._db, checked_int("length", length))
@@ -234,10 +235,11 @@ class Reader(Handle):
     def info(self) -> dict:
         """What the file holds, ready for JSON.
 
-        path, schema (version), bytes (file and log), frames, first_ns, last_ns, tiers {tier:
-        frames}, cameras {name: frames}, sessions [{id, name, start_ns, frames, first_ns, last_ns,
-        and the counts of `set_tally`}], labels {label: frames}, poses (frames with one), bounds_m
-        [[min x, max x], [min y, max y], [min z, max z]].
+        path, schema (version), bytes (file and log), frames, first_ns, last_ns, kept (records of
+        removed frames that others need), tiers {tier: frames}, cameras {name: frames}, sessions
+        [{id, name, start_ns, frames, first_ns, last_ns, and the counts of `set_tally`}], labels
+        {label: frames}, poses (frames with one), bounds_m [[min x, max x], [min y, max y], [min z,
+        max z]].
         """
         with self._use():
             return upkeep.summary(self._db, self.path)
@@ -266,10 +268,13 @@ class Reader(Handle):
         if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
             raise BankError(f"no frame {frame_id} in {self.path}")
 
-    def _readable(self, ids: Iterable[int]) -> Iterator[Frame]:
+    def _readable(
+        self, ids: Iterable[int], references: References | None = None
+    ) -> Iterator[Frame]:
+        references = references or References(self._db)
         for frame_id in ids:
             try:
-                frame = queries.read_frame(self._db, frame_id)
+                frame = queries.read_frame(self._db, frame_id, references)
             except queries.DamagedFrame as error:
                 log.warning("%s: %s", self.path, error)
                 continue

@@ -2,7 +2,9 @@
 
 Frames and their records are only ever appended; what changes later (pose, label) has tables of its
 own, so that a late pose does not rewrite a record. Records and descriptors stand apart, so that
-looking through many frames' facts or descriptors touches few pages. The R*Tree holds 32-bit bounds
+looking through many frames' facts or descriptors touches few pages. Where a record needs that of
+another frame, its frame's row says which; triggers keep a record that others need when its frame is
+deleted, until the last of them is. The R*Tree holds 32-bit bounds
 that always contain the point, the exact pose stands in `poses`. What stays the same for a recording
 (a camera's frame and calibration) is kept once per session and camera.
 """
@@ -107,9 +109,60 @@ def m003_models(db: Database):
     """)
 
 
+# Deletes what is kept of a frame if nobody needs it any more.
+_RELEASE = """
+    DELETE FROM kept WHERE frame = old.reference
+        AND NOT EXISTS (SELECT 1 FROM frames WHERE reference = old.reference)
+        AND NOT EXISTS (SELECT 1 FROM kept WHERE reference = old.reference);
+"""
+
+
+@migrations()
+def m006_references(db: Database):
+    db.execute("ALTER TABLE frames ADD COLUMN reference INTEGER")
+    db.execute("""
+        CREATE TABLE kept (frame INTEGER PRIMARY KEY, reference INTEGER, record BLOB NOT NULL)
+    """)
+    for table in ("frames", "kept"):
+        db.execute(f"""
+            CREATE INDEX {table}_by_reference ON {table}(reference) WHERE reference IS NOT NULL
+        """)
+        db.execute(f"""
+            CREATE TRIGGER {table}_delete AFTER DELETE ON {table} WHEN old.reference IS NOT NULL
+            BEGIN {_RELEASE} END
+        """)
+    db.execute(f"""
+        CREATE TRIGGER frames_update AFTER UPDATE OF reference ON frames
+        WHEN old.reference IS NOT NULL AND new.reference IS NOT old.reference
+        BEGIN {_RELEASE} END
+    """)
+    db.execute("""
+        CREATE TRIGGER frames_keep BEFORE DELETE ON frames
+        WHEN EXISTS (SELECT 1 FROM frames WHERE reference = old.id)
+            OR EXISTS (SELECT 1 FROM kept WHERE reference = old.id)
+        BEGIN
+            INSERT INTO kept SELECT old.id, old.reference, record FROM records WHERE frame = old.id;
+        END
+    """)
+
+
+# What those add is asked for only where there is some of it.
+NOT_FOR_READERS = ("m006_references",)
+
+
 def schema_version(db: Database) -> int:
     """How many migrations the file has seen."""
     return len(migrations.applied(db))
+
+
+def too_old(db: Database) -> bool:
+    """Whether a reader would ask for what the file does not have yet."""
+    return any(migration.name not in NOT_FOR_READERS for migration in migrations.pending(db))
+
+
+def has_references(db: Database) -> bool:
+    """Whether the file can hold predicted records."""
+    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone())
 
 
 def refuse_newer(db: Database, path: Path):

@@ -7,9 +7,16 @@ from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.errors import BankError
 
 ADD_SESSION = "INSERT INTO sessions (id, name, start_ns) VALUES (?, ?, ?)"
-ADD_FRAME = "INSERT INTO frames VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ADD_FRAME = """
+    INSERT INTO frames (id, stamp_ns, camera, session, width, height, tier, checksum, reference)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 ADD_RECORD = "INSERT INTO records VALUES (?, ?)"
 ADD_DESCRIPTOR = "INSERT INTO descriptors VALUES (?, ?, ?)"
+KEEP = "INSERT INTO kept (frame, reference, record) VALUES (?, ?, ?)"
+REMOVE = "DELETE FROM frames WHERE id = ?"
+REPLACE_FRAME = "UPDATE frames SET tier = ?, checksum = ?, reference = ? WHERE id = ?"
+REPLACE_RECORD = "UPDATE records SET record = ? WHERE frame = ?"
 ADD_MODEL = "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)"
 _SET_POSE = """
     INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET

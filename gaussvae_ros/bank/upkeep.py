@@ -12,7 +12,8 @@ from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
-from gaussvae_ros.bank.schema import TALLY, schema_version
+from gaussvae_ros.bank.references import DamagedReference, References
+from gaussvae_ros.bank.schema import TALLY, has_references, schema_version
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
@@ -41,6 +42,7 @@ def summary(db: Database, path: Path) -> dict:
         "frames": db.execute("SELECT count(*) FROM frames").fetchone()[0],
         "first_ns": first_ns,
         "last_ns": last_ns,
+        "kept": len(kept(db)),
         "tiers": counts("SELECT tier, count(*) FROM frames GROUP BY tier"),
         "cameras": counts("SELECT camera, count(*) FROM frames GROUP BY camera"),
         "sessions": [dict(zip(names, row)) for row in sessions],
@@ -50,6 +52,13 @@ def summary(db: Database, path: Path) -> dict:
         if bounds[0] is None
         else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],
     }
+
+
+def kept(db: Database) -> list[int]:
+    """The frames that were removed, or never were, and whose records others need."""
+    if not has_references(db):
+        return []
+    return [frame_id for (frame_id,) in db.execute("SELECT frame FROM kept").fetchall()]
 
 
 def size(db: Database) -> int:
@@ -65,10 +74,10 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
     last = None
     try:
         while page := following(db, last, 256):
-            last = page[-1]
+            last, references = page[-1], References(db)
             for _, frame_id in page:
                 try:
-                    frame = read_frame(db, frame_id)
+                    frame = read_frame(db, frame_id, references)
                     if frame is None:
                         yield frame_id, f"frame {frame_id} is damaged: its row is missing"
                     else:
@@ -78,6 +87,12 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
                     yield frame_id, str(error)
                 except RecordError as error:
                     yield frame_id, f"frame {frame_id} is damaged: {error}"
+        for frame_id in kept(db):
+            try:
+                References(db).chain(frame_id)
+            except DamagedReference as error:
+                if error.frame_id == frame_id:
+                    yield None, f"{error}; that frame was removed, and others need it"
         for session, camera in db.execute("SELECT session, camera FROM cameras").fetchall():
             try:
                 read_calibration(db, session, camera)

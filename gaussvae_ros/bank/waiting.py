@@ -4,6 +4,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.queries import read_frame
+from gaussvae_ros.bank.references import References, Stored
 from gaussvae_ros.bank.schema import migrations
 from gaussvae_ros.bank.statements import ADD_FRAME, Statement
 
@@ -17,6 +18,9 @@ class Waiting:
     def __init__(self):
         self.writes: list[list[Statement]] = []
         self.ids: list[int] = []  # of the frames among them
+        self.records: dict[int, Stored] = {}  # that they store, by frame
+        self.chains: dict[int, tuple[bytes, ...]] = {}  # what those need, by reference
+        self.removed: set[int] = set()  # the frames that they remove
         self._bytes = 0  # of what they store
 
     def __len__(self) -> int:
@@ -40,6 +44,8 @@ class Waiting:
         self._bytes -= sum(map(_bytes, writes))
         del self.writes[: len(writes)]
         del self.ids[:count]
+        if not self.writes:
+            self.records, self.chains, self.removed = {}, {}, set()
 
     def frames(self) -> list[Frame]:
         """The frames among them, without a look at the disk."""
@@ -48,7 +54,9 @@ class Waiting:
             for statements in self.writes:
                 for statement in statements:
                     db.execute(*statement)
-            return [read_frame(db, frame_id) for frame_id in self.ids]
+            references = References(db, chains=dict(self.chains))
+            ids = (frame_id for frame_id in self.ids if frame_id not in self.removed)
+            return [read_frame(db, frame_id, references) for frame_id in ids]
 
     def sentence(self) -> str:
         """The end of a sentence: what is not committed; empty if all is."""

@@ -145,7 +145,7 @@ def recall(args: argparse.Namespace) -> None:
         if frame is None:
             whose = f" of camera {args.camera}" if args.camera else ""
             raise GaussVaeError(f"no frame in {args.bank}{whose}")
-        write_picture(args, frame.data, _facts(frame), models=[bank])
+        write_picture(args, frame.records, _facts(frame), models=[bank])
 
 
 def export(args: argparse.Namespace) -> None:
@@ -178,7 +178,7 @@ def export(args: argparse.Namespace) -> None:
         codec = FrameCodec(models=[bank])
         folder.mkdir(parents=True, exist_ok=True)
         for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
-            write_image(folder / f"{f.id:08d}.png", codec.decode(f.data))
+            write_image(folder / f"{f.id:08d}.png", codec.decode(f.records))
             place = [*f.pose.position, *f.pose.orientation] if f.pose else [""] * 7
             rows.writerow(
                 [f"{f.id:08d}.png", f.id, f.stamp_ns, f.camera, f.session, f.label or "", *place]

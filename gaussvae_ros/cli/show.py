@@ -51,9 +51,13 @@ def replayed(result: dict) -> None:
 
 
 def write_picture(
-    args: argparse.Namespace, data: bytes, facts: dict | None = None, models: Sequence = ()
+    args: argparse.Namespace,
+    data: bytes | list[bytes],
+    facts: dict | None = None,
+    models: Sequence = (),
 ) -> None:
-    """Decode a record with the size and region of `args` into the file that they name.
+    """Decode a record, or the records that a frame takes, with the size and region of `args` into
+    the file that they name.
 
     `models` is where, besides, its model may be; `facts` go with the figures that are printed.
     """

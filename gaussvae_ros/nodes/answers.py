@@ -42,7 +42,7 @@ class Answers:
         frame = bank.get(request.id) if request.id else self._nearest(bank, request)
         roi = _roi(request.roi)
         size = _size(request.width, request.height, roi[2:] if roi else frame.size)
-        image = self._codec.decode(frame.data, size, roi)
+        image = self._codec.decode(frame.records, size, roi)
         response.frame = convert.memory_frame(frame)
         if encoding == "jpeg":
             response.compressed = convert.to_jpeg(image, response.frame.header)
@@ -71,7 +71,7 @@ class Answers:
         response.center = -1
         for frame, size in zip(frames, sizes, strict=True):
             try:
-                image = self._codec.decode(frame.data, size)
+                image = self._codec.decode(frame.records, size)
             except GaussVaeError as error:
                 problems.append(f"frame {frame.id}: {error}")
                 continue
@@ -218,7 +218,7 @@ class Answers:
             frame = bank.get(request.like_id)
             if descriptor := bank.descriptor(frame.id):
                 return descriptor
-            image = self._codec.decode(frame.data)
+            image = self._codec.decode(frame.records)
         else:
             image = convert.image_from(request.like_image if given[1] else request.like_compressed)
         return describe(image).tobytes()

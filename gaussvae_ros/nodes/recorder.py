@@ -41,6 +41,8 @@ class PendingFrame:
     pose: Pose | None = None
     settled: bool = True  # False: `settle` is still to say whether there is a pose
     data: bytes = b""  # the record, once it is encoded and until it is stored
+    reference: int | None = None  # the frame of this bank whose record that one needs
+    needed: tuple[bytes, ...] = ()  # the records that it needs, which go with it elsewhere
     id: int | None = None  # in the bank, once it is there
     file: int = 0  # which of the recorder's files that is, one after the other
     counted: bool = False  # as one with a pose or without
@@ -139,7 +141,7 @@ class Recorder:
         self.behind |= bool(frames)
         now = self._now_ns()
         for frame in frames:
-            frame.data = b""
+            frame.data, frame.needed = b"", ()
             self._counters.count(frame.camera, frame.session, "stored")
             self._counters.took(frame.camera, "latency", (now - frame.stamp_ns) / 1e9)
         self._attempt(lambda: self._stored([self._bank.get(frame.id) for frame in frames]))
@@ -196,7 +198,7 @@ class Recorder:
         self._bank.reopen()
         self._file += 1
         for frame in self._waiting:
-            frame.id = None
+            frame.id = frame.reference = None
         self._counters.begin_again()
         self._poses.clear()
         self._sessions.begin_again()
@@ -208,15 +210,7 @@ class Recorder:
         """Give the bank the frames that it does not have yet."""
         for frame in [frame for frame in self._waiting if frame.id is None]:
             try:
-                frame.id = self._bank.add(
-                    frame.data,
-                    stamp_ns=frame.stamp_ns,
-                    camera=frame.camera,
-                    pose=frame.pose,
-                    session=self._sessions.id_of(frame.session, frame.stamp_ns),
-                    descriptor=frame.descriptor,
-                    frame_id=frame.frame_id,
-                )
+                frame.id = self._add_one(frame)
             except GaussVaeError as error:
                 if _is_of_the_disk(error):
                     raise
@@ -224,9 +218,28 @@ class Recorder:
                 self._fail(frame, f"a frame of {frame.camera} could not be stored: {error}")
                 continue
             frame.file = self._file
-            self._models.see(frame.data)
+            for data in (*frame.needed, frame.data):
+                self._models.see(data)
             if frame.settled:
                 self._count_pose(frame)
+
+    def _add_one(self, frame: PendingFrame) -> int:
+        facts = {
+            "stamp_ns": frame.stamp_ns,
+            "camera": frame.camera,
+            "pose": frame.pose,
+            "session": self._sessions.id_of(frame.session, frame.stamp_ns),
+            "descriptor": frame.descriptor,
+            "frame_id": frame.frame_id,
+        }
+        if frame.reference is not None:
+            try:
+                return self._bank.add(frame.data, reference=frame.reference, **facts)
+            except BankError as error:
+                if _is_of_the_disk(error):
+                    raise
+                frame.reference = None  # it was removed since
+        return self._bank.add(frame.data, reference=frame.needed, **facts)
 
     def _set_poses(self) -> None:
         while self._poses:
@@ -247,7 +260,7 @@ class Recorder:
             )
 
     def _fail(self, frame: PendingFrame, why: str) -> None:
-        frame.data = b""
+        frame.data, frame.needed = b"", ()
         self._counters.count(frame.camera, frame.session, "failed")
         log.warning("%s", why)
 

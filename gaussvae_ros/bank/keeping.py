@@ -1,0 +1,230 @@
+"""Frames whose records need each other: linked when they are stored, kept whole when some are
+removed or get other records.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gaussvae_ros.bank import statements
+from gaussvae_ros.bank.frame import checked_int, row_checksum
+from gaussvae_ros.bank.reading import Reader
+from gaussvae_ros.bank.references import DamagedReference, References, Stored
+from gaussvae_ros.bank.writing import Group
+from gaussvae_ros.errors import BankError, BankGone, RecordError
+from gaussvae_ros.record import LONGEST_CHAIN, checksum, is_predicted, needs, unpack
+
+PIECE_S = 0.015  # for which other threads wait while frames are removed, about
+PIECES = 16, 512  # frames that are removed at once: first, and at most
+PAUSE_S = 0.002  # between two pieces, for those who wait for the bank
+SPARE = 256 * 1024  # bytes of free space that stay in the file, for what comes next
+SHRINK = 128 * 1024  # bytes that are given back at once
+KNOWN = 256  # records that are found again by their bytes
+_FACTS = "SELECT stamp_ns, camera, session, width, height FROM frames WHERE id = ?"
+_NEEDED_BY = """
+    SELECT id FROM frames WHERE reference = ?1 UNION ALL SELECT frame FROM kept WHERE reference = ?1
+"""
+
+log = logging.getLogger(__name__)
+
+Reference = int | bytes | Sequence[bytes] | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a record needs: the frame `reference`, the records up to that one's, and those of them
+    that are not in the file yet.
+    """
+
+    reference: int | None = None
+    needed: tuple[bytes, ...] = ()
+    new: tuple[tuple[int, Stored], ...] = ()
+
+
+ALONE = Link()
+
+
+class Keeper(Reader):
+    """The records of a `MemoryBank` that need each other, to which it adds the rest of the
+    writing.
+    """
+
+    def remove(self, ids: Iterable[int]):
+        """Remove frames with all that belongs to them, for good; their ids are not given again.
+
+        Where others need a frame's record, that is kept, out of sight, until the last of them is
+        removed. Removals are committed as frames are, many of them in pieces, between which other
+        threads can add frames. Space that is free then goes back to the disk, but for a little.
+
+        Raises:
+            BankError: a frame that is not there, and nothing is removed; or the disk does not take
+                it, and of many frames some are removed.
+        """
+        ids = sorted({checked_int("frame id", frame_id) for frame_id in ids}, reverse=True)
+        for begin in range(0, len(ids), PIECES[-1]):
+            with self._use_to_write():
+                for frame_id in ids[begin : begin + PIECES[-1]]:
+                    self._check_frame(frame_id)
+        done, count = 0, PIECES[0]
+        while done < len(ids):  # those that need others come first
+            begun, piece = time.perf_counter(), ids[done : done + count]
+            with self._use_to_write() as group:
+                for frame_id in piece:
+                    group.write([(statements.REMOVE, (frame_id,))])
+                    group.waiting.removed.add(frame_id)
+                self._descriptors.drop(piece)
+                done += len(piece)
+                if done < len(ids):
+                    group.flush()
+            spent = time.perf_counter() - begun
+            count = max(1, min(PIECES[-1], round(count * min(2, PIECE_S / spent))))
+            time.sleep(PAUSE_S if done < len(ids) else 0)
+        while self._shrink():
+            time.sleep(PAUSE_S)
+
+    def replace(self, records: Mapping[int, tuple[bytes, int | None]]):
+        """Give frames other records of the same size in px, each with its reference; all of them or
+        none, committed as frames are.
+
+        Raises:
+            RecordError: what is not a whole record.
+            BankError: a frame that is not there, a record that lacks what it needs, or a frame
+                whose old record is needed by one that gets no other.
+        """
+        with self._use_to_write() as group:
+            waiting = dict(group.waiting.records)
+            waiting |= {frame_id: (other, data) for frame_id, (data, other) in records.items()}
+            links, changes = {}, []
+            for frame_id, (data, reference) in records.items():
+                record = unpack(data)
+                if reference is not None:
+                    checked_int("reference", reference)
+                self._check_frame(checked_int("frame id", frame_id))
+                facts = self._db.execute(_FACTS, [frame_id]).fetchone()
+                if record.size != facts[3:]:
+                    raise BankError(f"frame {frame_id} keeps its size, {facts[3]}x{facts[4]} px")
+                links[frame_id] = self._link(group, data, reference, waiting)
+                row = record.tier, row_checksum(frame_id, *facts, record.tier, data), reference
+                changes += [
+                    (statements.REPLACE_FRAME, (*row, frame_id)),
+                    (statements.REPLACE_RECORD, (data, frame_id)),
+                ]
+                if others := self._needed_by(group, frame_id) - set(records):
+                    raise BankError(
+                        f"frame {min(others)} needs the record of frame {frame_id}: replace both"
+                    )
+            group.write(changes)
+            for frame_id, link in links.items():
+                self._stored(group, frame_id, records[frame_id][0], link)
+
+    # Inside
+
+    def _link(
+        self,
+        group: Group,
+        data: bytes,
+        reference: Reference,
+        waiting: Mapping[int, Stored] | None = None,
+    ) -> Link:
+        """What a whole record needs, which is in the file or comes with it."""
+        if isinstance(reference, bytes):
+            reference = [reference]
+        if reference is None or reference in ([], ()):
+            if is_predicted(data):
+                raise BankError(
+                    "the record was predicted from that of another frame: name its reference"
+                )
+            return ALONE
+        if not is_predicted(data):
+            raise BankError("the record needs no other one, so it has no reference")
+        if waiting is None:
+            waiting = group.waiting.records
+        references = References(self._db, waiting)
+        if isinstance(reference, (list, tuple)):
+            return self._link_records(group, references, data, tuple(reference))
+        reference = checked_int("reference", reference)
+        if not self._is_frame(group, reference):
+            raise BankError(f"the record needs that of frame {reference}: no such frame")
+        try:
+            return Link(reference, references.checked(reference, data))
+        except DamagedReference as error:
+            raise BankError(str(error)) from None
+
+    def _link_records(
+        self, group: Group, references: References, data: bytes, chain: tuple[bytes, ...]
+    ) -> Link:
+        if len(chain) >= LONGEST_CHAIN:
+            raise BankError(f"a record takes at most {LONGEST_CHAIN - 1} others, not {len(chain)}")
+        for record in chain:
+            if not isinstance(record, bytes):
+                raise RecordError(f"a record is made of bytes, not {type(record).__name__}")
+            unpack(record)
+        if is_predicted(chain[0]) or not all(map(needs, (*chain[1:], data), chain)):
+            raise BankError("each record is to need the one before it, and the first none")
+        reference, known = self._known_of(group, references, chain)
+        new = []
+        for record in chain[known:]:
+            number = group.ids.kept - len(new)
+            new.append((number, (reference, record)))
+            reference = number
+        return Link(reference, chain, tuple(new))
+
+    def _known_of(
+        self, group: Group, references: References, chain: tuple[bytes, ...]
+    ) -> tuple[int | None, int]:
+        """The frame stored lately with the last of these records that there is, and how many of
+        them it takes.
+        """
+        for count in range(len(chain), 0, -1):
+            frame_id = self._known.get(checksum(chain[count - 1]))
+            if frame_id is None or frame_id in group.waiting.removed:
+                continue
+            try:
+                if references.chain(frame_id) == chain[:count]:
+                    return frame_id, count
+            except DamagedReference:
+                continue
+        return None, 0
+
+    def _is_frame(self, group: Group, frame_id: int) -> bool:
+        if frame_id in group.waiting.ids or frame_id in group.waiting.removed:
+            return frame_id not in group.waiting.removed
+        found = self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone()
+        return found is not None
+
+    def _needed_by(self, group: Group, frame_id: int) -> set[int]:
+        waiting = {i for i, (other, _) in group.waiting.records.items() if other == frame_id}
+        there = {i for (i,) in self._db.execute(_NEEDED_BY, [frame_id]).fetchall()}
+        return there | (waiting - group.waiting.removed)
+
+    def _stored(self, group: Group, frame_id: int, data: bytes, link: Link):
+        """The group's last write stores this record, and what is new of those that it needs."""
+        group.ids.kept -= len(link.new)
+        for number, stored in (*link.new, (frame_id, (link.reference, data))):
+            group.waiting.records[number] = stored
+            self._known[checksum(stored[1])] = number
+        if link.needed:
+            group.waiting.chains.setdefault(link.reference, link.needed)
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+
+    def _shrink(self) -> bool:
+        """Give some of the file's free space back; whether there is more to give."""
+        with self._use_to_write() as group:
+            free, page = self._pragma("freelist_count"), self._pragma("page_size")
+            if free * page <= SPARE:
+                return False
+            pages = min(free - SPARE // page, SHRINK // page)
+            try:
+                group.write_now([("PRAGMA incremental_vacuum(1)", ())] * pages)
+            except BankGone:
+                raise
+            except BankError as error:  # the frames are removed, or wait to be
+                log.warning("%s", error)
+                return False
+            left = self._pragma("freelist_count")
+            return left < free and left * page > SPARE
+
+    def _pragma(self, name: str) -> int:
+        return self._db.execute(f"PRAGMA {name}").fetchone()[0]
