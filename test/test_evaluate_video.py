@@ -4,6 +4,7 @@ ours.
 
 import csv
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -121,6 +122,11 @@ def test_seeking_reaches_the_very_frame(drive, tmp_path, codec):
         reach.read_frame(path, len(frames))
 
 
+def test_a_record_that_others_need_counts_once():
+    key, first, second = bytes(300), bytes(20), bytes(10)
+    assert video.size_of([[key], [key, first], [key, first, second]]) == 110
+
+
 def test_without_the_extra_ours_is_measured_alone_and_what_lacks_is_named(
     drive, tmp_path, monkeypatch
 ):
@@ -134,7 +140,7 @@ def test_without_the_extra_ours_is_measured_alone_and_what_lacks_is_named(
 
 @needs_peers
 def test_without_pyav_only_seeking_is_missing(drive, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    monkeypatch.setitem(sys.modules, "av", None)
     how = {"qualities": COARSE, "frames": 3, "codecs": ("x265",)}
     summary = evaluate_video([drive], tmp_path, JpegInARecord(), **how)
     assert summary["missing"] == {"x265 in MP4": streams.MISSING}

@@ -94,7 +94,7 @@ def _ours(path: Path, records: Sequence[Sequence[bytes]], decode: Callable) -> C
 
     def reach(number: int) -> np.ndarray:
         with MemoryBank(path, readonly=True) as bank:
-            return decode([bank.get(ids[number]).data])
+            return decode(bank.get(ids[number]).records)
 
     return reach
 
