@@ -31,7 +31,7 @@ setup(
     ],
     extras_require={
         "cuda": ["torch"],
-        "peers": ["imageio-ffmpeg"],
+        "peers": ["av", "imageio-ffmpeg"],
         "train": ["optuna", "scipy", "tensorboard", "torch"],
     },
     entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},

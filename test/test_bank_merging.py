@@ -57,13 +57,14 @@ def test_every_frame_is_as_whole_in_the_copy(tmp_path_factory, made):
 def test_what_belongs_to_frames_and_sessions_comes_along(tmp_path):
     with MemoryBank(tmp_path / "a.db") as one, MemoryBank(tmp_path / "b.db") as two:
         one.begin_session("empty", start_ns=5)
-        monday = one.begin_session("monday", start_ns=1)
+        monday = one.begin_session("monday", start_ns=1, map_id="hall")
         tally = {"received": 9, "gated": 7, "dropped": 0, "poses_missing": 1}
         one.set_tally(monday, tally)
         key, near, _ = chain(0)
         first = one.add(key, stamp_ns=1, camera="front", label="dock", frame_id="optical")
         how = {"pose": Pose(1, 2, 3, reference="odom"), "descriptor": bytes(64)}
         one.add(near, stamp_ns=2, camera="front", reference=first, **how)
+        one.set_pose(2, Pose(3, 2, 1))
         one.set_calibration("front", {"width": 640})
         one.add_model(b"abc", "first", b"x")
         two.add(record(7), stamp_ns=0, camera="front")
@@ -72,11 +73,13 @@ def test_what_belongs_to_frames_and_sessions_comes_along(tmp_path):
         assert [s["name"] for s in sessions] == ["empty", "monday", "unnamed"]
         assert copy_frames(one, two, [2]) == {2: 2}
         frame = two.get(2)
-        assert (frame.records, frame.pose, frame.frame_id) == ([key, near], how["pose"], "optical")
+        assert frame.records == [key, near] and frame.frame_id == "optical"
+        assert frame.pose == Pose(3, 2, 1) and two.original_pose(2) == how["pose"]
         assert two.descriptor(2) == bytes(64) and two.model(b"abc") == b"x"
         assert two.calibration(frame.session, "front") == {"width": 640}
         [session] = two.info()["sessions"][1:]
         assert session["name"] == "monday" and session["start_ns"] == 1
+        assert session["map_id"] == frame.map_id == "hall"
         assert {count: session[count] for count in tally} == tally
         assert copy_frames(one, two, [1]) == {1: 3} and two.get(3).label == "dock"
 

@@ -16,6 +16,7 @@ import pytest
 from bagmaker import START, BagMaker
 from PIL import Image
 from standin import JpegCodec
+from test_peers import scene
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.cli import main, parser
@@ -171,11 +172,14 @@ def test_replay(tmp_path, capsys):
     assert (code, err) == (0, "") and rows[-1] == f"Report: {tmp_path / 'report' / 'report.html'}"
     assert [len(re.split(r"\s{2,}", row.strip())) for row in rows[2:-1]] == [7] * (len(rows) - 3)
     assert any("JPEG" in row for row in rows) and any("WebP" in row for row in rows)
-    code, out, _ = run(capsys, "replay", bag, "--bank", bank, "--compare", 0, "--json")
+    code, out, _ = run(
+        capsys, "replay", bag, "--bank", bank, "--compare", 0, "--json", "--map-id", "attic"
+    )
     assert json.loads(out)["frames"] == 3 and json.loads(out)["compared"] == {}
     assert json.loads(out)["quality"] == 50
     with MemoryBank(bank, readonly=True) as kept:
         assert len(kept) == 6
+        assert [f.id for f in kept.find(map_id="attic")] == [4, 5, 6]
 
 
 def test_replay_warns_of_a_bag_that_is_not_whole(tmp_path, capsys, monkeypatch):
@@ -212,6 +216,22 @@ def test_evaluate(tmp_path, capsys, image):
     assert json.loads(text) == json.loads((out / "summary.json").read_text())
     code, _, err = run(capsys, "evaluate", image, "--out", out, "--peers", "avif")
     assert code == 2 and "no peer is named 'avif'" in err and err.count("\n") == 1
+
+
+def test_evaluate_video(tmp_path, capsys):
+    (folder := tmp_path / "walk").mkdir()
+    for number, picture in enumerate(scene((64, 96, 3), seed) for seed in (1, 2, 3, 1)):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    out = tmp_path / "out"
+    how = ["--video", folder, "--every", 3, "--qualities", 20, 60, "--out", out, "--peers"]
+    code, text, err = run(capsys, "evaluate", *how)
+    rows = text.splitlines()
+    assert (code, err) == (0, "") and rows[-1] == f"Report: {out / 'report.html'}"
+    assert any(row.startswith(f"{folder}: gaussvae") for row in rows)
+    code, text, err = run(capsys, "evaluate", *how, "--json")
+    (found,) = json.loads(text)["sets"]
+    assert (code, err) == (0, "") and found["set"] == str(folder)
+    assert [s["quality"] for s in found["settings"]] == [20, 60]
 
 
 def test_demo(compiled, tmp_path, capsys, monkeypatch):

@@ -13,8 +13,9 @@ from test_peers import scene
 
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.evaluation import evaluate as module
-from gaussvae_ros.evaluation import plots, stills
+from gaussvae_ros.evaluation import plots, streams
 from gaussvae_ros.evaluation.bjontegaard import bjontegaard
+from gaussvae_ros.evaluation.encoders import STILLS
 from gaussvae_ros.evaluation.evaluate import evaluate
 from gaussvae_ros.evaluation.fronts import at_size, front
 from gaussvae_ros.evaluation.images import read_image
@@ -80,7 +81,7 @@ def test_points_of_ours_are_what_the_codec_really_gives(folder, result, effort):
 
 
 def test_points_of_a_peer_are_its_front(folder, result):
-    found = front(read_image(folder / "1.png"), "webp", SIZES[0], SIZES[-1])
+    found = front([read_image(folder / "1.png")], "webp", SIZES[0], SIZES[-1])
     rows = rows_of(result, "1.png", "webp")
     assert [(int(r["bytes"]), float(r["psnr"])) for r in rows] == [(c.bytes, c.psnr) for c in found]
 
@@ -104,7 +105,9 @@ def test_summary_holds_the_means_of_the_points_of_each_set(folder, result):
         for name in ("bytes", "psnr", "ssim", "ms_ssim"):
             assert mean[name] == pytest.approx(np.mean([float(r[name]) for r in records]))
         assert mean["bpp"] == pytest.approx(mean["bytes"] * 8 / (96 * 128))
-    fronts = [front(read_image(folder / f"{i}.png"), "webp", SIZES[0], SIZES[-1]) for i in range(3)]
+    fronts = [
+        front([read_image(folder / f"{i}.png")], "webp", SIZES[0], SIZES[-1]) for i in range(3)
+    ]
     for at in (a for a in found["at"] if a["codec"] == "webp"):
         values = [at_size(f, at["bytes"]) for f in fronts]
         known = [v for v in values if v is not None]
@@ -157,10 +160,10 @@ def test_the_same_images_give_the_same_figures_and_peers_are_not_coded_twice(
 
 def test_missing_peers_are_left_out_and_named(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        stills, "missing", lambda: dict.fromkeys(stills.ENCODERS, "nowhere to be had")
+        streams, "missing", lambda encoders: dict.fromkeys(encoders, "nowhere to be had")
     )
     summary = evaluate([folder], tmp_path, JpegInARecord(), qualities=(20, 60), codecs=module.PEERS)
-    assert summary["missing"] == dict.fromkeys(stills.ENCODERS, "nowhere to be had")
+    assert summary["missing"] == dict.fromkeys(STILLS, "nowhere to be had")
     assert {d["anchor"] for d in summary["sets"][0]["bjontegaard"]} == set(FILES)
     text = (tmp_path / "report.html").read_text()
     assert "Not compared with" in text and text.count("nowhere to be had") == 3

@@ -10,11 +10,13 @@ from hypothesis import strategies as st
 from test_peers import scene
 
 from gaussvae_ros.errors import GaussVaeError, ImageError
-from gaussvae_ros.evaluation import fronts, peers, stills
+from gaussvae_ros.evaluation import fronts, peers, streams
+from gaussvae_ros.evaluation.encoders import STILLS
 from gaussvae_ros.evaluation.fronts import Coded, Fronts, at_size, best_of, front
 from gaussvae_ros.evaluation.metrics import psnr
 
 IMAGE = scene((120, 161, 3))
+ABSENT = streams.missing(STILLS)
 
 
 def point(size: int, quality: float) -> Coded:
@@ -43,7 +45,7 @@ def test_a_front_read_at_a_size():
 
 @pytest.mark.parametrize("codec", ["jpeg", "webp"])
 def test_a_front_is_made_of_real_files(codec):
-    found = front(IMAGE, codec, 500, 2000)
+    found = front([IMAGE], codec, 500, 2000)
     assert found[-1].bytes > 2000 and found == best_of(found)
     for coded in (found[0], found[len(found) // 2], found[-1]):
         data = peers.encode(peers.shrink(IMAGE, coded.scale), codec, int(coded.quality))
@@ -55,12 +57,12 @@ def test_a_front_is_made_of_real_files(codec):
 def test_a_front_reaches_beyond_the_largest_size_wherever_that_is():
     """Steps are wide: the first still beyond that size may be half as large again."""
     for largest in range(700, 2100, 200):
-        found = front(IMAGE, "jpeg", 500, largest)
+        found = front([IMAGE], "jpeg", 500, largest)
         assert found[-1].bytes > largest and at_size(found, largest) is not None
 
 
 def test_a_front_is_as_good_as_trying_everything():
-    found = front(IMAGE, "webp", 400, 2000)
+    found = front([IMAGE], "webp", 400, 2000)
     made = []
     for scale in peers.SCALES:
         for quality in range(0, 96, 3):
@@ -71,22 +73,24 @@ def test_a_front_is_as_good_as_trying_everything():
         assert at_size(found, size) == pytest.approx(at_size(made, size), abs=0.02)
 
 
-@pytest.mark.skipif(bool(stills.missing()), reason=f"no peers: {stills.missing()}")
+@pytest.mark.skipif(bool(ABSENT), reason=f"no peers: {ABSENT}")
 @pytest.mark.parametrize("image", [IMAGE, IMAGE[..., 0]], ids=["rgb", "mono"])
 def test_stills_have_fronts_too(image):
-    found = front(image, "hevc", 200, 600)
+    found = front([image], "hevc", 200, 600)
     assert found[0].bytes < 200 and found[-1].bytes > 600
-    size, picture = stills.code(peers.shrink(image, found[3].scale), "hevc", int(found[3].quality))
-    assert size == found[3].bytes
+    small = peers.shrink(image, found[3].scale)
+    stream = streams.encode([small], STILLS["hevc"], int(found[3].quality))
+    assert streams.payload_bytes(stream, "hevc") == found[3].bytes
+    (picture,) = streams.decode(stream, STILLS["hevc"], small.shape)
     assert psnr(image, peers.enlarge(picture, image.shape)) == pytest.approx(found[3].psnr)
 
 
 def test_a_missing_codec_and_a_picture_that_is_none_are_refused(monkeypatch):
-    monkeypatch.setattr(stills, "missing", lambda: {"vvc": "not here"})
+    monkeypatch.setattr(streams, "missing", lambda _: {"vvc": "not here"})
     with pytest.raises(GaussVaeError, match="vvc: not here"):
-        front(IMAGE, "vvc", 100, 200)
+        front([IMAGE], "vvc", 100, 200)
     with pytest.raises(ImageError):
-        front(np.zeros((20, 20), np.float32), "jpeg", 100, 200)
+        front([np.zeros((20, 20), np.float32)], "jpeg", 100, 200)
 
 
 def test_fronts_are_kept_and_made_anew_when_anything_changes(tmp_path, monkeypatch):
@@ -94,17 +98,19 @@ def test_fronts_are_kept_and_made_anew_when_anything_changes(tmp_path, monkeypat
     monkeypatch.setattr(fronts, "front", lambda *a: made.append(a) or [point(7, 20.0)])
     path = tmp_path / "peers.json"
     kept = Fronts(path, 200, 300)
-    assert kept.of(IMAGE, "webp") == kept.of(IMAGE, "webp") == [point(7, 20.0)] and len(made) == 1
-    assert Fronts(path, 200, 300).of(IMAGE, "webp") == [point(7, 20.0)] and len(made) == 1
-    Fronts(path, 200, 400).of(IMAGE, "webp")
-    kept.of(IMAGE, "jpeg")
-    kept.of(IMAGE[::-1], "webp")
+    assert (
+        kept.of([IMAGE], "webp") == kept.of([IMAGE], "webp") == [point(7, 20.0)] and len(made) == 1
+    )
+    assert Fronts(path, 200, 300).of([IMAGE], "webp") == [point(7, 20.0)] and len(made) == 1
+    Fronts(path, 200, 400).of([IMAGE], "webp")
+    kept.of([IMAGE], "jpeg")
+    kept.of([IMAGE[::-1]], "webp")
     assert len(made) == 4
-    if not stills.missing():
-        kept.of(IMAGE, "hevc")
-        slower = replace(stills.ENCODERS["hevc"], coarsest=40)
-        monkeypatch.setitem(stills.ENCODERS, "hevc", slower)
-        kept.of(IMAGE, "hevc")
+    if not ABSENT:
+        kept.of([IMAGE], "hevc")
+        slower = replace(STILLS["hevc"], coarsest=40)
+        monkeypatch.setitem(fronts.STREAMS, "hevc", slower)
+        kept.of([IMAGE], "hevc")
         assert len(made) == 6
 
 
@@ -113,5 +119,5 @@ def test_a_damaged_store_is_begun_anew(tmp_path, content, monkeypatch):
     monkeypatch.setattr(fronts, "front", lambda *_: [point(7, 20.0)])
     path = tmp_path / "peers.json"
     path.write_text(content)
-    Fronts(path, 200, 300).of(IMAGE, "webp")
+    Fronts(path, 200, 300).of([IMAGE], "webp")
     assert len(json.loads(path.read_text())) == 1

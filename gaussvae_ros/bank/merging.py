@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 
 from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.memory import MemoryBank
-from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.errors import BankError
 
@@ -13,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def copy_frames(
-    source: Reader,
+    source: MemoryBank,
     target: MemoryBank,
     ids: Iterable[int] | None = None,
     progress: Callable[[int], None] | None = None,
@@ -54,7 +53,7 @@ def copy_frames(
 class _Copying:
     """What of sessions and cameras is in the target already."""
 
-    def __init__(self, source: Reader, target: MemoryBank):
+    def __init__(self, source: MemoryBank, target: MemoryBank):
         self._source, self._target = source, target
         self.facts = {session["id"]: session for session in source.info()["sessions"]}
         self._sessions: dict[int, int] = {}
@@ -64,7 +63,9 @@ class _Copying:
         """The session of the target that a session of the source becomes."""
         if session not in self._sessions:
             facts = self.facts[session]
-            new = self._target.begin_session(facts["name"], start_ns=facts["start_ns"])
+            new = self._target.begin_session(
+                facts["name"], start_ns=facts["start_ns"], map_id=facts["map_id"]
+            )
             self._target.set_tally(new, {count: facts[count] for count in TALLY})
             self._sessions[session] = new
         return self._sessions[session]
@@ -72,17 +73,20 @@ class _Copying:
     def add(self, frame: Frame, reference: int | tuple[bytes, ...]) -> int:
         """A frame, its record with this reference."""
         session = self.session(frame.session)
+        first = frame.pose and self._sound(self._source.original_pose, frame.id)
         new = self._target.add(
             frame.data,
             stamp_ns=frame.stamp_ns,
             camera=frame.camera,
-            pose=frame.pose,
+            pose=first or frame.pose,
             session=session,
             label=frame.label,
             descriptor=self._sound(self._source.descriptor, frame.id),
             frame_id=frame.frame_id,
             reference=reference,
         )
+        if first and first != frame.pose:
+            self._target.set_pose(new, frame.pose)
         if (frame.session, frame.camera) not in self._cameras:
             self._cameras.add((frame.session, frame.camera))
             if known := self._sound(self._source.calibration, frame.session, frame.camera):

@@ -8,6 +8,7 @@ from itertools import islice
 from gaussvae_ros.bank import queries
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
+from gaussvae_ros.bank.matching import matching
 from gaussvae_ros.bank.overview import Overview
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.errors import BankError
@@ -69,6 +70,7 @@ class Reader(Overview):
         camera: str | None = None,
         session: int | None = None,
         label: str | None = None,
+        map_id: str | None = None,
         nearest_first: bool = False,
         limit: int | None = None,
     ) -> list[Frame]:
@@ -82,12 +84,13 @@ class Reader(Overview):
             reference: only poses in this coordinate frame, such as "map"; without it, poses in any.
             yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the
                 heading `yaw`, which is 0 along x and counts towards y.
+            map_id: only sessions whose poses are in this map; "" is those that know none.
             nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
             _check_limit(limit)
-        with self._use():
-            ids = queries.matching(
+        with self._use_at_once():
+            ids = matching(
                 self._db,
                 after=after,
                 before=before,
@@ -99,6 +102,7 @@ class Reader(Overview):
                 camera=camera,
                 session=session,
                 label=label,
+                map_id=map_id,
                 nearest_first=nearest_first,
             )
             with closing(ids):  # an open cursor would hold a reader at an old state of the file
@@ -121,9 +125,9 @@ class Reader(Overview):
         """
         descriptor = checked_descriptor(descriptor)
         _check_limit(limit)
-        with self._use():
+        with self._use_at_once():
             chosen = any(value is not None for value in conditions.values())
-            among = list(queries.matching(self._db, **conditions)) if chosen else None
+            among = list(matching(self._db, **conditions)) if chosen else None
             ranked = self._descriptors.ranked(self._db, descriptor, among)
             found, gone, references = [], [], References(self._db)
             for frame_id, score in ranked:
@@ -152,7 +156,7 @@ class Reader(Overview):
         """
         if checked_int("radius", radius) < 0:
             raise BankError(f"radius must be at least 0, not {radius}")
-        with self._use():
+        with self._use_at_once():
             center = self.get(frame_id)
             sides, references = [], References(self._db)
             for sign in (-1, 1):
@@ -186,7 +190,7 @@ class Reader(Overview):
         """
         last = None
         while True:
-            with self._use():
+            with self._use_at_once():
                 page = queries.following(self._db, last, PAGE)
                 frames = list(self._readable(frame_id for _, frame_id in page))
             if not page:
@@ -197,7 +201,7 @@ class Reader(Overview):
     def ids(self, **conditions: object) -> list[int]:
         """The ids of the frames that meet all conditions, which are those of `find`, by stamp."""
         with self._use():
-            return list(queries.matching(self._db, **conditions))
+            return list(matching(self._db, **conditions))
 
     def frames(self, ids: Iterable[int]) -> Iterator[Frame]:
         """The frames with these ids, in their order, read a few at a time as if iterated over.
@@ -206,7 +210,7 @@ class Reader(Overview):
         """
         ids = iter(ids)
         while page := list(islice(ids, PAGE)):
-            with self._use():
+            with self._use_at_once():
                 frames = list(self._readable(page))
             yield from frames
 

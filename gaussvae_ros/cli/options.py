@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from gaussvae_ros.record import TIERS
 
-CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "limit")
+CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "map_id", "limit")
 
 
 class Parser(argparse.ArgumentParser):
@@ -101,12 +101,18 @@ def conditions(made: argparse.ArgumentParser) -> None:
     made.add_argument("--camera", metavar="C")
     made.add_argument("--session", type=int, metavar="S")
     made.add_argument("--label", metavar="L")
+    map_id(made, "only sessions whose poses are in this map")
     made.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
 
 
 def given(args: argparse.Namespace) -> dict:
     """Those of the conditions that were given, as `MemoryBank.find` takes them."""
     return {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
+
+
+def map_id(made: argparse.ArgumentParser, about: str) -> None:
+    """Which map poses are in."""
+    made.add_argument("--map-id", metavar="MAP", help=about)
 
 
 def numbers(separator: str, count: int) -> Callable:

@@ -1,4 +1,4 @@
-"""The verbs that run the codec: encode, decode, replay, evaluate, bench, compile, demo."""
+"""The verbs that run the codec: encode, decode, replay, bench, compile, demo."""
 
 import argparse
 import logging
@@ -28,10 +28,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     options.as_json(made)
 
     made = options.verb(
-        all_verbs,
-        "replay",
-        replay,
-        "a bag through codec and bank, measured beside JPEG and WebP",
+        all_verbs, "replay", replay, "a bag through codec and bank, measured beside JPEG and WebP"
     )
     made.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
     made.add_argument(
@@ -48,6 +45,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--report", metavar="DIR", help="folder for report.html with pictures and plots"
     )
+    options.map_id(made, "name of the map that the poses are in, kept with the sessions")
     made.add_argument(
         "--compare",
         metavar="N",
@@ -56,49 +54,6 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         help="frames that the peers get too (default 8)",
     )
     options.quality(made)
-    options.as_json(made)
-
-    made = options.verb(
-        all_verbs,
-        "evaluate",
-        evaluate,
-        "rate and distortion on images, beside JPEG, WebP, AV1, HEVC and VVC",
-    )
-    made.add_argument(
-        "images",
-        metavar="IMAGES",
-        nargs="+",
-        help="image files, and folders of them; with --frames videos, too",
-    )
-    made.add_argument(
-        "--out", metavar="DIR", required=True, help="folder for report.html, figures and tables"
-    )
-    made.add_argument(
-        "--models",
-        metavar="MODEL",
-        nargs="+",
-        help="compare these models, names or files, not the codec's settings",
-    )
-    options.tier(made)
-    made.add_argument(
-        "--frames",
-        metavar="N",
-        type=int,
-        help="640x480 px frames, N spread over each folder or video; default: all, as they are",
-    )
-    made.add_argument(
-        "--qualities",
-        metavar="Q",
-        nargs="+",
-        type=float,
-        help="of our curve, 0 to 100; default: ten from 10 to 85",
-    )
-    made.add_argument(
-        "--peers",
-        metavar="CODEC",
-        nargs="*",
-        help="of jpeg, webp, av1, hevc and vvc; default: all that are installed",
-    )
     options.as_json(made)
 
     made = options.verb(
@@ -194,63 +149,9 @@ def replay(args: argparse.Namespace) -> None:
                 args.effort,
                 args.compare,
                 args.report,
+                args.map_id or "",
             )
     _show_replay(args, {**result, "bank": args.bank})
-
-
-def evaluate(args: argparse.Namespace) -> None:
-    if args.tier:
-        log.warning("--tier is no longer used: there is one scale of quality")
-    if args.models:
-        return _evaluate_models(args)
-    from gaussvae_ros.codec import FrameCodec
-    from gaussvae_ros.evaluation.evaluate import PEERS, QUALITIES
-    from gaussvae_ros.evaluation.evaluate import evaluate as run
-    from gaussvae_ros.evaluation.images import image_sets
-    from gaussvae_ros.evaluation.plots import NAMES
-    from gaussvae_ros.evaluation.summary import tables
-
-    image_sets(args.images)  # before the codec loads
-    summary = run(
-        args.images,
-        args.out,
-        FrameCodec(),
-        frames=args.frames,
-        qualities=args.qualities or QUALITIES,
-        codecs=PEERS if args.peers is None else args.peers,
-    )
-    warn([f"not compared with {NAMES[c]}: {why}" for c, why in summary["missing"].items()])
-    if not args.json:
-        for found in (t for one in summary["sets"] for t in tables(one)):
-            print(f"\n{found.caption}")
-            table(found.columns, found.rows)
-    show(args, summary, f"\nReport: {Path(args.out) / 'report.html'}")
-
-
-def _evaluate_models(args: argparse.Namespace) -> None:
-    from gaussvae_ros.evaluation.peers import CODECS
-    from gaussvae_ros.training.comparison import ERRORS, compare
-
-    result = compare(args.models, args.images, args.out)
-    if not args.json:
-        measures = ("psnr", "ssim", "bytes", "counted", "encode_ms", "decode_ms")
-        columns = (
-            "",
-            *ERRORS,
-            "PSNR (dB)",
-            "SSIM",
-            "bytes",
-            "what they are",
-            "encode (ms)",
-            "decode (ms)",
-        )
-        rows = [[row[name] for name in ("name", *ERRORS, *measures)] for row in result["rows"]]
-        for row, cells in zip(result["rows"], rows):
-            above = [(row[f"psnr_above_{codec}"], row[f"{codec}_fitted"]) for codec in CODECS]
-            cells += [None if gain is None else f"{gain:+.2f} ({fitted})" for gain, fitted in above]
-        table((*columns, *(f"dB above {codec} (of so many)" for codec in CODECS)), rows)
-    floor = f"{result['images']} images; 512 DCT coefficients: {result['floor']['psnr']:.2f} dB"
-    show(args, result, f"{floor}\nFigures, plot and pictures: {args.out}")
 
 
 def bench(args: argparse.Namespace) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from tqdm import tqdm
 
 from gaussvae_ros.errors import GaussVaeError, ImageError
-from gaussvae_ros.evaluation import peers, plots, stills
+from gaussvae_ros.evaluation import peers, plots, streams
+from gaussvae_ros.evaluation.encoders import STILLS
 from gaussvae_ros.evaluation.fronts import Coded, Fronts, at_size, score
 from gaussvae_ros.evaluation.images import VIDEOS, frames_of, image_sets, read_image
 from gaussvae_ros.evaluation.metrics import EQUAL, psnr
@@ -28,7 +29,7 @@ from gaussvae_ros.evaluation.summary import (
 
 QUALITIES = (*range(10, 71, 10), 75, 80, 85)  # to 4 KB, beyond all sizes that are compared
 EFFORTS = ("fast", "best")
-PEERS = (*peers.CODECS, *stills.ENCODERS)
+PEERS = (*peers.CODECS, *STILLS)
 SHOWN = 12  # pairs in the report's gallery
 FLOOR = 512  # numbers, as many as a latent has
 
@@ -71,9 +72,11 @@ def evaluate(
         ImageError: a path is missing or a file is not an image; found before the first is coded.
         GaussVaeError: `frames`, `qualities` or `codecs` make no sense.
     """
-    _check(frames, qualities, codecs)
+    if frames is not None and frames < 1:
+        raise GaussVaeError(f"frames must be at least 1, not {frames}")
+    checked(qualities, codecs, PEERS)
     places = _places(image_sets(paths), frames)
-    missing = {c: why for c, why in stills.missing().items() if c in codecs}
+    missing = {c: why for c, why in streams.missing(STILLS).items() if c in codecs}
     codecs = [c for c in codecs if c not in missing]
     out_dir = Path(out_dir)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -84,7 +87,7 @@ def evaluate(
         image = read_image(image) if isinstance(image, Path) else image
         try:
             ours, recall = _ours(codec, image, efforts, sorted(qualities))
-            theirs = {c: fronts.of(image, c) for c in codecs}
+            theirs = {c: fronts.of([image], c) for c in codecs}
         except GaussVaeError as error:
             raise type(error)(f"{name}: {error}") from error
         floor = min(psnr(image, peers.dct_floor(image, FLOOR)), EQUAL)
@@ -98,14 +101,13 @@ def evaluate(
     return summary
 
 
-def _check(frames: int | None, qualities: Sequence[float], codecs: Sequence[str]) -> None:
-    if frames is not None and frames < 1:
-        raise GaussVaeError(f"frames must be at least 1, not {frames}")
+def checked(qualities: Sequence[float], codecs: Sequence[str], known: Sequence[str]) -> None:
+    """Raise GaussVaeError unless these make a curve, and the peers are known."""
     if len(set(qualities)) < 2:
         raise GaussVaeError("a curve needs at least two qualities")
     for codec in codecs:
-        if codec not in PEERS:
-            raise GaussVaeError(f"no peer is named {codec!r}: choose of {', '.join(PEERS)}")
+        if codec not in known:
+            raise GaussVaeError(f"no peer is named {codec!r}: choose of {', '.join(known)}")
 
 
 def _places(
@@ -134,7 +136,7 @@ def _ours(
         records = [codec.encode(image, quality=q, effort=effort) for q in qualities]
         pictures = [codec.decode(data) for data in records]
         curves[f"gaussvae, {effort}"] = [
-            score(image, picture, len(data), q)
+            score([image], [picture], len(data), q)
             for picture, data, q in zip(pictures, records, qualities, strict=True)
         ]
     return curves, _middle(pictures)
@@ -157,7 +159,7 @@ def _caption(name: str, ours: Coded, theirs: dict[str, list[Coded]]) -> str:
 
 def _write(out_dir: Path, summary: dict, curves: list[Curves], worst: list[Views]) -> None:
     (out_dir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    _write_points(out_dir / "points.csv", curves)
+    write_points(out_dir / "points.csv", curves)
     whole = summary["sets"][-1]
     names = list(dict.fromkeys(a["codec"] for a in whole["at"]))
     level = f"{FLOOR} DCT coefficients", whole["floor_psnr"]
@@ -179,7 +181,8 @@ def _write(out_dir: Path, summary: dict, curves: list[Curves], worst: list[Views
     )
 
 
-def _write_points(path: Path, curves: Iterable[Curves]) -> None:
+def write_points(path: Path, curves: Iterable[Curves]) -> None:
+    """Write every point of every curve as a line of a CSV file."""
     columns = ["set", "image", "codec", *(f.name for f in fields(Coded))]
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)

@@ -1,7 +1,7 @@
 """Pictures from files and folders, as the uint8 arrays that a codec takes."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -106,7 +106,7 @@ def frames_of(files: Sequence[Path], count: int) -> dict[str, np.ndarray]:
         ImageError: a file is missing or cannot be read.
     """
     if files[0].suffix.lower() in VIDEOS:
-        pictures = _video(files[0])
+        pictures = list(pictures_of(files[0]))
         return {f"{i:06d}": frame(pictures[i]) for i in spread(len(pictures), count)}
     return {str(files[i]): frame(read_image(files[i])) for i in spread(len(files), count)}
 
@@ -117,14 +117,18 @@ def spread(total: int, count: int) -> list[int]:
     return sorted(set(places.round().astype(int).tolist()))
 
 
-def _video(path: Path) -> list[np.ndarray]:
-    """All pictures of a video, uint8 [H, W, 3] RGB."""
-    reader, pictures = cv2.VideoCapture(str(path)), []
-    while True:
-        there, picture = reader.read()
-        if not there:
-            break
-        pictures.append(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
-    if not pictures:
-        raise ImageError(f"cannot read {path}: no such file, or no video that OpenCV reads")
-    return pictures
+def pictures_of(video: Path) -> Iterator[np.ndarray]:
+    """All pictures of a video, uint8 [H, W, 3] RGB.
+
+    Raises:
+        ImageError: no such file, or no video that OpenCV reads.
+    """
+    reader, count = cv2.VideoCapture(str(video)), 0
+    try:
+        while (read := reader.read())[0]:
+            yield cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB)
+            count += 1
+    finally:
+        reader.release()
+    if not count:
+        raise ImageError(f"cannot read {video}: no such file, or no video that OpenCV reads")

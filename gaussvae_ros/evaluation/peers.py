@@ -2,7 +2,7 @@
 
 A file gets every advantage that a user could take: the best of six sizes (the small picture is
 decoded and enlarged), its slow encoder settings, and the highest quality that fits. Whole files are
-counted. Codecs without a container are in `stills`, whole curves of all of them in `fronts`.
+counted. Streams without a container are in `streams`, whole curves of all codecs in `fronts`.
 """
 
 import io

@@ -17,9 +17,25 @@ PEERS = {
     "hevc": "#0891b2",
     "webp": "#0d9488",
     "jpeg": "#64748b",
+    "vvenc-16": "#1d4ed8",
+    "svt-av1": "#7c3aed",
+    "svt-av1-10": "#a78bfa",
+    "x265": "#0891b2",
+    "x265-10": "#67c3d6",
 }
 MARGIN = 150  # px left of a sheet, for names
-NAMES = {"vvc": "VVC", "av1": "AV1", "hevc": "HEVC", "webp": "WebP", "jpeg": "JPEG"}
+NAMES = {
+    "vvc": "VVC",
+    "av1": "AV1",
+    "hevc": "HEVC",
+    "webp": "WebP",
+    "jpeg": "JPEG",
+    "vvenc-16": "VVC, key every 16",
+    "svt-av1": "SVT-AV1, one key",
+    "svt-av1-10": "SVT-AV1, key every 10",
+    "x265": "x265, one key",
+    "x265-10": "x265, key every 10",
+}
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
@@ -37,13 +53,17 @@ STYLE = {
 
 
 def rate_distortion(
-    curves: Mapping[str, np.ndarray], label: str, floor: tuple[str, float] | None = None
+    curves: Mapping[str, np.ndarray],
+    label: str,
+    floor: tuple[str, float] | None = None,
+    unit: str = "image",
 ) -> bytes:
     """Quality against bytes, one labelled line for each codec.
 
     `curves` maps a codec's name to [N, 2] bytes and quality. Names of peers (those of PEERS) have
     their own colours, all others are ours, the most important first.
-    `label` names the quality and its unit; `floor` is a name and a value to draw as a level line.
+    `label` names the quality and its unit; `floor` is a name and a value to draw as a level line;
+    `unit` is what the bytes are of.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(8, 5))
@@ -72,7 +92,7 @@ def rate_distortion(
         if curves:
             _byte_ticks(axes, np.concatenate(list(curves.values()))[:, 0])
             _label_ends(axes, ends)
-        axes.set(xlabel="bytes per image", ylabel=label)
+        axes.set(xlabel=f"bytes per {unit}", ylabel=label)
         return _png(figure)
 
 
