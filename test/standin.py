@@ -32,6 +32,12 @@ class JpegCodec:
             return pack(Record(PREDICTED, size, out.getvalue(), checksum(reference[-1])))
         return pack(Record("splats", size, out.getvalue()))
 
+    def predict(self, image: np.ndarray, quality: float, reference) -> None:
+        """Predicts nothing."""
+
+    def cost(self, image: np.ndarray, data: bytes, reference, quality: float) -> float:
+        return 0.0
+
     def decode(
         self,
         data: bytes | list[bytes],

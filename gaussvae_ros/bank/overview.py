@@ -47,7 +47,7 @@ class Overview(Handle):
 
     def beginnings(self, length: int) -> dict[bytes, int]:
         """How many records begin with which `length` bytes: their kinds, and models, at a
-        glance. Predicted ones count by the bytes before their reference.
+        glance.
         """
         with self._use():
             return models.beginnings(self._db, checked_int("length", length))
