@@ -103,6 +103,10 @@ class Frames(RuleBasedStateMachine):
         self.bank.flush()
 
     @rule()
+    def compact(self):
+        self.bank.compact()
+
+    @rule()
     def open_again(self):
         self.bank.close()
         self.bank = MemoryBank(self.path)
@@ -227,6 +231,7 @@ with MemoryBank(sys.argv[1]) as bank:
     while True:
         print("removing", flush=True)
         bank.remove([i for i in made if i % 3 == 1])
+        bank.compact()
         bank.remove([i for i in made if i % 3 != 1])
         made = [i for number in range(300) for i in add_chain(bank, number)]
 """
@@ -237,7 +242,7 @@ with MemoryBank(sys.argv[1]) as bank:
         writer = subprocess.Popen(command, env=path_of, stdout=subprocess.PIPE)
         for _ in range(number // 2 + 1):
             assert writer.stdout.readline() == b"removing\n"
-        time.sleep(0.05 * number)
+        time.sleep(0.1 * number)
         writer.kill()
         assert writer.wait(60) == -signal.SIGKILL
         writer.stdout.close()
