@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.record import TIERS, VERSION
+from gaussvae_ros.record import KINDS, PREDICTED, VERSION
 
 if TYPE_CHECKING:
     from gaussvae_ros.vae.models import Models
 
-NAMED = slice(6, 9)  # bytes of a latent record that are its model's hash, behind the envelope
+NAMED = slice(6, 9)  # bytes of a record that are its model's hash, behind the envelope
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Need:
 def model_of(record: bytes) -> bytes | None:
     """The hash of the model that a record needs, None if none; the record's beginning says it."""
     kind = record[1] if len(record) >= NAMED.stop else 0
-    is_latent = kind >> 4 == VERSION and kind & 15 == TIERS.index("latent")
-    return record[NAMED] if is_latent else None
+    has_one = kind >> 4 == VERSION and kind & 15 in (KINDS.index("latent"), KINDS.index(PREDICTED))
+    return record[NAMED] if has_one else None
 
 
 def needs(bank: MemoryBank, models: Models | None = None) -> list[Need]:

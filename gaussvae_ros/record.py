@@ -5,7 +5,7 @@
     1       1      format version (high nibble), kind (low nibble)
     2       2      width of the frame, px, little endian
     4       2      height of the frame, px
-    6       n      payload, the kind's own; a predicted one's begins with the 4 bytes of the
+    6       n      payload, the kind's own; a predicted one's ends with the 4 bytes of the
                    checksum of the record that it needs
     6 + n   4      CRC-32 of everything before it
 
@@ -42,7 +42,7 @@ class Record:
 
     tier: str
     size: tuple[int, int]  # (w, h) px
-    payload: bytes  # behind the reference, where there is one
+    payload: bytes  # before the reference, where there is one
     reference: int | None = None
 
     def __post_init__(self):
@@ -54,7 +54,7 @@ def pack(record: Record) -> bytes:
     """Wrap a payload into a record."""
     head = _HEAD.pack(MAGIC, VERSION << 4 | KINDS.index(record.tier), *record.size)
     reference = b"" if record.reference is None else _TAIL.pack(record.reference)
-    body = head + reference + record.payload
+    body = head + record.payload + reference
     return body + _TAIL.pack(zlib.crc32(body))
 
 
@@ -87,7 +87,7 @@ def unpack(data: bytes) -> Record:
     if tier == PREDICTED:
         if len(payload) < _TAIL.size:
             raise RecordError("predicted record is too short to name its reference")
-        (reference,), payload = _TAIL.unpack_from(payload), payload[_TAIL.size :]
+        (reference,), payload = _TAIL.unpack(payload[-_TAIL.size :]), payload[: -_TAIL.size]
     return Record(tier, (width, height), payload, reference)
 
 
@@ -103,4 +103,4 @@ def is_predicted(data: bytes) -> bool:
 
 def needs(data: bytes, reference: bytes) -> bool:
     """Whether a whole record was predicted from this other one."""
-    return is_predicted(data) and data[_HEAD.size :][: _TAIL.size] == reference[-_TAIL.size :]
+    return is_predicted(data) and data[-2 * _TAIL.size : -_TAIL.size] == reference[-_TAIL.size :]

@@ -28,13 +28,20 @@ class JpegCodec:
         Image.fromarray(image).save(out, "jpeg", quality=int(quality))
         return pack(Record("splats", (image.shape[1], image.shape[0]), out.getvalue()))
 
+    def predict(self, image: np.ndarray, quality: float, reference) -> None:
+        """Predicts nothing."""
+
+    def cost(self, image: np.ndarray, data: bytes, reference, quality: float) -> float:
+        return 0.0
+
     def decode(
         self,
-        data: bytes,
+        data: bytes | list[bytes],
         size: tuple[int, int] | None = None,
         roi: tuple[int, int, int, int] | None = None,
     ) -> np.ndarray:
         try:
+            data = data[-1] if isinstance(data, list) else data
             picture = Image.open(io.BytesIO(unpack(data).payload))
         except OSError as error:
             raise RecordError("record holds no JPEG") from error

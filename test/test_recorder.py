@@ -27,7 +27,7 @@ def bank(tmp_path):
 class Setup:
     def __init__(self, bank, codec, name="drive", wants_poses=True):
         self.counters, self.stored = Counters(["camera", "rear"]), []
-        encoding = {"quality": 0, "effort": "fast"}
+        encoding = {"quality": 0, "effort": "fast", "predict": False}
         self.recorder = Recorder(
             bank,
             codec,
