@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image
 
 from gaussvae_ros.errors import ImageError, RecordError
-from gaussvae_ros.record import Record, pack, unpack
+from gaussvae_ros.record import PREDICTED, Record, checksum, needs, pack, unpack
 
 
 class JpegCodec:
     """Encodes and decodes like FrameCodec."""
 
-    def __init__(self, models: Iterable = ()) -> None:
+    def __init__(self, models: Iterable = (), remember: int = 0) -> None:
         """Needs no models."""
 
     def encode(
@@ -21,12 +21,16 @@ class JpegCodec:
         image: np.ndarray,
         quality: float = 50,
         effort: str = "fast",
+        reference: list[bytes] | None = None,
     ) -> bytes:
         if min(image.shape[:2]) < 8:
             raise ImageError("image is too small")
         out = io.BytesIO()
         Image.fromarray(image).save(out, "jpeg", quality=int(quality))
-        return pack(Record("splats", (image.shape[1], image.shape[0]), out.getvalue()))
+        size = image.shape[1], image.shape[0]
+        if reference:
+            return pack(Record(PREDICTED, size, out.getvalue(), checksum(reference[-1])))
+        return pack(Record("splats", size, out.getvalue()))
 
     def predict(self, image: np.ndarray, quality: float, reference) -> None:
         """Predicts nothing."""
@@ -40,9 +44,12 @@ class JpegCodec:
         size: tuple[int, int] | None = None,
         roi: tuple[int, int, int, int] | None = None,
     ) -> np.ndarray:
+        records = data if isinstance(data, list) else [data]
+        kinds = [unpack(record).tier == PREDICTED for record in records]
+        if kinds[0] or not all(map(needs, records[1:], records)):
+            raise RecordError("a record needs the one before it, the first none")
         try:
-            data = data[-1] if isinstance(data, list) else data
-            picture = Image.open(io.BytesIO(unpack(data).payload))
+            picture = Image.open(io.BytesIO(unpack(records[-1]).payload))
         except OSError as error:
             raise RecordError("record holds no JPEG") from error
         x, y, w, h = roi or (0, 0, *picture.size)

@@ -103,6 +103,10 @@ class Frames(RuleBasedStateMachine):
         self.bank.flush()
 
     @rule()
+    def compact(self):
+        self.bank.compact()
+
+    @rule()
     def open_again(self):
         self.bank.close()
         self.bank = MemoryBank(self.path)
@@ -202,6 +206,21 @@ def test_space_goes_back_to_the_disk(tmp_path):
     assert bank.path.stat().st_size < 600_000
 
 
+def test_what_removed_frames_left_apart_is_brought_together(tmp_path):
+    with MemoryBank(tmp_path / "m.db") as bank:
+        ids = [add(bank, record(i, n=500), i) for i in range(3000)]
+        bank.remove(frame_id for frame_id in ids if frame_id % 3)
+        before, apart, damaged = list(bank), bank.size(), ids[20]
+        bank.flush()
+        bank._db.execute(f"UPDATE records SET record = CAST(x'ff' AS TEXT) WHERE frame = {damaged}")
+        with MemoryBank(bank.path, readonly=True) as reader:
+            bank.compact()
+            for either in (bank, reader):
+                assert list(either) == [frame for frame in before if frame.id != damaged]
+                assert [frame_id for frame_id, _ in either.verify()] == [damaged]
+        assert bank.size() < 0.85 * apart
+
+
 def test_a_killed_process_leaves_whole_frames(tmp_path):
     code = """
 import sys
@@ -212,6 +231,7 @@ with MemoryBank(sys.argv[1]) as bank:
     while True:
         print("removing", flush=True)
         bank.remove([i for i in made if i % 3 == 1])
+        bank.compact()
         bank.remove([i for i in made if i % 3 != 1])
         made = [i for number in range(300) for i in add_chain(bank, number)]
 """
@@ -222,7 +242,7 @@ with MemoryBank(sys.argv[1]) as bank:
         writer = subprocess.Popen(command, env=path_of, stdout=subprocess.PIPE)
         for _ in range(number // 2 + 1):
             assert writer.stdout.readline() == b"removing\n"
-        time.sleep(0.05 * number)
+        time.sleep(0.1 * number)
         writer.kill()
         assert writer.wait(60) == -signal.SIGKILL
         writer.stdout.close()

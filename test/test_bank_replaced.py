@@ -196,3 +196,16 @@ def test_a_bank_goes_on_in_the_file_that_replaced_its_own(path, tmp_path):
     with MemoryBank(tmp_path / "moved.db") as moved:  # also what was in its journal only
         assert [frame.stamp_ns for frame in moved] == list(range(50)) and moved.verify() == []
     assert names(tmp_path) == ["moved.db", "tour.db"]
+
+
+def test_likeness_is_that_of_the_file_that_is_there(path, tmp_path):
+    with MemoryBank(tmp_path / "other.db") as other:
+        other.add(record(1), stamp_ns=1, descriptor=b"\x7f\x00")
+    with MemoryBank(path) as bank:
+        bank.add(record(0), stamp_ns=0, descriptor=b"\x00\x7f")
+        assert bank.find_like(b"\x00\x7f")[0][1] == 1
+        path.replace(tmp_path / "moved.db")
+        (tmp_path / "other.db").replace(path)
+        bank.reopen()
+        [(frame, score)] = bank.find_like(b"\x7f\x00")
+        assert frame.stamp_ns == 1 and score == 1

@@ -2,9 +2,12 @@
 
 import csv
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import pytest
 from bagmaker import START
 from PIL import Image
 from standin import JpegCodec
@@ -133,3 +136,48 @@ def test_bank_verify_says_what_is_damaged(memory, capsys):
     assert [
         d[0] for d in json.loads(run(capsys, "bank", "verify", memory, "--json")[1])["damages"]
     ] == [3]
+
+
+@pytest.fixture
+def predicted(tmp_path):
+    """A memory of one record alone and two that need it, the second by way of the first."""
+    codec, records, ids = JpegCodec(), [], []
+    with MemoryBank(tmp_path / "predicted.db") as bank:
+        for i in range(3):
+            records.append(codec.encode(np.full((48, 64, 3), 60 * i, np.uint8), reference=records))
+            ids.append(bank.add(records[-1], stamp_ns=i, reference=ids[-1] if i else None))
+    return bank.path
+
+
+def test_frames_are_decoded_with_what_their_records_need(tmp_path, predicted, capsys):
+    out_file, folder = tmp_path / "frame.png", tmp_path / "out"
+    assert run(capsys, "bank", "recall", predicted, "--id", 3, "-o", out_file)[0] == 0
+    assert np.asarray(Image.open(out_file)).mean() == pytest.approx(120, abs=2)
+    assert run(capsys, "bank", "export", predicted, "-o", folder)[0] == 0
+    assert sorted(file.name for file in folder.glob("*.png")) == [f"0000000{i}.png" for i in "123"]
+    listed = json.loads(run(capsys, "bank", "list", predicted, "--json")[1])
+    assert [frame["needs"] for frame in listed] == [None, 1, 2]
+
+
+def test_reencode_makes_every_frame_whole(predicted, capsys):
+    with MemoryBank(predicted) as bank:
+        assert "written by" in run(capsys, "bank", "reencode", predicted)[2]
+        bank.remove([1])
+    code, out, _ = run(capsys, "bank", "reencode", predicted, "--quality", 90, "--json")
+    assert code == 0 and json.loads(out)["reencoded"] == 2 == json.loads(out)["frames"]
+    with MemoryBank(predicted) as bank:
+        assert [frame.needed for frame in bank] == [(), ()] and bank.info()["kept"] == 0
+        assert bank.verify() == [] and bank.info()["tiers"] == {"splats": 2}
+        shown = [JpegCodec().decode(frame.data).mean() for frame in bank]
+    assert shown == pytest.approx([60, 120], abs=3)
+    assert json.loads(run(capsys, "bank", "reencode", predicted, "--json")[1])["reencoded"] == 0
+
+
+def test_verify_names_all_that_need_a_damaged_record(predicted, capsys):
+    with closing(sqlite3.connect(predicted)) as db:
+        db.execute("UPDATE records SET record = zeroblob(99) WHERE frame = 1")
+        db.commit()
+    code, out, _ = run(capsys, "bank", "verify", predicted)
+    assert code == 1 and out.splitlines()[-1] == "3 frames, 3 damaged"
+    for frame_id in (2, 3):
+        assert f"frame {frame_id} does not decode: the record of frame 1 is damaged" in out

@@ -24,7 +24,7 @@ LAYERS = (
     ("cli",),
     ("bench", "demo"),
     ("replay", "training"),
-    ("compile", "evaluation"),
+    ("compile", "evaluation", "reencoding"),
     ("codec", "needed_models"),
     ("vae",),
     ("quantise", "refine"),

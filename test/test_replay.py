@@ -97,7 +97,7 @@ def test_the_figures_are_those_of_the_records(tmp_path, bank):
     codec = JpegCodec()
     result = replay(drive().write(tmp_path), codec, bank, quality=20, compare=2)
     frames = list(bank)
-    scores = [psnr(picture(i), codec.decode(f.data)) for i, f in enumerate(frames)]
+    scores = [psnr(picture(i), codec.decode(f.records)) for i, f in enumerate(frames)]
     assert (
         result["total_bytes"]
         == sum(len(f.data) for f in frames)

@@ -1,6 +1,6 @@
 """Likeness search: the descriptors of a memory file, kept in memory between questions.
 
-Frames only ever come with higher ids, so a question reads those that are new. 100,000 descriptors
+Frames come with higher ids only, so a question reads those that are new. 100,000 descriptors
 of 64 bytes take 7 MB. Descriptors of another length were made in another way and are not compared.
 """
 
@@ -16,6 +16,8 @@ from gaussvae_ros.bank.queries import DamagedFrame
 from gaussvae_ros.likeness import likeness
 
 _READ = "SELECT frame, checksum, descriptor FROM descriptors WHERE frame"
+
+MOST_GONE = 0.1  # of the descriptors in memory, of frames that were removed
 
 log = logging.getLogger(__name__)
 
@@ -50,22 +52,15 @@ class Descriptors:
     """All readable descriptors of a file, by length. Call it with the bank's lock held."""
 
     def __init__(self):
-        self.forget()
-
-    def forget(self):
-        """Read everything again at the next question."""
         self._last = 0  # the highest id that was read
         self._by_length: dict[
             int, tuple[np.ndarray, np.ndarray]
         ] = {}  # ids int64 [M] ascending, int8 [M, N]
+        self._gone: set[int] = set()  # frames among them that were removed
 
     def drop(self, frames: Iterable[int]):
         """These frames were removed."""
-        gone = np.fromiter(frames, np.int64)
-        for length, (ids, descriptors) in self._by_length.items():
-            left = ~np.isin(ids, gone)
-            if not left.all():
-                self._by_length[length] = ids[left], descriptors[left]
+        self._gone.update(frame_id for frame_id in frames if frame_id <= self._last)
 
     def ranked(
         self, db: Database, descriptor: bytes, among: Iterable[int] | None
@@ -74,6 +69,8 @@ class Descriptors:
         then by id.
         """
         self._refresh(db)
+        if len(self._gone) > MOST_GONE * sum(len(ids) for ids, _ in self._by_length.values()):
+            self._compact()
         ids, descriptors = self._by_length.get(len(descriptor), (np.zeros(0, np.int64), None))
         if among is not None:
             chosen = np.flatnonzero(np.isin(ids, np.fromiter(among, np.int64)))
@@ -82,7 +79,15 @@ class Descriptors:
             return
         scores = likeness(np.frombuffer(descriptor, np.int8), descriptors)
         for i in np.argsort(-scores, kind="stable"):
-            yield int(ids[i]), float(scores[i])
+            if ids[i] not in self._gone:
+                yield int(ids[i]), float(scores[i])
+
+    def _compact(self):
+        gone = np.fromiter(self._gone, np.int64)
+        for length, (ids, descriptors) in self._by_length.items():
+            left = ~np.isin(ids, gone)
+            self._by_length[length] = ids[left], descriptors[left]
+        self._gone.clear()
 
     def _refresh(self, db: Database):
         found: dict[int, tuple[list[int], list[bytes]]] = {}

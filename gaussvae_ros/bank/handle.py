@@ -31,7 +31,6 @@ class Handle:
         self._watches: list[Callable[[], str]] = []
         self._lost = ""  # what one of them said
         self._kept: list[Frame] = []  # what was not committed in a file that is gone
-        self._descriptors = Descriptors()
         self._begin_anew()
         self._first_ids = 1, 1  # of those that are given to frames and sessions
         self._writer_lock = None if readonly else WriterLock(self.path)
@@ -195,6 +194,7 @@ class Handle:
         self._begin_anew()
 
     def _begin_anew(self):
+        self._descriptors = Descriptors()
         self._session: int | None = None
         self._sessions: set[int] = set()  # known to be in the file
         # By session and camera, what this bank has written.

@@ -1,10 +1,6 @@
-"""Frames whose records need each other: linked when they are stored, kept whole when some are
-removed or get other records.
-"""
+"""Frames whose records need each other: linked when they are stored or get other records."""
 
-import logging
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gaussvae_ros.bank import statements
@@ -12,21 +8,14 @@ from gaussvae_ros.bank.frame import checked_int, row_checksum
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.references import DamagedReference, References, Stored
 from gaussvae_ros.bank.writing import Group
-from gaussvae_ros.errors import BankError, BankGone, RecordError
+from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import LONGEST_CHAIN, checksum, is_predicted, needs, unpack
 
-PIECE_S = 0.015  # for which other threads wait while frames are removed, about
-PIECES = 16, 512  # frames that are removed at once: first, and at most
-PAUSE_S = 0.002  # between two pieces, for those who wait for the bank
-SPARE = 256 * 1024  # bytes of free space that stay in the file, for what comes next
-SHRINK = 128 * 1024  # bytes that are given back at once
 KNOWN = 256  # records that are found again by their bytes
 _FACTS = "SELECT stamp_ns, camera, session, width, height FROM frames WHERE id = ?"
 _NEEDED_BY = """
     SELECT id FROM frames WHERE reference = ?1 UNION ALL SELECT frame FROM kept WHERE reference = ?1
 """
-
-log = logging.getLogger(__name__)
 
 Reference = int | bytes | Sequence[bytes] | None
 
@@ -49,39 +38,6 @@ class Keeper(Reader):
     """The records of a `MemoryBank` that need each other, to which it adds the rest of the
     writing.
     """
-
-    def remove(self, ids: Iterable[int]):
-        """Remove frames with all that belongs to them, for good; their ids are not given again.
-
-        Where others need a frame's record, that is kept, out of sight, until the last of them is
-        removed. Removals are committed as frames are, many of them in pieces, between which other
-        threads can add frames. Space that is free then goes back to the disk, but for a little.
-
-        Raises:
-            BankError: a frame that is not there, and nothing is removed; or the disk does not take
-                it, and of many frames some are removed.
-        """
-        ids = sorted({checked_int("frame id", frame_id) for frame_id in ids}, reverse=True)
-        for begin in range(0, len(ids), PIECES[-1]):
-            with self._use_to_write():
-                for frame_id in ids[begin : begin + PIECES[-1]]:
-                    self._check_frame(frame_id)
-        done, count = 0, PIECES[0]
-        while done < len(ids):  # those that need others come first
-            begun, piece = time.perf_counter(), ids[done : done + count]
-            with self._use_to_write() as group:
-                for frame_id in piece:
-                    group.write([(statements.REMOVE, (frame_id,))])
-                    group.waiting.removed.add(frame_id)
-                self._descriptors.drop(piece)
-                done += len(piece)
-                if done < len(ids):
-                    group.flush()
-            spent = time.perf_counter() - begun
-            count = max(1, min(PIECES[-1], round(count * min(2, PIECE_S / spent))))
-            time.sleep(PAUSE_S if done < len(ids) else 0)
-        while self._shrink():
-            time.sleep(PAUSE_S)
 
     def replace(self, records: Mapping[int, tuple[bytes, int | None]]):
         """Give frames other records of the same size in px, each with its reference; all of them or
@@ -190,8 +146,11 @@ class Keeper(Reader):
     def _is_frame(self, group: Group, frame_id: int) -> bool:
         if frame_id in group.waiting.ids or frame_id in group.waiting.removed:
             return frame_id not in group.waiting.removed
-        found = self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone()
-        return found is not None
+        if frame_id < 0 and frame_id in group.waiting.records:
+            return True
+        sql = "SELECT 1 FROM frames WHERE id = ?1 UNION ALL SELECT 1 FROM kept WHERE frame = ?1"
+        sql += " AND frame < 0"  # that of a removed frame is kept for others only
+        return self._db.execute(sql, [frame_id]).fetchone() is not None
 
     def _needed_by(self, group: Group, frame_id: int) -> set[int]:
         waiting = {i for i, (other, _) in group.waiting.records.items() if other == frame_id}
@@ -208,23 +167,3 @@ class Keeper(Reader):
             group.waiting.chains.setdefault(link.reference, link.needed)
         while len(self._known) > KNOWN:
             self._known.popitem(last=False)
-
-    def _shrink(self) -> bool:
-        """Give some of the file's free space back; whether there is more to give."""
-        with self._use_to_write() as group:
-            free, page = self._pragma("freelist_count"), self._pragma("page_size")
-            if free * page <= SPARE:
-                return False
-            pages = min(free - SPARE // page, SHRINK // page)
-            try:
-                group.write_now([("PRAGMA incremental_vacuum(1)", ())] * pages)
-            except BankGone:
-                raise
-            except BankError as error:  # the frames are removed, or wait to be
-                log.warning("%s", error)
-                return False
-            left = self._pragma("freelist_count")
-            return left < free and left * page > SPARE
-
-    def _pragma(self, name: str) -> int:
-        return self._db.execute(f"PRAGMA {name}").fetchone()[0]

@@ -12,10 +12,7 @@ from gaussvae_ros.bank.schema import has_references
 from gaussvae_ros.bank.statements import ADD_MODEL, Statement
 from gaussvae_ros.errors import BankError
 
-_BEGINNINGS = """
-    SELECT CASE substr(record, 2, 1) WHEN x'12' THEN substr(record, 1, 6)
-        ELSE substr(record, 1, ?) END, count(*)
-"""
+_BEGINNINGS = "SELECT substr(record, 1, ?), count(*)"
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +56,7 @@ def read_model(db: Database, hash_: bytes) -> tuple[str, bytes] | None:
 
 
 def beginnings(db: Database, length: int) -> dict[bytes, int]:
-    """How many records begin with which `length` bytes, predicted ones by those before their
-    reference; those that cannot be read are left out.
-    """
+    """How many records begin with which `length` bytes; those that cannot be read are left out."""
     tables = ["records", "kept"] if has_references(db) else ["records"]
     counts: dict[bytes, int] = {}
     for table in tables:

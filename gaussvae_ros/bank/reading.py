@@ -1,23 +1,24 @@
-"""Reading a memory file: every question that can be asked of it."""
+"""Reading a memory file: the questions that frames answer."""
 
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
-from gaussvae_ros.bank import models, queries, upkeep
+from gaussvae_ros.bank import queries
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
-from gaussvae_ros.bank.handle import Handle
 from gaussvae_ros.bank.matching import matching
-from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.bank.overview import Overview
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.errors import BankError
+
+PAGE = 64  # frames that are read at once
 
 log = logging.getLogger(__name__)
 
 
-class Reader(Handle):
+class Reader(Overview):
     """The questions of a `MemoryBank`, which adds the writing."""
 
     def __len__(self) -> int:
@@ -190,81 +191,28 @@ class Reader(Handle):
         last = None
         while True:
             with self._use_at_once():
-                page = queries.following(self._db, last, 64)
+                page = queries.following(self._db, last, PAGE)
                 frames = list(self._readable(frame_id for _, frame_id in page))
             if not page:
                 return
             last = page[-1]
             yield from frames
 
-    # Models
-
-    def models(self) -> list[tuple[bytes, str, int]]:
-        """The models that the file carries: the hash that records name each by, its name and bytes.
-
-        Damaged ones are skipped; `verify` names them.
-        """
+    def ids(self, **conditions: object) -> list[int]:
+        """The ids of the frames that meet all conditions, which are those of `find`, by stamp."""
         with self._use():
-            found = []
-            for hash_ in models.hashes(self._db):
-                try:
-                    name, model = models.read_model(self._db, hash_)
-                    found.append((hash_, name, len(model)))
-                except BankError as error:
-                    log.warning("%s: %s", self.path, error)
-            return found
+            return list(matching(self._db, **conditions))
 
-    def model(self, hash_: bytes) -> bytes | None:
-        """The model that `add_model` was given for a hash, None if there is none.
+    def frames(self, ids: Iterable[int]) -> Iterator[Frame]:
+        """The frames with these ids, in their order, read a few at a time as if iterated over.
 
-        Raises:
-            BankError: it is damaged.
+        Damaged frames are skipped, and those that are not there.
         """
-        with self._use():
-            try:
-                row = models.read_model(self._db, hash_)
-            except BankError as error:
-                raise BankError(f"{self.path}: {error}") from error
-        return None if row is None else row[1]
-
-    def beginnings(self, length: int) -> dict[bytes, int]:
-        """How many records begin with which `length` bytes: their kinds, and models, at a
-        glance. Predicted ones count by the bytes before their reference.
-        """
-        with self._use():
-            return models.beginnings(self._db, checked_int("length", length))
-
-    # The whole file
-
-    def info(self) -> dict:
-        """What the file holds, ready for JSON.
-
-        path, schema (version), bytes (file and log), frames, first_ns, last_ns, kept (records of
-        removed frames that others need), tiers {tier: frames}, cameras {name: frames}, sessions
-        [{id, name, map_id, start_ns, frames, first_ns, last_ns, and the counts of `set_tally`}],
-        labels {label: frames}, poses (frames with one), corrected (those whose pose changed),
-        bounds_m [[min x, max x], [min y, max y], [min z, max z]].
-        """
-        with self._use():
-            return upkeep.summary(self._db, self.path)
-
-    def size(self) -> int:
-        """Bytes of the pages that hold all this; the file and its log together may be larger for a
-        while.
-        """
-        with self._use():
-            return upkeep.size(self._db)
-
-    def verify(self) -> list[tuple[int | None, str]]:
-        """Read every frame and check the file's structure: (frame id, what is wrong) for each
-        damage.
-
-        The id is None where the damage is not one frame's. Uses a connection of its own: adding
-        goes on meanwhile.
-        """
-        self._commit_waiting()
-        with closing(open_file(self.path, readonly=True)) as db:
-            return list(upkeep.damages(db))
+        ids = iter(ids)
+        while page := list(islice(ids, PAGE)):
+            with self._use_at_once():
+                frames = list(self._readable(page))
+            yield from frames
 
     # Inside
 

@@ -1,7 +1,7 @@
 """The tables of a memory file, and how an older one is brought up to date.
 
-Frames and their records are only ever appended; what changes later (pose, label) has tables of its
-own, so that a late pose does not rewrite a record. Records and descriptors stand apart, so that
+Frames and their records are appended; what changes often (pose, label) has tables of its own, so
+that a late pose does not rewrite a record. Records and descriptors stand apart, so that
 looking through many frames' facts or descriptors touches few pages. Where a record needs that of
 another frame, its frame's row says which; triggers keep a record that others need when its frame is
 deleted, until the last of them is. The R*Tree holds 32-bit bounds that always contain the point,
@@ -192,7 +192,8 @@ def m006_references(db: Database):
         WHEN EXISTS (SELECT 1 FROM frames WHERE reference = old.id)
             OR EXISTS (SELECT 1 FROM kept WHERE reference = old.id)
         BEGIN
-            INSERT INTO kept SELECT old.id, old.reference, record FROM records WHERE frame = old.id;
+            INSERT OR REPLACE INTO kept
+                SELECT old.id, old.reference, record FROM records WHERE frame = old.id;
         END
     """)
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_models, options
+from gaussvae_ros.cli import bank_copies, bank_models, options
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.needed_models import needs
 
-CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "map_id", "limit")
 ENDS = ("first_ns", "last_ns")
 
 
@@ -51,6 +50,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist"
     )
     options.as_json(made)
+    bank_copies.add_verbs(bank_verbs)
     made = options.bank_verb(
         bank_verbs,
         "add-model",
@@ -177,7 +177,7 @@ def export(args: argparse.Namespace) -> None:
         ]
     )
     with _bank(args) as bank:
-        codec = FrameCodec(models=[bank])
+        codec = FrameCodec(models=[bank], remember=bank_copies.REMEMBER)
         folder.mkdir(parents=True, exist_ok=True)
         for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
             write_image(folder / f"{f.id:08d}.png", codec.decode(f.records))
@@ -231,7 +231,7 @@ def _bank(args: argparse.Namespace) -> MemoryBank:
 
 
 def _found(bank: MemoryBank, args: argparse.Namespace) -> Iterable[Frame]:
-    given = _given(args)
+    given = options.given(args)
     return bank.find(**given) if given else bank
 
 
@@ -239,11 +239,7 @@ def _like(bank: MemoryBank, args: argparse.Namespace) -> list[tuple[Frame, float
     descriptor = bank.descriptor(args.like)
     if descriptor is None:
         raise GaussVaeError(f"frame {args.like} was stored without a descriptor")
-    return bank.find_like(descriptor, **_given(args))
-
-
-def _given(args: argparse.Namespace) -> dict:
-    return {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
+    return bank.find_like(descriptor, **options.given(args))
 
 
 def _facts(frame: Frame) -> dict:
@@ -259,4 +255,5 @@ def _facts(frame: Frame) -> dict:
         "reference": frame.pose.reference if frame.pose else None,
         "frame_id": frame.frame_id or None,
         "map_id": frame.map_id or None,
+        "needs": frame.reference,
     }

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from gaussvae_ros.record import TIERS
 
+CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "map_id", "limit")
+
 
 class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, and ends with exit code 2."""
@@ -32,6 +34,12 @@ def bank_verb(
 
 
 def quality(made: argparse.ArgumentParser) -> None:
+    """How frames are encoded, with an option of the first releases."""
+    encoding(made)
+    tier(made)
+
+
+def encoding(made: argparse.ArgumentParser) -> None:
     """How frames are encoded."""
     made.add_argument(
         "--quality",
@@ -46,7 +54,6 @@ def quality(made: argparse.ArgumentParser) -> None:
         default="fast",
         help="camera rate (default), or slow and better",
     )
-    tier(made)
 
 
 def tier(made: argparse.ArgumentParser) -> None:
@@ -96,6 +103,11 @@ def conditions(made: argparse.ArgumentParser) -> None:
     made.add_argument("--label", metavar="L")
     map_id(made, "only sessions whose poses are in this map")
     made.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
+
+
+def given(args: argparse.Namespace) -> dict:
+    """Those of the conditions that were given, as `MemoryBank.find` takes them."""
+    return {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
 
 
 def map_id(made: argparse.ArgumentParser, about: str) -> None:

@@ -89,7 +89,8 @@ def read_frame(path: str, number: int) -> np.ndarray:
 def _ours(path: Path, records: Sequence[Sequence[bytes]], decode: Callable) -> Callable:
     with MemoryBank(path) as bank:
         ids = [
-            bank.add(own, stamp_ns=n * 10**9 // streams.RATE) for n, (*_, own) in enumerate(records)
+            bank.add(own, stamp_ns=n * 10**9 // streams.RATE, reference=needed)
+            for n, (*needed, own) in enumerate(records)
         ]
 
     def reach(number: int) -> np.ndarray:

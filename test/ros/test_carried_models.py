@@ -28,7 +28,7 @@ def test_a_memory_is_recalled_where_its_model_never_was(ros, frames):
         assert (hash_, name) == (model_of(bank.get(1).data), "mine") and size > 1000
         assert [(need.records, need.bytes) for need in needs(bank)] == [(2, size)]
         assert bank.verify() == []
-        expected = codec.decode(bank.get(2).data)
+        expected = codec.decode(bank.get(2).records)
     model.unlink()
 
     copy = shutil.copy(memory.path, ros.folder / "copy.db")

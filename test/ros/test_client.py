@@ -33,7 +33,7 @@ def memory(finished_bank: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     info = CameraInfo(width=160, height=120, k=[190.0, 0.0, 79.5, 0.0, 190.0, 59.5, 0.0, 0.0, 1.0])
     with MemoryBank(path) as bank:
         bank.set_calibration("camera", convert.calibration(info), session=1)
-        grey = CODEC.decode(bank.get(3).data)[..., 1].copy()
+        grey = CODEC.decode(bank.get(3).records)[..., 1].copy()
         bank.add(
             CODEC.encode(grey), stamp_ns=START + 10**12, camera="rear", label="dock", session=1
         )
@@ -58,7 +58,7 @@ def client(recall_node: Process):
 
 def expected(path: Path, frame_id: int, *how: object) -> np.ndarray:
     with MemoryBank(path, readonly=True) as bank:
-        picture = CODEC.decode(bank.get(frame_id).data, *how)
+        picture = CODEC.decode(bank.get(frame_id).records, *how)
     return np.dstack([picture] * 3) if picture.ndim == 2 else picture
 
 

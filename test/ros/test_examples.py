@@ -24,7 +24,7 @@ def test_follow_route(ros: Ros, finished_bank: Path, frames: list[np.ndarray]) -
     shutil.copy(finished_bank, path)
     with MemoryBank(path) as bank:
         bank.set_label(GOAL, "dock")
-        pictures = {i: codec.decode(bank.get(i).data, (96, 96)) for i in range(1, 13)}
+        pictures = {i: codec.decode(bank.get(i).records, (96, 96)) for i in range(1, 13)}
     example = Path(get_package_share_directory("gaussvae_ros"), "examples", "follow_route.py")
     follower = ros.start(
         sys.executable, str(example), "--ros-args", "-p", "goal:=dock", "-r", "image:=/front/image"

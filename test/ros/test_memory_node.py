@@ -36,7 +36,9 @@ def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):
         for i, frame in enumerate(bank):
             assert frame.stamp_ns == START + i * 10**8
             assert frame.data == codec.encode(frames[i])
-            assert np.array_equal(codec.decode(frame.data), codec.decode(codec.encode(frames[i])))
+            assert np.array_equal(
+                codec.decode(frame.records), codec.decode(codec.encode(frames[i]))
+            )
             assert bank.descriptor(frame.id)
         [session] = bank.info()["sessions"]
         assert session["name"] == "drive"

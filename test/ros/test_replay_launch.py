@@ -63,7 +63,7 @@ def test_what_is_stored_is_what_replay_stores_without_a_graph(ros, frames, kind)
     assert result["poses"] == "TF in map" and {f.pose.reference for f in remembered if f.pose} == {
         "map"
     }
-    scores = [psnr(originals[frame.stamp_ns], codec.decode(frame.data)) for frame in remembered]
+    scores = [psnr(originals[frame.stamp_ns], codec.decode(frame.records)) for frame in remembered]
     assert result["psnr"] == pytest.approx(np.mean(scores)) and result[
         "worst_psnr"
     ] == pytest.approx(min(scores))

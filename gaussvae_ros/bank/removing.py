@@ -1,0 +1,141 @@
+"""Frames that are removed, and what becomes of their space: a piece at a time, so that nobody waits
+long.
+"""
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterable
+
+from gaussvae_ros.bank import statements
+from gaussvae_ros.bank.frame import INT64, checked_int
+from gaussvae_ros.bank.reading import Reader
+from gaussvae_ros.bank.writing import Group
+from gaussvae_ros.errors import BankError, BankGone
+
+PIECE_S = 0.015  # for which other threads wait while frames are removed, about
+PIECES = 16, 512  # frames that are removed at once: first, and at most
+PAUSE_S = 0.002  # between two pieces, for those who wait for the bank
+SPARE = 2**18, 2**19  # bytes of free space that stay in the file, for what comes next; at most
+SHRINK = 128 * 1024  # bytes that are given back at once
+
+_TABLES = {"records": 2, "descriptors": 3}  # what takes most of the space: columns
+
+log = logging.getLogger(__name__)
+
+
+class Remover(Reader):
+    """The removing of frames from a `MemoryBank`, to which it adds the rest of the writing."""
+
+    def remove(self, ids: Iterable[int]):
+        """Remove frames with all that belongs to them, for good; their ids are not given again.
+
+        Where others need a frame's record, that is kept, out of sight, until the last of them is
+        removed. Removals are committed as frames are, many of them in pieces, between which other
+        threads can add frames. Space that is free then goes back to the disk, but for a little.
+
+        Raises:
+            BankError: a frame that is not there, and nothing is removed; or the disk does not take
+                it, and of many frames some are removed.
+        """
+        ids = sorted({checked_int("frame id", frame_id) for frame_id in ids}, reverse=True)
+        for begin in range(0, len(ids), PIECES[-1]):
+            with self._use_to_write():
+                for frame_id in ids[begin : begin + PIECES[-1]]:
+                    self._check_frame(frame_id)
+        done, count = 0, PIECES[0]
+        while done < len(ids):  # those that need others come first
+            piece = ids[done : done + count]
+            with self._use_to_write() as group:
+                begun = time.perf_counter()
+                for frame_id in piece:
+                    group.write([(statements.REMOVE, (frame_id,))])
+                    group.waiting.removed.add(frame_id)
+                self._descriptors.drop(piece)
+                done += len(piece)
+                if done < len(ids):
+                    group.flush()
+                spent = time.perf_counter() - begun
+            count = _adapted(count, spent)
+            time.sleep(PAUSE_S if done < len(ids) else 0)
+        self._give_back(SPARE[1])
+
+    def compact(self):
+        """Bring together what removed frames left apart, and give free space back; a piece at a
+        time, between which other threads can add frames.
+
+        Space is free by the page: where frames were removed here and there, little is until then.
+
+        Raises:
+            BankError: the disk does not take it; all frames are as they were.
+        """
+        for table, columns in _TABLES.items():
+            with self._use():
+                last = self._db.execute(f"SELECT max(frame) FROM {table}").fetchone()[0] or 0
+            at, count = 0, PIECES[0]
+            while at <= last:
+                with self._use_to_write() as group:
+                    begun = time.perf_counter()
+                    after = self._repack(group, table, columns, at, count)
+                    spent = time.perf_counter() - begun
+                if after is None:  # past the damage in single steps
+                    at, count = (at if count > 1 else at + 1), 1
+                else:
+                    at, count = after, _adapted(count, spent)
+                time.sleep(PAUSE_S)
+        self._give_back(SPARE[0])
+
+    # Inside
+
+    def _repack(self, group: Group, table: str, columns: int, at: int, count: int) -> int | None:
+        """Write rows anew, from the frame `at` on, where some are gone. Returns where to go on,
+        None where damage is in the way.
+        """
+        sql = f"SELECT * FROM {table} WHERE frame >= ? ORDER BY frame LIMIT ?"
+        add = f"INSERT INTO {table} VALUES (?{', ?' * (columns - 1)})"
+        try:
+            rows = self._db.execute(sql, [at, count]).fetchall()
+            if not rows:
+                return INT64
+            first, last = rows[0][0], rows[-1][0]
+            if last - first >= len(rows):
+                delete = f"DELETE FROM {table} WHERE frame BETWEEN ? AND ?", (first, last)
+                group.write_now([delete, *((add, row) for row in rows)])
+            return last + 1
+        except (sqlite3.DatabaseError, UnicodeError, BankError) as error:
+            reason = str(error.__cause__ if isinstance(error, BankError) else error)
+            if "malformed" not in reason and "decode" not in reason:
+                raise
+            return None
+
+    def _give_back(self, most: int):
+        """Give free space back, if it is more than `most` bytes."""
+        while self._shrink(most):
+            most = SPARE[0]
+            time.sleep(PAUSE_S)
+
+    def _shrink(self, most: int) -> bool:
+        """Give some of the file's free space back if it is more than `most` bytes; whether to call
+        again.
+        """
+        with self._use_to_write() as group:
+            free, page = self._pragma("freelist_count"), self._pragma("page_size")
+            if free * page <= most:
+                return False
+            pages = min(free - SPARE[0] // page, SHRINK // page)
+            try:
+                group.write_now([("PRAGMA incremental_vacuum(1)", ())] * pages)
+            except BankGone:
+                raise
+            except BankError as error:  # the frames are removed, or wait to be
+                log.warning("%s", error)
+                return False
+            return self._pragma("freelist_count") < free
+
+    def _pragma(self, name: str) -> int:
+        return self._db.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _adapted(count: int, spent: float) -> int:
+    """How many frames make a piece, after so many took `spent` seconds."""
+    return max(1, min(PIECES[-1], round(count * min(2, PIECE_S / spent))))

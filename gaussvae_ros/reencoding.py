@@ -1,0 +1,34 @@
+"""Frames of a memory file whose records need those of others, made whole by themselves."""
+
+from collections.abc import Callable
+
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.codec import FrameCodec
+
+
+def make_whole(
+    bank: MemoryBank,
+    codec: FrameCodec,
+    quality: float = 50,
+    effort: str = "fast",
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Encode what predicted records show as records that need no others, in their place.
+
+    Each loses a little, as any picture that is encoded twice. Damaged frames stay as they are.
+    `progress` is called with each count of frames. Returns how many records were replaced.
+
+    Raises:
+        GaussVaeError: a frame cannot be decoded or stored. Those before it are replaced.
+    """
+    depths = {frame.id: len(frame.needed) for frame in bank if frame.needed}
+    count = 0
+    # Those first that no others need.
+    for frame in bank.frames(sorted(depths, key=depths.get, reverse=True)):
+        data = codec.encode(codec.decode(frame.records), quality=quality, effort=effort)
+        bank.replace({frame.id: (data, None)})
+        count += 1
+        if progress is not None:
+            progress(1)
+    bank.flush()
+    return count
