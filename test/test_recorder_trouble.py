@@ -66,11 +66,17 @@ def test_trouble_with_a_file_that_was_replaced_passes(bank, codec, monkeypatch):
     it, other = Setup(bank, codec), bank.path.with_name("other.db")
     with MemoryBank(other) as second:
         second.begin_session("before", start_ns=0)
-    assert store(it, pending(0))
+    forgotten = []
+    it.recorder.forgotten = lambda: forgotten.append(True)
+    assert store(it, pending(0)) and not forgotten
     for file in bank.path.parent.glob(f"{bank.path.name}-[ws]*"):
         file.unlink()
     other.rename(bank.path)
-    assert store(it, pending(1)) and "goes on in the file that is there now" in it.recorder.lost
+    assert (
+        store(it, pending(1))
+        and forgotten
+        and "goes on in the file that is there now" in it.recorder.lost
+    )
     monkeypatch.setattr(module, "LOST_S", -1.0)
     assert it.recorder.lost == ""
     frames, info = read(bank.path)
