@@ -135,20 +135,28 @@ def as_pose(pose: np.ndarray) -> np.ndarray | None:  # [7] with a unit quaternio
 
 
 def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The pose of C in A from `a`, of B in A, and `b`, of C in B; all [7]."""
-    return np.concatenate([a[:3] + rotate(a[3:], b[:3]), multiply(a[3:], b[3:])])
+    """The pose of C in A from `a`, of B in A, and `b`, of C in B; all [..., 7]."""
+    at, turned = a[..., :3] + rotate(a[..., 3:], b[..., :3]), multiply(a[..., 3:], b[..., 3:])
+    return np.concatenate([at, turned], axis=-1)
+
+
+def inverse(a: np.ndarray) -> np.ndarray:
+    """The poses [..., 7] of A in B from those of B in A."""
+    back = a[..., 3:] * [-1, -1, -1, 1]
+    return np.concatenate([-rotate(back, a[..., :3]), back], axis=-1)
 
 
 def multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """The Hamilton product of two quaternions [4], x y z w."""
-    vector = p[3] * q[:3] + q[3] * p[:3] + np.cross(p[:3], q[:3])
-    return np.concatenate([vector, [p[3] * q[3] - p[:3] @ q[:3]]])
+    """The Hamilton product of quaternions [..., 4], x y z w."""
+    (u, s), (v, t) = ((q[..., :3], q[..., 3:]) for q in (p, q))
+    real = s * t - (u * v).sum(-1, keepdims=True)
+    return np.concatenate([s * v + t * u + np.cross(u, v), real], axis=-1)
 
 
 def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A vector [3] turned by a unit quaternion [4], x y z w."""
-    t = 2 * np.cross(q[:3], v)
-    return v + q[3] * t + np.cross(q[:3], t)
+    """Vectors [..., 3] turned by unit quaternions [..., 4], x y z w."""
+    t = 2 * np.cross(q[..., :3], v)
+    return v + q[..., 3:] * t + np.cross(q[..., :3], t)
 
 
 def angles(p: np.ndarray, q: np.ndarray) -> np.ndarray:

@@ -29,6 +29,7 @@ def replay(
     effort: str = "fast",
     compare: int = 8,
     report_dir: str | Path | None = None,
+    map_id: str = "",
 ) -> dict:
     """Store every image of one topic of a bag, and measure what comes back.
 
@@ -42,6 +43,7 @@ def replay(
         quality, effort: for `codec.encode`.
         compare: how many evenly spread frames the peers get too; each takes them seconds.
         report_dir: a folder for report.html with plots and pictures; None writes none.
+        map_id: the map that the poses are in, empty if not known.
 
     Returns:
         Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
@@ -64,7 +66,8 @@ def replay(
             codec, Setting(effort, quality), expected, compare, report_dir is not None
         )
         recalls.problems.include(bag.faults)
-        sessions, session_ids, name = Sessions(), {}, name_of(path)
+        sessions, session_ids = Sessions(), {}
+        about = {"name": name_of(path), "map_id": map_id}
         images = tqdm(
             bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None
         )
@@ -75,7 +78,9 @@ def replay(
                 pose = poses.at(image)
                 session = sessions.number_of(topic, image.stamp_ns)
                 try:
-                    _remember(recalls, bank, name, session, session_ids, topic, number, image, pose)
+                    _remember(
+                        recalls, bank, about, session, session_ids, topic, number, image, pose
+                    )
                 except ImageError as error:
                     recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
@@ -156,7 +161,7 @@ class _Poses:
 def _remember(
     recalls: Recalls,
     bank: MemoryBank,
-    name: str,  # of the sessions
+    about: dict[str, str],  # the sessions
     session: int,
     session_ids: dict[int, int],  # session: its id in the bank
     topic: str,
@@ -172,7 +177,7 @@ def _remember(
     data = codec.encode(image.pixels, quality=how.quality, effort=how.effort)
     encoded = time.perf_counter()
     if session not in session_ids:
-        session_ids[session] = bank.begin_session(name, start_ns=image.stamp_ns)
+        session_ids[session] = bank.begin_session(start_ns=image.stamp_ns, **about)
     frame_id = bank.add(
         data,
         stamp_ns=image.stamp_ns,

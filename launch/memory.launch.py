@@ -14,7 +14,8 @@ def generate_launch_description() -> LaunchDescription:
 
 def nodes(context: LaunchContext) -> list[Action]:
     both = {name: value(context, name) for name in ("bank", "device")}
-    memory = {name: value(context, name) for name in ("image_transport", "map_frame", "session")}
+    names = ("image_transport", "map_frame", "map_id", "corrected_path_topic", "session")
+    memory = {name: value(context, name) for name in names}
     memory["quality"] = number(context, "quality")
     cameras, topics = listed(context, "camera"), listed(context, "image_topic")
     return [

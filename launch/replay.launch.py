@@ -46,6 +46,7 @@ ARGUMENTS = {
         "How many evenly spread frames JPEG and WebP get too",
     ),
     "map_frame": ("", "Coordinate frame of the poses. Empty: the root of the bag's TF"),
+    "map_id": ("", "Name of the map that poses are in. Empty: as params_file says"),
 }
 SHARED = ("device", "params_file")
 CHOICES = {"tier": ["", "latent", "splats"]}
@@ -78,6 +79,7 @@ def replay(context: LaunchContext) -> list[Action]:
         "cameras": [plan["topic"]],
         "image_transport": plan["transport"],
         "map_frame": given["map_frame"] or plan["map_frame"],
+        "map_id": given["map_id"],
         "session": bag.name,
         "tier": given["tier"],
         "quality": number(context, "quality"),

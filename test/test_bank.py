@@ -101,6 +101,7 @@ def test_sessions(bank):
     facts = {
         "id": first,
         "name": "kitchen",
+        "map_id": "",
         "start_ns": 100,
         "frames": 2,
         "first_ns": 100,

@@ -15,25 +15,25 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     path = tmp_path / "m.db"
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
-        assert bank.info()["schema"] == 4
+        assert bank.info()["schema"] == 6
     # A later release of this package.
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
-    def m004_weather(db):
+    def m007_weather(db):
         db.execute("ALTER TABLE sessions ADD COLUMN weather TEXT")
 
     with pytest.raises(BankError, match="older schema"):
         MemoryBank(path, readonly=True)
     with MemoryBank(path) as bank:
-        assert bank.info()["schema"] == 5 and bank.get(frame_id).data == record(5)
+        assert bank.info()["schema"] == 7 and bank.get(frame_id).data == record(5)
         bank.begin_session("rainy", start_ns=0)
     MemoryBank(path, readonly=True).close()
 
     monkeypatch.undo()  # the present release again
     before = path.read_bytes()
     for readonly in (True, False):
-        with pytest.raises(BankError, match="newer gaussvae_ros .it has m004_weather.: upgrade"):
+        with pytest.raises(BankError, match="newer gaussvae_ros .it has m007_weather.: upgrade"):
             MemoryBank(path, readonly=readonly)
     assert path.read_bytes() == before
 
@@ -45,7 +45,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
-    def m004_broken(db):
+    def m007_broken(db):
         db.execute("DROP TABLE poses")
         db.execute("SELECT * FROM no_such_table")
 
@@ -77,7 +77,7 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(first_release):
         ].label == "dock"
         assert {frame.frame_id for frame in frames} == {""} and bank.calibration(1, "front") is None
         assert bank.find_like(descriptor(0)) == [] and bank.descriptor(1) is None
-        assert bank.info()["schema"] == 4 and bank.info()["sessions"][0]["received"] == 0
+        assert bank.info()["schema"] == 6 and bank.info()["sessions"][0]["received"] == 0
         bank.set_tally(1, TALLY)
         new = bank.add(
             record(9), stamp_ns=9, session=1, descriptor=descriptor(9), frame_id="optical"

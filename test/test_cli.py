@@ -172,11 +172,14 @@ def test_replay(tmp_path, capsys):
     assert (code, err) == (0, "") and rows[-1] == f"Report: {tmp_path / 'report' / 'report.html'}"
     assert [len(re.split(r"\s{2,}", row.strip())) for row in rows[2:-1]] == [7] * (len(rows) - 3)
     assert any("JPEG" in row for row in rows) and any("WebP" in row for row in rows)
-    code, out, _ = run(capsys, "replay", bag, "--bank", bank, "--compare", 0, "--json")
+    code, out, _ = run(
+        capsys, "replay", bag, "--bank", bank, "--compare", 0, "--json", "--map-id", "attic"
+    )
     assert json.loads(out)["frames"] == 3 and json.loads(out)["compared"] == {}
     assert json.loads(out)["quality"] == 50
     with MemoryBank(bank, readonly=True) as kept:
         assert len(kept) == 6
+        assert [f.id for f in kept.find(map_id="attic")] == [4, 5, 6]
 
 
 def test_replay_warns_of_a_bag_that_is_not_whole(tmp_path, capsys, monkeypatch):

@@ -62,7 +62,19 @@ def test_bank_info_shows_what_each_session_counted(memory, capsys):
         "1",
         str(START),
         str(START + 3 * STEP),
+        "–",
     ]
+
+
+def test_bank_says_which_map_poses_are_in(memory, capsys):
+    with MemoryBank(memory) as bank:
+        bank.set_map(1, "ground floor")
+    assert run(capsys, "bank", "info", memory)[1].splitlines()[-1].endswith("  ground floor")
+    found = {}
+    for name in ("ground floor", "attic"):
+        found[name] = json.loads(run(capsys, "bank", "list", memory, "--json", "--map-id", name)[1])
+    assert len(found["ground floor"]) == 4 and found["attic"] == []
+    assert {frame["map_id"] for frame in found["ground floor"]} == {"ground floor"}
 
 
 def test_bank_list_by_likeness(tmp_path, memory, capsys):

@@ -96,6 +96,7 @@ class Frame:
     # The frame whose record this one needs: there, or removed, or below 0 never one of this file.
     reference: int | None = None
     needed: tuple[bytes, ...] = ()  # the records that `data` needs, each before those that need it
+    map_id: str = ""  # the map that the poses of this session are in; empty where not known
 
     @property
     def records(self) -> list[bytes]:
@@ -156,6 +157,11 @@ def checked_text(what: str, value: str) -> str:
 def checked_label(value: str) -> str:
     """`value` if it is a label: a name as above, of at most 200 characters."""
     return _checked_length("label", checked_text("label", value), LABEL_LENGTH)
+
+
+def checked_map(value: str) -> str:
+    """`value` if it names a map: a name as above, or empty where the map is not known."""
+    return value if value == "" else checked_text("map_id", value)
 
 
 def name_from_outside(what: str, value: str) -> str:

@@ -128,6 +128,19 @@ class Handle:
                 raise BankError(f"{self.path}: {error}") from error
 
     @contextmanager
+    def _use_at_once(self):
+        """What is asked within is answered as of one moment, whoever writes meanwhile."""
+        with self._use():
+            begins = not self._db.conn.in_transaction
+            if begins:
+                self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                if begins and self._db.conn.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    @contextmanager
     def _use_to_write(self) -> Iterator[Group]:
         with self._use():
             if self._group is None:

@@ -6,11 +6,13 @@ from contextlib import closing
 from pathlib import Path
 
 from gaussvae_ros.bank import models, statements, upkeep
+from gaussvae_ros.bank.corrections import Corrector
 from gaussvae_ros.bank.descriptors import descriptor_checksum
 from gaussvae_ros.bank.frame import (
     Pose,
     checked_descriptor,
     checked_int,
+    checked_map,
     checked_text,
     row_checksum,
 )
@@ -22,7 +24,7 @@ from gaussvae_ros.record import unpack
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Keeper):
+class MemoryBank(Keeper, Corrector):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one
@@ -43,14 +45,15 @@ class MemoryBank(Keeper):
 
     # Writing
 
-    def begin_session(self, name: str, *, start_ns: int) -> int:
+    def begin_session(self, name: str, *, start_ns: int, map_id: str = "") -> int:
         """Begin a recording, committed at once if the disk takes it; frames added from now on
-        belong to it. Returns its id, never reused.
+        belong to it. Returns its id, never reused. `map_id` names the map that its poses are in.
 
         Begin one whenever the clock jumps back. Frames added before any session get one of their
         own, "unnamed".
         """
         row = checked_text("name of the session", name), checked_int("start_ns", start_ns)
+        row = *row, checked_map(map_id)
         with self._use_to_write() as group:
             session = group.ids.session
             group.write([(statements.ADD_SESSION, (session, *row))])
@@ -131,6 +134,12 @@ class MemoryBank(Keeper):
         """Give a frame its pose, or another one."""
         frame_id = checked_int("frame id", frame_id)
         self._change(frame_id, statements.pose_statement(frame_id, pose))
+
+    def set_map(self, session: int, map_id: str):
+        """Say which map the poses of a session are in; empty takes it back."""
+        with self._use_to_write() as group:
+            session = self._checked_session(session)
+            group.write([statements.map_statement(session, map_id)])
 
     def set_label(self, frame_id: int, label: str | None):
         """Name a frame ("dock"); several frames may share a label. None takes the label away."""

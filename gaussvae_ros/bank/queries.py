@@ -6,7 +6,6 @@ its own frame.
 
 import heapq
 import json
-import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,23 +18,23 @@ from gaussvae_ros.bank.frame import (
     Pose,
     checked_int,
     checked_text,
-    name_from_outside,
     row_checksum,
 )
 from gaussvae_ros.bank.references import DamagedReference, References
+from gaussvae_ros.bank.schema import placed
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import PREDICTED
 
-CROWD = 2000  # frames in a ball that take about 2 ms to sort
-
 _FRAME = """
     SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.checksum, r.record,
-           l.label, p.x, p.y, p.z, p.qx, p.qy, p.qz, p.qw, p.reference
+           l.label, {}
     FROM frames f LEFT JOIN records r ON r.frame = f.id
-        LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id
+        LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id {}
     WHERE f.id = ?
 """
+_frame_sqls: dict[str, str] = {}  # by what is joined for the pose
 _CAMERA_FRAME = "SELECT frame_id FROM cameras WHERE session = ? AND camera = ?"
+_MAP = "SELECT map_id FROM sessions WHERE id = ?"
 
 
 class DamagedFrame(BankError):
@@ -49,7 +48,7 @@ def read_frame(db: Database, frame_id: int, references: References | None = None
         DamagedFrame: it is there and cannot be read, or not what its record needs.
     """
     try:
-        row = db.execute(_FRAME, [frame_id]).fetchone()
+        row = db.execute(_frame_sql(*placed(db)), [frame_id]).fetchone()
     except (sqlite3.DatabaseError, UnicodeError) as error:
         if "locked" in str(error):
             raise
@@ -71,84 +70,15 @@ def read_frame(db: Database, frame_id: int, references: References | None = None
     except BankError as error:
         raise DamagedFrame(f"frame {frame_id} is damaged: {error}") from error
     _, stamp_ns, camera, session, width, height, tier = facts
-    frame = _camera_frame(db, session, camera)
+    frame, map_id = _beside(db, _CAMERA_FRAME, session, camera), _beside(db, _MAP, session)
     facts = frame_id, stamp_ns, camera, session, (width, height), tier, label, pose
-    return Frame(*facts, record, frame, reference, needed)
+    return Frame(*facts, record, frame, reference, needed, map_id)
 
 
-def matching(
-    db: Database,
-    *,
-    after: int | None = None,
-    before: int | None = None,
-    near: tuple[float, float, float] | None = None,
-    radius: float | None = None,
-    reference: str | None = None,
-    yaw: float | None = None,
-    yaw_tolerance: float | None = None,
-    camera: str | None = None,
-    session: int | None = None,
-    label: str | None = None,
-    nearest_first: bool = False,
-) -> Iterator[int]:
-    """Ids of the frames that meet every condition given, by stamp or by distance; see
-    `MemoryBank.find`.
-    """
-    conditions, values, order = ["1"], [], "f.stamp_ns, f.id"
-
-    def require(condition: str, *numbers):
-        conditions.append(condition)
-        values.extend(numbers)
-
-    if after is not None:
-        require("f.stamp_ns >= ?", checked_int("after", after))
-    if before is not None:
-        require("f.stamp_ns <= ?", checked_int("before", before))
-    if camera is not None:
-        require("f.camera = ?", checked_text("camera", camera))
-    if session is not None:
-        require("f.session = ?", checked_int("session", session))
-    if (near is None) != (radius is None):
-        raise BankError("near and radius go together: give both or none")
-    if reference is not None and near is None:
-        raise BankError("reference says what near is measured in: give near and radius too")
-    if (yaw is None) != (yaw_tolerance is None):
-        raise BankError("yaw and yaw_tolerance go together: give both or none")
-    if yaw is not None and near is None:
-        raise BankError("yaw is the heading at near: give near and radius too")
-    if nearest_first and near is None:
-        raise BankError("the nearest first are those nearest to near: give near and radius too")
-
-    # CROSS JOIN keeps the order written here: SQLite cannot tell how many frames a box of the
-    # R*Tree holds.
-    tables = ["frames f"]
-    if label is not None:
-        tables = ["labels l", "frames f ON f.id = l.frame"]
-        require("l.label = ?", checked_text("label", label))
-    if near is not None:
-        (x, y, z), radius = _checked_ball(near, radius)
-        box = " AND ".join(f"i.max_{axis} >= ? AND i.min_{axis} <= ?" for axis in "xyz")
-        sides = [centre + sign * radius for centre in (x, y, z) for sign in (-1, 1)]
-        if label is None and not _is_crowded(db, box, sides):
-            tables = ["pose_index i", "poses p ON p.frame = i.frame", "frames f ON f.id = p.frame"]
-            require(box, *sides)
-        else:
-            tables.append("poses p ON p.frame = f.id")
-        square = radius * radius  # a power would refuse to become infinite
-        away = "(p.x - ?) * (p.x - ?) + (p.y - ?) * (p.y - ?) + (p.z - ?) * (p.z - ?)"
-        require(f"{away} <= ?", x, x, y, y, z, z, square)
-        if reference is not None:
-            require("p.reference = ?", name_from_outside("reference", reference))
-        if yaw is not None:
-            require(*_heading(yaw, yaw_tolerance))
-        if nearest_first:
-            order = f"{away}, {order}"
-            values += (x, x, y, y, z, z)
-    where = " AND ".join(conditions)
-    sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {where} ORDER BY {order}"
-    with closing(db.execute(sql, values)) as rows:
-        for (frame_id,) in rows:
-            yield frame_id
+def _frame_sql(moved: str, pose: dict[str, str]) -> str:
+    if moved not in _frame_sqls:
+        _frame_sqls[moved] = _FRAME.format(", ".join(pose.values()), moved)
+    return _frame_sqls[moved]
 
 
 def by_distance(
@@ -201,7 +131,9 @@ def around(db: Database, frame: Frame, sign: int) -> Iterator[int]:
 
 def references(db: Database) -> list[str]:
     """The coordinate frames that poses are in, by name."""
-    with closing(db.execute("SELECT DISTINCT reference FROM poses ORDER BY reference")) as rows:
+    moved, pose = placed(db)
+    sql = f"SELECT DISTINCT {pose['reference']} FROM poses p {moved} ORDER BY 1"
+    with closing(db.execute(sql)) as rows:
         return [name for (name,) in rows if isinstance(name, str)]
 
 
@@ -232,56 +164,12 @@ def read_calibration(db: Database, session: int, camera: str) -> dict | None:
         ) from error
 
 
-def _camera_frame(db: Database, session: int, camera: str) -> str:
-    # Not joined to the frame's row: damage here must not cost every frame of the camera.
+def _beside(db: Database, sql: str, *of: int | str) -> str:
+    # Not joined to the frame's row: damage here must not cost every frame of the session.
     try:
-        row = db.execute(_CAMERA_FRAME, [session, camera]).fetchone()
+        row = db.execute(sql, of).fetchone()
     except (sqlite3.DatabaseError, UnicodeError) as error:
         if "locked" in str(error):
             raise
         return ""
     return row[0] if row and isinstance(row[0], str) else ""
-
-
-def _is_crowded(db: Database, box: str, sides: list[float]) -> bool:
-    # Where a robot stands for hours, walking along the stamps finds frames sooner than sorting all
-    # that are there.
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM pose_index i WHERE {box} LIMIT {CROWD})"
-    return db.execute(sql, sides).fetchone()[0] == CROWD
-
-
-def _checked_ball(
-    near: tuple[float, float, float], radius: float
-) -> tuple[tuple[float, float, float], float]:
-    try:
-        x, y, z, radius = map(float, (*near, radius))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BankError(
-            f"near must be (x, y, z) and radius a number, in m, not {near!r} and {radius!r}"
-        ) from error
-    if not all(map(math.isfinite, (x, y, z, radius))) or radius < 0:
-        raise BankError(f"near must be finite and radius at least 0, not {near!r} and {radius!r}")
-    return (x, y, z), radius
-
-
-def _heading(yaw: float, tolerance: float) -> tuple:
-    """The condition that a pose's x axis, seen from above, is at most `tolerance` rad from `yaw`,
-    and its numbers.
-    """
-    try:
-        yaw, tolerance = float(yaw), float(tolerance)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BankError(
-            f"yaw and yaw_tolerance must be numbers, in rad, not {yaw!r} and {tolerance!r}"
-        ) from error
-    if not (math.isfinite(yaw) and tolerance >= 0):  # NaN is not
-        raise BankError(
-            f"yaw must be finite and yaw_tolerance at least 0, not {yaw!r} and {tolerance!r}"
-        )
-    # With (x, y) = n (cos a, sin a) for an angle a from `yaw`: n sin(|a| - tolerance) <= 0, without
-    # arc tangents, which not every SQLite has. The margin is for rounding.
-    tolerance = min(tolerance + 1e-9, math.pi)
-    x, y = "(1 - 2 * (p.qy * p.qy + p.qz * p.qz))", "(2 * (p.qx * p.qy + p.qz * p.qw))"
-    condition = f"abs({y} * ? - {x} * ?) * ? <= ({x} * ? + {y} * ?) * ?"
-    c, s = math.cos(yaw), math.sin(yaw)
-    return condition, c, s, math.cos(tolerance), c, s, math.sin(tolerance)

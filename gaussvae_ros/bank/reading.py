@@ -9,6 +9,7 @@ from gaussvae_ros.bank import models, queries, upkeep
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
 from gaussvae_ros.bank.handle import Handle
+from gaussvae_ros.bank.matching import matching
 from gaussvae_ros.bank.opening import open_file
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.errors import BankError
@@ -68,6 +69,7 @@ class Reader(Handle):
         camera: str | None = None,
         session: int | None = None,
         label: str | None = None,
+        map_id: str | None = None,
         nearest_first: bool = False,
         limit: int | None = None,
     ) -> list[Frame]:
@@ -81,12 +83,13 @@ class Reader(Handle):
             reference: only poses in this coordinate frame, such as "map"; without it, poses in any.
             yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the
                 heading `yaw`, which is 0 along x and counts towards y.
+            map_id: only sessions whose poses are in this map; "" is those that know none.
             nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
             _check_limit(limit)
-        with self._use():
-            ids = queries.matching(
+        with self._use_at_once():
+            ids = matching(
                 self._db,
                 after=after,
                 before=before,
@@ -98,6 +101,7 @@ class Reader(Handle):
                 camera=camera,
                 session=session,
                 label=label,
+                map_id=map_id,
                 nearest_first=nearest_first,
             )
             with closing(ids):  # an open cursor would hold a reader at an old state of the file
@@ -120,9 +124,9 @@ class Reader(Handle):
         """
         descriptor = checked_descriptor(descriptor)
         _check_limit(limit)
-        with self._use():
+        with self._use_at_once():
             chosen = any(value is not None for value in conditions.values())
-            among = list(queries.matching(self._db, **conditions)) if chosen else None
+            among = list(matching(self._db, **conditions)) if chosen else None
             ranked = self._descriptors.ranked(self._db, descriptor, among)
             found, gone, references = [], [], References(self._db)
             for frame_id, score in ranked:
@@ -151,7 +155,7 @@ class Reader(Handle):
         """
         if checked_int("radius", radius) < 0:
             raise BankError(f"radius must be at least 0, not {radius}")
-        with self._use():
+        with self._use_at_once():
             center = self.get(frame_id)
             sides, references = [], References(self._db)
             for sign in (-1, 1):
@@ -185,7 +189,7 @@ class Reader(Handle):
         """
         last = None
         while True:
-            with self._use():
+            with self._use_at_once():
                 page = queries.following(self._db, last, 64)
                 frames = list(self._readable(frame_id for _, frame_id in page))
             if not page:
@@ -237,9 +241,9 @@ class Reader(Handle):
 
         path, schema (version), bytes (file and log), frames, first_ns, last_ns, kept (records of
         removed frames that others need), tiers {tier: frames}, cameras {name: frames}, sessions
-        [{id, name, start_ns, frames, first_ns, last_ns, and the counts of `set_tally`}], labels
-        {label: frames}, poses (frames with one), bounds_m [[min x, max x], [min y, max y], [min z,
-        max z]].
+        [{id, name, map_id, start_ns, frames, first_ns, last_ns, and the counts of `set_tally`}],
+        labels {label: frames}, poses (frames with one), corrected (those whose pose changed),
+        bounds_m [[min x, max x], [min y, max y], [min z, max z]].
         """
         with self._use():
             return upkeep.summary(self._db, self.path)

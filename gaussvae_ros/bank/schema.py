@@ -4,12 +4,16 @@ Frames and their records are only ever appended; what changes later (pose, label
 own, so that a late pose does not rewrite a record. Records and descriptors stand apart, so that
 looking through many frames' facts or descriptors touches few pages. Where a record needs that of
 another frame, its frame's row says which; triggers keep a record that others need when its frame is
-deleted, until the last of them is. The R*Tree holds 32-bit bounds
-that always contain the point, the exact pose stands in `poses`. What stays the same for a recording
-(a camera's frame and calibration) is kept once per session and camera.
+deleted, until the last of them is. The R*Tree holds 32-bit bounds that always contain the point,
+the exact pose stands in `poses`. What stays the same for a recording (a camera's frame and
+calibration) is kept once per session and camera.
+
+A correction of many poses is written to `moved_poses` piece by piece, where nobody looks until
+`correction.valid` says so, which holds for all of them at once; see corrections.py.
 """
 
 from pathlib import Path
+from weakref import WeakSet
 
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
@@ -17,6 +21,13 @@ from sqlite_utils.migrations import Migrations
 from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
+POSE = ("x", "y", "z", "qx", "qy", "qz", "qw", "reference")  # columns
+_BEFORE = "", {column: f"p.{column}" for column in POSE}
+_NOW = (
+    "LEFT JOIN moved_poses m ON m.frame = p.frame AND (SELECT valid FROM correction)",
+    {column: f"coalesce(m.{column}, p.{column})" for column in POSE},
+)
+_corrected: WeakSet[Database] = WeakSet()  # connections whose file has those tables
 
 migrations = Migrations("gaussvae_ros.bank")
 
@@ -109,6 +120,46 @@ def m003_models(db: Database):
     """)
 
 
+@migrations()
+def m004_corrections(db: Database):
+    for table in ("original_poses", "moved_poses"):
+        db.execute(f"""
+            CREATE TABLE {table} (
+                frame INTEGER PRIMARY KEY REFERENCES frames(id) ON DELETE CASCADE,
+                x REAL NOT NULL, y REAL NOT NULL, z REAL NOT NULL,
+                qx REAL NOT NULL, qy REAL NOT NULL, qz REAL NOT NULL, qw REAL NOT NULL,
+                reference TEXT NOT NULL
+            )
+        """)
+    db.execute("CREATE TABLE correction (valid INTEGER NOT NULL)")
+    db.execute("INSERT INTO correction VALUES (0)")
+    old, new = (", ".join(f"{row}.{column}" for column in POSE) for row in ("old", "new"))
+    db.execute("DROP TRIGGER poses_update")
+    db.execute(f"""
+        CREATE TRIGGER poses_update AFTER UPDATE ON poses BEGIN
+            INSERT INTO original_poses SELECT old.frame, {old} WHERE ({old}) IS NOT ({new})
+                AND NOT EXISTS (SELECT 1 FROM original_poses WHERE frame = old.frame);
+            UPDATE pose_index SET min_x = new.x, max_x = new.x, min_y = new.y, max_y = new.y,
+                                  min_z = new.z, max_z = new.z WHERE frame = new.frame;
+            DELETE FROM moved_poses WHERE frame = new.frame;
+        END
+    """)
+    # Both the old and the new place are in the box, so that either is found.
+    db.execute("""
+        CREATE TRIGGER moved_poses_insert AFTER INSERT ON moved_poses BEGIN
+            UPDATE pose_index SET min_x = min(min_x, new.x), max_x = max(max_x, new.x),
+                                  min_y = min(min_y, new.y), max_y = max(max_y, new.y),
+                                  min_z = min(min_z, new.z), max_z = max(max_z, new.z)
+                WHERE frame = new.frame;
+        END
+    """)
+
+
+@migrations()
+def m005_maps(db: Database):
+    db.execute("ALTER TABLE sessions ADD COLUMN map_id TEXT NOT NULL DEFAULT ''")
+
+
 # Deletes what is kept of a frame if nobody needs it any more.
 _RELEASE = """
     DELETE FROM kept WHERE frame = old.reference
@@ -147,7 +198,7 @@ def m006_references(db: Database):
 
 
 # What those add is asked for only where there is some of it.
-NOT_FOR_READERS = ("m006_references",)
+NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references")
 
 
 def schema_version(db: Database) -> int:
@@ -162,7 +213,24 @@ def too_old(db: Database) -> bool:
 
 def has_references(db: Database) -> bool:
     """Whether the file can hold predicted records."""
-    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'kept'").fetchone())
+    return _has(db, "kept")
+
+
+def has_corrections(db: Database) -> bool:
+    """Whether the file can hold corrected poses, and the maps of its sessions."""
+    if db not in _corrected and _has(db, "moved_poses"):
+        _corrected.add(db)
+    return db in _corrected
+
+
+def placed(db: Database) -> tuple[str, dict[str, str]]:
+    """What to join to a row `p` of `poses`, and each column of where its frame is now."""
+    return _NOW if has_corrections(db) else _BEFORE
+
+
+def _has(db: Database, table: str) -> bool:
+    sql = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    return db.execute(sql, [table]).fetchone() is not None
 
 
 def refuse_newer(db: Database, path: Path):

@@ -2,11 +2,17 @@
 
 import json
 
-from gaussvae_ros.bank.frame import Pose, checked_int, checked_label, name_from_outside
-from gaussvae_ros.bank.schema import TALLY
+from gaussvae_ros.bank.frame import (
+    Pose,
+    checked_int,
+    checked_label,
+    checked_map,
+    name_from_outside,
+)
+from gaussvae_ros.bank.schema import POSE, TALLY
 from gaussvae_ros.errors import BankError
 
-ADD_SESSION = "INSERT INTO sessions (id, name, start_ns) VALUES (?, ?, ?)"
+ADD_SESSION = "INSERT INTO sessions (id, name, start_ns, map_id) VALUES (?, ?, ?, ?)"
 ADD_FRAME = """
     INSERT INTO frames (id, stamp_ns, camera, session, width, height, tier, checksum, reference)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -18,12 +24,10 @@ REMOVE = "DELETE FROM frames WHERE id = ?"
 REPLACE_FRAME = "UPDATE frames SET tier = ?, checksum = ?, reference = ? WHERE id = ?"
 REPLACE_RECORD = "UPDATE records SET record = ? WHERE frame = ?"
 ADD_MODEL = "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)"
-_SET_POSE = """
-    INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET
-        x = excluded.x, y = excluded.y, z = excluded.z,
-        qx = excluded.qx, qy = excluded.qy, qz = excluded.qz, qw = excluded.qw,
-        reference = excluded.reference
-"""
+SET_POSE = (
+    "INSERT INTO poses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT(frame) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in POSE)
+)
 _SET_LABEL = (
     "INSERT INTO labels VALUES (?, ?) ON CONFLICT(frame) DO UPDATE SET label = excluded.label"
 )
@@ -40,7 +44,12 @@ def pose_statement(frame_id: int, pose: Pose) -> Statement:
     """Gives a frame its pose."""
     if not isinstance(pose, Pose):
         raise BankError(f"a pose is a Pose, not {type(pose).__name__}")
-    return _SET_POSE, (frame_id, *pose.position, *pose.orientation, pose.reference)
+    return SET_POSE, (frame_id, *pose.position, *pose.orientation, pose.reference)
+
+
+def map_statement(session: int, map_id: str) -> Statement:
+    """Says which map the poses of a session are in."""
+    return "UPDATE sessions SET map_id = ? WHERE id = ?", (checked_map(map_id), session)
 
 
 def label_statement(frame_id: int, label: str | None) -> Statement:

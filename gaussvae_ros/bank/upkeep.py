@@ -13,7 +13,7 @@ from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
 from gaussvae_ros.bank.references import DamagedReference, References
-from gaussvae_ros.bank.schema import TALLY, has_references, schema_version
+from gaussvae_ros.bank.schema import TALLY, has_references, placed, schema_version
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
@@ -25,15 +25,16 @@ def summary(db: Database, path: Path) -> dict:
         return dict(db.execute(sql).fetchall())
 
     first_ns, last_ns = db.execute("SELECT min(stamp_ns), max(stamp_ns) FROM frames").fetchone()
-    bounds = db.execute(
-        "SELECT min(x), max(x), min(y), max(y), min(z), max(z) FROM poses"
-    ).fetchone()
+    moved, pose = placed(db)
+    ends = ", ".join(f"min({pose[axis]}), max({pose[axis]})" for axis in "xyz")
+    bounds = db.execute(f"SELECT {ends} FROM poses p {moved}").fetchone()
+    map_id, corrected = ("s.map_id", "original_poses") if moved else ("''", "(SELECT 1 WHERE 0)")
     sessions = db.execute(f"""
-        SELECT s.id, s.name, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
+        SELECT s.id, s.name, {map_id}, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
             {", ".join(TALLY)}
         FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
     """)
-    names = ("id", "name", "start_ns", "frames", "first_ns", "last_ns", *TALLY)
+    names = ("id", "name", "map_id", "start_ns", "frames", "first_ns", "last_ns", *TALLY)
     files = (path, Path(f"{path}-wal"))
     return {
         "path": str(path),
@@ -48,6 +49,7 @@ def summary(db: Database, path: Path) -> dict:
         "sessions": [dict(zip(names, row)) for row in sessions],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
+        "corrected": db.execute(f"SELECT count(*) FROM {corrected}").fetchone()[0],
         "bounds_m": None
         if bounds[0] is None
         else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],

@@ -13,7 +13,7 @@ from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.needed_models import needs
 
-CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "limit")
+CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "map_id", "limit")
 ENDS = ("first_ns", "last_ns")
 
 
@@ -83,6 +83,7 @@ def info(args: argparse.Namespace) -> None:
             s["frames"],
             *(s[count] for count in TALLY),
             *(s[end] and str(s[end]) for end in ENDS),
+            s["map_id"] or None,
         ]
         for s in info["sessions"]
     ]
@@ -94,6 +95,7 @@ def info(args: argparse.Namespace) -> None:
             *(count.replace("_", " ") for count in TALLY),
             "first (ns)",
             "last (ns)",
+            "map",
         ),
         rows,
     )
@@ -256,4 +258,5 @@ def _facts(frame: Frame) -> dict:
         "pose": [*frame.pose.position, *frame.pose.orientation] if frame.pose else None,
         "reference": frame.pose.reference if frame.pose else None,
         "frame_id": frame.frame_id or None,
+        "map_id": frame.map_id or None,
     }

@@ -94,7 +94,13 @@ def conditions(made: argparse.ArgumentParser) -> None:
     made.add_argument("--camera", metavar="C")
     made.add_argument("--session", type=int, metavar="S")
     made.add_argument("--label", metavar="L")
+    map_id(made, "only sessions whose poses are in this map")
     made.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
+
+
+def map_id(made: argparse.ArgumentParser, about: str) -> None:
+    """Which map poses are in."""
+    made.add_argument("--map-id", metavar="MAP", help=about)
 
 
 def numbers(separator: str, count: int) -> Callable:

@@ -28,10 +28,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     options.as_json(made)
 
     made = options.verb(
-        all_verbs,
-        "replay",
-        replay,
-        "a bag through codec and bank, measured beside JPEG and WebP",
+        all_verbs, "replay", replay, "a bag through codec and bank, measured beside JPEG and WebP"
     )
     made.add_argument("bag", metavar="BAG", help="rosbag1 file, rosbag2 folder, .db3 or .mcap file")
     made.add_argument(
@@ -48,6 +45,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--report", metavar="DIR", help="folder for report.html with pictures and plots"
     )
+    options.map_id(made, "name of the map that the poses are in, kept with the sessions")
     made.add_argument(
         "--compare",
         metavar="N",
@@ -151,6 +149,7 @@ def replay(args: argparse.Namespace) -> None:
                 args.effort,
                 args.compare,
                 args.report,
+                args.map_id or "",
             )
     _show_replay(args, {**result, "bank": args.bank})
 

@@ -1,6 +1,7 @@
 """What the services of the recall node answer: requests to responses, over a memory and a codec."""
 
 import math
+from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
@@ -29,8 +30,14 @@ class Answers:
     why it does not.
     """
 
-    def __init__(self, bank: LazyBank, codec: FrameCodec, nearness: Nearness) -> None:
-        self._bank, self._codec, self._nearness = bank, codec, nearness
+    def __init__(
+        self,
+        bank: LazyBank,
+        codec: FrameCodec,
+        nearness: Nearness,
+        now_ns: Callable[[], int],  # the clock of the stamps
+    ) -> None:
+        self._bank, self._codec, self._nearness, self._now_ns = bank, codec, nearness, now_ns
         self.tolerance = 0.0  # s, where a request says none
 
     def recall_frame(self, request: RecallFrame.Request, response: RecallFrame.Response) -> None:
@@ -43,7 +50,7 @@ class Answers:
         roi = _roi(request.roi)
         size = _size(request.width, request.height, roi[2:] if roi else frame.size)
         image = self._codec.decode(frame.records, size, roi)
-        response.frame = convert.memory_frame(frame)
+        response.frame = convert.memory_frame(frame, self._now_ns())
         if encoding == "jpeg":
             response.compressed = convert.to_jpeg(image, response.frame.header)
         else:
@@ -77,7 +84,7 @@ class Answers:
                 continue
             if frame.id == centre:
                 response.center = len(response.frames)
-            facts = convert.memory_frame(frame)
+            facts = convert.memory_frame(frame, self._now_ns())
             response.frames.append(facts)
             if encoding == "jpeg":
                 response.compressed.append(convert.to_jpeg(image, facts.header))
@@ -99,7 +106,7 @@ class Answers:
         else:
             found = bank.find_like(like, limit=limit, **conditions)
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
-        response.frames = [convert.memory_frame(frame) for frame in frames]
+        response.frames = [convert.memory_frame(frame, self._now_ns()) for frame in frames]
 
     def describe_memory(
         self, request: DescribeMemory.Request, response: DescribeMemory.Response
@@ -116,7 +123,16 @@ class Answers:
             response.lower, response.upper = (
                 Point(**dict(zip("xyz", corner))) for corner in zip(*info["bounds_m"])
             )
-        tallies = ("id", "name", "frames", "received", "gated", "dropped", "poses_missing")
+        tallies = (
+            "id",
+            "name",
+            "map_id",
+            "frames",
+            "received",
+            "gated",
+            "dropped",
+            "poses_missing",
+        )
         response.sessions = [
             MemorySession(
                 first=_time(session["first_ns"]),
@@ -185,6 +201,7 @@ class Answers:
             "camera": request.camera,
             "session": request.session,
             "label": request.label,
+            "map_id": request.map_id,
         }
         if request.radius or request.yaw_tolerance or request.by_distance:
             place, reference = self._nearness.place(request.near, bank.references())

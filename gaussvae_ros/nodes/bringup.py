@@ -34,6 +34,9 @@ ARGUMENTS = {
     "bank": "Path of the memory file. Empty: as params_file says",
     "device": "What fits batches of frames: auto, cpu or cuda. Empty: as params_file says",
     "map_frame": "Coordinate frame of the poses, looked up in TF. Empty: as params_file says",
+    "map_id": "Name of the map that poses are in. Empty: as params_file says",
+    "corrected_path_topic": "Where SLAM publishes its whole trajectory, which moves stored poses."
+    " Empty: as params_file says",
     "session": "Name of the recording. Empty: as params_file says",
     "quality": "Of the pictures, 0 to 100. Empty: as params_file says",
     "params_file": "YAML file with the nodes' parameters; an argument that is given here counts"

@@ -138,6 +138,7 @@ class MemoryClient:
         camera: str = "",
         session: int = 0,
         label: str = "",
+        map_id: str = "",
         near: tuple[float, float, float] | None = None,  # (x, y, z) m
         radius: float = 0.0,  # m
         yaw: float = 0.0,  # rad
@@ -151,6 +152,7 @@ class MemoryClient:
         first.
 
         Args:
+            map_id: only of sessions whose poses are in this map.
             near, radius: taken at most `radius` from there.
             yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts
                 towards y.
@@ -168,6 +170,7 @@ class MemoryClient:
             camera=camera,
             session=checked_int("session", session),
             label=label,
+            map_id=map_id,
             radius=float(radius),
             yaw_tolerance=float(yaw_tolerance),
             limit=requests.whole("limit", limit),

@@ -141,8 +141,9 @@ def header(stamp_ns: int, frame_id: str) -> Header:
     return Header(stamp=to_time(stamp_ns), frame_id=frame_id)
 
 
-def memory_frame(frame: Frame) -> MemoryFrame:
-    """What the memory knows of a frame, without its picture."""
+def memory_frame(frame: Frame, now_ns: int) -> MemoryFrame:
+    """What the memory knows of a frame, without its picture, at a time in ns."""
+    age = to_time(now_ns - frame.stamp_ns)
     message = MemoryFrame(
         header=header(frame.stamp_ns, frame.frame_id),
         id=frame.id,
@@ -154,6 +155,8 @@ def memory_frame(frame: Frame) -> MemoryFrame:
         bytes=len(frame.data),
         label=str(frame.label or ""),
         has_pose=frame.pose is not None,
+        map_id=frame.map_id,
+        age=Duration(sec=age.sec, nanosec=age.nanosec),
     )
     if frame.pose is not None:
         message.pose = PoseStamped(header=header(frame.stamp_ns, frame.pose.reference))

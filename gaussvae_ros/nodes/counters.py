@@ -63,12 +63,14 @@ class Counters:
                 "poses_missing": max(counts["poses_missing"], 0),
             }
 
-    def begin_again(self) -> None:
-        """Another memory file is written from now on: tallies are without the images that this is
-        over for.
+    def begin_again(self, only: int | None = None) -> None:
+        """Another memory file, or another session of it, is written from now on: tallies are
+        without the images that this is over for. `only` this session's, None is all.
         """
         with self._lock:
             for session, counts in self._sessions.items():
+                if only not in (None, session):
+                    continue
                 self._before[session] = Counter(
                     {**counts, "received": sum(counts[what] for what in ENDS)}
                 )

@@ -1,7 +1,7 @@
 """Where frames were taken: at once if TF knows, else a little later."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from rclpy.clock import Clock, ClockType
@@ -27,14 +27,17 @@ class FramePoses:
     ) -> None:
         self._node, self._settled = node, settled
         self._transforms: Transforms | None = None
+        self._odometry = ""
         self._late = LatePoses(self._at, self._settle)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
         self._timer = node.create_timer(RETRY_S, self._retry_poses, clock=steady)
         self._timer.cancel()  # until a pose is late
 
-    def listen(self, reference: str) -> None:
-        """Poses are in the coordinate frame `reference` from now on."""
-        self._transforms = Transforms(self._node, reference)
+    def listen(self, reference: str, odometry: str = "") -> None:
+        """Poses are in the coordinate frame `reference` from now on; those of frames in `odometry`
+        are found, too, where that is one.
+        """
+        self._transforms, self._odometry = Transforms(self._node, reference), odometry.strip("/")
 
     def quiet(self) -> None:
         """Ask for those that are late a last time, and listen to TF no more."""
@@ -54,6 +57,17 @@ class FramePoses:
             return None
         self._transforms.take()
         return self._transforms.newest(frame_id)
+
+    def since(self, after_ns: int, reference: str, frame: str) -> Iterable[tuple[int, np.ndarray]]:
+        """(ns, pose [7]) of any frame in another from a stamp on, see `Transforms.since`."""
+        if self._transforms is None:
+            return ()
+        self._transforms.take()
+        return self._transforms.since(after_ns, reference.strip("/"), frame.strip("/"))
+
+    def unknown(self, frames: dict[str, str]) -> str:
+        """Why TF connects two frames not, see `Transforms.unknown`."""
+        return "" if self._transforms is None else self._transforms.unknown(frames)
 
     def find(self, frame: PendingFrame) -> None:
         """Give a frame its pose; without one it is not settled, and to be awaited."""
@@ -75,7 +89,12 @@ class FramePoses:
             self._transforms.set_back(from_ns, to_ns)
 
     def _at(self, frame: PendingFrame) -> Pose | None:
-        return self._transforms.at(frame.frame_id, frame.stamp_ns)
+        pose = self._transforms.at(frame.frame_id, frame.stamp_ns)
+        if pose is not None and self._odometry:
+            frame.odometry = self._transforms.seen_from(
+                self._odometry, frame.frame_id, frame.stamp_ns
+            )
+        return pose
 
     def _settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         why = ""

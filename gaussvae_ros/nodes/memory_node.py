@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros import kernels
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
-from gaussvae_ros.bank.frame import checked_text
+from gaussvae_ros.bank.frame import checked_map, checked_text
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import GaussVaeError
@@ -20,9 +20,11 @@ from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.command_line import wants_help
+from gaussvae_ros.nodes.corrected_poses import CorrectedPoses
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
+from gaussvae_ros.nodes.map_name import MapName
 from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import MEMORY
@@ -33,7 +35,7 @@ from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Clock as Stamps
 from gaussvae_ros.sessions import Sessions
 
-CALIBRATION_S = 1.0  # between two looks at camera_info
+FACTS_S = 1.0  # between two looks at camera_info, and at the map
 DRAIN_S = 10.0  # for what still waits when images are not listened to any more
 LAST_DRAIN_S = 0.6  # when the process ends, which is to take less than a second
 QUEUE_BYTES = 256 * 2**20  # of a camera's images that wait for the encoder
@@ -49,8 +51,9 @@ class MemoryNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
-        self._bank = self._worker = self._poses = self._timer = None
+        self._bank = self._worker = self._poses = self._timer = self._corrected = None
         self._control = self._told = self._frames = None  # services, diagnostics, announcements
+        self._map, self._map_id = None, ""
         self._cameras: list[Camera] = []
         self._tier_note = ""  # that the log has
 
@@ -68,6 +71,7 @@ class MemoryNode(ManagedNode):
         settings = self.settings
         if settings.session:
             checked_text("session", settings.session)
+        checked_map(settings.map_id)
         self._bank = MemoryBank(bank_path(settings))
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
@@ -77,10 +81,14 @@ class MemoryNode(ManagedNode):
             settings.session,
             encoding(settings),
             self.faults.guarded("an announcement", self._announce),
-            lambda: self.get_clock().now().nanoseconds,
+            self._now_ns,
             wants_poses=bool(settings.map_frame),
         )
         self._poses = FramePoses(self, self._settle)
+        self._corrected = CorrectedPoses(self, self._bank, self._poses)
+        self._map, self._map_id = MapName(self), ""
+        self._recorder.placed = self._corrected.placed
+        self._recorder.forgotten = self._corrected.forget
         self._worker = Worker(
             self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
         )
@@ -101,13 +109,18 @@ class MemoryNode(ManagedNode):
             lambda: self._control.paused,
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
-        self._timer = self.create_timer(CALIBRATION_S, self._take_calibrations, clock=steady)
+        self._timer = self.create_timer(FACTS_S, self._take_facts, clock=steady)
         self.adjust()
         self.get_logger().info(f"memory {self._bank.path}, ready")
 
     def activate(self) -> None:
-        if self.settings.map_frame:
-            self._poses.listen(self.settings.map_frame)
+        settings = self.settings
+        if settings.map_frame:
+            corrected = settings.corrected_path_topic
+            self._poses.listen(settings.map_frame, settings.odom_frame if corrected else "")
+            if corrected:
+                self._corrected.listen(corrected)
+        self._map.listen(settings.map_topic)
         for camera in self._cameras:
             camera.listen(self.settings.image_reliability, self.settings.image_depth, self._receive)
             self.get_logger().info(
@@ -124,20 +137,21 @@ class MemoryNode(ManagedNode):
             self._recorder.close()
         elif self._bank is not None:
             self._bank.close()
-        for part in (self._control, self._told, self._poses):
+        for part in (self._control, self._told, self._corrected, self._poses):
             if part is not None:
                 part.close()
         if self._timer is not None:
             self.destroy_timer(self._timer)
         if self._frames is not None:
             self.destroy_publisher(self._frames)
-        self._bank = self._worker = self._poses = self._timer = None
+        self._bank = self._worker = self._poses = self._timer = self._corrected = None
         self._control = self._told = self._frames = None
         self._cameras = []
 
     def adjust(self) -> None:
         if self._worker is None:
             return
+        self._name_map()
         self._worker.size = self.settings.queue_size
         self._worker.period = self.settings.commit_period
         self._recorder.encoding = encoding(self.settings)
@@ -174,6 +188,7 @@ class MemoryNode(ManagedNode):
             self._counters.count(camera.name, session, "gated")
             return
         frame = PendingFrame(camera.name, session, stamp_ns, image, descriptor.tobytes(), frame_id)
+        frame.map_id = self._map_id
         self._poses.find(frame)
         self._worker.put(camera.name, frame, max(QUEUE_BYTES // image.nbytes, 1))
         if not frame.settled:
@@ -186,6 +201,9 @@ class MemoryNode(ManagedNode):
                 "camera %s: its images have no stamp; the time of their arrival is taken",
                 camera.name,
             )
+        return self._now_ns()
+
+    def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
 
     def _clock_of(self, camera: Camera, stamp_ns: int) -> Stamps:
@@ -202,6 +220,7 @@ class MemoryNode(ManagedNode):
                 f"camera {camera.name}: its clock was set back: a new session begins"
             )
             self._poses.set_back(last_ns, stamp_ns)
+            self._corrected.set_back()
         elif is_behind:
             self._counters.count(camera.name, clock.session, "out_of_order")
         return clock
@@ -223,16 +242,17 @@ class MemoryNode(ManagedNode):
 
     def _announce(self, frames: list[Frame]) -> None:
         for frame in frames:
-            self._frames.publish(convert.memory_frame(frame))
+            self._frames.publish(convert.memory_frame(frame, self._now_ns()))
 
     # Inside
 
     def _quiet(self, timeout: float) -> None:
         """Stop listening, and store what waits; what takes more than `timeout` s is dropped."""
-        self._take_calibrations()
+        self._take_facts()
         for camera in self._cameras:
             camera.quiet()
         self._poses.quiet()
+        self._map.quiet()
         # A signal that comes meanwhile ends the wait.
         begun, waits = time.monotonic(), self.context.ok()
         counted = self._dropped_ever()
@@ -243,18 +263,27 @@ class MemoryNode(ManagedNode):
                 took,
                 dropped,
             )
+        self._corrected.quiet()
         self._worker.call(self._recorder.tally)
         self._worker.drain(LAST_DRAIN_S)
 
     def _dropped_ever(self) -> int:
         return sum(self._counters.of_camera(camera.name)["dropped"] for camera in self._cameras)
 
-    def _take_calibrations(self) -> None:
+    def _take_facts(self) -> None:
+        self._map.look()
+        self._name_map()
         for camera in self._cameras:
             if (info := camera.new_calibration()) is not None:
                 self._worker.call(
                     partial(self._recorder.calibrate, camera.name, convert.calibration(info))
                 )
+
+    def _name_map(self) -> None:
+        if (map_id := self._map.id) != self._map_id:
+            self._map_id = map_id
+            self._worker.call(partial(self._recorder.name_map, map_id))
+            self.get_logger().info(f"poses are in the map {map_id!r}")
 
 
 def main() -> int:

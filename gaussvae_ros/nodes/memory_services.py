@@ -58,7 +58,8 @@ class MemoryServices:
                 frame_id = newest.id
             self._bank.set_label(frame_id, request.label or None)
             self._bank.flush()
-            response.frame = convert.memory_frame(self._bank.get(frame_id))
+            now_ns = self._node.get_clock().now().nanoseconds
+            response.frame = convert.memory_frame(self._bank.get(frame_id), now_ns)
             response.success = True
         except BankError as error:
             response.success, response.message = False, str(error)

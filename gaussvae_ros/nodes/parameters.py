@@ -69,6 +69,26 @@ MEMORY = (
     Parameter(
         "map_frame", "map", "coordinate frame of the poses, looked up in TF; empty: no poses"
     ),
+    Parameter(
+        "corrected_path_topic",
+        "",
+        "where SLAM publishes its whole trajectory, which moves stored poses; empty: they stay",
+    ),
+    Parameter(
+        "odom_frame", "odom", "coordinate frame that drifts and never leaps, for that trajectory"
+    ),
+    Parameter("base_frame", "base_link", "coordinate frame that moves along that trajectory"),
+    Parameter(
+        "map_id",
+        "",
+        "name of the map that poses are in; empty: as map_topic says; another one begins a session",
+        live=True,
+    ),
+    Parameter(
+        "map_topic",
+        "",
+        "map whose size, resolution and origin name it; OccupancyGrid, or MapMetaData by its name",
+    ),
     Parameter("session", "", "name of the recording; empty: the local time at which it began"),
     Parameter(
         "tier",

@@ -26,10 +26,12 @@ class Never(CallbackGroup):
 
 
 class Polled:
-    """A topic whose last messages, as many as `qos.depth`, wait for `take`."""
+    """A topic whose last messages, as many as `qos.depth`, wait for `take`; `raw`: as bytes."""
 
-    def __init__(self, node: Node, kind: type, topic: str, qos: QoSProfile) -> None:
-        self._node = node
+    def __init__(
+        self, node: Node, kind: type, topic: str, qos: QoSProfile, raw: bool = False
+    ) -> None:
+        self._node, self._raw = node, raw
         self._subscription = node.create_subscription(
             kind, topic, lambda message: None, qos, callback_group=Never()
         )
@@ -46,7 +48,7 @@ class Polled:
         for _ in range(self._subscription.qos_profile.depth):
             try:
                 with handle:
-                    taken = handle.take_message(kind, False)
+                    taken = handle.take_message(kind, self._raw)
             except rclpy_implementation.RCLError:  # the context was shut down meanwhile
                 return
             if taken is None:

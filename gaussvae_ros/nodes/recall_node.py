@@ -67,7 +67,9 @@ class RecallNode(ManagedNode):
 
     def configure(self) -> None:
         self._nearness = Nearness(self)
-        self._answers = Answers(self._bank, self._codec, self._nearness)
+        self._answers = Answers(
+            self._bank, self._codec, self._nearness, lambda: self.get_clock().now().nanoseconds
+        )
         self._pool = ThreadPoolExecutor(THREADS, "recall")
         self._served = self._refused = 0
         self._took: deque[float] = deque(maxlen=TIMED)  # ms

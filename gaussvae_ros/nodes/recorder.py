@@ -39,11 +39,14 @@ class PendingFrame:
     descriptor: bytes
     frame_id: str  # the camera's coordinate frame, empty where not known
     pose: Pose | None = None
+    odometry: np.ndarray | None = None  # [7], the camera in odometry's frame, where that is known
+    map_id: str = ""  # the map that the pose is in
     settled: bool = True  # False: `settle` is still to say whether there is a pose
     data: bytes = b""  # the record, once it is encoded and until it is stored
     reference: int | None = None  # the frame of this bank whose record that one needs
     needed: tuple[bytes, ...] = ()  # the records that it needs, which go with it elsewhere
     id: int | None = None  # in the bank, once it is there
+    bank_session: int = 0  # likewise
     file: int = 0  # which of the recorder's files that is, one after the other
     counted: bool = False  # as one with a pose or without
 
@@ -54,8 +57,12 @@ class Recorder:
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of
     the stamps. `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
-    tell the bank of stored frames.
+    tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
+    pose, and `forgotten()` when it lies in a file that is gone.
     """
+
+    placed: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
+    forgotten: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -124,6 +131,10 @@ class Recorder:
         if pose is not None:
             self._poses.append(frame)
             self._attempt(self._set_poses)
+
+    def name_map(self, map_id: str) -> None:
+        """The map of the sessions that did not know theirs."""
+        self._sessions.name_map(map_id)
 
     def calibrate(self, camera: str, calibration: dict) -> None:
         """Keep a camera's calibration with the sessions that frames go into from now on."""
@@ -203,6 +214,7 @@ class Recorder:
         self._poses.clear()
         self._sessions.begin_again()
         self._models.begin_again()
+        self.forgotten()
         self._lost = time.monotonic(), f"{reason}; the memory goes on in {where}"
         log.error("%s. %d frames that waited go into it", self._lost[1], self.waiting)
 
@@ -220,15 +232,18 @@ class Recorder:
             frame.file = self._file
             for data in (*frame.needed, frame.data):
                 self._models.see(data)
+            if frame.pose is not None:
+                self.placed(frame)
             if frame.settled:
                 self._count_pose(frame)
 
     def _add_one(self, frame: PendingFrame) -> int:
+        frame.bank_session = self._sessions.id_of(frame.session, frame.stamp_ns, frame.map_id)
         facts = {
             "stamp_ns": frame.stamp_ns,
             "camera": frame.camera,
             "pose": frame.pose,
-            "session": self._sessions.id_of(frame.session, frame.stamp_ns),
+            "session": frame.bank_session,
             "descriptor": frame.descriptor,
             "frame_id": frame.frame_id,
         }
@@ -246,6 +261,7 @@ class Recorder:
             frame = self._poses[0]
             try:
                 self._bank.set_pose(frame.id, frame.pose)
+                self.placed(frame)
             except BankError as error:
                 if frame in self._waiting or _is_of_the_disk(error):
                     raise

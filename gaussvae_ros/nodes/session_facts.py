@@ -28,6 +28,8 @@ class SessionFacts:
         self._bank, self._counters, self._name, self._attempt = bank, counters, name, attempt
         self._ids: dict[int, int] = {}  # session: its id in the bank
         self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
+        self._maps: dict[int, str] = {}  # session: the map that the bank has for it
+        self._map_id = ""  # the last one that was named
         self._calibrations: dict[str, dict] = {}
         self.due = False
 
@@ -35,9 +37,17 @@ class SessionFacts:
         """Another file is open, which has none of the sessions."""
         self._ids.clear()
         self._tallies.clear()
+        self._maps.clear()
 
-    def id_of(self, session: int, stamp_ns: int) -> int:
-        """The bank's id of a session that a frame of this stamp goes into."""
+    def id_of(self, session: int, stamp_ns: int, map_id: str = "") -> int:
+        """The bank's id of a session that a frame of this stamp and map goes into; with another map
+        the bank has another one.
+        """
+        if self._maps.get(session) not in (None, "", map_id):
+            self._tally()
+            self._counters.begin_again(session)
+            self._tallies.pop(session, None)
+            del self._ids[session], self._maps[session]
         if session in self._ids:
             if session != next(reversed(self._ids)):
                 self._ids[session] = self._ids.pop(session)  # the one used last is the last
@@ -47,11 +57,17 @@ class SessionFacts:
             for old in list(self._ids)[:-LIVE]:
                 self._counters.forget(old)
                 self._tallies.pop(old, None)
-                del self._ids[old]
+                del self._ids[old], self._maps[old]
             name = self._name or time.strftime("%Y-%m-%d %H:%M:%S")
-            self._ids[session] = self._bank.begin_session(name, start_ns=stamp_ns)
+            self._ids[session] = self._bank.begin_session(name, start_ns=stamp_ns, map_id=map_id)
+            self._maps[session] = map_id
             self._try(self._calibrate)
         return self._ids[session]
+
+    def name_map(self, map_id: str) -> None:
+        """The map of the sessions that did not know theirs."""
+        self._map_id = map_id
+        self._try(self._name_map)
 
     def calibrate(self, camera: str, calibration: dict) -> None:
         """Keep a camera's calibration with the sessions that frames go into from now on."""
@@ -65,6 +81,7 @@ class SessionFacts:
     def write(self) -> None:
         """Write all that changed. Raises BankError."""
         self._calibrate()
+        self._name_map()
         self._tally()
         self.due = False
 
@@ -75,6 +92,12 @@ class SessionFacts:
         for session in list(self._ids.values())[-1:]:
             for camera, calibration in self._calibrations.items():
                 self._bank.set_calibration(camera, calibration, session=session)
+
+    def _name_map(self) -> None:
+        for session, known in self._maps.items():
+            if not known and self._map_id:
+                self._bank.set_map(self._ids[session], self._map_id)
+                self._maps[session] = self._map_id
 
     def _tally(self) -> None:
         for session, bank_session in self._ids.items():

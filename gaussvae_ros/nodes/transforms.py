@@ -1,5 +1,7 @@
 """Poses out of TF, never waiting for it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from geometry_msgs.msg import TransformStamped
 from rclpy.duration import Duration
@@ -16,6 +18,7 @@ from gaussvae_ros.nodes.polled import Polled
 from gaussvae_ros.poses import BODY_IN_OPTICAL, JUMP_NS, compose
 
 KEPT_S = 10.0  # as in tf2
+STEP_NS = 100_000_000  # between two samples of a motion
 SHOWN = 20  # names of frames in a sentence
 WAITING = 1000  # messages between two looks at TF
 SOURCE = "gaussvae_ros"
@@ -62,8 +65,7 @@ class Transforms:
 
     def at(self, frame_id: str, stamp_ns: int) -> Pose | None:
         """Where a camera was at a stamp; None where TF does not know, or not yet."""
-        # Time has no others.
-        pose = self._look_up(frame_id, Time(nanoseconds=stamp_ns)) if stamp_ns >= 0 else None
+        pose = self.seen_from(self.reference, frame_id, stamp_ns)
         try:
             return None if pose is None else Pose(*pose.tolist(), reference=self.reference)
         except BankError:  # not a pose: numbers that are not finite
@@ -73,7 +75,26 @@ class Transforms:
         self, frame_id: str
     ) -> np.ndarray | None:  # float64 [7], x y z (m) and unit quaternion
         """Where a camera was when TF last knew."""
-        return self._look_up(frame_id, Time())
+        return self._look_up(self.reference, frame_id, Time())
+
+    def seen_from(self, reference: str, frame_id: str, stamp_ns: int) -> np.ndarray | None:  # [7]
+        """Where a camera was in any frame at a stamp, with body axes as in `at`."""
+        if stamp_ns < 0:  # Time has no others
+            return None
+        return self._look_up(reference, frame_id, Time(nanoseconds=stamp_ns))
+
+    def since(self, after_ns: int, reference: str, frame: str) -> Iterator[tuple[int, np.ndarray]]:
+        """(ns, pose [7]) of a frame in another, from a stamp on in steps of STEP_NS, and where TF
+        last knew.
+        """
+        try:
+            newest = self._buffer.get_latest_common_time(reference, frame).nanoseconds
+        except TransformException:
+            return
+        begin = max(after_ns + STEP_NS, newest - round(KEPT_S * 1e9))
+        for stamp in (*range(begin, newest, STEP_NS), newest):
+            if (pose := self.between(reference, frame, Time(nanoseconds=stamp))) is not None:
+                yield stamp, pose
 
     def why_not(self, frame_id: str, stamp_ns: int) -> str:
         """Why `at` returns None, in a sentence that names what is missing and what there is."""
@@ -140,10 +161,10 @@ class Transforms:
         except TransformException:  # no frame names, or numbers that are not finite
             pass
 
-    def _look_up(self, frame_id: str, time: Time) -> np.ndarray | None:
-        if time.nanoseconds < 0 or not (frame_id and self.reference):
+    def _look_up(self, reference: str, frame_id: str, time: Time) -> np.ndarray | None:
+        if not (frame_id and reference):
             return None
-        pose = self.between(self.reference, frame_id, time)
+        pose = self.between(reference, frame_id, time)
         return (
             compose(pose, BODY_IN_OPTICAL) if pose is not None and "optical" in frame_id else pose
         )

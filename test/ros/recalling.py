@@ -8,8 +8,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from builtin_interfaces.msg import Time
+from builtin_interfaces.msg import Duration, Time
 from conftest import START
+from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.srv import FindFrames, RecallFrame, RecallFrames
 from geometry_msgs.msg import PoseStamped
 from graph import Ros
@@ -98,10 +99,16 @@ def stamp(seconds: float) -> Time:
 
 
 def stored(path: Path, frame_id: int) -> tuple[object, bytes]:
-    """What the memory holds: a MemoryFrame and the record."""
+    """What the memory holds: a MemoryFrame of age 0 and the record."""
     with MemoryBank(path, readonly=True) as bank:
         found = bank.get(frame_id)
-    return convert.memory_frame(found), found.data
+    return convert.memory_frame(found, 0), found.data
+
+
+def ageless(frame: MemoryFrame) -> MemoryFrame:
+    """An answered frame as it would be told at its stamp."""
+    frame.age = Duration()
+    return frame
 
 
 def near(x: float, y: float = 0.0, yaw: float = 0.0, reference: str = "map") -> PoseStamped:

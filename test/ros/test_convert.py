@@ -200,8 +200,10 @@ def test_memory_frames() -> None:
         pose,
         b"x" * 500,
         "front_optical_frame",
+        map_id="ground floor",
     )
-    message = convert.memory_frame(frame)
+    message = convert.memory_frame(frame, 15_500_000_034)
+    assert message.map_id == "ground floor" and message.age == Duration(sec=3, nanosec=500_000_000)
     assert (message.header.stamp, message.header.frame_id) == (
         Time(sec=12, nanosec=34),
         "front_optical_frame",
@@ -225,5 +227,6 @@ def test_memory_frames() -> None:
     )
     assert message.pose.pose.position == Point(x=1.0, y=2.0, z=3.0)
     assert message.pose.pose.orientation == Quaternion(x=0.0, y=0.6, z=0.0, w=0.8)
-    bare = convert.memory_frame(Frame(8, 0, "front", 2, (4, 4), "splats", None, None, b""))
+    bare = convert.memory_frame(Frame(8, 0, "front", 2, (4, 4), "splats", None, None, b""), -1)
+    assert bare.age == Duration(sec=-1, nanosec=999_999_999) and bare.map_id == ""
     assert (bare.label, bare.has_pose, bare.header.frame_id) == ("", False, "")

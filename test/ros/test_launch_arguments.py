@@ -15,7 +15,17 @@ from gaussvae_ros.nodes.parameters import MEMORY, RECALL
 
 BOTH = ("visual_memory", "visual_recall")
 RECALLS = {"bank", "device", "params_file", "namespace", "relative_tf", "autostart", "use_sim_time"}
-DESIGNED = {*RECALLS, "image_topic", "image_transport", "camera", "map_frame", "session", "quality"}
+DESIGNED = {
+    *RECALLS,
+    "image_topic",
+    "image_transport",
+    "camera",
+    "map_frame",
+    "map_id",
+    "corrected_path_topic",
+    "session",
+    "quality",
+}
 PARAMETERS_FILE = Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml")
 
 

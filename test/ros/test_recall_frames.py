@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
 from graph import Ros
-from recalling import BARE, CODEC, DAMAGED, FOREIGN, HUGE, MONO, frames_of, stamp, stored
+from recalling import BARE, CODEC, DAMAGED, FOREIGN, HUGE, MONO, ageless, frames_of, stamp, stored
 
 from gaussvae_ros.nodes import convert
 
@@ -34,7 +34,7 @@ def test_windows_and_lists(
         facts, data = stored(recalled, found.id)
         expected = CODEC.decode(data, (96, 96))
         expected = np.dstack([expected] * 3) if expected.ndim == 2 else expected
-        assert found == facts and image.header == facts.header
+        assert ageless(found) == facts and image.header == facts.header
         assert np.array_equal(convert.image_from(image), expected)
 
 
