@@ -12,28 +12,43 @@ more = codec.encode(image, quality=90)            # about 8 KB, for more detail
 import os
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from numbers import Real
 
 import numpy as np
 
 from gaussvae_ros.device import why_no_gpu
-from gaussvae_ros.entropy import stream
+from gaussvae_ros.entropy import grid, stream
+from gaussvae_ros.entropy.changes import Decoded
+from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.errors import GaussVaeError, ImageError, RecordError
-from gaussvae_ros.fit import EFFORTS, check_image
+from gaussvae_ros.fit import EFFORTS, check_image, to_splats
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
-from gaussvae_ros.record import MAX_SIDE, Record, pack, unpack
+from gaussvae_ros.record import LONGEST_CHAIN, MAX_SIDE, PREDICTED, Record, checksum, pack, unpack
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.tiers import NOTE, quality_of
 from gaussvae_ros.vae.latent import FEWEST, LatentCodec, splats_at
 from gaussvae_ros.vae.models import Carrier, Models
+from gaussvae_ros.vae.prediction import error_of, price_of
 
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MODEL = "open"
+SURE = 0.6  # share of what a record alone costs below which none is made to compare
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted record and what it costs: its mean squared error, plus what its bits are worth
+    at its quality; `alone` is about what a record alone costs there."""
+
+    data: bytes
+    cost: float
+    alone: float
 
 
 class FrameCodec:
@@ -65,7 +80,7 @@ class FrameCodec:
         self._gpu = {"auto": None, "cpu": False, "cuda": True}[device]  # None: not known yet
         self._model, self._places = model, list(models)
         self._codec, self._loading = None, threading.Lock()
-        self._remembered: Remembered[Splats] = Remembered(remember)
+        self._remembered: Remembered[Splats | Decoded] = Remembered(remember)
 
     @property
     def models(self) -> Models:
@@ -78,8 +93,9 @@ class FrameCodec:
         quality: float = 50,
         effort: str = "fast",
         tier: str | None = None,
+        reference: bytes | Sequence[bytes] | None = None,
     ) -> bytes:
-        """A frame as a self-contained record; the same arguments give the same bytes.
+        """A frame as a record; the same arguments give the same bytes.
 
         Args:
             quality: 0 to 100, about 0.1 to 36 KB. 50 is 128 splats and about 0.5 KB; their number
@@ -89,16 +105,57 @@ class FrameCodec:
                 (seconds).
             tier: no longer used: "splats" stands for the quality with as many splats as that tier
                 had.
+            reference: an earlier record, with those before it that it needs, of a frame that shows
+                much of the same. The record may then be predicted from that one, and decodes only
+                with it; it is one alone where that is no gain.
 
         Raises:
             ImageError: not such an image, or one that could not be decoded: more than 65535 px a
                 side or 2^26 in all.
+            RecordError: the reference does not decode, or needs two others already.
             ModelError: the model is not there, or damaged.
             GaussVaeError: another argument is out of range.
         """
         n = _checked(image, quality, effort, tier)
         image = np.ascontiguousarray(image)
+        if reference is not None:
+            made = self.predict(image, quality, reference)
+            if made is not None and made.cost < SURE * made.alone:
+                return made.data
+            data = _record(image, self._latent().encode(image, n, effort))
+            if made is None or self.cost(image, data, reference, quality) <= made.cost:
+                return data
+            return made.data
         return _record(image, self._latent().encode(image, n, effort))
+
+    def predict(
+        self, image: np.ndarray, quality: float, reference: bytes | Sequence[bytes]
+    ) -> Prediction | None:
+        """A frame as a record that needs `reference`, whether or not that is a gain; None where it
+        has another size or other channels. Raises as `encode`."""
+        n = _checked(image, quality, "fast", None)
+        chain = _chain(reference)
+        if len(chain) >= LONGEST_CHAIN:
+            raise RecordError(f"a record may need {LONGEST_CHAIN - 1} others, no more")
+        last = reference if isinstance(reference, (bytes, bytearray, memoryview)) else reference[-1]
+        before = self._decoded(chain)
+        if before.size != image.shape[1::-1] or before.channels != (3 if image.ndim == 3 else 1):
+            return None
+        made = self._latent().predict(np.ascontiguousarray(image), before, n)
+        data = pack(Record(PREDICTED, before.size, made.payload, checksum(bytes(last))))
+        return Prediction(data, made.cost, made.alone)
+
+    def cost(
+        self,
+        image: np.ndarray,
+        data: bytes | Sequence[bytes],
+        reference: bytes | Sequence[bytes],
+        quality: float,
+    ) -> float:
+        """What a record of a frame costs, as a `Prediction` from `reference` has it."""
+        price, _ = price_of(self._decoded(_chain(reference)), splats_at(quality))
+        size = len(data if isinstance(data, bytes) else data[-1])
+        return error_of(image, self._decoded(_chain(data))) + price * 8 * size
 
     def encode_many(
         self,
@@ -137,9 +194,13 @@ class FrameCodec:
         """
         return self.encode(render(splats, splats.size), quality, effort)
 
-    def splats(self, data: bytes) -> Splats:
-        """The splats that a record holds, in canonical form. Raises as `decode`."""
-        record = _unpacked(data)
+    def splats(self, data: bytes | Sequence[bytes]) -> Splats:
+        """The splats that a record holds, in canonical form. Takes what `decode`
+        takes, and raises as it does."""
+        chain = _chain(data)
+        if len(chain) > 1:
+            return self._drawn(chain)
+        (record,) = chain
         return self._remembered.get(
             record,
             lambda: self._read(record),
@@ -148,37 +209,59 @@ class FrameCodec:
 
     def decode(
         self,
-        data: bytes,
+        data: bytes | Sequence[bytes],
         size: tuple[int, int] | None = None,  # (w, h) px
         roi: tuple[int, int, int, int] | None = None,  # (x, y, w, h) px
     ) -> np.ndarray:  # uint8 [h, w, 3] RGB, or [h, w] if the frame was mono
         """A record as a picture, or a part of it; `size` and `roi` are
         those of `gaussvae_ros.raster.view.render`.
 
-        Any bytes give a picture or an error in bounded time and memory.
+        A predicted record comes last in a list, behind those that it needs. Any bytes give a
+        picture or an error in bounded time and memory.
 
         Raises:
-            RecordError: not a record, truncated, altered, or of a version or tier that
-                this release does not know.
+            RecordError: not a record, truncated, altered, or of a version or kind that
+                this release does not know; or not all that it needs, in order.
             ModelError: the model that it was made with is not at hand.
             GaussVaeError: `roi` is not inside the frame, or the picture would be empty
                 or have more than 2^26 px.
         """
-        record = _unpacked(data)
+        record = _chain(data)[-1]
         _, _, *part = checked_roi(roi, record.size)
         checked_size(part if size is None else size)  # before the work
         return render(self.splats(data), size, roi)
 
     def _read(self, record: Record) -> Splats:
-        """What to draw of a record."""
+        """What to draw of a record alone."""
+        return grid.to_splats(self._grid(record))
+
+    def _grid(self, record: Record) -> Grid:
         if record.tier == "splats":
             return stream.read(record.payload, record.size)
         return self._latent().decode(record.payload, record.size)
 
+    def _drawn(self, chain: tuple[Record, ...]) -> Splats:
+        """What to draw of a predicted record."""
+        made = self._decoded(chain)
+        return to_splats(Descent(made.geometry, made.colour), made.size, made.channels)
+
+    def _decoded(self, chain: tuple[Record, ...]) -> Decoded:
+        """The splats of a record in its order."""
+        *before, record = chain
+
+        def make() -> Decoded:
+            if before:
+                return self._latent().apply(record.payload, self._decoded(tuple(before)))
+            return Decoded.of(self._grid(record))
+
+        return self._remembered.get(
+            chain, make, lambda made: made.geometry.nbytes + made.colour.nbytes
+        )
+
     def _latent(self) -> LatentCodec:
         with self._loading:
             if self._codec is None:
-                self._codec = LatentCodec(self._model, self._places)
+                self._codec = LatentCodec(self._model, places=self._places)
         return self._codec
 
     def _uses_gpu(self) -> bool:
@@ -211,9 +294,23 @@ def _record(image: np.ndarray, payload: bytes) -> bytes:
     return pack(Record("latent", (image.shape[1], image.shape[0]), payload))
 
 
-def _unpacked(data: bytes | list[bytes]) -> Record:
-    if isinstance(data, list) and len(data) == 1:
-        (data,) = data
+def _chain(data: bytes | Sequence[bytes]) -> tuple[Record, ...]:
+    """A record and those before it that it needs, checked. Raises RecordError."""
+    datas = [_bytes(one) for one in (data if isinstance(data, (list, tuple)) else [data])]
+    if not 1 <= len(datas) <= LONGEST_CHAIN:
+        raise RecordError(f"a record comes with at most {LONGEST_CHAIN - 1} others")
+    chain = tuple(map(unpack, datas))
+    if chain[0].reference is not None:
+        raise RecordError("a predicted record decodes only behind the one that it needs")
+    for before, record in zip(datas, chain[1:]):
+        if record.reference != checksum(before):
+            raise RecordError("a predicted record comes behind another than the one that it needs")
+    if any(record.size != chain[0].size for record in chain):
+        raise RecordError("record is damaged: its reference has another size")
+    return chain
+
+
+def _bytes(data: bytes) -> bytes:
     if not isinstance(data, (bytes, bytearray, memoryview)):
         raise RecordError(f"a record is bytes, not {type(data).__name__}")
-    return unpack(bytes(data))
+    return bytes(data)

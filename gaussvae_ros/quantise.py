@@ -26,6 +26,7 @@ SOLVED = 600  # pixels per splat on which colours are solved for
 SOLVER_STEPS = 2
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
 FINEST, COARSEST = 121, 139  # precision indices that encoders use
+ERROR_OF_1 = 157  # the index for a mean squared error of 1, ten for each factor of ten
 
 
 def best_precision(state: Descent) -> int:
@@ -35,7 +36,7 @@ def best_precision(state: Descent) -> int:
     Measured on fits of 20 to 34 dB with 128 to 2048 splats. The better the fit, the
     more a rounding error shows.
     """
-    return round(min(max(157 + 10 * math.log10(state.error + 1e-9), FINEST), COARSEST))
+    return round(min(max(ERROR_OF_1 + 10 * math.log10(state.error + 1e-9), FINEST), COARSEST))
 
 
 def quantise(
@@ -71,7 +72,7 @@ def quantise(
     state.geometry[:, 2:] = shapes
     refit([1, 1, 0, 0, 0, 1, 1, 1])
 
-    cell, shift = _positions(state.geometry[:, :2], scale, shapes, size, precision)
+    cell, shift = positions(state.geometry[:, :2], scale, shapes, size, precision)
     order = np.argsort(cell, kind="stable")
     draft = Grid(
         size,
@@ -112,11 +113,11 @@ def _shortened(geometry: np.ndarray, longest: float) -> np.ndarray:  # [N, 3]: l
     return grid.root(np.minimum(middle + ratio / 2, np.log(longest)), middle - ratio / 2, theta)
 
 
-def _positions(xy, scale, shapes, size, precision):
-    """Cells [N] and shifts [N, 2]: y to the nearest, then x where the splat's slant puts
-    it after y's rounding."""
-    n = len(xy)
-    parts = grid.shifts(scale, shapes, size, precision)
+def positions(xy, scale, shapes, size, precision, n: int | None = None):
+    """Cells [N] and shifts [N, 2] of splats among `n` (default: N): y to the nearest, then x
+    where the splat's slant puts it after y's rounding."""
+    n = n or len(xy)
+    parts = grid.shifts(scale, shapes, size, precision, n)
     corner, side = cells.corner(cells.cell_of(xy, size, n), size, n)
     part_y = np.clip(np.floor((xy[:, 1] - corner[:, 1]) / side * parts[:, 1]), 0, parts[:, 1] - 1)
     y = corner[:, 1] + (part_y + 0.5) * side / parts[:, 1]

@@ -33,15 +33,37 @@ def refine(image: np.ndarray, g: Grid, bits: Callable[[Grid], np.ndarray]) -> Gr
     variants = _joined([g, *moved(g)])
     geometry = grid.geometry(variants, n) * [sx, sy, sx, sx / sy, sy]
     colour = np.broadcast_to(grid.rgb(variants), (len(geometry), 3)).astype(np.float32)
-    canvas, wanted = planes((width, height)), np.zeros_like(planes((width, height)))
-    wanted[:, 1:, :width] = target.transpose(0, 2, 1)
-    draw(geometry[:n], colour[:n], canvas, width)
-    costs = 2 / 3 * PRICE / n * _error(canvas, wanted, width) * bits(variants)
-    canvas[:, 0, width:] = np.inf  # beyond the picture nothing is an error
-    chosen = _choose(
-        *(a.reshape(-1, n, *a.shape[1:]) for a in (geometry, colour, costs)), canvas, wanted, width
+    price = 2 / 3 * PRICE / n * _error(*_drawn(geometry[:n], colour[:n], target), width)
+    chosen = best_of(
+        *(a.reshape(-1, n, *a.shape[1:]) for a in (geometry, colour, price * bits(variants))),
+        target,
     )
     return _rows(variants, chosen * n + np.arange(n))
+
+
+def best_of(
+    geometry: np.ndarray,  # [V, N, 5] px of the target
+    colour: np.ndarray,  # float32 [V, N, 3]
+    costs: np.ndarray,  # [V, N] in squared errors, summed over pixels and channels
+    target: np.ndarray,  # float32 [h, w, 3], 0 to 1
+) -> np.ndarray:  # [N]
+    """Which of V variants each splat should be: tried in turn, the others as they are then.
+
+    At first all are the variant 0.
+    """
+    width = target.shape[1]
+    canvas, wanted = _drawn(geometry[0], colour[0], target)
+    canvas[:, 0, width:] = np.inf  # beyond the picture nothing is an error
+    return _choose(geometry, colour, costs, canvas, wanted, width)
+
+
+def _drawn(geometry, colour, target) -> tuple[np.ndarray, np.ndarray]:
+    """The sums of splats, and a target, in the kernels' layout."""
+    height, width = target.shape[:2]
+    canvas, wanted = planes((width, height)), planes((width, height))
+    wanted[:, 1:, :width] = target.transpose(0, 2, 1)
+    draw(geometry, colour, canvas, width)
+    return canvas, wanted
 
 
 def moved(g: Grid) -> list[Grid]:

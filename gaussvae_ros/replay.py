@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from gaussvae_ros.bags import IMAGE_TYPES, Bag, BagImage
@@ -14,6 +15,7 @@ from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.files import name_of, printable
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.pose_source import PoseSource
+from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
 from gaussvae_ros.sessions import Sessions
 
 FRAMES = 4  # that the images of a topic may carry and have poses; each takes a reading of the bag
@@ -30,6 +32,7 @@ def replay(
     compare: int = 8,
     report_dir: str | Path | None = None,
     map_id: str = "",
+    predict: bool = True,
 ) -> dict:
     """Store every image of one topic of a bag, and measure what comes back.
 
@@ -44,6 +47,7 @@ def replay(
         compare: how many evenly spread frames the peers get too; each takes them seconds.
         report_dir: a folder for report.html with plots and pictures; None writes none.
         map_id: the map that the poses are in, empty if not known.
+        predict: whether records may be predicted from earlier ones of their session.
 
     Returns:
         Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
@@ -66,8 +70,8 @@ def replay(
             codec, Setting(effort, quality), expected, compare, report_dir is not None
         )
         recalls.problems.include(bag.faults)
-        sessions, session_ids = Sessions(), {}
-        about = {"name": name_of(path), "map_id": map_id}
+        sessions = Sessions()
+        writer = _Writer(recalls, bank, topic, {"name": name_of(path), "map_id": map_id}, predict)
         images = tqdm(
             bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None
         )
@@ -78,9 +82,7 @@ def replay(
                 pose = poses.at(image)
                 session = sessions.number_of(topic, image.stamp_ns)
                 try:
-                    _remember(
-                        recalls, bank, about, session, session_ids, topic, number, image, pose
-                    )
+                    writer.remember(session, number, image, pose)
                 except ImageError as error:
                     recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
@@ -158,45 +160,56 @@ class _Poses:
         return self._sources.get(frame)
 
 
-def _remember(
-    recalls: Recalls,
-    bank: MemoryBank,
-    about: dict[str, str],  # the sessions
-    session: int,
-    session_ids: dict[int, int],  # session: its id in the bank
-    topic: str,
-    number: int,
-    image: BagImage,
-    pose: Pose | None,
-) -> None:
-    """Store one image, recall it and measure what came back."""
-    if image.pixels is None:
-        raise ImageError(image.problem)
-    codec, how = recalls.codec, recalls.setting
-    begun = time.perf_counter()
-    data = codec.encode(image.pixels, quality=how.quality, effort=how.effort)
-    encoded = time.perf_counter()
-    if session not in session_ids:
-        session_ids[session] = bank.begin_session(start_ns=image.stamp_ns, **about)
-    frame_id = bank.add(
-        data,
-        stamp_ns=image.stamp_ns,
-        camera=topic,
-        pose=pose,
-        session=session_ids[session],
-        descriptor=describe(image.pixels).tobytes(),
-    )
-    stored = time.perf_counter()
-    recalled = codec.decode(bank.get(frame_id).records)
-    recall_ms = 1e3 * (time.perf_counter() - stored)
-    recalls.take(
-        number,
-        image,
-        recalled,
-        session=session,
-        frame_id=frame_id,
-        size=len(data),
-        has_pose=pose is not None,
-        recall_ms=recall_ms,
-        encode_ms=1e3 * (encoded - begun),
-    )
+class _Writer:
+    """Stores the images of a topic, recalls each and measures what came back."""
+
+    def __init__(
+        self, recalls: Recalls, bank: MemoryBank, topic: str, about: dict[str, str], predict: bool
+    ) -> None:
+        self._recalls, self._bank, self._topic, self._about = recalls, bank, topic, about
+        self._ids: dict[int, int] = {}  # of sessions, in the bank
+        self._predict = predict
+        self._sequence, self._stored, self._session = SequenceEncoder(recalls.codec), StoredAs(), 0
+
+    def remember(self, session: int, number: int, image: BagImage, pose: Pose | None) -> None:
+        if image.pixels is None:
+            raise ImageError(image.problem)
+        codec, bank = self._recalls.codec, self._bank
+        begun = time.perf_counter()
+        coded = self._encode(session, image.pixels)
+        encoded = time.perf_counter()
+        if session not in self._ids:
+            self._ids[session] = bank.begin_session(start_ns=image.stamp_ns, **self._about)
+        frame_id = bank.add(
+            coded.data,
+            stamp_ns=image.stamp_ns,
+            camera=self._topic,
+            pose=pose,
+            session=self._ids[session],
+            descriptor=describe(image.pixels).tobytes(),
+            reference=self._stored.reference(coded),
+        )
+        self._stored.note(coded, frame_id)
+        stored = time.perf_counter()
+        recalled = codec.decode(bank.get(frame_id).records)
+        recall_ms = 1e3 * (time.perf_counter() - stored)
+        self._recalls.take(
+            number,
+            image,
+            recalled,
+            session=session,
+            frame_id=frame_id,
+            size=len(coded.data),
+            has_pose=pose is not None,
+            encode_ms=1e3 * (encoded - begun),
+            recall_ms=recall_ms,
+        )
+
+    def _encode(self, session: int, pixels: np.ndarray) -> Coded:
+        how = self._recalls.setting
+        if not self._predict:
+            return Coded(self._recalls.codec.encode(pixels, quality=how.quality, effort=how.effort))
+        if session != self._session:
+            self._session = session
+            self._sequence.restart()
+        return self._sequence.encode(pixels, how.quality, how.effort)

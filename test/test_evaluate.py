@@ -39,8 +39,14 @@ class JpegInARecord:
         small.save(file, "WEBP" if effort == "best" else "JPEG", quality=quality)
         return pack(Record("splats", size, file.getvalue()))
 
+    def predict(self, image, quality, reference):
+        return None
+
+    def cost(self, image, data, reference, quality):
+        return 0.0
+
     def decode(self, data):
-        record = unpack(data)
+        record = unpack(data[-1] if isinstance(data, list) else data)
         with Image.open(io.BytesIO(record.payload)) as file:
             picture = np.asarray(file)
         return cv2.resize(picture, record.size, interpolation=cv2.INTER_CUBIC)

@@ -33,14 +33,24 @@ LAYERS = (
     (
         "bank",
         "messages",
+        "placed_frames",
         "pose_source",
         "raster",
     ),  # bank is low: it stores bytes and knows no codec
-    ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers"),
+    ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers", "trajectory"),
     ("kernels", "likeness", "poses", "record"),
     ("kernel_cache",),
     ("files",),
-    ("device", "errors", "problems", "remembered", "sessions", "threads"),
+    (
+        "device",
+        "errors",
+        "map_message",
+        "path_message",
+        "problems",
+        "remembered",
+        "sessions",
+        "threads",
+    ),
 )
 WITH_ROS = {"nodes", "client"}
 WITH_TRAINING = {"cli"}  # in its verbs, when they run

@@ -21,7 +21,8 @@ from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import KINDS, MOST, ONE, SHIFT
 from gaussvae_ros.vae.encoder import encode
 from gaussvae_ros.vae.models import Models
-from gaussvae_ros.vae.prior import GAIN, Prior, code
+from gaussvae_ros.vae.networks import GAIN
+from gaussvae_ros.vae.prior import Prior, code
 
 MOST_SECONDS = 60.0  # for the worst stream, of the processor
 # SHA-256 of `some_grid(7)` under `random_prior(7)`

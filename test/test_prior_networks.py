@@ -49,7 +49,7 @@ def bits_of_records(kind: str, whole: np.ndarray, asked: list[np.ndarray]) -> np
         p = model.angles(None, sectors)
     else:
         middle, steps, index = asked
-        p = model.values(KINDS.index(kind), None, middle, steps)
+        p = model.values(kind, None, middle, steps)
     return -np.log2(p[np.arange(len(p)), index.astype(int)] / p.sum(1))
 
 

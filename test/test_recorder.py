@@ -27,7 +27,7 @@ def bank(tmp_path):
 class Setup:
     def __init__(self, bank, codec, name="drive", wants_poses=True):
         self.counters, self.stored = Counters(["camera", "rear"]), []
-        encoding = {"quality": 0, "effort": "fast"}
+        encoding = {"quality": 0, "effort": "fast", "predict": False}
         self.recorder = Recorder(
             bank,
             codec,
@@ -86,6 +86,22 @@ def test_a_pose_may_come_before_or_after_the_frame_is_stored_or_not_at_all(bank,
     it.recorder.commit()
     assert [bank.get(i).pose for i in (1, 2, 3)] == [Pose(1, 0, 0), Pose(2, 0, 0), None]
     assert it.counts() == {"stored": 3, "with_pose": 2, "poses_missing": 1}
+
+
+def test_frames_that_lie_in_the_bank_with_their_pose_are_told_once(bank, codec):
+    it, told = Setup(bank, codec), []
+    it.recorder.placed = lambda frame: told.append((frame.id, frame.bank_session, frame.pose))
+    now, early, late, never = (pending(i, settled=not i, map_id="attic") for i in range(4))
+    now.pose = Pose(0, 0, 0)
+    it.recorder.settle(early, Pose(1, 0, 0))
+    for one in (now, early, late, never):
+        it.recorder.work(one)
+    assert told == [(1, 1, Pose(0, 0, 0)), (2, 1, Pose(1, 0, 0))]
+    it.recorder.settle(late, Pose(2, 0, 0))
+    it.recorder.settle(never, None)
+    assert it.recorder.commit()
+    assert told[2:] == [(3, 1, Pose(2, 0, 0))]
+    assert {frame.map_id for frame in bank} == {"attic"}
 
 
 def test_the_pose_of_a_frame_that_was_dropped_is_nobodys(bank, codec):

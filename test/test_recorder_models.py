@@ -8,12 +8,13 @@ from test_recorder import Setup, T, bank, codec, pending  # noqa: F401 (two are 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.needed_models import model_of, needs
 from gaussvae_ros.nodes import carried_models
+from gaussvae_ros.nodes.sequences import Sequences
 
 
 @pytest.fixture
 def it(bank, codec):
     made = Setup(bank, codec)
-    made.recorder.encoding = {"quality": 0}
+    made.recorder.encoding = {"quality": 0, "effort": "fast", "predict": False}
     return made
 
 
@@ -44,9 +45,9 @@ def test_a_new_file_gets_it_again(it, bank):
     assert missing(bank) == [] and len(bank.models()) == 1
 
 
-def test_a_disk_with_no_room_for_it_takes_frames_still(it, bank, monkeypatch, caplog):
+def test_a_disk_with_no_room_for_it_takes_frames_still(it, bank, codec, monkeypatch, caplog):
     assert bank.add_model(b"x", "n", b"x")
-    bank.add(it.recorder._codec.encode(pending(9).image), stamp_ns=T)
+    bank.add(codec.encode(pending(9).image), stamp_ns=T)
     bank.flush()
     pages = bank._db.execute("PRAGMA page_count").fetchone()[0]
     bank._db.execute(f"PRAGMA max_page_count={pages + 12}")
@@ -61,12 +62,12 @@ def test_a_disk_with_no_room_for_it_takes_frames_still(it, bank, monkeypatch, ca
     assert caplog.text.count("does not carry the model") == 1 and bank.verify() == []
 
 
-def test_a_model_that_is_there_is_not_written_again(it, bank):
-    hash_ = model_of(it.recorder._codec.encode(pending(0).image, quality=0))
-    assert bank.add_model(hash_, shipped(it.recorder._codec, pending(0).image).name, b"kept")
+def test_a_model_that_is_there_is_not_written_again(it, bank, codec):
+    hash_ = model_of(codec.encode(pending(0).image, quality=0))
+    assert bank.add_model(hash_, shipped(codec, pending(0).image).name, b"kept")
     assert store(it, 0, 1) and bank.model(hash_) == b"kept"
 
 
 def test_records_that_need_no_model_bring_none(it, bank):
-    it.recorder._codec = JpegCodec()
+    it.recorder._sequences = Sequences(JpegCodec())
     assert store(it, 0) and bank.models() == []

@@ -66,11 +66,17 @@ def test_trouble_with_a_file_that_was_replaced_passes(bank, codec, monkeypatch):
     it, other = Setup(bank, codec), bank.path.with_name("other.db")
     with MemoryBank(other) as second:
         second.begin_session("before", start_ns=0)
-    assert store(it, pending(0))
+    forgotten = []
+    it.recorder.forgotten = lambda: forgotten.append(True)
+    assert store(it, pending(0)) and not forgotten
     for file in bank.path.parent.glob(f"{bank.path.name}-[ws]*"):
         file.unlink()
     other.rename(bank.path)
-    assert store(it, pending(1)) and "goes on in the file that is there now" in it.recorder.lost
+    assert (
+        store(it, pending(1))
+        and forgotten
+        and "goes on in the file that is there now" in it.recorder.lost
+    )
     monkeypatch.setattr(module, "LOST_S", -1.0)
     assert it.recorder.lost == ""
     frames, info = read(bank.path)
@@ -205,18 +211,18 @@ def test_frames_of_any_kind_are_let_through(bank, codec):
 def test_a_predicted_record_goes_with_what_it_needs_where_that_is_gone(bank, codec):
     key, near, far = chain(0)
     records = iter([key, near, far, record(7, near)])
-    it = Setup(
-        bank, SimpleNamespace(encode=lambda image, **how: next(records), models=codec.models)
-    )
-    store(it, pending(0))
-    it.recorder.work(pending(1, needed=(key,), reference=1))
+    it = Setup(bank, SimpleNamespace(encode=lambda image, *how: next(records), models=codec.models))
+    before = pending(0)
+    store(it, before)
+    middle = pending(1, needed=(key,), before=before)
+    it.recorder.work(middle)
     assert bank.get(2).reference == 1
     delete(bank.path)
-    assert store(it, pending(2, needed=(key, near), reference=2))
+    assert store(it, pending(2, needed=(key, near), before=middle))
     first, second = bank
     assert first.records == [key, near] and second.records == [key, near, far]
     assert second.reference == first.id and bank.info()["kept"] == 1
     bank.remove([first.id])
-    assert store(it, pending(3, needed=(key, near), reference=first.id))
+    assert store(it, pending(3, needed=(key, near), before=middle))
     assert [frame.needed for frame in bank] == [(key, near)] * 2 and bank.verify() == []
     assert it.counts()["stored"] == 4

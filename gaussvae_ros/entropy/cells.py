@@ -28,9 +28,12 @@ def depth(size: tuple[int, int], n: int) -> int:
     return k
 
 
-def code_cells(coder, size: tuple[int, int], n: int, cells: np.ndarray | None) -> np.ndarray:
-    """Write or read the cells [n] (Z-order codes, sorted) of `n` splats."""
-    k = depth(size, n)
+def code_cells(
+    coder, size: tuple[int, int], n: int, cells: np.ndarray | None, among: int | None = None
+) -> np.ndarray:
+    """Write or read the cells [n] (Z-order codes, sorted) of `n` splats, in cells as fine as for
+    `among` (default: n)."""
+    k = depth(size, among or n)
     side = max(size) / 2**k  # px
     width, height = size[0] / side, size[1] / side  # in cells
     nodes, counts = np.zeros(1, np.int64), np.array([n])

@@ -30,7 +30,7 @@ def neighbours(x, y):
     n = len(x)
     known, around, distance = np.full((n, NEAR), -1), np.full((n, NEAR), -1), np.empty(n, np.int64)
     for i in range(n):
-        when = _pass(i)
+        when = pass_of(i)
         near_known, near_all = np.full(NEAR, 1 << 60), np.full(NEAR, 1 << 60)
         for j in range(n):  # a loop of its own, which vectorises
             distance[j] = _square(x[i] - x[j]) + _square(y[i] - y[j])
@@ -42,7 +42,7 @@ def neighbours(x, y):
             ):  # the nearest of all are never farther than the nearest known
                 if d < near_all[NEAR - 1]:
                     _insert(near_all, around[i], d, j)
-                if _pass(j) < when:
+                if pass_of(j) < when:
                     _insert(near_known, known[i], d, j)
     return known, around
 
@@ -53,7 +53,7 @@ def _square(v):
 
 
 @inline
-def _pass(i):
+def pass_of(i):
     if i % 2:
         return 4
     if i % 4:

@@ -11,7 +11,6 @@ from gaussvae_ros.entropy import cells, contexts, grid, prior
 from gaussvae_ros.entropy.coder import Reader, Writer
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.errors import RecordError
-from gaussvae_ros.splats import Splats
 
 _HEADER = 3  # bytes
 MONO = 0x8000
@@ -26,8 +25,8 @@ def write(g: Grid) -> bytes:
     return bytes([g.precision, count & 255, count >> 8]) + writer.finish()
 
 
-def read(payload: bytes, size: tuple[int, int]) -> Splats:
-    """Splats of a payload, for a frame of `size` (w, h) px.
+def read(payload: bytes, size: tuple[int, int]) -> Grid:
+    """The grid of a payload, for a frame of `size` (w, h) px.
 
     Raises RecordError on anything malformed.
     """
@@ -37,7 +36,7 @@ def read(payload: bytes, size: tuple[int, int]) -> Splats:
     n, channels = count & ~MONO, 1 if count & MONO else 3
     if not 1 <= n <= MOST_SPLATS:
         raise RecordError(f"record is damaged: it claims {n} splats")
-    return grid.to_splats(code(Reader(payload[_HEADER:]), size, n, payload[0], channels, None))
+    return code(Reader(payload[_HEADER:]), size, n, payload[0], channels, None)
 
 
 def code(

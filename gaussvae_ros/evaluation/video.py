@@ -19,6 +19,7 @@ from gaussvae_ros.evaluation.reach import SEEKING, reach_times, why_no_seeking
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, write_report
 from gaussvae_ros.evaluation.sequences import read_sequence
 from gaussvae_ros.evaluation.summary import ALL, MEASURES, Curves, mean_curve, summarise, tables
+from gaussvae_ros.sequence import SequenceEncoder
 
 FRAMES = 60  # of a sequence
 SIZES = (150, 300, 600, 1200)  # bytes a frame at which codecs are compared
@@ -30,12 +31,13 @@ OURS = "gaussvae"
 
 def records_of(codec: Codec, frames: Sequence[np.ndarray], quality: float) -> list[list[bytes]]:
     """For each frame the records that decoding it takes, its own last."""
-    return [[codec.encode(frame, quality=quality)] for frame in frames]
+    sequence = SequenceEncoder(codec)
+    return [sequence.encode(frame, quality).records for frame in frames]
 
 
 def picture_of(codec: Codec, records: Sequence[bytes]) -> np.ndarray:
     """What a frame's records show."""
-    return codec.decode(records[-1])
+    return codec.decode(records)
 
 
 def size_of(records: Sequence[Sequence[bytes]]) -> float:

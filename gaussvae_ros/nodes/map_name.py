@@ -24,16 +24,18 @@ class MapName:
     """`id` is the map's name, empty while none is known. `look` takes what came since."""
 
     def __init__(self, node: ManagedNode) -> None:
-        self._node, self._topic, self._shown, self._changed_s = node, None, "", 0.0
+        self._node, self._topic = node, None
+        self._named = self._shown = ""  # by the parameter, and by the topic
+        self._changed_s = 0.0
 
     @property
     def id(self) -> str:
         """The parameter `map_id`, or if that is empty a hash of the map on `map_topic`."""
         try:
-            return checked_map(self._node.settings.map_id) or self._shown
+            self._named = checked_map(self._node.settings.map_id)
         except BankError as error:
             self._node.get_logger().warning(str(error), throttle_duration_sec=THROTTLE_S)
-            return self._shown
+        return self._named or self._shown
 
     def listen(self, topic: str) -> None:
         """Go by the maps on a topic from now on, an empty one being none."""

@@ -112,6 +112,12 @@ MEMORY = (
         live=True,
     ),
     Parameter(
+        "predict",
+        True,
+        "whether records may be predicted from earlier ones, which takes fewer bytes",
+        live=True,
+    ),
+    Parameter(
         "queue_size",
         2,
         "frames of a camera that may wait for the encoder; the oldest is dropped",

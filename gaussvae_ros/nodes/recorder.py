@@ -19,6 +19,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.nodes.carried_models import CarriedModels
 from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.sequences import Sequences
 from gaussvae_ros.nodes.session_facts import SessionFacts
 
 # Frames, and bytes of their records, that may wait for the memory.
@@ -43,7 +44,7 @@ class PendingFrame:
     map_id: str = ""  # the map that the pose is in
     settled: bool = True  # False: `settle` is still to say whether there is a pose
     data: bytes = b""  # the record, once it is encoded and until it is stored
-    reference: int | None = None  # the frame of this bank whose record that one needs
+    before: "PendingFrame | None" = None  # whose record that one needs
     needed: tuple[bytes, ...] = ()  # the records that it needs, which go with it elsewhere
     id: int | None = None  # in the bank, once it is there
     bank_session: int = 0  # likewise
@@ -55,7 +56,7 @@ class Recorder:
     """One recording. `name` is that of its sessions, empty for the time at which each begins.
 
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of
-    the stamps. `encoding` is keyword arguments for `FrameCodec.encode` and may be replaced at any
+    the stamps. `encoding` is keyword arguments for `Sequences.encode` and may be replaced at any
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
     tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
     pose, and `forgotten()` when it lies in a file that is gone.
@@ -76,7 +77,8 @@ class Recorder:
         wants_poses: bool,
     ) -> None:
         self.encoding, self.refusal, self.behind = encoding, "", False
-        self._bank, self._codec, self._counters = bank, codec, counters
+        self._bank, self._counters = bank, counters
+        self._sequences = Sequences(codec)
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._mount = _mount_of(bank.path)
         self._file = 0  # its number
@@ -102,7 +104,7 @@ class Recorder:
         """Encode a frame and add it to the bank, or let it wait; one that cannot be is counted."""
         begun = time.perf_counter()
         try:
-            frame.data = self._codec.encode(frame.image, **self.encoding)
+            self._sequences.encode(frame, **self.encoding)
         except GaussVaeError as error:
             self._fail(frame, f"a frame of {frame.camera} could not be encoded: {error}")
             return
@@ -209,7 +211,7 @@ class Recorder:
         self._bank.reopen()
         self._file += 1
         for frame in self._waiting:
-            frame.id = frame.reference = None
+            frame.id = None
         self._counters.begin_again()
         self._poses.clear()
         self._sessions.begin_again()
@@ -247,14 +249,15 @@ class Recorder:
             "descriptor": frame.descriptor,
             "frame_id": frame.frame_id,
         }
-        if frame.reference is not None:
+        before = frame.before
+        if before is not None and before.id is not None and before.file == self._file:
             try:
-                return self._bank.add(frame.data, reference=frame.reference, **facts)
+                return self._bank.add(frame.data, reference=before.id, **facts)
             except BankError as error:
                 if _is_of_the_disk(error):
                     raise
-                frame.reference = None  # it was removed since
-        return self._bank.add(frame.data, reference=frame.needed, **facts)
+                frame.before = None  # it was removed since
+        return self._bank.add(frame.data, reference=frame.needed or None, **facts)
 
     def _set_poses(self) -> None:
         while self._poses:

@@ -44,10 +44,7 @@ class SessionFacts:
         the bank has another one.
         """
         if self._maps.get(session) not in (None, "", map_id):
-            self._tally()
-            self._counters.begin_again(session)
-            self._tallies.pop(session, None)
-            del self._ids[session], self._maps[session]
+            self._end(session)
         if session in self._ids:
             if session != next(reversed(self._ids)):
                 self._ids[session] = self._ids.pop(session)  # the one used last is the last
@@ -84,6 +81,17 @@ class SessionFacts:
         self._name_map()
         self._tally()
         self.due = False
+
+    def _end(self, session: int) -> None:
+        """The bank's session is over; what is on its way counts in the next."""
+        counted = self._counters.tally(session)
+        self._counters.begin_again(session)
+        rest = self._counters.tally(session)
+        tally = {what: count - rest[what] for what, count in counted.items()}
+        bank_session = self._ids.pop(session)
+        del self._maps[session]
+        self._tallies.pop(session, None)
+        self._attempt(lambda: self._bank.set_tally(bank_session, tally))
 
     def _try(self, work: Callable[[], None]) -> None:
         self.due |= not self._attempt(work)

@@ -11,8 +11,9 @@ from gaussvae_ros.tiers import quality_of
 
 
 def encoding(settings: SimpleNamespace) -> dict:
-    """Keyword arguments for `FrameCodec.encode`."""
-    return {"quality": quality_of(settings.tier, settings.quality), "effort": settings.effort}
+    """Keyword arguments for `Sequences.encode`."""
+    quality = quality_of(settings.tier, settings.quality)
+    return {"quality": quality, "effort": settings.effort, "predict": settings.predict}
 
 
 def tier_note(settings: SimpleNamespace) -> str:

@@ -2,6 +2,7 @@
 integers that they become."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.kernels import inline, kernel
-from gaussvae_ros.vae import contexts
+from gaussvae_ros.vae import change_prior, contexts
 from gaussvae_ros.vae.contexts import (
     FLOOR,
     KINDS,
@@ -23,7 +24,8 @@ from gaussvae_ros.vae.contexts import (
     SHIFT,
     UNITS,
 )
-from gaussvae_ros.vae.prior import GAIN, RANGES, code
+from gaussvae_ros.vae.networks import GAIN
+from gaussvae_ros.vae.prior import RANGES, code
 
 HIDDEN = 64
 BATCH, RATE, WARMUP = 2048, 3e-3, 100
@@ -178,8 +180,14 @@ def bits_of(kind: str, outputs: Tensor, *asked: Tensor) -> Tensor:  # [rows]
     """Bits of what `asked_of` a kind, under a network's outputs [rows, OUTPUTS] over ONE."""
     if kind == "angle":
         return angle_bits(outputs, *asked)
-    k = KINDS.index(kind)
-    return ValueBits.apply(outputs, UNITS[k], *RANGES[k], *asked)
+    return ValueBits.apply(outputs, *_scale(kind), *asked)
+
+
+def _scale(kind: str) -> tuple[float, int, int]:
+    """Unit, lowest index and count of a kind's values."""
+    if kind in KINDS:
+        return UNITS[KINDS.index(kind)], *RANGES[KINDS.index(kind)]
+    return change_prior.UNITS[kind], *change_prior.RANGES[kind]
 
 
 def learn(grids: list[Grid], kind: str, seed: int, steps: int) -> dict[str, np.ndarray]:
@@ -218,11 +226,20 @@ def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
 
     At most KEPT rows of a grid, drawn at random.
     """
-    rng, rows = np.random.default_rng(seed), []
-    for g in grids:
-        questions = Questions(kind, g)
+
+    def ask(questions: Questions, g: Grid) -> None:
         code(questions, questions, g.size, len(g.cell), g.precision, g.colour.shape[1], g)
-        if questions.kept:  # grey grids lack two colours
+
+    return rows_asked(grids, kind, ask, seed)
+
+
+def rows_asked(coded: list, kind: str, ask: Callable, seed: int) -> list[np.ndarray]:
+    """What `ask(questions, one of coded)` asks of a kind, at most KEPT rows of each."""
+    rng, rows = np.random.default_rng(seed), []
+    for one in coded:
+        questions = Questions(kind)
+        ask(questions, one)
+        if questions.kept:  # some lack a kind, as grey grids do two colours
             columns = [np.concatenate(column) for column in zip(*questions.kept)]
             some = rng.permutation(len(columns[0]))[:KEPT]
             rows.append([column[some] for column in columns])
@@ -235,11 +252,11 @@ class Questions:
 
     reads, part = False, ""
 
-    def __init__(self, kind: str, g: Grid) -> None:
-        self.kind, self.grid, self.kept = kind, g, []
+    def __init__(self, kind: str) -> None:
+        self.kind, self.kept = kind, []
 
     def values(self, kind, features, middle, steps):
-        if KINDS[kind] == self.kind:
+        if kind == self.kind and len(features):
             self.kept.append([features.astype(np.float32), middle, steps, None])
 
     def angles(self, features, sectors):

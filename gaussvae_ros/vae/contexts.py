@@ -9,7 +9,7 @@ tables made by multiplication alone.
 
 import numpy as np
 
-from gaussvae_ros.entropy.contexts import NEAR, _pass
+from gaussvae_ros.entropy.contexts import NEAR, pass_of
 from gaussvae_ros.kernels import inline, kernel
 
 # In the order in which they are coded.
@@ -60,7 +60,7 @@ def base(x, y, spacing, wide, tall, precision):
         out[i, 1] = spacing[i] / usual
         out[i, 2] = usual
         out[i, 3] = precision - 128
-        out[i, 4] = _pass(i)
+        out[i, 4] = pass_of(i)
         out[i, 5] = (x[i] + 0.5) / wide
         out[i, 6] = (y[i] + 0.5) / tall
         out[i, 7] = np.sqrt(float(n))

@@ -31,11 +31,14 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from gaussvae_ros.errors import GaussVaeError, ModelError
+from gaussvae_ros.vae.change_contexts import KINDS as CHANGE_KINDS
+from gaussvae_ros.vae.change_prior import ChangePrior
 from gaussvae_ros.vae.prior import Prior
 
 SUFFIX = ".safetensors"
 HASH_BYTES = 3  # of a model's hash in a record
 LARGEST = 64 * 2**20  # bytes of a model that a memory file carries, uncompressed
+ARCHITECTURES = {Prior: "splats", ChangePrior: "changes"}
 PRIOR = "prior."  # what the names of tensors that decoding needs begin with
 
 log = logging.getLogger(__name__)
@@ -43,11 +46,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What coding a record takes: `prior`, and the name and hash that say which."""
+    """What coding a record takes: `prior`, for records alone or for predicted ones, and the name
+    and hash that say which."""
 
     name: str
     hash: bytes  # [HASH_BYTES]
-    prior: Prior
+    prior: Prior | ChangePrior
 
 
 class Carrier(Protocol):
@@ -169,7 +173,7 @@ def carried(data: bytes, hash_: bytes, where: str) -> Model:
     return Model(about["name"], decoding_hash(prior), prior)
 
 
-def decoding_hash(prior: Prior) -> bytes:  # [HASH_BYTES]
+def decoding_hash(prior: Prior | ChangePrior) -> bytes:  # [HASH_BYTES]
     """What records name a model by: the first bytes of the SHA-256 over name, shape and numbers of
     each tensor.
     """
@@ -218,9 +222,10 @@ def model_folders() -> list[Path]:
     return [root / "models", *(Path(p) / "share" / "gaussvae_ros" / "models" for p in prefixes)]
 
 
-def model_file(prior: Prior, card: dict) -> bytes:
+def model_file(prior: Prior | ChangePrior, card: dict) -> bytes:
     """The bytes of a model file that makes records."""
-    return serialised({"architecture": "splats", "config": {}, "card": card}, _tensors(prior))
+    architecture = ARCHITECTURES[type(prior)]
+    return serialised({"architecture": architecture, "config": {}, "card": card}, _tensors(prior))
 
 
 def serialised(about: dict, tensors: dict[str, np.ndarray]) -> bytes:
@@ -266,18 +271,19 @@ def _parsed(data: bytes, where: str) -> tuple[dict, dict[str, np.ndarray]]:
     return about, tensors
 
 
-def _tensors(prior: Prior) -> dict[str, np.ndarray]:
+def _tensors(prior: Prior | ChangePrior) -> dict[str, np.ndarray]:
     """A prior's tensors by their names in a file."""
     return {PRIOR + name: array for name, array in prior.tensors().items()}
 
 
-def _prior(tensors: dict[str, np.ndarray], where: str) -> Prior:
+def _prior(tensors: dict[str, np.ndarray], where: str) -> Prior | ChangePrior:
     held = {
         name.removeprefix(PRIOR): array for name, array in tensors.items() if name.startswith(PRIOR)
     }
     if not held:
         raise ModelError(f"{where} makes no records: it has no trained prior")
-    return Prior.from_tensors(held)
+    predicts = f"{CHANGE_KINDS[0]}_mean" in held
+    return (ChangePrior if predicts else Prior).from_tensors(held)
 
 
 def _digest(about: dict, tensors: dict[str, np.ndarray]) -> str:

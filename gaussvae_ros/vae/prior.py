@@ -12,59 +12,22 @@ from gaussvae_ros.entropy import cells, grid, prior
 from gaussvae_ros.entropy import contexts as passes
 from gaussvae_ros.entropy.coder import Meter, Reader, Writer
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.errors import ModelError, RecordError
+from gaussvae_ros.errors import RecordError
 from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import ANGLE, KINDS
+from gaussvae_ros.vae.networks import Networks
 
 RANGES = (  # lowest index and count of a kind's values
     (1, grid.SIZES),
     *[(-grid.COLOURS // 2, grid.COLOURS)] * 3,
     (0, grid.ASPECTS),
 )
-LAYERS = 3
-GAIN = 2.0**10  # unit of stored means and gains: 1 / GAIN
-TENSORS = ("mean", "gain") + tuple(
-    f"{what}{k}" for k in range(LAYERS) for what in ("weight", "bias")
-)
-TYPES = {"mean": np.int32, "gain": np.int32, "weight": np.int16, "bias": np.int32}
 
 
-class Prior:
-    """Networks of integers by kind: `mean`, `gain` [F], then `weight` [in, out] and
-    `bias` [out] of each layer."""
+class Prior(Networks):
+    """The networks of a record alone."""
 
-    def __init__(self, networks: dict[str, dict[str, np.ndarray]]):
-        """Check the networks and take them.
-
-        Raises:
-            ModelError: a network or tensor is missing, or has another shape or larger numbers
-                than such networks have.
-        """
-        self.networks, self._arrays = {}, {}
-        for k, kind in enumerate(KINDS):
-            arrays = {name: np.asarray(networks.get(kind, {}).get(name)) for name in TENSORS}
-            _check(kind, arrays, contexts.feature_count(k))
-            # weights as floats: exact, see contexts.network
-            layers = [arrays[name].astype(np.float32, order="C") for name in TENSORS[2:]]
-            self.networks[kind] = (arrays["mean"] / GAIN, arrays["gain"] / GAIN, *layers)
-            self._arrays[kind] = arrays
-
-    @classmethod
-    def from_tensors(cls, tensors: dict[str, np.ndarray]) -> "Prior":
-        """The prior whose `tensors` these are. Raises ModelError as the class."""
-        split: dict[str, dict] = {}
-        for name, array in tensors.items():
-            kind, _, part = name.partition("_")
-            split.setdefault(kind, {})[part] = array
-        return cls(split)
-
-    def tensors(self) -> dict[str, np.ndarray]:
-        """int16 and int32 arrays by name, such as scale_weight0, for a model file."""
-        return {
-            f"{kind}_{name}": array.astype(TYPES[name.rstrip("012")], order="C")
-            for kind, arrays in self._arrays.items()
-            for name, array in arrays.items()
-        }
+    FEATURES = {kind: contexts.feature_count.py_func(k) for k, kind in enumerate(KINDS)}
 
     def write(self, g: Grid) -> bytes:
         """The stream of a grid of splats."""
@@ -84,15 +47,12 @@ class Prior:
         code(meter, self, g.size, len(g.cell), g.precision, g.colour.shape[1], g)
         return meter.bits
 
-    def outputs(self, kind: str, features: np.ndarray) -> np.ndarray:  # int32 [rows, OUTPUTS]
-        """What the network of a kind makes of features [rows, F]."""
-        return contexts.network(features, *self.networks[kind])
-
-    def values(self, kind: int, features, middle, steps) -> np.ndarray:  # [rows, count]
+    def values(self, kind: str, features, middle, steps) -> np.ndarray:  # [rows, count]
         """Unnormalised probabilities of the indices in RANGES of values beside `middle`
         [rows], in `steps` [rows]."""
-        outputs, unit = self.outputs(KINDS[kind], features), contexts.UNITS[kind]
-        return contexts.mixtures(outputs, middle, unit, steps, *RANGES[kind], contexts.POWERS)
+        k = KINDS.index(kind)
+        outputs, unit = self.outputs(kind, features), contexts.UNITS[k]
+        return contexts.mixtures(outputs, middle, unit, steps, *RANGES[k], contexts.POWERS)
 
     def angles(self, features, sectors) -> np.ndarray:  # [rows, SECTORS]
         """Unnormalised probabilities of the sectors below `sectors` [rows]."""
@@ -158,7 +118,7 @@ class _Splats:
             column[:] = indices * steps
         for rows in self.rounds:
             features, middle = self.features(kind, rows)
-            p = self.model.values(kind, features, middle, steps[rows])
+            p = self.model.values(KINDS[kind], features, middle, steps[rows])
             out[rows] = (
                 self.coder.symbols(None if indices is None else indices[rows] - low, p) + low
             )
@@ -200,20 +160,3 @@ class _Splats:
         """Note the axes of splats, as long as they are thin."""
         for column, table in zip((5, 6), prior.axes()):
             self.values[rows, column] = table[sectors[rows], sector] * strength[rows]
-
-
-def _check(kind: str, arrays: dict[str, np.ndarray], count: int) -> None:
-    """ModelError unless the network reads `count` features and no sum in it can reach 2^24."""
-    fits, width, most = True, count, contexts.MOST + 1
-    for name, array in arrays.items():
-        fits &= array.dtype.kind in "iu" and (array.ndim == (2 if name.startswith("weight") else 1))
-    fits = fits and arrays["mean"].shape == arrays["gain"].shape == (count,)
-    for layer in range(LAYERS):
-        weight, bias = (arrays[f"{what}{layer}"] for what in ("weight", "bias"))
-        fits = fits and weight.shape == (width, len(bias))
-        if fits:  # as floats, in which no absolute value overflows
-            sums = np.abs(weight.astype(float)).sum(0) * most + np.abs(bias.astype(float))
-            fits = sums.max() < contexts.LARGEST
-        width = len(bias) if fits else 0
-    if not fits or width != contexts.OUTPUTS:
-        raise ModelError(f"the prior's network for {kind} is missing, or not one of this version")

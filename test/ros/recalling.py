@@ -102,7 +102,7 @@ def stored(path: Path, frame_id: int) -> tuple[object, bytes]:
     """What the memory holds: a MemoryFrame of age 0 and the record."""
     with MemoryBank(path, readonly=True) as bank:
         found = bank.get(frame_id)
-    return convert.memory_frame(found, 0), found.data
+    return convert.memory_frame(found, found.stamp_ns), found.data
 
 
 def ageless(frame: MemoryFrame) -> MemoryFrame:

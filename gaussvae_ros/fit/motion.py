@@ -1,0 +1,201 @@
+"""How the splats of one frame move to another: dense optical flow, smoothed into a field of few
+numbers, then refined on what the splats draw.
+
+Both steps are least squares over the field's coefficients, small ones preferred the more the finer
+their level. The second is that of Lucas and Kanade (1981), with the splats' picture as the image
+that moves.
+"""
+
+import cv2
+import numpy as np
+
+from gaussvae_ros.entropy import motion
+from gaussvae_ros.entropy.motion import HATS, LEVEL_OF, LEVELS, SIDE, Motion
+from gaussvae_ros.kernels import kernel
+from gaussvae_ros.raster import BACKGROUND, EPS
+from gaussvae_ros.raster.cpu import draw, planes
+
+FLOW_SIDE = 320  # px of the longer side on which flow is looked for
+SIDE_DRAWN = 160  # px of the longer side on which the field is refined
+COARSE = 64, 48  # places at which the flow is looked at
+RIDGE = np.array([0.008, 0.04, 0.16, 0.6])  # weight of a coefficient's square, by level
+ROUNDS = 3  # of robust least squares on the flow
+REFINED = 3  # steps on the picture
+SWEEPS = 2  # of rounding
+# Of a hat over the nodes, by which its coefficient weighs more than a node's.
+MEAN_SQUARE = float(np.square(HATS).sum(0).mean())
+
+
+def find(
+    geometry: np.ndarray,  # [N, 5] of the reference, px of the frame
+    colour: np.ndarray,  # [N, 3]
+    image: np.ndarray,  # uint8 [H, W, 3]
+    price: float,  # of a bit, in mean squared errors
+) -> Motion:
+    """The field that brings splats nearest to an image for its bits."""
+    size = image.shape[1::-1]
+    before = picture(geometry, colour, size, _fit(size, FLOW_SIDE))
+    flow = _flow(before, image) * (max(size) / max(before.shape[:2]))
+    target = cv2.resize(image, _fit(size, SIDE_DRAWN), interpolation=cv2.INTER_AREA)
+    target = target.astype(np.float32) / 255
+    found = _smoothed(flow / motion.unit(size, len(geometry)))
+    for _ in range(REFINED):
+        a, b = _in_hats(*_on_picture(geometry, colour, found, target, size))
+        before, found = found, _solved(a, b, found)
+    b = b - a @ (found - before).T.ravel()
+    made = _rounded(a, b, found, price * target.size)
+    levels = max((int(k) + 1 for k in LEVEL_OF[made.any(1)]), default=0)
+    candidates = [motion.NONE, Motion(levels, made)]
+    costs = [_cost(geometry, colour, m, target, size, price) for m in candidates]
+    return candidates[int(np.argmin(costs))]
+
+
+def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 0 to 1
+    """What splats of a frame of `size` (w, h) px draw at the size `small`."""
+    sx, sy = small[0] / size[0], small[1] / size[1]
+    canvas = planes(small)
+    draw(geometry * [sx, sy, sx, sx / sy, sy], colour.astype(np.float32), canvas, small[0])
+    sums = canvas[:, :, : small[0]].transpose(0, 2, 1)
+    drawn = (sums[..., 1:] + EPS * BACKGROUND) / (sums[..., :1] + EPS)
+    return np.clip(drawn, 0, 1).astype(np.float32)
+
+
+def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """`size` (w, h) px made smaller so that its longer side has at most `side`."""
+    scale = min(1.0, side / max(size))
+    return tuple(max(16, round(length * scale)) for length in size)
+
+
+def _flow(before: np.ndarray, image: np.ndarray) -> np.ndarray:  # [h, w, 2] px of `before`
+    """Dense flow (DIS, Kroeger et al. 2016) from a drawn picture to an image."""
+    after = cv2.resize(image, before.shape[1::-1], interpolation=cv2.INTER_AREA)
+    grey = [
+        cv2.cvtColor(a, cv2.COLOR_RGB2GRAY)
+        for a in (np.round(before * 255).astype(np.uint8), after)
+    ]
+    return cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(*grey, None)
+
+
+def _smoothed(flow: np.ndarray) -> np.ndarray:  # [SIDE * SIDE, 2]
+    """The coefficients nearest to a flow in their units, far ones counting less."""
+    flow = cv2.resize(flow, COARSE, interpolation=cv2.INTER_AREA).astype(np.float64)
+    along, down = (np.broadcast_to(axis, flow.shape).copy() for axis in np.eye(2))
+    weight, found = np.ones(flow.shape[:2]), np.zeros((SIDE * SIDE, 2))
+    for _ in range(ROUNDS):
+        a, b = _in_hats(*_normal(along, down, -flow, weight, SIDE))
+        found = _solved(a, b, 0 * found)
+        away = flow - cv2.resize((HATS @ found).reshape(SIDE, SIDE, 2), COARSE)
+        weight = 1 / (1 + np.square(away).sum(2) / 16)
+    return found
+
+
+def _on_picture(geometry, colour, found, target, size):
+    """The normal equations of a field's change, from what the moved splats draw."""
+    small = target.shape[1::-1]
+    unit = motion.unit(size, len(geometry))
+    nodes = (HATS @ found * unit).reshape(SIDE, SIDE, 2)
+    drawn = picture(motion.displaced(geometry, nodes, *map(float, size)), colour, size, small)
+    away = target - drawn
+    scale = unit * small[0] / size[0] / 8  # px of the small picture a unit, Sobel's 8
+    dx, dy = (cv2.Sobel(drawn, cv2.CV_32F, *axis) * scale for axis in ((1, 0), (0, 1)))
+    weight = 1 / (1 + np.square(away).sum(2) / (12 * np.square(away).mean() + 1e-9))
+    return _normal(*(a.astype(np.float64) for a in (dx, dy, away, weight)), SIDE)
+
+
+def _in_hats(a, b):
+    """Normal equations of nodal values as those of coefficients."""
+    n = len(HATS)
+    blocks = [[HATS.T @ a[i : i + n, j : j + n] @ HATS for j in (0, n)] for i in (0, n)]
+    return np.block(blocks), np.concatenate([HATS.T @ b[:n], HATS.T @ b[n:]])
+
+
+def _ridge(a: np.ndarray) -> np.ndarray:  # [2 SIDE * SIDE]
+    return np.tile(RIDGE[LEVEL_OF], 2) * np.trace(a) / len(a) / MEAN_SQUARE + 1e-9
+
+
+def _solved(a, b, found) -> np.ndarray:  # [SIDE * SIDE, 2]
+    """Coefficients after a step to the least squared error, small ones preferred."""
+    ridge = _ridge(a)
+    flat = found.T.ravel()
+    flat = flat + np.linalg.solve(a + np.diag(ridge), b - ridge * flat)
+    return np.clip(flat, -motion.LARGEST, motion.LARGEST).reshape(2, -1).T
+
+
+def _rounded(a, b, found, price) -> np.ndarray:  # int64 [SIDE * SIDE, 2]
+    """Whole coefficients of least squared error plus `price` times bits, one after the other."""
+    flat, levels = found.T.ravel().copy(), np.tile(LEVEL_OF, 2)
+    typical = np.array([max(np.abs(found[LEVEL_OF == k]).mean(), 0.2) for k in range(LEVELS)])
+    _round(a, b.copy(), flat, typical[levels], price)
+    return (
+        np.clip(np.round(flat), -motion.LARGEST, motion.LARGEST).astype(np.int64).reshape(2, -1).T
+    )
+
+
+@kernel()
+def _round(a, slope, flat, typical, price):
+    """Round `flat` in place. `slope` is minus the gradient of half the squared error there."""
+    for _ in range(SWEEPS):
+        for k in range(len(flat) - 1, -1, -1):
+            best, least = flat[k], np.inf
+            ideal = flat[k] + slope[k] / (a[k, k] + 1e-12)
+            for value in (0.0, np.floor(ideal), np.floor(ideal) + 1):
+                step = value - flat[k]
+                z = value / typical[k]
+                cost = 0.5 * a[k, k] * step * step - slope[k] * step
+                cost += price / 2 * 2 * np.log2(1 + z * z)
+                if cost < least:
+                    best, least = value, cost
+            step = best - flat[k]
+            flat[k] = best
+            for j in range(len(flat)):
+                slope[j] -= a[j, k] * step
+
+
+def _cost(geometry, colour, made, target, size, price) -> float:
+    drawn = picture(motion.moved(geometry, made, size), colour, size, target.shape[1::-1])
+    return float(np.square(drawn - target).mean()) + price * motion.bits(made)
+
+
+@kernel()
+def _normal(dx, dy, away, weight, side):
+    """A [2 M, 2 M] and b [2 M] of the nodal values d that make weight (dx d_x + dy d_y + away)^2
+    least, M = side^2.
+
+    `dx`, `dy`, `away` [h, w, C] say how the picture rises along x and y, and what it lacks; a
+    picture that moves by d changes by -dx d_x - dy d_y.
+    """
+    height, width = weight.shape
+    n = side * side
+    a, b = np.zeros((2 * n, 2 * n)), np.zeros(2 * n)
+    at, share = np.empty(4, np.int64), np.empty(4)
+    for y in range(height):
+        v = (y + 0.5) / height * (side - 1)
+        j = min(int(v), side - 2)
+        v -= j
+        for x in range(width):
+            u = (x + 0.5) / width * (side - 1)
+            i = min(int(u), side - 2)
+            u -= i
+            xx, xy, yy, x_away, y_away = 0.0, 0.0, 0.0, 0.0, 0.0
+            for c in range(dx.shape[2]):
+                p, q, r = dx[y, x, c], dy[y, x, c], away[y, x, c]
+                xx += p * p
+                xy += p * q
+                yy += q * q
+                x_away += p * r
+                y_away += q * r
+            w = weight[y, x]
+            corner = j * side + i
+            at[0], at[1], at[2], at[3] = corner, corner + 1, corner + side, corner + side + 1
+            share[0], share[1] = (1 - u) * (1 - v), u * (1 - v)
+            share[2], share[3] = (1 - u) * v, u * v
+            for k in range(4):
+                b[at[k]] -= w * share[k] * x_away
+                b[n + at[k]] -= w * share[k] * y_away
+                for m in range(4):
+                    both = w * share[k] * share[m]
+                    a[at[k], at[m]] += both * xx
+                    a[at[k], n + at[m]] += both * xy
+                    a[n + at[k], n + at[m]] += both * yy
+    a[n:, :n] = a[:n, n:].T
+    return a, b
