@@ -27,7 +27,15 @@ from gaussvae_ros.fit import EFFORTS, check_image, to_splats
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
 from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
-from gaussvae_ros.record import LONGEST_CHAIN, MAX_SIDE, PREDICTED, Record, checksum, pack, unpack
+from gaussvae_ros.record import (
+    LONGEST_CHAIN,
+    MAX_SIDE,
+    PREDICTED,
+    Record,
+    checksum,
+    pack,
+    unpack_chain,
+)
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.tiers import NOTE, quality_of
@@ -37,6 +45,7 @@ from gaussvae_ros.vae.prediction import error_of, price_of
 
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MODEL = "open"
+REFERENCES = 1 << 20  # bytes of decoded records that stay in memory for those that need them
 SURE = 0.6  # share of what a record alone costs below which none is made to compare
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
 
@@ -80,7 +89,8 @@ class FrameCodec:
         self._gpu = {"auto": None, "cpu": False, "cuda": True}[device]  # None: not known yet
         self._model, self._places = model, list(models)
         self._codec, self._loading = None, threading.Lock()
-        self._remembered: Remembered[Splats | Decoded] = Remembered(remember)
+        self._remembered: Remembered[Splats] = Remembered(remember)
+        self._references: Remembered[Decoded] = Remembered(max(remember, REFERENCES))
 
     @property
     def models(self) -> Models:
@@ -134,7 +144,7 @@ class FrameCodec:
         """A frame as a record that needs `reference`, whether or not that is a gain; None where it
         has another size or other channels. Raises as `encode`."""
         n = _checked(image, quality, "fast", None)
-        chain = _chain(reference)
+        chain = unpack_chain(reference)
         if len(chain) >= LONGEST_CHAIN:
             raise RecordError(f"a record may need {LONGEST_CHAIN - 1} others, no more")
         last = reference if isinstance(reference, (bytes, bytearray, memoryview)) else reference[-1]
@@ -153,9 +163,9 @@ class FrameCodec:
         quality: float,
     ) -> float:
         """What a record of a frame costs, as a `Prediction` from `reference` has it."""
-        price, _ = price_of(self._decoded(_chain(reference)), splats_at(quality))
+        price, _ = price_of(self._decoded(unpack_chain(reference)), splats_at(quality))
         size = len(data if isinstance(data, bytes) else data[-1])
-        return error_of(image, self._decoded(_chain(data))) + price * 8 * size
+        return error_of(image, self._decoded(unpack_chain(data))) + price * 8 * size
 
     def encode_many(
         self,
@@ -197,14 +207,11 @@ class FrameCodec:
     def splats(self, data: bytes | Sequence[bytes]) -> Splats:
         """The splats that a record holds, in canonical form. Takes what `decode`
         takes, and raises as it does."""
-        chain = _chain(data)
-        if len(chain) > 1:
-            return self._drawn(chain)
-        (record,) = chain
+        chain = unpack_chain(data)
         return self._remembered.get(
-            record,
-            lambda: self._read(record),
-            lambda made: made.params.nbytes + len(record.payload),
+            chain,
+            lambda: self._drawn(chain),
+            lambda made: made.params.nbytes + len(chain[-1].payload),
         )
 
     def decode(
@@ -226,24 +233,22 @@ class FrameCodec:
             GaussVaeError: `roi` is not inside the frame, or the picture would be empty
                 or have more than 2^26 px.
         """
-        record = _chain(data)[-1]
+        record = unpack_chain(data)[-1]
         _, _, *part = checked_roi(roi, record.size)
         checked_size(part if size is None else size)  # before the work
         return render(self.splats(data), size, roi)
 
-    def _read(self, record: Record) -> Splats:
-        """What to draw of a record alone."""
-        return grid.to_splats(self._grid(record))
+    def _drawn(self, chain: tuple[Record, ...]) -> Splats:
+        """What to draw of a record."""
+        if len(chain) == 1:
+            return grid.to_splats(self._grid(*chain))
+        made = self._decoded(chain)
+        return to_splats(Descent(made.geometry, made.colour), made.size, made.channels)
 
     def _grid(self, record: Record) -> Grid:
         if record.tier == "splats":
             return stream.read(record.payload, record.size)
         return self._latent().decode(record.payload, record.size)
-
-    def _drawn(self, chain: tuple[Record, ...]) -> Splats:
-        """What to draw of a predicted record."""
-        made = self._decoded(chain)
-        return to_splats(Descent(made.geometry, made.colour), made.size, made.channels)
 
     def _decoded(self, chain: tuple[Record, ...]) -> Decoded:
         """The splats of a record in its order."""
@@ -254,7 +259,7 @@ class FrameCodec:
                 return self._latent().apply(record.payload, self._decoded(tuple(before)))
             return Decoded.of(self._grid(record))
 
-        return self._remembered.get(
+        return self._references.get(
             chain, make, lambda made: made.geometry.nbytes + made.colour.nbytes
         )
 
@@ -292,25 +297,3 @@ def _checked(image: np.ndarray, quality: float, effort: str, tier: str | None) -
 
 def _record(image: np.ndarray, payload: bytes) -> bytes:
     return pack(Record("latent", (image.shape[1], image.shape[0]), payload))
-
-
-def _chain(data: bytes | Sequence[bytes]) -> tuple[Record, ...]:
-    """A record and those before it that it needs, checked. Raises RecordError."""
-    datas = [_bytes(one) for one in (data if isinstance(data, (list, tuple)) else [data])]
-    if not 1 <= len(datas) <= LONGEST_CHAIN:
-        raise RecordError(f"a record comes with at most {LONGEST_CHAIN - 1} others")
-    chain = tuple(map(unpack, datas))
-    if chain[0].reference is not None:
-        raise RecordError("a predicted record decodes only behind the one that it needs")
-    for before, record in zip(datas, chain[1:]):
-        if record.reference != checksum(before):
-            raise RecordError("a predicted record comes behind another than the one that it needs")
-    if any(record.size != chain[0].size for record in chain):
-        raise RecordError("record is damaged: its reference has another size")
-    return chain
-
-
-def _bytes(data: bytes) -> bytes:
-    if not isinstance(data, (bytes, bytearray, memoryview)):
-        raise RecordError(f"a record is bytes, not {type(data).__name__}")
-    return bytes(data)

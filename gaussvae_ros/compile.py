@@ -13,7 +13,10 @@ def warm_up(codec, effort: str = "fast") -> None:
     x, y = np.meshgrid(*map(np.arange, SIZE))
     colour = np.uint8(np.stack([x + y, x, 2 * y], axis=-1) % 256)
     for image in (colour, colour[..., 0]):
-        _recall(codec, codec.encode(image, quality=0, effort=effort))
+        data = codec.encode(image, quality=0, effort=effort)
+        _recall(codec, data)
+        if made := codec.predict(np.roll(image, 3, axis=1), 0, data):
+            _recall(codec, [data, made.data])
 
 
 def warm_up_old(codec) -> None:
@@ -33,6 +36,6 @@ def compile_kernels() -> None:
     camera.render(building.build(0), 0.0, 0.0, 0.6, 0.0, SIZE, float(SIZE[0]))
 
 
-def _recall(codec, data: bytes) -> None:
+def _recall(codec, data: bytes | list[bytes]) -> None:
     for size in (None, (SIZE[0] // 4, SIZE[1] // 4)):
         codec.decode(data, size=size)

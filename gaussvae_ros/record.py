@@ -14,6 +14,7 @@ Pure Python, so that the bank can read a record's facts without loading a codec.
 
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gaussvae_ros.errors import RecordError
@@ -104,3 +105,29 @@ def is_predicted(data: bytes) -> bool:
 def needs(data: bytes, reference: bytes) -> bool:
     """Whether a whole record was predicted from this other one."""
     return is_predicted(data) and data[-2 * _TAIL.size : -_TAIL.size] == reference[-_TAIL.size :]
+
+
+def unpack_chain(data: bytes | Sequence[bytes]) -> tuple[Record, ...]:
+    """Check a record and those before it that it needs, in order, and open them.
+
+    Raises:
+        RecordError: as `unpack`; or it is not all that the last one needs, or of several sizes.
+    """
+    datas = [_bytes(one) for one in (data if isinstance(data, (list, tuple)) else [data])]
+    if not 1 <= len(datas) <= LONGEST_CHAIN:
+        raise RecordError(f"a record comes with at most {LONGEST_CHAIN - 1} others")
+    chain = tuple(map(unpack, datas))
+    if chain[0].reference is not None:
+        raise RecordError("a predicted record decodes only behind the one that it needs")
+    for before, record in zip(datas, chain[1:]):
+        if record.reference != checksum(before):
+            raise RecordError("a predicted record comes behind another than the one that it needs")
+    if any(record.size != chain[0].size for record in chain):
+        raise RecordError("record is damaged: its reference has another size")
+    return chain
+
+
+def _bytes(data: bytes) -> bytes:
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise RecordError(f"a record is bytes, not {type(data).__name__}")
+    return bytes(data)

@@ -239,8 +239,8 @@ def test_remembered_records_are_not_read_again(record, monkeypatch):
     other = CODEC.encode(frame(), quality=10)
     need = CODEC.splats(record).params.nbytes + len(record) + 2 * OBJECTS
     codec, read = FrameCodec("cpu", remember=need), []
-    plain = FrameCodec._read
-    monkeypatch.setattr(FrameCodec, "_read", lambda *a: read.append(1) or plain(*a))
+    plain = FrameCodec._drawn
+    monkeypatch.setattr(FrameCodec, "_drawn", lambda *a: read.append(1) or plain(*a))
     pictures = [codec.decode(record, size=(8, 8 + n)) for n in range(3)]
     codec.splats(record)
     assert len(read) == 1 and (pictures[2] == CODEC.decode(record, size=(8, 10))).all()

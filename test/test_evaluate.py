@@ -36,7 +36,7 @@ class JpegInARecord:
             cv2.resize(image, (size[0] // 2, size[1] // 2), interpolation=cv2.INTER_AREA)
         )
         file = io.BytesIO()
-        small.save(file, "WEBP" if effort == "best" else "JPEG", quality=quality)
+        small.save(file, "WEBP" if effort == "best" else "JPEG", quality=int(quality))
         return pack(Record("splats", size, file.getvalue()))
 
     def predict(self, image, quality, reference):

@@ -25,6 +25,7 @@ LAYERS = (
     ("bench", "demo"),
     ("replay", "training"),
     ("compile", "evaluation", "reencoding"),
+    ("sequence",),
     ("codec", "needed_models"),
     ("vae",),
     ("quantise", "refine"),

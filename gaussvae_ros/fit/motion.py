@@ -17,7 +17,7 @@ from gaussvae_ros.raster.cpu import draw, planes
 
 FLOW_SIDE = 320  # px of the longer side on which flow is looked for
 SIDE_DRAWN = 160  # px of the longer side on which the field is refined
-COARSE = 64, 48  # places at which the flow is looked at
+COARSE = 32, 24  # places at which the flow is looked at
 RIDGE = np.array([0.008, 0.04, 0.16, 0.6])  # weight of a coefficient's square, by level
 ROUNDS = 3  # of robust least squares on the flow
 REFINED = 3  # steps on the picture
@@ -79,14 +79,17 @@ def _flow(before: np.ndarray, image: np.ndarray) -> np.ndarray:  # [h, w, 2] px 
 def _smoothed(flow: np.ndarray) -> np.ndarray:  # [SIDE * SIDE, 2]
     """The coefficients nearest to a flow in their units, far ones counting less."""
     flow = cv2.resize(flow, COARSE, interpolation=cv2.INTER_AREA).astype(np.float64)
-    along, down = (np.broadcast_to(axis, flow.shape).copy() for axis in np.eye(2))
-    weight, found = np.ones(flow.shape[:2]), np.zeros((SIDE * SIDE, 2))
+    one, none = np.ones((*flow.shape[:2], 1)), np.zeros((*flow.shape[:2], 1))
+    weight, n = np.ones(flow.shape[:2]), len(HATS)
     for _ in range(ROUNDS):
-        a, b = _in_hats(*_normal(along, down, -flow, weight, SIDE))
-        found = _solved(a, b, 0 * found)
+        sides = [_normal(one, none, -flow[..., k : k + 1], weight, SIDE) for k in range(2)]
+        a = HATS.T @ sides[0][0][:n, :n] @ HATS
+        b = np.stack([HATS.T @ side[1][:n] for side in sides], 1)
+        ridge = RIDGE[LEVEL_OF] * np.trace(a) / n / MEAN_SQUARE + 1e-9
+        found = np.linalg.solve(a + np.diag(ridge), b)
         away = flow - cv2.resize((HATS @ found).reshape(SIDE, SIDE, 2), COARSE)
         weight = 1 / (1 + np.square(away).sum(2) / 16)
-    return found
+    return np.clip(found, -motion.LARGEST, motion.LARGEST)
 
 
 def _on_picture(geometry, colour, found, target, size):

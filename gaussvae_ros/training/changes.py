@@ -152,7 +152,7 @@ def make_predictions(
         reference = Decoded.of(key)
         for frame in frames[1:]:
             price, precision = price_of(reference, fewer)
-            made = predict(frame, reference, price, precision)
+            made, _ = predict(frame, reference, price, precision)
             pair, reference = (reference, made), applied(reference, made)
         out.append(pair)
     return out

@@ -94,9 +94,8 @@ class LatentCodec:
         if self._predicting is None:
             self._predicting = self._loaded(self._changes, ChangePrior)
         model = self._predicting
-        made = prediction.predict(image, reference, price, precision)
+        made, error = prediction.predict(image, reference, price, precision)
         payload = model.hash + bytes([precision]) + model.prior.write(reference, made)
-        error = prediction.error_of(image, applied(reference, made))
         cost = error + price * 8 * (len(payload) + OVERHEAD + 4)
         return Predicted(payload, cost, prediction.cost_alone(reference, n))
 

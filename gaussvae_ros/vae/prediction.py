@@ -12,10 +12,10 @@ import numpy as np
 
 from gaussvae_ros.entropy import changes as what
 from gaussvae_ros.entropy import grid
-from gaussvae_ros.entropy.changes import CHANGED, NEW, Changes, Decoded
+from gaussvae_ros.entropy.changes import CHANGED, NEW, Changes, Decoded, applied
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.entropy.motion import moved
-from gaussvae_ros.fit import motion, rows_of, scaled
+from gaussvae_ros.entropy.motion import Motion, moved
+from gaussvae_ros.fit import motion, scaled
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.reseeding import reseed
 from gaussvae_ros.quantise import (
@@ -68,11 +68,8 @@ def _error_alone(reference: Decoded, n: float) -> float:
 
 
 def error_of(image: np.ndarray, made: Decoded) -> float:
-    """The mean squared error of what splats draw, where the fit looks."""
-    image = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-    target = scaled(image, len(made.geometry), LEVEL[0])[0]
-    drawn = motion.picture(made.geometry, made.colour, made.size, target.shape[1::-1])
-    return float(np.square(drawn - target).mean())
+    """The mean squared error of what splats draw, where the descent looks."""
+    return View(image, len(made.geometry)).error(made)
 
 
 def predict(
@@ -80,121 +77,122 @@ def predict(
     reference: Decoded,
     price: float,  # of a bit, in mean squared errors
     precision: int,
-) -> Changes:
-    """The changes that make the reference's splats an image."""
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    field = motion.find(reference.geometry, reference.colour, image, price)
-    start = moved(reference.geometry, field, reference.size)
-    return _Prediction(image, reference, start, price, precision).changes(field)
+) -> tuple[Changes, float]:
+    """The changes that make the reference's splats an image, and the mean squared error left."""
+    view = View(image, len(reference.geometry))
+    field = motion.find(reference.geometry, reference.colour, view.image, price)
+    made = _Prediction(view, reference, field, price, precision).changes()
+    return made, view.error(applied(reference, made))
+
+
+class View:
+    """An image as the splats' descent sees it: smaller, and in rows."""
+
+    def __init__(self, image: np.ndarray, n: int):
+        self.image = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+        self.rows = scaled(self.image, n, *LEVEL)  # [S, h, w, 3] float32, 0 to 1
+        stride, height, width, _ = self.rows.shape
+        whole = self.rows.swapaxes(0, 1).reshape(stride * height, width, 3)
+        self.whole = np.ascontiguousarray(whole)
+        sx, sy = width / image.shape[1], stride * height / image.shape[0]
+        self.scale = np.array([sx, sy, sx, sx / sy, sy])  # of geometry [N, 5] in px of the image
+
+    def error(self, made: Decoded) -> float:
+        """The mean squared error of what splats draw."""
+        drawn = motion.picture(made.geometry, made.colour, made.size, self.whole.shape[1::-1])
+        return float(np.square(drawn - self.whole).mean())
 
 
 class _Prediction:
-    """The splats of a reference on the way to those of an image."""
+    """The splats of a reference on the way to those of an image. While they descend they are in px
+    of the view."""
 
-    def __init__(self, image, reference: Decoded, start: np.ndarray, price: float, precision: int):
-        self.reference, self.size, self.precision = reference, reference.size, precision
-        self.start, n = start, len(start)
-        rows = rows_of(image, n, *LEVEL)
-        self.target = rows.astype(np.float32) / np.float32(255)
-        stride, height, width, _ = rows.shape
-        whole = rows.swapaxes(0, 1).reshape(stride * height, width, 3)
-        self.whole = np.ascontiguousarray(whole).astype(np.float32) / np.float32(255)
-        self.scale = width / self.size[0], stride * height / self.size[1]
-        self.price = price * self.whole.size
-        self.still = reference.colour.astype(np.float32)
+    def __init__(self, view: View, reference: Decoded, field: Motion, price: float, precision: int):
+        self.view, self.reference, self.field = view, reference, field
+        self.precision, self.price = precision, price * view.whole.size
+        self.start = moved(reference.geometry, field, reference.size)
+        self.held = self.start * view.scale, reference.colour.astype(np.float32)
 
-    def changes(self, field) -> Changes:
+    def changes(self) -> Changes:
         """Descend, then round."""
-        return self._rounded(*self._descended(), field)
+        return self._rounded(*self._descended())
 
-    def _descended(self) -> tuple[Descent, np.ndarray]:
-        """Splats after descent and thresholding, and which of them are new."""
+    def _descended(self) -> tuple[Descent, np.ndarray, np.ndarray]:
+        """Splats after descent and thresholding, which of them are new, and which changed."""
         n = len(self.start)
-        state = Descent(self.start.copy(), self.still.copy())
+        state = Descent(*(a.copy() for a in self.held))
         new, free = np.zeros(n, bool), np.ones(n, bool)
         total = ROUNDS * STEPS
         rates = RATE * (0.2 + 0.4 * (1 + np.cos(np.pi * np.arange(total) / total)))
         for turn in range(ROUNDS):
             if turn < ROUNDS - 1:
                 before = state.geometry.copy()
-                with state.seen_at(self.size, self.target):
-                    mark = state.geometry.copy()
-                    reseed(state, self.whole, SHARE / (turn + 1))
-                    fresh = (mark != state.geometry).any(1)
-                state.geometry[~fresh] = before[~fresh]
-                new |= fresh
-                free |= fresh
-            for step in range(STEPS):
-                with state.seen_at(self.size, self.target):
-                    state.run(self.target, rates[turn * STEPS + step :][:1])
+                reseed(state, self.view.whole, SHARE / (turn + 1))
+                new |= (before != state.geometry).any(1)
+                free |= new
+            for rate in rates[turn * STEPS : (turn + 1) * STEPS]:
+                state.run(self.view.rows, np.array([rate]))
                 self._hold(state, ~free)
-            bits = np.where(new, NEW_BITS, CHANGE_BITS)
-            back = 1 == self._best(
-                [state.geometry, self.start],
-                [state.colour, self.still],
-                np.stack([self.price * bits, 0 * bits]),
-            )
+            bits = self.price * np.where(new, NEW_BITS, CHANGE_BITS)
+            pairs = zip((state.geometry, state.colour), self.held)
+            back = 1 == best_of(*map(np.stack, pairs), np.stack([bits, 0 * bits]), self.view.whole)
             free &= ~back
             new &= ~back
             self._hold(state, back)
-        return state, new
+        return state, new, free & ~new
 
     def _hold(self, state: Descent, rows: np.ndarray) -> None:
         """Put splats back where the field has moved them."""
-        state.geometry[rows], state.colour[rows] = self.start[rows], self.still[rows]
+        state.geometry[rows], state.colour[rows] = (held[rows] for held in self.held)
         state.first[rows] = state.second[rows] = 0
 
-    def _best(self, geometries, colours, costs) -> np.ndarray:  # [N]
-        """Which variant of each splat is best, tried in turn; the first is on the picture."""
-        sx, sy = self.scale
-        seen = [g * [sx, sy, sx, sx / sy, sy] for g in geometries]
-        return best_of(np.stack(seen), np.stack(colours), costs, self.whole)
-
-    def _rounded(self, state: Descent, new: np.ndarray, field) -> Changes:
+    def _rounded(self, state: Descent, new: np.ndarray, free: np.ndarray) -> Changes:
         """The changes as integers, each kind of them left out where it does not pay."""
-        n, channels = len(new), self.reference.channels
-        step = what.steps(self.start, self.size, self.precision)
-        basis = grid.OPPONENT[:channels]
-        free = ~new & ((state.geometry != self.start).any(1) | (state.colour != self.still).any(1))
-        move, shape = what.difference(self.start, state.geometry)
+        view, (_, still), channels = self.view, self.held, self.reference.channels
+        step = what.steps(self.start, self.reference.size, self.precision)
+        basis, placed = grid.OPPONENT[:channels], state.geometry / view.scale
+        move, shape = what.difference(self.start, placed)
         move = _index(move / step.move, what.MOVES) * free[:, None]
         shape = _index(shape / step.shape[:, None], what.SHAPES) * free[:, None]
-
-        def placed(moves: int, shapes: int) -> np.ndarray:
-            at = what.changed(
-                self.start, moves * move * step.move, shapes * shape * step.shape[:, None]
-            )
-            at[new] = grid.geometry(fresh, n)
-            return at
-
-        fresh = self._gridded(state.geometry[new], n)
-        sx, sy = self.scale
-        best = solved_colours(placed(1, 1) * [sx, sy, sx, sx / sy, sy], state.colour, self.whole)
-        shade = _index((best - self.still) @ basis.T / step.colour[:, None], what.COLOURS)
+        fresh = self._gridded(placed[new], len(new))
+        fresh_geometry = grid.geometry(fresh, len(new))
+        geometries = {}
+        for moves, shapes in ((1, 1), (0, 1), (1, 0), (0, 0)):
+            sides = moves * move * step.move, shapes * shape * step.shape[:, None]
+            geometries[moves, shapes] = what.changed(self.start, *sides)
+            geometries[moves, shapes][new] = fresh_geometry
+            geometries[moves, shapes] *= view.scale
+        best = solved_colours(geometries[1, 1], state.colour, view.whole)
+        shade = _index((best - still) @ basis.T / step.colour[:, None], what.COLOURS)
         shade *= free[:, None]
         opponent = (best[new] - BACKGROUND) @ basis.T
-        fresh.colour = _index(
-            opponent / grid.colour_step(fresh.scale, self.precision)[:, None], grid.COLOURS // 2 - 1
-        )
-        geometries, colours, costs = [], [], []
-        for moves, shapes, shades in VARIANTS:
-            colour = self.still + (shades * shade * step.colour[:, None]) @ basis
+        colour_step = grid.colour_step(fresh.scale, self.precision)[:, None]
+        fresh.colour = _index(opponent / colour_step, grid.COLOURS // 2 - 1)
+        colours = [still, (still + (shade * step.colour[:, None]) @ basis).astype(np.float32)]
+        for colour in colours:
             colour[new] = grid.rgb(fresh)
-            bits = _bits(moves * move) + _bits(shapes * shape) + _bits(shades * shade)
-            bits += FLAG_BITS * bool(moves or shapes or shades)
-            geometries.append(placed(moves, shapes))
-            colours.append(colour.astype(np.float32))
-            costs.append(self.price * np.where(free, bits, 0))
-        chosen = np.array(VARIANTS)[self._best(geometries, colours, np.stack(costs))]
-        move, shape, shade = move * chosen[:, :1], shape * chosen[:, 1:2], shade * chosen[:, 2:]
+        bits = [_bits(a) for a in (move, shape, shade)]
+        none = [np.full(len(new), ZERO_BITS * a.shape[1]) for a in (move, shape, shade)]
+        costs = [
+            sum((b if part else z) for part, b, z in zip(parts, bits, none))
+            + FLAG_BITS * any(parts)
+            for parts in VARIANTS
+        ]
+        chosen = best_of(
+            np.stack([geometries[moves, shapes] for moves, shapes, _ in VARIANTS]),
+            np.stack([colours[shades] for *_, shades in VARIANTS]),
+            self.price * np.stack(costs) * free,
+            view.whole,
+        )
+        moves, shapes, shades = np.array(VARIANTS)[chosen].T[..., None]
+        move, shape, shade = moves * move, shapes * shape, shades * shade
         kind = np.where(new, NEW, 0)
         kind[(move != 0).any(1) | (shape != 0).any(1) | (shade != 0).any(1)] = CHANGED
-        return Changes(self.precision, field, kind, move, shape, shade, fresh)
+        return Changes(self.precision, self.field, kind, move, shape, shade, fresh)
 
     def _gridded(self, geometry: np.ndarray, n: int) -> Grid:
         """New splats, not yet coloured, on the grid of a record of `n`, in its order."""
-        size, precision = self.size, self.precision
+        size, precision = self.reference.size, self.precision
         scale = grid.scale_index(log_size(geometry), size, n, precision)
         ratio, theta = axes(geometry)
         aspect = ratio / (grid.shape_step(scale, precision) * grid.ASPECT_STEP)
