@@ -125,7 +125,7 @@ def test_references_are_found_under_the_ids_that_they_were_stored_as(coded):
     for id, one in enumerate(coded, 10):
         wanted = next((k for k, c in enumerate(coded, 10) if one.needed[-1:] == (c.data,)), None)
         assert stored.reference(one) == wanted
-        stored.note(one, id)
+        stored.stored(one, id)
 
 
 def test_predicted_records_say_their_kind(coded):

@@ -20,7 +20,7 @@ SIDE_DRAWN = 160  # px of the longer side on which the field is refined
 COARSE = 32, 24  # places at which the flow is looked at
 RIDGE = np.array([0.008, 0.04, 0.16, 0.6])  # weight of a coefficient's square, by level
 ROUNDS = 3  # of robust least squares on the flow
-REFINED = 3  # steps on the picture
+REFINED = 2  # steps on the picture
 SWEEPS = 2  # of rounding
 # Of a hat over the nodes, by which its coefficient weighs more than a node's.
 MEAN_SQUARE = float(np.square(HATS).sum(0).mean())
@@ -31,8 +31,9 @@ def find(
     colour: np.ndarray,  # [N, 3]
     image: np.ndarray,  # uint8 [H, W, 3]
     price: float,  # of a bit, in mean squared errors
-) -> Motion:
-    """The field that brings splats nearest to an image for its bits."""
+) -> tuple[Motion, float]:
+    """The field that brings splats nearest to an image for its bits, and what it then costs: the
+    mean squared error, seen small, plus price times bits."""
     size = image.shape[1::-1]
     before = picture(geometry, colour, size, _fit(size, FLOW_SIDE))
     flow = _flow(before, image) * (max(size) / max(before.shape[:2]))
@@ -47,7 +48,8 @@ def find(
     levels = max((int(k) + 1 for k in LEVEL_OF[made.any(1)]), default=0)
     candidates = [motion.NONE, Motion(levels, made)]
     costs = [_cost(geometry, colour, m, target, size, price) for m in candidates]
-    return candidates[int(np.argmin(costs))]
+    best = int(np.argmin(costs))
+    return candidates[best], costs[best]
 
 
 def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 0 to 1
