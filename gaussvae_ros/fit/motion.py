@@ -16,6 +16,7 @@ from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster.cpu import draw, planes
 
 FLOW_SIDE = 320  # px of the longer side on which flow is looked for
+FLOW_LEAST = 16  # px of the shorter side, below which nothing is taken to move
 SIDE_DRAWN = 160  # px of the longer side on which the field is refined
 COARSE = 32, 24  # places at which the flow is looked at
 RIDGE = np.array([0.008, 0.04, 0.16, 0.6])  # weight of a coefficient's square, by level
@@ -36,9 +37,11 @@ def find(
     mean squared error, seen small, plus price times bits."""
     size = image.shape[1::-1]
     before = picture(geometry, colour, size, _fit(size, FLOW_SIDE))
-    flow = _flow(before, image) * (max(size) / max(before.shape[:2]))
     target = cv2.resize(image, _fit(size, SIDE_DRAWN), interpolation=cv2.INTER_AREA)
     target = target.astype(np.float32) / 255
+    if min(before.shape[:2]) < FLOW_LEAST:
+        return motion.NONE, _cost(geometry, colour, motion.NONE, target, size, price)
+    flow = _flow(before, image) * (max(size) / max(before.shape[:2]))
     found = _smoothed(flow / motion.unit(size, len(geometry)))
     for _ in range(REFINED):
         a, b = _in_hats(*_on_picture(geometry, colour, found, target, size))
@@ -65,7 +68,7 @@ def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 
 def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
     """`size` (w, h) px made smaller so that its longer side has at most `side`."""
     scale = min(1.0, side / max(size))
-    return tuple(max(16, round(length * scale)) for length in size)
+    return tuple(max(1, round(length * scale)) for length in size)
 
 
 def _flow(before: np.ndarray, image: np.ndarray) -> np.ndarray:  # [h, w, 2] px of `before`
