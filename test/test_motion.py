@@ -114,3 +114,14 @@ def test_a_dearer_bit_makes_a_coarser_field():
     sizes = [bits(finding.find(geometry, colour, seen, p)[0]) for p in (1e-9, 1e-6, 1e-2)]
     assert sizes[0] >= sizes[1] > sizes[2]
     assert finding.find(geometry, colour, seen, 1e-2)[0].levels == 0
+
+
+def test_the_solver_and_the_basis_are_those_of_numpy():
+    rng = np.random.default_rng(5)
+    m = rng.normal(size=(2 * SIDE * SIDE, 200))
+    a, b = m @ m.T, rng.normal(size=2 * SIDE * SIDE)
+    np.testing.assert_allclose(finding._solve(a, b), np.linalg.solve(a, b), rtol=1e-6, atol=1e-9)
+    basis = np.kron(np.eye(2), HATS)
+    made = finding._in_hats(a, b)
+    np.testing.assert_allclose(made[0], basis.T @ a @ basis, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(made[1], basis.T @ b, rtol=1e-9, atol=1e-9)

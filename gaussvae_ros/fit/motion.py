@@ -46,7 +46,7 @@ def find(
     for _ in range(REFINED):
         a, b = _in_hats(*_on_picture(geometry, colour, found, target, size))
         before, found = found, _solved(a, b, found)
-    b = b - a @ (found - before).T.ravel()
+    b = b - (a * (found - before).T.ravel()).sum(1)
     made = _rounded(a, b, found, price * target.size)
     levels = max((int(k) + 1 for k in LEVEL_OF[made.any(1)]), default=0)
     candidates = [motion.NONE, Motion(levels, made)]
@@ -87,11 +87,9 @@ def _smoothed(flow: np.ndarray) -> np.ndarray:  # [SIDE * SIDE, 2]
     one, none = np.ones((*flow.shape[:2], 1)), np.zeros((*flow.shape[:2], 1))
     weight, n = np.ones(flow.shape[:2]), len(HATS)
     for _ in range(ROUNDS):
-        sides = [_normal(one, none, -flow[..., k : k + 1], weight, SIDE) for k in range(2)]
-        a = HATS.T @ sides[0][0][:n, :n] @ HATS
-        b = np.stack([HATS.T @ side[1][:n] for side in sides], 1)
-        ridge = RIDGE[LEVEL_OF] * np.trace(a) / n / MEAN_SQUARE + 1e-9
-        found = np.linalg.solve(a + np.diag(ridge), b)
+        sides = [_in_hats(*_normal(one, none, -flow[..., k : k + 1], weight, SIDE)) for k in (0, 1)]
+        a, ridge = sides[0][0], _ridge(sides[0][0])[:n] * 2  # the trace is that of one axis
+        found = np.stack([_solve(a[:n, :n] + np.diag(ridge), b[:n]) for _, b in sides], 1)
         away = flow - cv2.resize((HATS @ found).reshape(SIDE, SIDE, 2), COARSE)
         weight = 1 / (1 + np.square(away).sum(2) / 16)
     return np.clip(found, -motion.LARGEST, motion.LARGEST)
@@ -112,9 +110,7 @@ def _on_picture(geometry, colour, found, target, size):
 
 def _in_hats(a, b):
     """Normal equations of nodal values as those of coefficients."""
-    n = len(HATS)
-    blocks = [[HATS.T @ a[i : i + n, j : j + n] @ HATS for j in (0, n)] for i in (0, n)]
-    return np.block(blocks), np.concatenate([HATS.T @ b[:n], HATS.T @ b[n:]])
+    return _folded(HATS, _folded(HATS, a).T.copy()), _folded(HATS, b[:, None])[:, 0]
 
 
 def _ridge(a: np.ndarray) -> np.ndarray:  # [2 SIDE * SIDE]
@@ -125,7 +121,7 @@ def _solved(a, b, found) -> np.ndarray:  # [SIDE * SIDE, 2]
     """Coefficients after a step to the least squared error, small ones preferred."""
     ridge = _ridge(a)
     flat = found.T.ravel()
-    flat = flat + np.linalg.solve(a + np.diag(ridge), b - ridge * flat)
+    flat = flat + _solve(a + np.diag(ridge), b - ridge * flat)
     return np.clip(flat, -motion.LARGEST, motion.LARGEST).reshape(2, -1).T
 
 
@@ -137,6 +133,44 @@ def _rounded(a, b, found, price) -> np.ndarray:  # int64 [SIDE * SIDE, 2]
     return (
         np.clip(np.round(flat), -motion.LARGEST, motion.LARGEST).astype(np.int64).reshape(2, -1).T
     )
+
+
+# Kernels, not numpy's: for so small a system its threads take longer to wake than to work.
+
+
+@kernel()
+def _folded(hats, a):
+    """hats' times each half of the rows of `a` [2 M, K]; few of hats' [M, M] numbers are not 0."""
+    out, n = np.zeros_like(a), len(hats)
+    for k in range(n):
+        for i in range(n):
+            share = hats[k, i]
+            if share != 0:
+                for j in range(a.shape[1]):
+                    out[i, j] += share * a[k, j]
+                    out[n + i, j] += share * a[n + k, j]
+    return out
+
+
+@kernel(fastmath=True)
+def _solve(a, b):
+    """The solution x of a x = b, `a` [M, M] positive definite, by Cholesky's decomposition."""
+    n = len(b)
+    root, x = np.zeros_like(a), b.copy()
+    for i in range(n):
+        for j in range(i + 1):
+            rest = a[i, j]
+            for k in range(j):
+                rest -= root[i, k] * root[j, k]
+            root[i, j] = np.sqrt(max(rest, 1e-30)) if i == j else rest / root[j, j]
+        for k in range(i):
+            x[i] -= root[i, k] * x[k]
+        x[i] /= root[i, i]
+    for i in range(n - 1, -1, -1):
+        x[i] /= root[i, i]
+        for k in range(i):
+            x[k] -= root[i, k] * x[i]
+    return x
 
 
 @kernel()
