@@ -16,8 +16,8 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.record import LONGEST_CHAIN
 from gaussvae_ros.vae.latent import quality_of, splats_at
 
-FIRST, FINEST = 1.5, 3.0  # times the splats of a frame alone: of the first key record, and at most
-FAR = 1.2  # times what the second record cost, beyond which a frame is tried from the key, too
+FIRST, FINEST = 1.5, 2.0  # times the splats of a frame alone: of the first key record, and at most
+FAR = 2.0  # times what the second record cost, beyond which a frame is tried from the key, too
 
 
 @dataclass(frozen=True)
