@@ -30,6 +30,7 @@ RANGES = {  # lowest index and count of a kind's values
 }
 UNITS = dict(zip((*KINDS, *NEW_KINDS), (*near.UNITS, *near.NEW_UNITS)))
 SHARES = 32  # the share of splats that change is told in so many steps
+HALF = 0.5103  # see `coarse`
 
 
 class ChangePrior(Networks):
@@ -91,6 +92,15 @@ def code(
     return Changes(precision, motion, kind, move, shape, colour, new)
 
 
+def coarse(values: np.ndarray, parts: int) -> np.ndarray:
+    """Values to the nearest 1 / `parts`, alike on machines whose functions differ in last bits.
+
+    What is rounded up begins a little below the half: motions and changes are multiples of steps,
+    and many end on a half but for their last bits.
+    """
+    return np.floor(values * parts + HALF) / parts
+
+
 class _Moved:
     """What is known of the reference's splats, moved, while their changes are coded."""
 
@@ -104,13 +114,14 @@ class _Moved:
         self.spacing = passes.spacing(self.x, self.y, self.around)
         self.steps = changes.steps(geometry, self.size, precision)
         ratio, turn = axes(geometry)
-        self.ratio = np.round(np.clip(ratio, 0, 20) * 64) / 64
+        self.ratio = coarse(np.clip(ratio, 0, 20), 64)
         opponent = (reference.colour - 0.5) @ grid.OPPONENT.T
-        self.opponent = np.round(np.clip(opponent, -8, 8) * 1024) / 1024
-        away = geometry[:, :2] - reference.geometry[:, :2]
-        self.speed = np.round(np.clip(np.hypot(*away.T), 0, 1 << 20))
+        self.opponent = coarse(np.clip(opponent, -8, 8), 1024)
+        away_x, away_y = (geometry[:, :2] - reference.geometry[:, :2]).T
+        length = np.sqrt(away_x * away_x + away_y * away_y)
+        self.speed = coarse(np.minimum(length, 1 << 20), 1)
         # the slant, by which a move in y takes x along
-        self.shear = np.round(np.clip(geometry[:, 3], -64, 64) * 256) / 256
+        self.shear = coarse(np.clip(geometry[:, 3], -64, 64), 256)
         self.values = np.zeros((self.n, len(KINDS)))
         rounds = passes.rounds(self.n)
         self.rounds = rounds if coder.reads else [np.concatenate(rounds)]
