@@ -216,7 +216,15 @@ class _Writer:
 
         def earlier() -> bytes | None:
             size = pixels.shape[1::-1]
-            found = earlier_view(self._bank, self._topic, size, image.stamp_ns, pose, descriptor)
+            found = earlier_view(
+                self._bank,
+                self._topic,
+                size,
+                image.stamp_ns,
+                pose,
+                descriptor,
+                self._about["map_id"],
+            )
             if found is not None:
                 self._stored.note(found.data, found.id)
             return found and found.data

@@ -19,14 +19,16 @@ def earlier_view(
     stamp_ns: int,
     pose: Pose | None,
     descriptor: bytes | None,
+    map_id: str = "",
 ) -> Frame | None:
     """The stored frame, with a record that needs no other, that shows the most of what a camera
-    sees from `pose`, or (without one) of what looks like `descriptor`; None if there is none.
+    sees from `pose` (in the map `map_id`, or in any if that is empty), or (without one) of what
+    looks like `descriptor`; None if there is none.
 
     Raises:
         BankError: the bank cannot be read.
     """
-    for frame in _near(bank, camera, pose, descriptor):
+    for frame in _near(bank, camera, pose, descriptor, map_id or None):
         apart = abs(frame.stamp_ns - stamp_ns) >= APART_NS
         if apart and not frame.needed and frame.size == size:
             return frame
@@ -34,7 +36,11 @@ def earlier_view(
 
 
 def _near(
-    bank: MemoryBank, camera: str, pose: Pose | None, descriptor: bytes | None
+    bank: MemoryBank,
+    camera: str,
+    pose: Pose | None,
+    descriptor: bytes | None,
+    map_id: str | None,
 ) -> Iterator[Frame]:
     """Candidates, best first."""
     if pose is not None:
@@ -43,6 +49,7 @@ def _near(
             radius=RADIUS,
             reference=pose.reference,
             camera=camera,
+            map_id=map_id,
             nearest_first=True,
             limit=LOOKED_AT,
         ):

@@ -57,7 +57,7 @@ class Sequences:
         size = frame.image.shape[1::-1]
         try:
             found = earlier_view(
-                self._bank, frame.camera, size, frame.stamp_ns, frame.pose, descriptor=None
+                self._bank, frame.camera, size, frame.stamp_ns, frame.pose, None, frame.map_id
             )
         except BankError:
             return None  # a memory that cannot be read now takes frames all the same
