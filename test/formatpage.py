@@ -1,4 +1,5 @@
-"""The first half of docs/format.md as a decoder in plain Python: networks, cells, neighbours."""
+"""What all records share of docs/format.md as a decoder in plain Python: networks, cells,
+neighbours, shapes."""
 
 import math
 
@@ -9,6 +10,7 @@ from gaussvae_ros.entropy import cells, contexts, grid
 from gaussvae_ros.vae.contexts import FLOOR, MOST, NARROWEST, ROOT
 
 NEAR = contexts.NEAR
+OPPONENT = grid.OPPONENT.tolist()
 
 
 def power(i: int) -> float:
@@ -66,10 +68,12 @@ class Page:
     def bits(code: int) -> int:
         return sum((code >> 2 * i & 1) << i for i in range(16))
 
-    def cells(self) -> list[int]:
-        (width, height), n, k = self.size, self.n, 0
-        while k < 15 and max(self.size) ** 2 * 4 * n > width * height * 4**k:
+    def cells(self, n: int | None = None) -> list[int]:
+        """The cells of `n` splats, as fine as for all of them."""
+        (width, height), k = self.size, 0
+        while k < 15 and max(self.size) ** 2 * 4 * self.n > width * height * 4**k:
             k += 1
+        self.counted = n = n or self.n
         self.side = max(self.size) / 2**k
         self.w, self.h = width / self.side, height / self.side
         nodes = {0: n}
@@ -109,7 +113,7 @@ class Page:
         )
         inside, side = (inside_y, tall) if bit % 2 else (inside_x, wide)
         share = min(inside, side // 2) / max(inside, 1e-9)
-        expected = self.n * (inside_x * inside_y) / (self.w * self.h)
+        expected = self.counted * (inside_x * inside_y) / (self.w * self.h)
         total = 2 * cells.CONCENTRATION[sum(e < expected for e in cells.EXPECTED)]
         a = min(max(round(total * share), 1), total - 1)
         return share, a, total - a
@@ -143,3 +147,57 @@ class Page:
             for k in range(NEAR):
                 out += make(near[k]) if k < len(near) else empty
         return out
+
+    # Shapes
+
+    @staticmethod
+    def turns(k: float, aspect: int) -> tuple[int, int]:
+        """Sectors of a half turn, and angles in each."""
+        ratio = min(aspect * k * grid.ASPECT_STEP, 20.0)
+        count = round(2 * math.pi / grid.ANGLE_STEP * math.sinh(ratio) / k)
+        fine = min(max(math.ceil(count / grid.SECTORS), 1), grid.FINE)
+        return min(max(math.ceil(count / fine), 1), grid.SECTORS), fine
+
+    def shape(self, u: float, k: float, aspect: int, theta: float) -> tuple[float, float, float]:
+        """lxx, shear, lyy."""
+        middle = math.log(u * grid.TYPICAL) / grid.POWER
+        middle += math.log(self.size[0] * self.size[1] / self.n) / 2
+        half = min(aspect * k * grid.ASPECT_STEP, 20.0) / 2
+        s1, s2, sine, cosine = (
+            *(math.exp(middle + part) for part in (half, -half)),
+            math.sin(theta),
+            math.cos(theta),
+        )
+        yy = (sine * s1) ** 2 + (cosine * s2) ** 2
+        return s1 * s2 / math.sqrt(yy), sine * cosine * (s1 * s1 - s2 * s2) / yy, math.sqrt(yy)
+
+    def shifts(self, k: list[float], shapes: list) -> tuple[list, list]:
+        """Into how many places sides of cells are cut, and the places of splats."""
+
+        def places(step: float) -> int:
+            return min(max(math.ceil(self.side / step), 1), grid.SHIFTS)
+
+        parts = [
+            (places(a * grid.SHIFT_STEP * lxx), places(a * grid.SHIFT_STEP * lyy))
+            for a, (lxx, _, lyy) in zip(k, shapes)
+        ]
+        return parts, [[self.plain(count) for count in pair] for pair in parts]
+
+    def placed(self, cell, shift, parts, shapes) -> list[tuple[float, ...]]:
+        """The geometry of splats."""
+        out = []
+        for code, at, of, shape in zip(cell, shift, parts, shapes):
+            corner = self.bits(code) * self.side, self.bits(code >> 1) * self.side
+            place = (c + (a + 0.5) * (self.side / p) for c, a, p in zip(corner, at, of))
+            out.append((*place, *shape))
+        return out
+
+    def colours(self, indices: list[list[int]], step: list[float]) -> list[list[float]]:
+        """The three colours of splats, whose indices are by channel."""
+        return [
+            [
+                sum(index[i] * s * row[q] for index, row in zip(indices, OPPONENT)) + 0.5
+                for q in range(3)
+            ]
+            for i, s in enumerate(step)
+        ]

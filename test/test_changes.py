@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from priors import random_change_prior
 
 from gaussvae_ros.entropy import changes, grid
 from gaussvae_ros.entropy.changes import CHANGED, KEPT, NEW, Changes, Decoded, applied, changed
@@ -12,19 +13,8 @@ from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.motion import LEVEL_OF, SIDE, Motion, moved
 from gaussvae_ros.errors import ModelError, RecordError
 from gaussvae_ros.vae.change_prior import ChangePrior, _Moved, code
-from gaussvae_ros.vae.networks import TENSORS
 
 SIZE = 320, 240
-
-
-def prior(seed: int = 0) -> ChangePrior:
-    """Networks of small random integers."""
-    rng, made = np.random.default_rng(seed), {}
-    for kind, count in ChangePrior.FEATURES.items():
-        shapes = [(count,), (count,), (count, 8), (8,), (8, 8), (8,), (8, 9), (9,)]
-        made[kind] = {name: rng.integers(-90, 90, s) for name, s in zip(TENSORS, shapes)}
-        made[kind]["gain"] = np.abs(made[kind]["gain"])
-    return ChangePrior(made)
 
 
 def roots(geometry: np.ndarray) -> np.ndarray:  # [N, 2, 2]
@@ -105,7 +95,7 @@ def test_changes_of_shape_are_those_of_matrices(seed):
     st.floats(0, 1),
 )
 def test_changes_are_read_as_they_were_written(seed, n, channels, precision, share):
-    rng, model = np.random.default_rng(seed), prior()
+    rng, model = np.random.default_rng(seed), random_change_prior(0)
     ref = reference(rng, n, channels)
     made = some_changes(rng, ref, precision, share)
     data = model.write(ref, made)
@@ -123,7 +113,7 @@ def test_changes_are_read_as_they_were_written(seed, n, channels, precision, sha
 
 
 def test_what_is_weighed_is_what_is_written():
-    rng, model = np.random.default_rng(5), prior(1)
+    rng, model = np.random.default_rng(5), random_change_prior(1)
     ref = reference(rng, 200)
     made = some_changes(rng, ref, 130, 0.3)
     meter = Meter()
@@ -152,7 +142,7 @@ def test_any_bytes_are_changes_or_an_error(data, precision, seed):
     rng = np.random.default_rng(seed)
     ref = reference(rng, 60, wild=2.0)
     try:
-        after = applied(ref, prior().read(data, ref, precision))
+        after = applied(ref, random_change_prior(0).read(data, ref, precision))
     except RecordError:
         return
     assert np.isfinite(after.geometry).all() and np.isfinite(after.colour).all()
@@ -197,7 +187,7 @@ def test_probabilities_hang_on_no_last_bit(seed, motion):
 
 
 def test_networks_of_other_shapes_are_refused():
-    made = {k: dict(v) for k, v in prior()._arrays.items()}
+    made = {k: dict(v) for k, v in random_change_prior(0)._arrays.items()}
     made["change"]["weight0"] = made["change"]["weight0"][1:]
     with pytest.raises(ModelError, match="network for change"):
         ChangePrior(made)

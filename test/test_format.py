@@ -1,146 +1,24 @@
 """docs/format.md as a decoder in plain Python, beside the package's own."""
 
-import math
-
+import cv2
 import numpy as np
 import pytest
-from formatpage import Page, power
+from camera import CODEC
+from formatalone import Decoder
+from formatpredicted import Predicted
+from formatrecord import read, tensors_of
 from grids import fields, random_grid
-from priors import random_prior
+from priors import random_change_prior, random_prior
+from test_changes import reference, some_changes
 
-from gaussvae_ros.entropy import grid, prior
-from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.vae.contexts import THIN, UNITS
-from gaussvae_ros.vae.prior import KINDS
-
-
-class Decoder(Page):
-    """One record's stream."""
-
-    def decode(self) -> Grid:
-        n, cell = self.n, self.cells()
-        self.xy = [(self.bits(code), self.bits(code >> 1)) for code in cell]
-        self.neighbours()
-        self.order = sorted(range(n), key=self.round)
-        self.v = [[0.0] * 7 for _ in range(n)]
-        unit = grid.SIZE_STEP * grid.POWER * self.factor
-        scale = [i - 1 for i in self.numbers(0, [unit] * n, 1, grid.SIZES)]
-        u = [(i + 1) * unit for i in scale]
-        half = grid.COLOURS // 2
-        step = [
-            max(grid.COLOUR_STEP * self.factor / (a * a), 2 * grid.OVERSHOOT / grid.COLOURS)
-            for a in u
-        ]
-        colour = [self.numbers(1 + c, step, -half, 2 * half) for c in range(self.channels)]
-        k = [self.factor / min(a, grid.LARGE) for a in u]
-        aspect = self.numbers(4, [a * grid.ASPECT_STEP for a in k], 0, grid.ASPECTS)
-        angle = self.angles(k, aspect)
-        numbers = (np.array(a) for a in (scale, aspect, angle))
-        shift = self.shifts(k, grid.shape(*numbers, self.size, self.precision))
-        arrays = (np.array(a) for a in (cell, scale, aspect, angle, shift))
-        return Grid(self.size, self.precision, *arrays, np.array(colour).T)
-
-    # Numbers
-
-    def base(self, i: int) -> list[float]:
-        (x, y), space, usual = self.xy[i], self.spacing[i], math.sqrt(self.w * self.h / self.n)
-        out = [space, space / usual, usual, self.precision - 128, self.round(i)]
-        return [*out, (x + 0.5) / self.w, (y + 0.5) / self.h, math.sqrt(self.n)]
-
-    def before(self, i: int, kind: int) -> list[float]:
-        """Features 1 to 3."""
-        room = max(self.spacing[i], 0.5)
-
-        def where(j: int) -> list[float]:
-            dx, dy = self.away(i, j)
-            d = math.sqrt(dx * dx + dy * dy + 0.1)
-            return [dx / d, dy / d, d / (d + room)]
-
-        out = self.base(i) + self.each(i, where, [0, 0, 1])
-        for q in range(kind):
-            own = self.v[i][q]
-            out += [own] + self.each(i, lambda j: [self.v[j][q] - own], [0])
-        return out
-
-    def numbers(self, kind: int, steps: list[float], low: int, count: int) -> list[int]:
-        out = [0] * self.n
-        for i in self.order:
-            weights = [(1 / (self.square(i, j) + 0.5), j) for j in self.known[i]]
-            total = sum(w for w, _ in weights)
-            mean = sum(w * self.v[j][kind] for w, j in weights) / total if weights else 0.0
-            spread = 0.0
-            for _, j in weights:
-                spread += abs(self.v[j][kind] - mean) / (self.square(i, j) + 0.5) / total
-            less = self.each(i, lambda j: [self.v[j][kind] - mean], [0], [self.known[i]])
-            o = self.network(KINDS[kind], self.before(i, kind) + [mean, spread] + less)
-            p = self.mixture(o, float(UNITS[kind]), steps[i], mean, low, count)
-            out[i] = self.weighed(p) + low
-            self.v[i][kind] = out[i] * steps[i]
-        return out
-
-    def change(self, i: int, j: int) -> float:
-        return sum((self.v[j][c] - self.v[i][c]) * (self.v[j][c] - self.v[i][c]) for c in (1, 2, 3))
-
-    def angles(self, k: list[float], aspect: list[int]) -> list[int]:
-        sector, fine = [0] * self.n, [0] * self.n
-        for i in self.order:
-            ratio = min(aspect[i] * k[i] * grid.ASPECT_STEP, 20.0)
-            count = float(np.round(2 * np.pi / grid.ANGLE_STEP * np.sinh(ratio) / k[i]))
-            fine[i] = min(max(math.ceil(count / grid.SECTORS), 1), grid.FINE)
-            sectors = min(max(math.ceil(count / fine[i]), 1), grid.SECTORS)
-            o = self.network("angle", self.before(i, 5) + self.axes(i))
-            cosine, sine = (table[sectors].tolist() for table in prior.axes())
-            total, p = sum(power(o[3 * c + 2]) for c in range(3)), [0.0] * grid.SECTORS
-            for c in range(3):
-                a, b = o[3 * c] * (4 / 64), o[3 * c + 1] * (4 / 64)
-                length = 1 + math.sqrt(a * a + b * b)
-                weight = power(o[3 * c + 2]) / total * length
-                for j in range(sectors):
-                    q = length - a * cosine[j] - b * sine[j]
-                    p[j] += weight / (q * q)
-            sector[i] = self.weighed(p)
-            thin = min(self.v[i][4], THIN)
-            self.v[i][5], self.v[i][6] = cosine[sector[i]] * thin, sine[sector[i]] * thin
-        return [s * f + self.plain(f) for s, f in zip(sector, fine)]
-
-    def axes(self, i: int) -> list[float]:
-        sums = [[1e-9, 0.0, 0.0], [1e-9, 0.0, 0.0]]
-        for j in self.known[i]:
-            w = 1 / (self.square(i, j) + 0.5)
-            for q in range(3):
-                sums[0][q] += w * self.v[j][4 + q]
-
-        def line(j: int) -> list[float]:
-            (dx, dy), d2 = self.away(i, j), self.square(i, j)
-            if not d2:
-                return [0, 0, 0]
-            return [(dx * dx - dy * dy) / d2, 2 * dx * dy / d2, self.change(i, j)]
-
-        for j in self.around[i]:
-            if self.square(i, j):
-                along, across, t = line(j)
-                c = t / self.square(i, j)
-                sums[1] = [sums[1][0] + c, sums[1][1] - c * along, sums[1][2] - c * across]
-        out = [value / total for total, *both in sums for value in both]
-        out += self.each(i, lambda j: self.v[j][5:], [0, 0], [self.known[i]])
-
-        def bounded(j: int) -> list[float]:
-            along, across, t = line(j)
-            return [along, across, t / (t + 0.01)]
-
-        return out + self.each(i, bounded, [0, 0, 0], [self.around[i]])
-
-    # Shifts
-
-    def shifts(self, k: list[float], shapes: np.ndarray) -> list[list[int]]:
-        parts = [
-            [
-                min(max(math.ceil(self.side / (k[i] * grid.SHIFT_STEP * extent)), 1), grid.SHIFTS)
-                for extent in (shapes[i, 0], shapes[i, 2])
-            ]
-            for i in range(self.n)
-        ]
-        return [[self.plain(places) for places in pair] for pair in parts]
+from gaussvae_ros.codec import DEFAULT_MODEL
+from gaussvae_ros.entropy.changes import CHANGED, KEPT, NEW, Changes, Decoded, applied
+from gaussvae_ros.record import unpack
+from gaussvae_ros.sim.building import build
+from gaussvae_ros.sim.camera import Sensor
+from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
+from gaussvae_ros.vae.latent import CHANGES, LatentCodec
+from gaussvae_ros.vae.models import HASH_BYTES, find
 
 
 @pytest.mark.parametrize(
@@ -152,3 +30,86 @@ def test_the_documented_decoder_reads_records(size, n, precision, channels):
     model = random_prior(n)
     page = Decoder(model.write(g), model.tensors(), size, n, precision, channels)
     assert fields(page.decode()) == fields(g)
+    same_splats(page, Decoded.of(g))
+
+
+def same_splats(page, splats: Decoded) -> None:
+    """Alike but for the last bits."""
+    np.testing.assert_allclose(page.geometry, splats.geometry, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(page.rgb, splats.colour, rtol=0, atol=1e-12)
+
+
+def same_changes(page: Predicted, made: Changes) -> None:
+    index, channels = np.array(page.index), made.colour.shape[1]
+    assert page.levels == made.motion.levels
+    assert [pair for *_, pair in page.coefficients] == list(map(tuple, made.motion.coefficients))
+    np.testing.assert_array_equal(index[:, 0], made.kind)
+    np.testing.assert_array_equal(index[:, [2, 1]], made.move)
+    np.testing.assert_array_equal(index[:, 3:6], made.shape)
+    np.testing.assert_array_equal(index[:, 6 : 6 + channels], made.colour)
+    for name, values in page.new.items():
+        assert values == getattr(made.new, name).tolist(), name
+    assert bool(page.new) == bool(len(made.new.cell))
+
+
+# Predicted records
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[bytes, dict]:
+    """Tensors of the models that the codec encodes with, by name in records."""
+    return dict(tensors_of(find(name)) for name in (DEFAULT_MODEL, CHANGES))
+
+
+@pytest.mark.parametrize(
+    "begun, step, size, quality, mono",
+    [
+        (60.0, 0.4, (160, 120), 25, False),  # s along the drive, s between frames, px
+        (20.0, 0.5, (200, 96), 20, False),
+        (100.0, 0.3, (160, 128), 20, True),
+        (30.0, 0.3, (96, 128), 10, True),
+        (5.0, 0.0, (64, 48), 5, False),  # standing still
+    ],
+)
+def test_the_documented_decoder_reads_predicted_frames(models, begun, step, size, quality, mono):
+    world, sensor = build(0), Sensor(SIZE, FOCAL, 0)
+    chain: list[bytes] = []
+    for pose in where(np.array([0.0, step, 2 * step]) + begun, 60.0):
+        image = cv2.resize(
+            photograph(world, sensor, *pose, 0.0), size, interpolation=cv2.INTER_AREA
+        )
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if mono else image
+        made = CODEC.predict(image, quality, chain) if chain else None
+        chain.append(made.data if made else CODEC.encode(image, quality + 15))
+    first, *pages = read(chain, models)
+    payload = unpack(chain[0]).payload
+    latent = LatentCodec(DEFAULT_MODEL)
+    splats = Decoded.of(latent.decode(payload, size))
+    same_splats(first, splats)
+    for page, record in zip(pages, chain[1:], strict=True):
+        payload = unpack(record).payload
+        model = latent.models.get(payload[:HASH_BYTES]).prior
+        same_changes(page, model.read(payload[HASH_BYTES + 1 :], splats, payload[HASH_BYTES]))
+        splats = latent.apply(payload, splats)
+        same_splats(page, splats)
+    kinds = {index[0] for page in pages for index in page.index}
+    assert kinds == ({KEPT, CHANGED, NEW} if step else {KEPT})
+
+
+@pytest.mark.parametrize(
+    "n, channels, precision, share",
+    [(60, 3, 130, 0.6), (45, 1, 121, 0.3), (20, 3, 147, 1.0), (3, 3, 139, 0.9), (1, 1, 128, 0.0)],
+)
+def test_the_documented_decoder_reads_any_changes(n, channels, precision, share):
+    """Three in a row, under networks of random numbers."""
+    rng, model = np.random.default_rng(n), random_change_prior(n)
+    splats = reference(rng, n, channels, wild=0.6)
+    before = splats.geometry.tolist(), splats.colour.tolist()
+    for _ in range(3):
+        made = some_changes(rng, splats, precision, share)
+        data, tensors = model.write(splats, made), model.tensors()
+        page = Predicted(data, tensors, splats.size, before, precision, channels)
+        page.decode()
+        same_changes(page, made)
+        splats, before = applied(splats, made), (page.geometry, page.rgb)
+        same_splats(page, splats)
