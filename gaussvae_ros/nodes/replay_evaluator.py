@@ -34,6 +34,7 @@ from gaussvae_ros.nodes import player
 from gaussvae_ros.nodes.client import MemoryClient
 from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.settings import encoding
+from gaussvae_ros.record import PREDICTED
 from gaussvae_ros.sessions import Sessions
 
 MEMORY, RECALL = "visual_memory", "visual_recall"
@@ -47,7 +48,7 @@ WAIT_S = 60.0  # for an answer of a node, which may load its model first or stor
 SETTLE_S = 1.0  # for the last images to arrive, and TF of just after them
 PAGE = 1000  # frames that one call finds at most
 COUNTS = ("received", "gated", "dropped")
-ASKED = "tier", "quality", "effort", "device", "model", "map_frame"  # parameters
+ASKED = "tier", "quality", "effort", "predict", "device", "model", "map_frame"  # parameters
 
 
 class Nodes:
@@ -204,6 +205,7 @@ def _recall(
             session=session,
             frame_id=frame.id,
             size=frame.bytes,
+            is_key=frame.tier != PREDICTED,
             has_pose=frame.has_pose,
             recall_ms=recall_ms,
         )

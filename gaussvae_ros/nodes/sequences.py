@@ -25,22 +25,21 @@ class Sequences:
             self._cameras.pop(frame.camera, None)
             frame.data = self._codec.encode(frame.image, quality, effort)
             return
-        camera = self._cameras.get(frame.camera)
-        if camera is None or camera.session != frame.session:
-            camera = self._cameras[frame.camera] = _Camera(self._codec, frame.session)
+        camera, kind = self._cameras.get(frame.camera), (frame.session, quality)
+        if camera is None or camera.kind != kind:
+            camera = self._cameras[frame.camera] = _Camera(self._codec, kind)
         coded = camera.encoder.encode(frame.image, quality, effort)
         frame.data, frame.needed = coded.data, coded.needed
         if coded.needed:
             frame.before = camera.frames[coded.needed[-1]]
-        else:
-            camera.frames.clear()  # no later frame needs one before a key record
-        if len(coded.needed) + 1 < LONGEST_CHAIN:
+        if len(coded.needed) + 1 < LONGEST_CHAIN:  # later ones may need it, and what it needs
+            camera.frames = {data: camera.frames[data] for data in coded.needed}
             camera.frames[coded.data] = frame
 
 
 class _Camera:
-    """A session of a camera, and the frames whose records later ones may need."""
+    """A session of a camera at one quality, and the frames whose records later ones may need."""
 
-    def __init__(self, codec: FrameCodec, session: int) -> None:
-        self.session, self.encoder = session, SequenceEncoder(codec)
+    def __init__(self, codec: FrameCodec, kind: tuple[int, float]) -> None:
+        self.kind, self.encoder = kind, SequenceEncoder(codec)
         self.frames: dict[bytes, PendingFrame] = {}

@@ -8,6 +8,7 @@ from conftest import START
 from gaussvae_ros.srv import LabelFrame
 from graph import until
 from messages import header, image_message, jpeg_message
+from moving import sequence
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
 from writing import NODE, Memory
@@ -27,18 +28,16 @@ def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):
             "camera",
         )
         assert (told.camera, told.session, told.width, told.height) == ("camera", 1, 160, 120)
-        assert (told.tier, told.label, told.has_pose) == ("latent", "", False)
+        assert (told.tier == "latent" or i, told.label, told.has_pose) == (True, "", False)
         # Another process can have the frame as soon as it is told of.
         with MemoryBank(memory.path, readonly=True) as bank:
             assert len(bank.get(told.id).data) == told.bytes
     with memory.stop() as bank:
         assert bank.verify() == [] and len(bank) == 5
-        for i, frame in enumerate(bank):
+        for i, (frame, records) in enumerate(zip(bank, sequence(codec, frames[:5]))):
             assert frame.stamp_ns == START + i * 10**8
-            assert frame.data == codec.encode(frames[i])
-            assert np.array_equal(
-                codec.decode(frame.records), codec.decode(codec.encode(frames[i]))
-            )
+            assert frame.records == records
+            assert codec.decode(frame.records).shape == frames[i].shape
             assert bank.descriptor(frame.id)
         [session] = bank.info()["sessions"]
         assert session["name"] == "drive"
@@ -93,8 +92,9 @@ def test_encodings_and_sizes_change_while_it_runs_and_bad_images_cost_themselves
     with memory.stop() as bank:
         stored = list(bank)
         assert len(stored) == len(good)
-        for frame, message in zip(stored, good):
-            assert frame.data == codec.encode(image_from_message(message)), message.encoding
+        expected = sequence(codec, map(image_from_message, good))
+        for frame, message, records in zip(stored, good, expected):
+            assert frame.records == records, message.encoding
         assert bank.info()["sessions"][0]["dropped"] == 4
     assert "teal8" in memory.process.log
 
@@ -113,7 +113,8 @@ def test_compressed_images(ros, frames):
     memory.show(jpeg_message(frames[2], START + 4), 0, topic="image/compressed")
     with memory.stop() as bank:
         assert [frame.stamp_ns for frame in bank] == [START, START + 1, START + 4]
-        assert next(iter(bank)).data == FrameCodec(device="cpu").encode(image_from_message(jpeg))
+        [[record]] = sequence(FrameCodec(device="cpu"), [image_from_message(jpeg)])
+        assert next(iter(bank)).data == record
 
 
 def test_a_compressed_topic_may_be_named_as_it_is(ros, frames):
@@ -250,6 +251,7 @@ def test_parameters_that_may_change(ros):
         ("queue_size", 5, 0, 1.5),
         ("commit_period", 0.5, -1.0),
         ("novelty", 0.5, 2.0, float("nan")),
+        ("predict", False, "perhaps", 1),
     ):
         before = ros.parameter(NODE, name)
         for no in wrong:
@@ -275,5 +277,5 @@ def test_changed_parameters_take_effect_and_the_others_are_refused(ros, frames):
     ):
         assert "unconfigured" in ros.set_parameter(NODE, name, value)
     with memory.stop() as bank:
-        assert bank.get(1).data == codec.encode(frames[0])
-        assert bank.get(2).data == codec.encode(frames[0], 20)
+        for number, quality in ((1, 50), (2, 20)):
+            assert [bank.get(number).records] == sequence(codec, frames[:1], quality)
