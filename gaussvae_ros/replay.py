@@ -52,10 +52,11 @@ def replay(
     Returns:
         Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
         problems (what was skipped, dropped or guessed: sentences, the first few of each kind),
-        problem_counts (all, by kind), with_pose, sessions, first_id, last_id, span_s (by the
-        stamps), bytes (mean), total_bytes, psnr (mean), worst_psnr (dB), ssim (mean), encode_ms,
-        recall_ms (medians), compared {codec: {frames, bytes, psnr, ssim}} of ours and each peer on
-        the same few frames at equal bytes (None where not every frame fits), report (path or None).
+        problem_counts (all, by kind), with_pose, keys (records that need no other), sessions,
+        first_id, last_id, span_s (by the stamps), bytes (mean), total_bytes, psnr (mean),
+        worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), compared {codec: {frames,
+        bytes, psnr, ssim}} of ours, each frame alone, and of each peer on the same few frames at
+        equal bytes (None where not every frame fits), report (path or None).
 
     Raises:
         BagError: no such bag, topic or poses, or no image that can be read.
@@ -201,6 +202,7 @@ class _Writer:
             session=session,
             frame_id=frame_id,
             size=len(coded.data),
+            is_key=not coded.needed,
             has_pose=pose is not None,
             encode_ms=1e3 * (encoded - begun),
             recall_ms=recall_ms,

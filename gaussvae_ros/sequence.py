@@ -130,7 +130,5 @@ class StoredAs:
 
     def stored(self, coded: Coded, id: int) -> None:
         """Say that a frame's record was stored."""
-        if coded.begins:
-            self._ids = {data: self._ids[data] for data in coded.needed}
-        if len(coded.needed) + 1 < LONGEST_CHAIN:
-            self.note(coded.data, id)
+        if len(coded.needed) + 1 < LONGEST_CHAIN:  # later ones may need it, and what it needs
+            self._ids = {data: self._ids[data] for data in coded.needed} | {coded.data: id}

@@ -5,7 +5,15 @@ arguments.
 from launch import Action, LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
-from gaussvae_ros.nodes.bringup import arguments, check_topic, lifecycle_node, listed, number, value
+from gaussvae_ros.nodes.bringup import (
+    arguments,
+    check_topic,
+    given_truth,
+    lifecycle_node,
+    listed,
+    number,
+    value,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -17,6 +25,7 @@ def nodes(context: LaunchContext) -> list[Action]:
     names = ("image_transport", "map_frame", "map_id", "corrected_path_topic", "session")
     memory = {name: value(context, name) for name in names}
     memory["quality"] = number(context, "quality")
+    memory["predict"] = given_truth(context, "predict")
     cameras, topics = listed(context, "camera"), listed(context, "image_topic")
     return [
         *lifecycle_node(

@@ -19,7 +19,7 @@ from launch.actions import (
 from launch.event_handlers import OnProcessExit
 from launch.events.process import ProcessExited
 
-from gaussvae_ros.nodes.bringup import arguments, lifecycle_node, number, value
+from gaussvae_ros.nodes.bringup import arguments, given_truth, lifecycle_node, number, value
 
 EVALUATOR = str(Path(get_package_prefix("gaussvae_ros"), "lib", "gaussvae_ros", "replay_evaluator"))
 ARGUMENTS = {
@@ -41,6 +41,11 @@ ARGUMENTS = {
     ),
     "tier": ("", "No longer used: quality says it all, and splats counts as a quality"),
     "quality": ("", "Of the pictures, 0 (0.1 KB) to 100 (36 KB). Empty: as params_file says"),
+    "predict": (
+        "",
+        "Whether records may be predicted from earlier ones, true or false. Empty: as params_file"
+        " says",
+    ),
     "compare": (
         "8",
         "How many evenly spread frames JPEG and WebP get too",
@@ -83,6 +88,7 @@ def replay(context: LaunchContext) -> list[Action]:
         "session": bag.name,
         "tier": given["tier"],
         "quality": number(context, "quality"),
+        "predict": given_truth(context, "predict"),
     }
     remappings = [("image", plan["node_topic"])]
     processes = [

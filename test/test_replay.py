@@ -115,7 +115,7 @@ def test_the_figures_are_those_of_the_records(tmp_path, bank):
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     assert [row[0] for row in as_rows(result)][:3] == [
         "gaussvae, all frames",
-        "gaussvae, same frames",
+        "gaussvae, same frames alone",
         "JPEG, at equal bytes",
     ]
 

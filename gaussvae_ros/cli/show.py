@@ -42,9 +42,8 @@ def replayed(result: dict) -> None:
 
     where = f"poses from {result['poses']}" if result["poses"] else "no poses"
     skipped = f" and {result['skipped']} skipped" if result["skipped"] else ""
-    print(
-        f"{result['topic']}: {result['frames']} frames{skipped}, {result['span_s']:.1f} s, {where}"
-    )
+    frames = f"{result['frames']} frames, {result['keys']} of them key records{skipped}"
+    print(f"{result['topic']}: {frames}, {result['span_s']:.1f} s, {where}")
     table(COLUMNS, as_rows(result))
     if result["report"]:
         print(f"Report: {result['report']}")

@@ -53,6 +53,11 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         default=8,
         help="frames that the peers get too (default 8)",
     )
+    made.add_argument(
+        "--no-predict",
+        action="store_true",
+        help="let each record stand alone instead of predicting it from earlier ones",
+    )
     options.quality(made)
     options.as_json(made)
 
@@ -150,6 +155,7 @@ def replay(args: argparse.Namespace) -> None:
                 args.compare,
                 args.report,
                 args.map_id or "",
+                not args.no_predict,
             )
     _show_replay(args, {**result, "bank": args.bank})
 

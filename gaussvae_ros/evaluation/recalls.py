@@ -34,7 +34,7 @@ COLUMNS = ("", "frames", "bytes/frame", "PSNR (dB)", "SSIM", "encode (ms)", "rec
 
 def as_rows(result: dict) -> list[list]:
     """The table of a replay, columns as COLUMNS: all frames, then all codecs on those compared."""
-    names = {"ours": "gaussvae, same frames"} | {
+    names = {"ours": "gaussvae, same frames alone"} | {
         codec: f"{plots.NAMES[codec]}, at equal bytes" for codec in CODECS
     }
     rows = [
@@ -74,7 +74,7 @@ class Recalls:
             for name in ("time_s", "bytes", "psnr", "ssim", "encode_ms", "recall_ms")
         }
         self.problems = Problems()
-        self.skipped = self.with_pose = 0
+        self.skipped = self.with_pose = self.keys = 0
         self.span_s = 0.0  # of all sessions, one after the other
         self._begun: dict[
             int, tuple[float, int]
@@ -94,6 +94,7 @@ class Recalls:
         session: int,  # its number in the replay, see sessions.py
         frame_id: int,
         size: int,  # bytes of the record
+        is_key: bool,  # whether it needs no other
         has_pose: bool,
         recall_ms: float,
         encode_ms: float = np.nan,  # where it was measured
@@ -113,6 +114,7 @@ class Recalls:
             "recall_ms": recall_ms,
         }
         self.with_pose += has_pose
+        self.keys += is_key
         self.stamps.append(image.stamp_ns)
         self.ids.append(frame_id)
         for name, value in scores.items():
@@ -145,6 +147,7 @@ class Recalls:
             "problems": self.problems.texts(),
             "problem_counts": dict(self.problems.counts),
             "with_pose": self.with_pose,
+            "keys": self.keys,
             "sessions": len(self._begun),
             "first_id": self.ids[0],
             "last_id": self.ids[-1],
@@ -165,6 +168,7 @@ class Recalls:
             [key, result[key]]
             for key in ("topic", "quality", "poses", "frames", "skipped", "with_pose", "sessions")
         ]
+        rows += [["key records", result["keys"]]]
         rows += [["duration (s)", result["span_s"]], ["all records (bytes)", result["total_bytes"]]]
         rows += [[key, value] for key, value in (facts or {}).items()]
         series = list(dict.fromkeys(s.series for s in self.curve_settings))

@@ -39,6 +39,8 @@ ARGUMENTS = {
     " Empty: as params_file says",
     "session": "Name of the recording. Empty: as params_file says",
     "quality": "Of the pictures, 0 to 100. Empty: as params_file says",
+    "predict": "Whether records may be predicted from earlier ones, true or false. Empty: as"
+    " params_file says",
     "params_file": "YAML file with the nodes' parameters; an argument that is given here counts"
     " more",
     "namespace": "Namespace of the nodes, their topics and services",
@@ -96,6 +98,11 @@ def truth(context: LaunchContext, name: str) -> bool:
     return TRUTH[text.lower()]
 
 
+def given_truth(context: LaunchContext, name: str) -> bool | str:
+    """`truth` of a launch argument, "" if it is empty."""
+    return truth(context, name) if value(context, name) else ""
+
+
 def number(context: LaunchContext, name: str) -> float | str:
     """Of a launch argument that is a number; "" if it is empty.
 
@@ -125,7 +132,7 @@ def lifecycle_node(
     context: LaunchContext,
     executable: str,
     name: str,
-    parameters: dict[str, str | float | list[str]],
+    parameters: dict[str, str | bool | float | list[str]],
     remappings: Iterable[tuple[str, str]] = (),
     respawn: bool = True,
 ) -> list[Action]:
@@ -181,7 +188,7 @@ def lifecycle_node(
     return [*handlers, node]
 
 
-def _as_it_is(item: str | float | list[str]) -> ParameterValue:
+def _as_it_is(item: str | bool | float | list[str]) -> ParameterValue:
     """A string stays one: launch would take a camera named 1 for a number."""
     return ParameterValue(item, value_type=list[str] if isinstance(item, list) else type(item))
 

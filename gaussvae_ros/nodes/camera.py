@@ -113,6 +113,8 @@ class Camera:
             topic=self.topic,
             type_name=ours,
             counts=counters.of_camera(self.name),
+            keys=counters.records(self.name, True),
+            predicted=counters.records(self.name, False),
             encode_s=counters.median(self.name, "encode"),
             latency_s=counters.median(self.name, "latency"),
             silence_s=None if self._images is None else time.monotonic() - self.last_s,

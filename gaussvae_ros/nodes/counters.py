@@ -22,6 +22,8 @@ class Counters:
         self._before: dict[
             int, Counter
         ] = {}  # session: what of that is not of the memory file that is written now
+        # Numbers and bytes of stored records: of those that need others, and of those alone.
+        self._records = {camera: {False: [0, 0], True: [0, 0]} for camera in cameras}
         self._times = {
             camera: {"encode": deque(maxlen=RECENT), "latency": deque(maxlen=RECENT)}
             for camera in cameras
@@ -32,6 +34,13 @@ class Counters:
         with self._lock:
             self._cameras[camera][what] += 1
             self._sessions.setdefault(session, Counter())[what] += 1
+
+    def stored(self, camera: str, session: int, size: int, is_key: bool) -> None:
+        """One more stored frame, whose record has `size` bytes."""
+        self.count(camera, session, "stored")
+        with self._lock:
+            sums = self._records[camera][is_key]
+            sums[0], sums[1] = sums[0] + 1, sums[1] + size
 
     def took(self, camera: str, what: str, seconds: float) -> None:
         """How long the encoding of a frame took, or it was from stamp to commit: "encode" or
@@ -44,6 +53,12 @@ class Counters:
         """All of COUNTS so far."""
         with self._lock:
             return {what: self._cameras[camera][what] for what in COUNTS}
+
+    def records(self, camera: str, are_keys: bool) -> tuple[int, float | None]:
+        """How many that need no other were stored, or of the others, and their mean bytes."""
+        with self._lock:
+            number, size = self._records[camera][are_keys]
+            return number, size / number if number else None
 
     def median(self, camera: str, what: str) -> float | None:
         """s, of the last RECENT times of "encode" or "latency"; None if there is none."""

@@ -32,6 +32,8 @@ class CameraState:
     name: str
     topic: str
     counts: dict[str, int]  # see counters.py
+    keys: tuple[int, float | None]  # records that need no other, and their mean bytes
+    predicted: tuple[int, float | None]  # the others
     encode_s: float | None
     latency_s: float | None
     # Since its last image, or since the node was activated; None: not active.
@@ -85,6 +87,9 @@ def camera_status(
         "reliability": state.reliability,
         "publishers": ", ".join(state.publishers),
         **{what.replace("_", " "): state.counts[what] for what in COUNTS},
+        "keys": state.keys[0],
+        "bytes of a key": _rounded(state.keys[1]),
+        "bytes of a predicted record": _rounded(state.predicted[1]),
         "received Hz": f"{recent['received'] / seconds:.1f}",
         "stored Hz": f"{recent['stored'] / seconds:.1f}",
         "encode ms": _milliseconds(state.encode_s),
@@ -223,8 +228,12 @@ def _is_alien(latency_s: float | None) -> bool:
     return latency_s is not None and abs(latency_s) > ALIEN_S
 
 
+def _rounded(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
+
+
 def _milliseconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds * 1000:.0f}"
+    return _rounded(None if seconds is None else seconds * 1000)
 
 
 def status(name: str, hardware: str, level: bytes, message: str, values: dict) -> DiagnosticStatus:

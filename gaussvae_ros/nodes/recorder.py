@@ -154,8 +154,8 @@ class Recorder:
         self.behind |= bool(frames)
         now = self._now_ns()
         for frame in frames:
+            self._counters.stored(frame.camera, frame.session, len(frame.data), not frame.needed)
             frame.data, frame.needed = b"", ()
-            self._counters.count(frame.camera, frame.session, "stored")
             self._counters.took(frame.camera, "latency", (now - frame.stamp_ns) / 1e9)
         self._attempt(lambda: self._stored([self._bank.get(frame.id) for frame in frames]))
         self._models.catch_up()

@@ -34,6 +34,7 @@ from gaussvae_ros.nodes import player
 from gaussvae_ros.nodes.client import MemoryClient
 from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.settings import encoding
+from gaussvae_ros.record import PREDICTED
 from gaussvae_ros.sessions import Sessions
 
 MEMORY, RECALL = "visual_memory", "visual_recall"
@@ -204,6 +205,7 @@ def _recall(
             session=session,
             frame_id=frame.id,
             size=frame.bytes,
+            is_key=frame.tier != PREDICTED,
             has_pose=frame.has_pose,
             recall_ms=recall_ms,
         )

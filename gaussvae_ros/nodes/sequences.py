@@ -30,25 +30,23 @@ class Sequences:
             self._cameras.pop(frame.camera, None)
             frame.data = self._codec.encode(frame.image, quality, effort)
             return
-        camera = self._cameras.get(frame.camera)
-        if camera is None or camera.session != frame.session:
-            camera = self._cameras[frame.camera] = _Camera(self._codec, frame.session)
-        visits: dict[bytes, PendingFrame] = {}
+        camera, kind = self._cameras.get(frame.camera), (frame.session, quality)
+        if camera is None or camera.kind != kind:
+            camera = self._cameras[frame.camera] = _Camera(self._codec, kind)
+        known = dict(camera.frames)
 
         def earlier() -> bytes | None:
             if (found := self._earlier(frame)) is None:
                 return None
-            visits[found.data] = found
+            known[found.data] = found
             return found.data
 
         coded = camera.encoder.encode(frame.image, quality, effort, earlier)
         frame.data, frame.needed = coded.data, coded.needed
-        if coded.begins:
-            camera.frames = visits  # no later frame needs one before this
         if coded.needed:
-            frame.before = camera.frames[coded.needed[-1]]
-        if len(coded.needed) + 1 < LONGEST_CHAIN:
-            camera.frames[coded.data] = frame
+            frame.before = known[coded.needed[-1]]
+        if len(coded.needed) + 1 < LONGEST_CHAIN:  # later ones may need it, and what it needs
+            camera.frames = {data: known[data] for data in coded.needed} | {coded.data: frame}
 
     def _earlier(self, frame: PendingFrame) -> PendingFrame | None:
         """A stored frame of an earlier visit to a frame's pose."""
@@ -67,8 +65,8 @@ class Sequences:
 
 
 class _Camera:
-    """A session of a camera, and the frames whose records later ones may need."""
+    """A session of a camera at one quality, and the frames whose records later ones may need."""
 
-    def __init__(self, codec: FrameCodec, session: int) -> None:
-        self.session, self.encoder = session, SequenceEncoder(codec)
+    def __init__(self, codec: FrameCodec, kind: tuple[int, float]) -> None:
+        self.kind, self.encoder = kind, SequenceEncoder(codec)
         self.frames: dict[bytes, PendingFrame] = {}

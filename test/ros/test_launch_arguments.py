@@ -25,6 +25,7 @@ DESIGNED = {
     "corrected_path_topic",
     "session",
     "quality",
+    "predict",
 }
 PARAMETERS_FILE = Path(get_package_share_directory("gaussvae_ros"), "config", "memory.yaml")
 
@@ -73,6 +74,7 @@ def test_arguments_as_people_write_them(ros):
         "use_sim_time:=TRUE",
         "session:=tour",
         "quality:=75",
+        "predict:=False",
     ]
     ros.launch(
         "memory.launch.py",
@@ -83,6 +85,7 @@ def test_arguments_as_people_write_them(ros):
     )
     memory, recall = "/robot1/visual_memory", "/robot1/visual_recall"
     given = {"session": "tour", "quality": 75.0, "use_sim_time": True, "cameras": ["a-b"]}
+    given["predict"] = False
     assert {name: ros.parameter(memory, name) for name in given} == given
     for node in (memory, recall):
         assert ros.state(node) == "unconfigured"
