@@ -199,7 +199,9 @@ def test_replay_warns_of_a_bag_that_is_not_whole(tmp_path, capsys, monkeypatch):
     )
     json.dumps(result, ensure_ascii=False).encode()
     code, out, err = run(capsys, "replay", ".", "--compare", 0, "--report", folder / "report")
-    assert code == 0 and "/cam: 3 frames, 3 of them key records, 0.2 s" in out and "breaks off" in err
+    assert (
+        code == 0 and "/cam: 3 frames, 3 of them key records, 0.2 s" in out and "breaks off" in err
+    )
     page = (folder / "report" / "report.html").read_text(encoding="utf-8")
     assert "Replay of f\ufffdr #1" in page and "breaks off" in page
 

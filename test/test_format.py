@@ -66,7 +66,7 @@ def models() -> dict[bytes, dict]:
     [
         (60.0, 0.4, (160, 120), 25, False),  # s along the drive, s between frames, px
         (20.0, 0.5, (200, 96), 20, False),
-        (100.0, 0.3, (160, 128), 20, True),
+        (100.0, 0.1, (160, 128), 20, True),
         (30.0, 0.3, (96, 128), 10, True),
         (5.0, 0.0, (64, 48), 5, False),  # standing still
     ],
