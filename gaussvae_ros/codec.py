@@ -128,30 +128,30 @@ class FrameCodec:
         """
         n = _checked(image, quality, effort, tier)
         image = np.ascontiguousarray(image)
-        if reference is not None:
-            made = self.predict(image, quality, reference)
-            if made is not None and made.cost < SURE * made.alone:
-                return made.data
-            data = _record(image, self._latent().encode(image, n, effort))
-            if made is None or self.cost(image, data, reference, quality) <= made.cost:
-                return data
+        made = None if reference is None else self.predict(image, quality, reference)
+        if made is not None and made.cost < SURE * made.alone:
             return made.data
-        return _record(image, self._latent().encode(image, n, effort))
+        data = _record(image, self._latent().encode(image, n, effort))
+        if made is None or self.cost(image, data, reference, quality) <= made.cost:
+            return data
+        return made.data
 
     def predict(
         self, image: np.ndarray, quality: float, reference: bytes | Sequence[bytes]
     ) -> Prediction | None:
         """A frame as a record that needs `reference`, whether or not that is a gain; None where it
-        has another size or other channels. Raises as `encode`."""
+        has another size or other channels, or shows something else. Raises as `encode`."""
         n = _checked(image, quality, "fast", None)
         chain = unpack_chain(reference)
         if len(chain) >= LONGEST_CHAIN:
             raise RecordError(f"a record may need {LONGEST_CHAIN - 1} others, no more")
-        last = reference if isinstance(reference, (bytes, bytearray, memoryview)) else reference[-1]
+        last = reference[-1] if isinstance(reference, (list, tuple)) else reference
         before = self._decoded(chain)
         if before.size != image.shape[1::-1] or before.channels != (3 if image.ndim == 3 else 1):
             return None
         made = self._latent().predict(np.ascontiguousarray(image), before, n)
+        if made is None:
+            return None
         data = pack(Record(PREDICTED, before.size, made.payload, checksum(bytes(last))))
         return Prediction(data, made.cost, made.alone)
 

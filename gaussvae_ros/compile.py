@@ -11,11 +11,15 @@ SPLATS = (b"\x80\x20\x00", b"\x80\x20\x80")  # payloads of tier "splats": 32 of 
 def warm_up(codec, effort: str = "fast") -> None:
     """Let a codec do once all that its first frames and recalls would do besides."""
     x, y = np.meshgrid(*map(np.arange, SIZE))
-    colour = np.uint8(np.stack([x + y, x, 2 * y], axis=-1) % 256)
+    # detail that splats miss, beside which the block below is no other scene
+    detail = 90 * ((7 * x + 13 * y * y) % 11 < 5)
+    colour = np.uint8(np.stack([x + y, x, 2 * y], axis=-1) // 2 + detail[..., None])
     for image in (colour, colour[..., 0]):
         data = codec.encode(image, quality=0, effort=effort)
         _recall(codec, data)
-        if made := codec.predict(np.roll(image, 3, axis=1), 0, data):
+        later = image.copy()  # something new in it, whose changes and new splats are to be coded
+        later[30:60, 40:70] = 255 - later[30:60, 40:70]
+        if made := codec.predict(later, 0, data):
             _recall(codec, [data, made.data])
 
 

@@ -3,7 +3,6 @@
 import time
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from gaussvae_ros.bags import IMAGE_TYPES, Bag, BagImage
@@ -15,6 +14,7 @@ from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.files import name_of, printable
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.pose_source import PoseSource
+from gaussvae_ros.revisits import earlier_view
 from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
 from gaussvae_ros.sessions import Sessions
 
@@ -176,7 +176,8 @@ class _Writer:
             raise ImageError(image.problem)
         codec, bank = self._recalls.codec, self._bank
         begun = time.perf_counter()
-        coded = self._encode(session, image.pixels)
+        descriptor = describe(image.pixels).tobytes()
+        coded = self._encode(session, image, pose, descriptor)
         encoded = time.perf_counter()
         if session not in self._ids:
             self._ids[session] = bank.begin_session(start_ns=image.stamp_ns, **self._about)
@@ -186,10 +187,10 @@ class _Writer:
             camera=self._topic,
             pose=pose,
             session=self._ids[session],
-            descriptor=describe(image.pixels).tobytes(),
+            descriptor=descriptor,
             reference=self._stored.reference(coded),
         )
-        self._stored.note(coded, frame_id)
+        self._stored.stored(coded, frame_id)
         stored = time.perf_counter()
         recalled = codec.decode(bank.get(frame_id).records)
         recall_ms = 1e3 * (time.perf_counter() - stored)
@@ -205,11 +206,27 @@ class _Writer:
             recall_ms=recall_ms,
         )
 
-    def _encode(self, session: int, pixels: np.ndarray) -> Coded:
-        how = self._recalls.setting
+    def _encode(self, session: int, image: BagImage, pose: Pose | None, descriptor: bytes) -> Coded:
+        how, pixels = self._recalls.setting, image.pixels
         if not self._predict:
             return Coded(self._recalls.codec.encode(pixels, quality=how.quality, effort=how.effort))
         if session != self._session:
             self._session = session
             self._sequence.restart()
-        return self._sequence.encode(pixels, how.quality, how.effort)
+
+        def earlier() -> bytes | None:
+            size = pixels.shape[1::-1]
+            found = earlier_view(
+                self._bank,
+                self._topic,
+                size,
+                image.stamp_ns,
+                pose,
+                descriptor,
+                self._about["map_id"],
+            )
+            if found is not None:
+                self._stored.note(found.data, found.id)
+            return found and found.data
+
+        return self._sequence.encode(pixels, how.quality, how.effort, earlier)

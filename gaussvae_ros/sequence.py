@@ -7,6 +7,7 @@ a frame costs more than the frames since the last key did in the mean, that key 
 renewal that makes the mean over all time least.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,8 +16,8 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.record import LONGEST_CHAIN
 from gaussvae_ros.vae.latent import quality_of, splats_at
 
-FIRST, FINEST = 1.5, 3.0  # times the splats of a frame alone: of the first key record, and at most
-FAR = 1.2  # times what the second record cost, beyond which a frame is tried from the key, too
+FIRST, FINEST = 1.5, 2.0  # times the splats of a frame alone: of the first key record, and at most
+FAR = 2.0  # times what the second record cost, beyond which a frame is tried from the key, too
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Coded:
 
     data: bytes
     needed: tuple[bytes, ...] = ()
+    begins: bool = False  # a group: later frames need this one, or what it needs, or none before
 
     @property
     def records(self) -> list[bytes]:
@@ -57,36 +59,55 @@ class SequenceEncoder:
         """Let the next frame need none before it."""
         self._group = None
 
-    def encode(self, image: np.ndarray, quality: float = 50, effort: str = "fast") -> Coded:
-        """The next frame. Arguments and errors are those of `FrameCodec.encode`."""
+    def encode(
+        self,
+        image: np.ndarray,
+        quality: float = 50,
+        effort: str = "fast",
+        earlier: Callable[[], bytes | None] = lambda: None,
+    ) -> Coded:
+        """The next frame. Arguments and errors are those of `FrameCodec.encode`.
+
+        `earlier()` is asked where a group would begin: for a record that stands alone, of an
+        earlier visit to the place, from which the frame is then predicted if that costs less.
+        """
+        made = self._predicted(image, quality)
+        return made or self._begun(image, quality, effort, earlier())
+
+    def _predicted(self, image: np.ndarray, quality: float) -> Coded | None:
+        """The next frame from those before it in its group; None where that is no gain."""
         group = self._group
         if group is None or group.size != image.shape:
-            return self._key(image, quality, effort)
+            return None
         chain = [group.key] if group.middle is None else [group.key, group.middle]
         made, needed = self._codec.predict(image, quality, chain), chain
-        if made is None:
-            return self._key(image, quality, effort)
-        if group.middle is not None and made.cost > FAR * group.middle_cost:
+        if made is not None and len(chain) > 1 and made.cost > FAR * group.middle_cost:
             other = self._codec.predict(image, quality, [group.key])
-            if other.cost < made.cost:
+            if other is not None and other.cost < made.cost:
                 made, needed = other, [group.key]
-        if made.cost > min(group.cost / group.frames, made.alone):
-            return self._key(image, quality, effort)
+        if made is None or made.cost > min(group.cost / group.frames, made.alone):
+            return None
         group.cost, group.frames = group.cost + made.cost, group.frames + 1
         group.predicted.append(made.cost / made.alone)
         if len(needed) == 1:
             group.middle, group.middle_cost = made.data, made.cost
         return Coded(made.data, tuple(needed))
 
-    def _key(self, image: np.ndarray, quality: float, effort: str) -> Coded:
-        """A record alone, with which a group begins."""
+    def _begun(
+        self, image: np.ndarray, quality: float, effort: str, earlier: bytes | None
+    ) -> Coded:
+        """A frame with which a group begins: alone, or predicted from an earlier visit's."""
         if self._group is not None:
             self._adapt(self._group)
-        count = splats_at(quality) * self._finer
-        data = self._codec.encode(image, max(quality, quality_of(count)), effort)
-        cost = self._codec.cost(image, data, data, quality)
-        self._group = _Group(data, image.shape, cost)
-        return Coded(data)
+        codec, finer = self._codec, max(quality, quality_of(splats_at(quality) * self._finer))
+        data = codec.encode(image, finer, effort)
+        made = None if earlier is None else codec.predict(image, finer, earlier)
+        if made is not None and made.cost < codec.cost(image, data, earlier, finer):
+            cost = codec.cost(image, [earlier, made.data], earlier, quality)
+            self._group = _Group(earlier, image.shape, cost, middle=made.data, middle_cost=cost)
+            return Coded(made.data, (earlier,), begins=True)
+        self._group = _Group(data, image.shape, codec.cost(image, data, data, quality))
+        return Coded(data, begins=True)
 
     def _adapt(self, group: _Group) -> None:
         """Finer keys the less the frames since the last one cost, of what they would cost alone."""
@@ -103,9 +124,13 @@ class StoredAs:
         """The id of the record that a frame's needs, None if it needs none."""
         return self._ids[coded.needed[-1]] if coded.needed else None
 
-    def note(self, coded: Coded, id: int) -> None:
+    def note(self, data: bytes, id: int) -> None:
+        """Say under which id a record is stored."""
+        self._ids[data] = id
+
+    def stored(self, coded: Coded, id: int) -> None:
         """Say that a frame's record was stored."""
-        if not coded.needed:
-            self._ids.clear()  # no later frame needs one before a key record
+        if coded.begins:
+            self._ids = {data: self._ids[data] for data in coded.needed}
         if len(coded.needed) + 1 < LONGEST_CHAIN:
-            self._ids[coded.data] = id
+            self.note(coded.data, id)

@@ -1,6 +1,7 @@
 """Predicted records: their envelope, and the frames that need others in a memory file."""
 
 import gzip
+import logging
 import re
 import sqlite3
 import zlib
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from references import chain, record
+from test_bank_full import fill, small_disk, wait_until  # noqa: F401 (one is a fixture)
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BankError, RecordError
@@ -161,6 +163,34 @@ def test_what_waits_in_a_file_that_is_gone_keeps_what_it_needs(tmp_path):
             add(bank, frame.data, frame.stamp_ns, frame.needed)
         assert [frame.records for frame in bank] == [frame.records for frame in frames]
         assert bank.info()["kept"] == 1 and bank.verify() == []
+
+
+def test_records_and_what_they_need_wait_for_space_together(small_disk, caplog):
+    caplog.set_level(logging.CRITICAL)
+    path = small_disk(1024) / "m.db"
+    with MemoryBank(path) as bank:
+        ids = [add_chain(bank, 0)]
+        bank.flush()
+        fill(path.parent, leave=8)
+        refused = 0
+        for number in range(1, 80):
+            ids.append(add_chain(bank, number))
+            try:
+                bank.flush()
+            except BankError:
+                refused += 1
+        assert refused and bank.waiting > 100
+        assert bank.get(ids[79][2]).records == chain(79)
+        bank.remove([ids[79][0]])
+        (path.parent / "ballast").unlink()
+        wait_until(lambda: bank.waiting == 0)  # by itself
+    with MemoryBank(path, readonly=True) as bank:
+        wanted = [chain(number)[: i + 1] for number in range(80) for i in range(3)]
+        del wanted[-3]
+        assert [frame.records for frame in bank] == wanted and bank.info()["kept"] == 1
+        bank.backup(path.with_name("copy.db"))
+        with MemoryBank(path.with_name("copy.db"), readonly=True) as copy:
+            assert list(copy) == list(bank) and bank.verify() == copy.verify() == []
 
 
 # Damage

@@ -127,6 +127,18 @@ def test_a_record_that_others_need_counts_once():
     assert video.size_of([[key], [key, first], [key, first, second]]) == 110
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_bits_are_by_the_pixels_of_a_frame(mode, drive, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(2):
+        with Image.open(drive / f"{number:03d}.png") as picture:
+            picture.convert(mode).save(tmp_path / "in" / f"{number}.png")
+    how = {"qualities": COARSE, "codecs": ()}
+    summary = evaluate_video([tmp_path / "in"], tmp_path / "out", JpegInARecord(), **how)
+    for point in summary["sets"][0]["settings"]:
+        assert point["bpp"] == pytest.approx(8 * point["bytes"] / (160 * 120))
+
+
 def test_without_the_extra_ours_is_measured_alone_and_what_lacks_is_named(
     drive, tmp_path, monkeypatch
 ):

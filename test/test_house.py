@@ -26,7 +26,7 @@ LAYERS = (
     ("replay", "training"),
     ("compile", "evaluation", "reencoding"),
     ("sequence",),
-    ("codec", "needed_models"),
+    ("codec", "needed_models", "revisits"),
     ("vae",),
     ("quantise", "refine"),
     ("bags", "fit", "sim"),

@@ -60,6 +60,11 @@ AFTERWARDS = """if True:
         for record in (codec.encode(image, 80), codec.encode(image, 10, "best"), old):
             codec.decode(record), codec.decode(record, (16, 16))
             codec.decode(record, roi=(3, 4, 20, 20))
+    later = drive.photograph(building.build(1), sensor, 1.1, 1.0, 0.55, 0.1)
+    for first, second in ((frame, later), (frame[..., 1].copy(), later[..., 1].copy())):
+        key = codec.encode(first, 60)
+        made = codec.predict(second, 40, key)
+        codec.decode([key, made.data])
     assert not said, said[0].getMessage()
 """
 

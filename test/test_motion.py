@@ -101,7 +101,7 @@ def test_a_shifted_picture_is_found(shift):
     image = np.round(finding.picture(geometry, colour, SIZE, SIZE) * 255).astype(np.uint8)
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
     seen = cv2.warpAffine(image, matrix, SIZE, borderMode=cv2.BORDER_REPLICATE)
-    found = finding.find(geometry, colour, seen, 1e-7)
+    found, _ = finding.find(geometry, colour, seen, 1e-7)
     middle = nodes(found, SIZE, 300)[2:-2, 2:-2]
     np.testing.assert_allclose(middle.reshape(-1, 2).mean(0), shift, atol=1.0)
 
@@ -111,6 +111,17 @@ def test_a_dearer_bit_makes_a_coarser_field():
     image = np.round(finding.picture(geometry, colour, SIZE, SIZE) * 255).astype(np.uint8)
     ys, xs = np.mgrid[:480, :640].astype(np.float32)
     seen = cv2.remap(image, xs + 5 * np.sin(ys / 40), ys, cv2.INTER_LINEAR)
-    sizes = [bits(finding.find(geometry, colour, seen, price)) for price in (1e-9, 1e-6, 1e-2)]
+    sizes = [bits(finding.find(geometry, colour, seen, p)[0]) for p in (1e-9, 1e-6, 1e-2)]
     assert sizes[0] >= sizes[1] > sizes[2]
-    assert finding.find(geometry, colour, seen, 1e-2).levels == 0
+    assert finding.find(geometry, colour, seen, 1e-2)[0].levels == 0
+
+
+def test_the_solver_and_the_basis_are_those_of_numpy():
+    rng = np.random.default_rng(5)
+    m = rng.normal(size=(2 * SIDE * SIDE, 200))
+    a, b = m @ m.T, rng.normal(size=2 * SIDE * SIDE)
+    np.testing.assert_allclose(finding._solve(a, b), np.linalg.solve(a, b), rtol=1e-6, atol=1e-9)
+    basis = np.kron(np.eye(2), HATS)
+    made = finding._in_hats(a, b)
+    np.testing.assert_allclose(made[0], basis.T @ a @ basis, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(made[1], basis.T @ b, rtol=1e-9, atol=1e-9)

@@ -69,5 +69,5 @@ def test_a_model_that_is_there_is_not_written_again(it, bank, codec):
 
 
 def test_records_that_need_no_model_bring_none(it, bank):
-    it.recorder._sequences = Sequences(JpegCodec())
+    it.recorder._sequences = Sequences(JpegCodec(), bank)
     assert store(it, 0) and bank.models() == []

@@ -125,9 +125,19 @@ def test_references_are_found_under_the_ids_that_they_were_stored_as(coded):
     for id, one in enumerate(coded, 10):
         wanted = next((k for k, c in enumerate(coded, 10) if one.needed[-1:] == (c.data,)), None)
         assert stored.reference(one) == wanted
-        stored.note(one, id)
+        stored.stored(one, id)
 
 
 def test_predicted_records_say_their_kind(coded):
     assert unpack(coded[1].data).tier == "predicted"
     assert unpack(coded[0].data).tier == "latent"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (16, 16), (640, 3), (3, 480), (33, 17)])
+@pytest.mark.parametrize("quality", [0, 100])
+def test_frames_of_any_shape(drive, size, quality):
+    encoder = SequenceEncoder(CODEC)
+    for frame in drive[:3]:
+        frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        picture = CODEC.decode(encoder.encode(frame, quality).records)
+        assert picture.shape == frame.shape and psnr(frame, picture) > 15

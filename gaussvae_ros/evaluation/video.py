@@ -99,7 +99,8 @@ def evaluate_video(
                 views += _views(name, pictures, codec, shown, theirs)
             except GaussVaeError as error:
                 raise type(error)(f"{name}: {error}") from error
-            curves.append(Curves(name, name, pictures[0][..., :1].size, {OURS: ours}, theirs))
+            pixels = int(np.prod(pictures[0].shape[:2]))
+            curves.append(Curves(name, name, pixels, {OURS: ours}, theirs))
             draw = partial(picture_of, codec)
             times[name] = reach_times(pictures, shown, draw, theirs, SHOWN_AT)
     compared = summarise(curves, SIZES, ("psnr", "ssim"))

@@ -16,11 +16,12 @@ from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster.cpu import draw, planes
 
 FLOW_SIDE = 320  # px of the longer side on which flow is looked for
+FLOW_LEAST = 16  # px of the shorter side, below which nothing is taken to move
 SIDE_DRAWN = 160  # px of the longer side on which the field is refined
 COARSE = 32, 24  # places at which the flow is looked at
 RIDGE = np.array([0.008, 0.04, 0.16, 0.6])  # weight of a coefficient's square, by level
 ROUNDS = 3  # of robust least squares on the flow
-REFINED = 3  # steps on the picture
+REFINED = 2  # steps on the picture
 SWEEPS = 2  # of rounding
 # Of a hat over the nodes, by which its coefficient weighs more than a node's.
 MEAN_SQUARE = float(np.square(HATS).sum(0).mean())
@@ -31,23 +32,27 @@ def find(
     colour: np.ndarray,  # [N, 3]
     image: np.ndarray,  # uint8 [H, W, 3]
     price: float,  # of a bit, in mean squared errors
-) -> Motion:
-    """The field that brings splats nearest to an image for its bits."""
+) -> tuple[Motion, float]:
+    """The field that brings splats nearest to an image for its bits, and what it then costs: the
+    mean squared error, seen small, plus price times bits."""
     size = image.shape[1::-1]
     before = picture(geometry, colour, size, _fit(size, FLOW_SIDE))
-    flow = _flow(before, image) * (max(size) / max(before.shape[:2]))
     target = cv2.resize(image, _fit(size, SIDE_DRAWN), interpolation=cv2.INTER_AREA)
     target = target.astype(np.float32) / 255
+    if min(before.shape[:2]) < FLOW_LEAST:
+        return motion.NONE, _cost(geometry, colour, motion.NONE, target, size, price)
+    flow = _flow(before, image) * (max(size) / max(before.shape[:2]))
     found = _smoothed(flow / motion.unit(size, len(geometry)))
     for _ in range(REFINED):
         a, b = _in_hats(*_on_picture(geometry, colour, found, target, size))
         before, found = found, _solved(a, b, found)
-    b = b - a @ (found - before).T.ravel()
+    b = b - (a * (found - before).T.ravel()).sum(1)
     made = _rounded(a, b, found, price * target.size)
     levels = max((int(k) + 1 for k in LEVEL_OF[made.any(1)]), default=0)
     candidates = [motion.NONE, Motion(levels, made)]
     costs = [_cost(geometry, colour, m, target, size, price) for m in candidates]
-    return candidates[int(np.argmin(costs))]
+    best = int(np.argmin(costs))
+    return candidates[best], costs[best]
 
 
 def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 0 to 1
@@ -63,7 +68,7 @@ def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 
 def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
     """`size` (w, h) px made smaller so that its longer side has at most `side`."""
     scale = min(1.0, side / max(size))
-    return tuple(max(16, round(length * scale)) for length in size)
+    return tuple(max(1, round(length * scale)) for length in size)
 
 
 def _flow(before: np.ndarray, image: np.ndarray) -> np.ndarray:  # [h, w, 2] px of `before`
@@ -82,11 +87,9 @@ def _smoothed(flow: np.ndarray) -> np.ndarray:  # [SIDE * SIDE, 2]
     one, none = np.ones((*flow.shape[:2], 1)), np.zeros((*flow.shape[:2], 1))
     weight, n = np.ones(flow.shape[:2]), len(HATS)
     for _ in range(ROUNDS):
-        sides = [_normal(one, none, -flow[..., k : k + 1], weight, SIDE) for k in range(2)]
-        a = HATS.T @ sides[0][0][:n, :n] @ HATS
-        b = np.stack([HATS.T @ side[1][:n] for side in sides], 1)
-        ridge = RIDGE[LEVEL_OF] * np.trace(a) / n / MEAN_SQUARE + 1e-9
-        found = np.linalg.solve(a + np.diag(ridge), b)
+        sides = [_in_hats(*_normal(one, none, -flow[..., k : k + 1], weight, SIDE)) for k in (0, 1)]
+        a, ridge = sides[0][0], _ridge(sides[0][0])[:n] * 2  # the trace is that of one axis
+        found = np.stack([_solve(a[:n, :n] + np.diag(ridge), b[:n]) for _, b in sides], 1)
         away = flow - cv2.resize((HATS @ found).reshape(SIDE, SIDE, 2), COARSE)
         weight = 1 / (1 + np.square(away).sum(2) / 16)
     return np.clip(found, -motion.LARGEST, motion.LARGEST)
@@ -107,9 +110,7 @@ def _on_picture(geometry, colour, found, target, size):
 
 def _in_hats(a, b):
     """Normal equations of nodal values as those of coefficients."""
-    n = len(HATS)
-    blocks = [[HATS.T @ a[i : i + n, j : j + n] @ HATS for j in (0, n)] for i in (0, n)]
-    return np.block(blocks), np.concatenate([HATS.T @ b[:n], HATS.T @ b[n:]])
+    return _folded(HATS, _folded(HATS, a).T.copy()), _folded(HATS, b[:, None])[:, 0]
 
 
 def _ridge(a: np.ndarray) -> np.ndarray:  # [2 SIDE * SIDE]
@@ -120,7 +121,7 @@ def _solved(a, b, found) -> np.ndarray:  # [SIDE * SIDE, 2]
     """Coefficients after a step to the least squared error, small ones preferred."""
     ridge = _ridge(a)
     flat = found.T.ravel()
-    flat = flat + np.linalg.solve(a + np.diag(ridge), b - ridge * flat)
+    flat = flat + _solve(a + np.diag(ridge), b - ridge * flat)
     return np.clip(flat, -motion.LARGEST, motion.LARGEST).reshape(2, -1).T
 
 
@@ -132,6 +133,44 @@ def _rounded(a, b, found, price) -> np.ndarray:  # int64 [SIDE * SIDE, 2]
     return (
         np.clip(np.round(flat), -motion.LARGEST, motion.LARGEST).astype(np.int64).reshape(2, -1).T
     )
+
+
+# Kernels, not numpy's: for so small a system its threads take longer to wake than to work.
+
+
+@kernel()
+def _folded(hats, a):
+    """hats' times each half of the rows of `a` [2 M, K]; few of hats' [M, M] numbers are not 0."""
+    out, n = np.zeros_like(a), len(hats)
+    for k in range(n):
+        for i in range(n):
+            share = hats[k, i]
+            if share != 0:
+                for j in range(a.shape[1]):
+                    out[i, j] += share * a[k, j]
+                    out[n + i, j] += share * a[n + k, j]
+    return out
+
+
+@kernel(fastmath=True)
+def _solve(a, b):
+    """The solution x of a x = b, `a` [M, M] positive definite, by Cholesky's decomposition."""
+    n = len(b)
+    root, x = np.zeros_like(a), b.copy()
+    for i in range(n):
+        for j in range(i + 1):
+            rest = a[i, j]
+            for k in range(j):
+                rest -= root[i, k] * root[j, k]
+            root[i, j] = np.sqrt(max(rest, 1e-30)) if i == j else rest / root[j, j]
+        for k in range(i):
+            x[i] -= root[i, k] * x[k]
+        x[i] /= root[i, i]
+    for i in range(n - 1, -1, -1):
+        x[i] /= root[i, i]
+        for k in range(i):
+            x[k] -= root[i, k] * x[i]
+    return x
 
 
 @kernel()

@@ -78,7 +78,7 @@ class Recorder:
     ) -> None:
         self.encoding, self.refusal, self.behind = encoding, "", False
         self._bank, self._counters = bank, counters
-        self._sequences = Sequences(codec)
+        self._sequences = Sequences(codec, bank)
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._mount = _mount_of(bank.path)
         self._file = 0  # its number
@@ -102,7 +102,7 @@ class Recorder:
 
     def work(self, frame: PendingFrame) -> None:
         """Encode a frame and add it to the bank, or let it wait; one that cannot be is counted."""
-        begun = time.perf_counter()
+        begun, frame.file = time.perf_counter(), self._file
         try:
             self._sequences.encode(frame, **self.encoding)
         except GaussVaeError as error:

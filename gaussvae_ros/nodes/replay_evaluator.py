@@ -47,7 +47,7 @@ WAIT_S = 60.0  # for an answer of a node, which may load its model first or stor
 SETTLE_S = 1.0  # for the last images to arrive, and TF of just after them
 PAGE = 1000  # frames that one call finds at most
 COUNTS = ("received", "gated", "dropped")
-ASKED = "tier", "quality", "effort", "device", "model", "map_frame"  # parameters
+ASKED = "tier", "quality", "effort", "predict", "device", "model", "map_frame"  # parameters
 
 
 class Nodes:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import LONGEST_CHAIN
+from gaussvae_ros.revisits import earlier_view
 from gaussvae_ros.sequence import SequenceEncoder
 
 if TYPE_CHECKING:
@@ -13,10 +17,11 @@ if TYPE_CHECKING:
 
 
 class Sequences:
-    """Encodes frames, those of a camera in their order. For one thread."""
+    """Encodes frames, those of a camera in their order, or from the bank's frame of an earlier
+    visit to the same pose. For one thread."""
 
-    def __init__(self, codec: FrameCodec) -> None:
-        self._codec = codec
+    def __init__(self, codec: FrameCodec, bank: MemoryBank) -> None:
+        self._codec, self._bank = codec, bank
         self._cameras: dict[str, _Camera] = {}
 
     def encode(self, frame: PendingFrame, quality: float, effort: str, predict: bool) -> None:
@@ -28,14 +33,37 @@ class Sequences:
         camera = self._cameras.get(frame.camera)
         if camera is None or camera.session != frame.session:
             camera = self._cameras[frame.camera] = _Camera(self._codec, frame.session)
-        coded = camera.encoder.encode(frame.image, quality, effort)
+        visits: dict[bytes, PendingFrame] = {}
+
+        def earlier() -> bytes | None:
+            if (found := self._earlier(frame)) is None:
+                return None
+            visits[found.data] = found
+            return found.data
+
+        coded = camera.encoder.encode(frame.image, quality, effort, earlier)
         frame.data, frame.needed = coded.data, coded.needed
+        if coded.begins:
+            camera.frames = visits  # no later frame needs one before this
         if coded.needed:
             frame.before = camera.frames[coded.needed[-1]]
-        else:
-            camera.frames.clear()  # no later frame needs one before a key record
         if len(coded.needed) + 1 < LONGEST_CHAIN:
             camera.frames[coded.data] = frame
+
+    def _earlier(self, frame: PendingFrame) -> PendingFrame | None:
+        """A stored frame of an earlier visit to a frame's pose."""
+        if frame.pose is None:
+            return None
+        size = frame.image.shape[1::-1]
+        try:
+            found = earlier_view(
+                self._bank, frame.camera, size, frame.stamp_ns, frame.pose, None, frame.map_id
+            )
+        except BankError:
+            return None  # a memory that cannot be read now takes frames all the same
+        return found and replace(
+            frame, stamp_ns=found.stamp_ns, image=None, data=found.data, id=found.id
+        )
 
 
 class _Camera:

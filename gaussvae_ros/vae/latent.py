@@ -87,17 +87,21 @@ class LatentCodec:
             state.run(target, np.zeros(1))  # measures the error, which says how finely to round
         return self._payload(encoder.finish(image, state, effort, self.model.prior))
 
-    def predict(self, image: np.ndarray, reference: Decoded, n: int) -> Predicted:
+    def predict(self, image: np.ndarray, reference: Decoded, n: int) -> Predicted | None:
         """A frame from the splats of an earlier one of its size and channels, as good as a record
-        alone of `n` splats."""
+        alone of `n` splats; None where it shows something else."""
         price, precision = price_of(reference, n)
+        alone = prediction.cost_alone(reference, n)
         if self._predicting is None:
             self._predicting = self._loaded(self._changes, ChangePrior)
         model = self._predicting
-        made, error = prediction.predict(image, reference, price, precision)
+        found = prediction.predict(image, reference, price, precision, prediction.HOPELESS * alone)
+        if found is None:
+            return None
+        made, error = found
         payload = model.hash + bytes([precision]) + model.prior.write(reference, made)
         cost = error + price * 8 * (len(payload) + OVERHEAD + 4)
-        return Predicted(payload, cost, prediction.cost_alone(reference, n))
+        return Predicted(payload, cost, alone)
 
     def decode(self, payload: bytes, size: tuple[int, int]) -> Grid:
         """The grid of a frame of `size` (w, h) px.

@@ -31,7 +31,7 @@ from gaussvae_ros.raster import BACKGROUND
 from gaussvae_ros.refine import best_of
 
 LEVEL = 150, 2  # pixels a splat and stride of the descent
-ROUNDS, STEPS = 3, 10  # of thresholding, and of descent in each
+ROUNDS, STEPS = 2, 12  # of thresholding, and of descent in each
 RATE = 0.7  # of the fit's learning rate
 SHARE = 0.05  # of the splats that are tried as new ones
 # About what a change and a new splat take, bits; and numbers that are zero, one, and each doubling.
@@ -44,6 +44,7 @@ VARIANTS = ((1, 1, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0), (0, 0, 1), (1, 0, 0), (0
 PRICE = 0.04  # of a bit per splat, in mean squared errors, as in fit/__init__.py
 FALL = 0.6  # errors fall with the number of splats to this power
 BITS_A_SPLAT = 31  # of a record alone
+HOPELESS = 3  # times what a record alone costs, where the moved reference shows something else
 COARSER = 8  # precision indices by which changes may be coarser than records alone
 
 
@@ -77,10 +78,16 @@ def predict(
     reference: Decoded,
     price: float,  # of a bit, in mean squared errors
     precision: int,
-) -> tuple[Changes, float]:
-    """The changes that make the reference's splats an image, and the mean squared error left."""
+    hopeless: float = math.inf,
+) -> tuple[Changes, float] | None:
+    """The changes that make the reference's splats an image, and the mean squared error left.
+
+    None where that of the moved splats alone is over `hopeless`: the image shows something else.
+    """
     view = View(image, len(reference.geometry))
-    field = motion.find(reference.geometry, reference.colour, view.image, price)
+    field, cost = motion.find(reference.geometry, reference.colour, view.image, price)
+    if cost > hopeless:
+        return None
     made = _Prediction(view, reference, field, price, precision).changes()
     return made, view.error(applied(reference, made))
 
