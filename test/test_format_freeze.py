@@ -28,8 +28,8 @@ SYMBOLS = {  # SHA-256 of what they say
 }
 
 CHANGES = (
-    "",
-    "",
+    "c36ee9e20e12d9f89e8e109a33a9583148e0e8225efbe5a9fbddd02f6ac998a3",
+    "acec306b1ee627db612a1e668016d23e6abca2144b706f245224c52d5657bac3",
 )
 
 
