@@ -1,4 +1,4 @@
-"""The verbs of `gaussvae train`: the prior, samples, models."""
+"""The verbs of `gaussvae train`: the priors, samples, models."""
 
 import argparse
 from pathlib import Path
@@ -18,10 +18,6 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         train_verbs, "prior", train_prior, "the probabilities that records are coded with"
     )
     made.add_argument(
-        "sources", metavar="SOURCE", nargs="+", help="folder of images, image, video, bag, or sim"
-    )
-    made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
-    made.add_argument(
         "--model",
         metavar="MODEL",
         help="name or file of the model that weighs bits in fits; default: none does",
@@ -29,16 +25,21 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--grids", metavar="N", type=int, default=6000, help="fits to learn from (default 6000)"
     )
-    made.add_argument(
-        "--held-out", metavar="N", type=int, default=128, help="fits to measure (default 128)"
+    _of_a_prior(made, "fits", 8000)
+
+    made = options.verb(
+        train_verbs, "changes", train_changes, "the probabilities that predicted records use"
     )
     made.add_argument(
-        "--steps", metavar="N", type=int, default=8000, help="of each network (default 8000)"
+        "--model",
+        metavar="MODEL",
+        default="open",
+        help="name or file of the model that references are encoded with (default open)",
     )
     made.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of pictures and training (default 0)"
+        "--frames", metavar="N", type=int, default=2400, help="to learn from (default 2400)"
     )
-    options.as_json(made)
+    _of_a_prior(made, "frames", 4000)
 
     made = options.verb(
         train_verbs, "prepare", train_prepare, "pictures to samples that a model learns from"
@@ -102,6 +103,32 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     options.as_json(made)
 
 
+def _of_a_prior(made: argparse.ArgumentParser, measured: str, steps: int) -> None:
+    """What the trainings of both priors take."""
+    made.add_argument(
+        "sources", metavar="SOURCE", nargs="+", help="folder of images, image, video, bag, or sim"
+    )
+    made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
+    made.add_argument(
+        "--held-out",
+        metavar="N",
+        type=int,
+        default=128,
+        help=f"{measured} to measure (default 128)",
+    )
+    made.add_argument(
+        "--steps",
+        metavar="N",
+        type=int,
+        default=steps,
+        help=f"of each network (default {steps})",
+    )
+    made.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of pictures and training (default 0)"
+    )
+    options.as_json(made)
+
+
 def train_prior(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
@@ -120,6 +147,25 @@ def train_prior(args: argparse.Namespace) -> None:
     pictures, took = card["pictures"], f"{card['splats']} splats, {card['seconds']:.0f} s"
     learned = f"learned from {pictures['train']} pictures, measured on {pictures['valid']} others"
     show(args, card, f"{args.out}: {learned}: {took}")
+
+
+def train_changes(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from gaussvae_ros.training.changes import Settings
+    from gaussvae_ros.training.changes import train_changes as run
+
+    card = run(
+        args.sources,
+        args.out,
+        Settings(args.frames, args.held_out, args.steps, args.seed),
+        args.model,
+        lambda chunks: tqdm(chunks, unit="chunk", desc="predict", disable=None),
+    )
+    if not args.json:
+        table(("part of a record", "bits per frame"), list(card["bits_per_frame"].items()))
+    learned = f"learned from {args.frames} predictions, measured on {args.held_out} others"
+    show(args, card, f"{args.out}: {learned}: {card['seconds']:.0f} s")
 
 
 def train_prepare(args: argparse.Namespace) -> None:

@@ -1,48 +1,51 @@
 """Training of the prior of predicted records: frames predicted as in the codec, and networks to
 code their changes."""
 
-import datetime
 import math
-import shutil
-import time
 from collections.abc import Callable, Iterable
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
+from gaussvae_ros.codec import DEFAULT_MODEL
 from gaussvae_ros.entropy.changes import Changes, Decoded, applied
-from gaussvae_ros.errors import DataError, TrainingError
+from gaussvae_ros.errors import DataError
 from gaussvae_ros.evaluation.images import read_image
-from gaussvae_ros.files import write_file
-from gaussvae_ros.training.crops import largest_box
-from gaussvae_ros.training.prepare import start_workers
+from gaussvae_ros.training.crops import PARTS, cut, largest_box, middle_box
 from gaussvae_ros.training.prior_networks import Questions, fitted, rows_asked
-from gaussvae_ros.training.sources import Source, find_source, picture_files
+from gaussvae_ros.training.priors import (
+    DENSEST,
+    Run,
+    learned,
+    made_in_chunks,
+    mean_of,
+    record_prior,
+    usable_pictures,
+)
+from gaussvae_ros.training.sources import picture_files
 from gaussvae_ros.vae import encoder
 from gaussvae_ros.vae.change_prior import ChangePrior, code
-from gaussvae_ros.vae.models import Models, model_file
 from gaussvae_ros.vae.prediction import predict, price_of
 
-CHUNK = 16  # frames that a process predicts at a time
 EVERY = {"sim": 2, "video": 2, "bag": 1}  # frames that are kept of a stream
 FARTHEST = 6  # kept frames between a reference and what is predicted from it
 FEWEST, MOST = 5.5, 10.5  # log2 of the number of splats of references
 COARSER = 2.5  # log2 of how many fewer splats a record alone of the same worth has, at most
 SIZES = ((640, 480), (640, 480), (480, 360), (640, 360))  # (w, h) px, in turn
 AGAIN = 0.4  # share of predictions that are from predicted frames
-HELD_OUT = 10  # every so many-th frame of a part is not trained on
+HELD_OUT = 10  # the last frames of a stream, one in so many, are not trained on
+LEAST = 60  # frames that are kept of a stream, at least
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is learned from."""
+    """How much is learned from: the defaults are those of the model that ships."""
 
-    frames: int = 4000
+    frames: int = 2400
     held_out: int = 128  # frames that the bits in the card are measured on
     steps: int = 4000  # of each network
     seed: int = 0
@@ -50,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Pictures to predict from each other; of a folder of single ones, each from itself moved."""
+    """Frames of a stream, in order, or single pictures, which move as a camera would see them."""
 
     files: list[Path]
     moving: bool
@@ -59,93 +62,86 @@ class Sequence:
 def train_changes(
     sources: Iterable[str | Path],
     out: str | Path,
-    model: str | Path,
     settings: Settings = Settings(),
+    model: str | Path = DEFAULT_MODEL,
     progress: Callable = iter,
 ) -> dict:
     """Train the prior that predicted records are coded with, and write it as a model to `out`.
 
+    A script calls it under `if __name__ == "__main__":`, since it starts processes afresh.
+
     Args:
-        sources: videos, bags or "sim", whose frames are predicted from earlier ones; and folders of
-            single images, each of which is moved as a camera would.
+        sources: videos, bags or "sim", whose frames are predicted from earlier ones, and images or
+            folders of them, each of which is moved as a camera would. Each stream is drawn from as
+            often as all images together. Images that cannot be read, or are there twice, are left
+            out.
         model: name or path of the model that references are encoded with.
         progress: wraps the list of chunks of frames.
 
     Returns:
-        The model's card.
+        The model's card: what it was trained on, and the bits of a predicted frame, held out, by
+        part of its record.
 
     Raises:
-        DataError: sources as for `prepare`, settings out of range, or no folder for `out`.
-        ModelError: there is no such model.
+        DataError: sources as for `prepare`, fewer than LEAST frames of a stream or 8 images, none
+            of them in colour, settings out of range, or no folder for `out`.
+        ModelError: there is no such model, or it is for other records.
         TrainingError: a process was lost.
         OSError: `out` cannot be written.
     """
-    begun, out = time.perf_counter(), Path(out)
-    if not out.absolute().parent.is_dir():
-        raise DataError(f"{out}: its folder does not exist")
-    if bad := next((k for k, v in asdict(settings).items() if k != "seed" and v < 1), None):
-        raise DataError(f"{bad} must be at least 1")
-    found = [find_source(given) for given in sources]
-    Models().load(model)  # before the work
-    cache = out.parent / f".{out.stem}-frames"
-    sequences = [_sequence(source, cache) for source in found]
-    with start_workers(None) as workers:
-        try:
-            made = {}
-            for part, count in {"valid": settings.held_out, "train": settings.frames}.items():
-                chunks = [
-                    workers.submit(
-                        make_predictions,
-                        sequences,
-                        part,
-                        range(first, min(first + CHUNK, count)),
-                        settings.seed,
-                        model,
-                    )
-                    for first in range(0, count, CHUNK)
-                ]
-                made[part] = [pair for chunk in progress(chunks) for pair in chunk.result()]
-            kinds = list(ChangePrior.FEATURES)
-            learned = workers.map(partial(_learn, made["train"], settings), kinds)
-            prior = ChangePrior(dict(zip(kinds, learned, strict=True)))
-        except BrokenProcessPool:
-            raise TrainingError(
-                "a process was ended from outside, or memory is short: begin again"
-            ) from None
-        except BaseException:
-            workers.shutdown(cancel_futures=True)
-            raise
-    card = {
-        "date": datetime.date.today().isoformat(),
-        "sources": [{"given": s.given, "licence": s.licence} for s in found],
-        "frames": {s.given: len(q.files) for s, q in zip(found, sequences)},
-        "settings": asdict(settings) | {"model": str(model)},
-        "bits_per_frame": mean_bits(made["valid"], prior),
-        "seconds": round(time.perf_counter() - begun, 1),
-        "versions": {"numpy": np.__version__, "torch": torch.__version__},
-    }
-    write_file(out, model_file(prior, card))
-    shutil.rmtree(cache, ignore_errors=True)
-    return card
+    run = Run(sources, out, settings, model)
+    with run.working() as workers:
+        sequences, counts = _sequences(workers, run, settings.seed)
+        make = partial(_make, sequences, settings.seed, model)
+        frames = {"valid": settings.held_out, "train": settings.frames}
+        made = made_in_chunks(workers, make, frames, progress)
+        learn = partial(_learn, made["train"], settings)
+        prior = ChangePrior(learned(workers, learn, ChangePrior.FEATURES))
+    return run.write(prior, {**counts, "bits_per_frame": mean_bits(made["valid"], prior)})
 
 
-def _sequence(source: Source, cache: Path) -> Sequence:
-    moving = source.kind in EVERY
-    files, _ = picture_files(source, cache, EVERY.get(source.kind))
-    if moving and len(files) <= FARTHEST * HELD_OUT:
-        raise DataError(f"{source.given}: {len(files)} frames are too few to learn from")
-    return Sequence(files, moving)
+def _sequences(
+    workers: ProcessPoolExecutor, run: Run, seed: int
+) -> tuple[dict[str, list[Sequence]], dict]:
+    """The sequences of each part, and how many frames there are, for the card."""
+    parts: dict[str, list[Sequence]] = {part: [] for part in PARTS}
+    frames, single, skipped = {}, [], 0
+    for source in run.sources:
+        files, problems = picture_files(source, run.cache, EVERY.get(source.kind))
+        frames[source.given], skipped = len(files), skipped + len(problems)
+        if source.kind not in EVERY:
+            single += files
+            continue
+        if len(files) < LEAST:
+            raise DataError(
+                f"{source.given}: training needs {LEAST} frames of a stream, at 1 in"
+                f" {EVERY[source.kind]}, there are {len(files)}"
+            )
+        held_out = len(files) // HELD_OUT
+        # frames between the parts belong to neither: they show what both show
+        parts["train"].append(Sequence(files[: -held_out - FARTHEST], True))
+        parts["valid"].append(Sequence(files[-held_out:], True))
+    if single:
+        pictures, more = usable_pictures(workers, single, seed)
+        skipped += more
+        for part, files in pictures.items():
+            parts[part].append(Sequence(files, False))
+    return parts, {"frames": frames, "skipped": skipped}
+
+
+def _make(sequences, seed: int, model: str | Path, part: str, places: range) -> list:
+    return make_predictions(sequences[part], part, places, seed, model)
 
 
 def make_predictions(
     sequences: list[Sequence], part: str, places: range, seed: int, model: str | Path
 ) -> list[tuple[Decoded, Changes]]:
     """References and what was predicted from them, by their places in the part."""
-    prior, out = Models().load(model).prior, []
+    prior, out = record_prior(model), []
     for at in places:
         rng = np.random.default_rng([seed, at, part == "train"])
-        frames = _frames(sequences, part, SIZES[at % len(SIZES)], rng)
-        most = min(MOST, math.log2(frames[0].shape[0] * frames[0].shape[1] / 30))
+        frames = _frames(sequences, SIZES[at % len(SIZES)], rng)
+        most = min(MOST, math.log2(frames[0].shape[0] * frames[0].shape[1] / DENSEST))
         count = round(2 ** rng.uniform(FEWEST, most))
         key = encoder.encode(frames[0], count, "fast", prior)
         fewer = max(count / 2 ** rng.uniform(0, COARSER), 16)
@@ -158,39 +154,33 @@ def make_predictions(
     return out
 
 
-def _frames(sequences, part: str, size, rng) -> list[np.ndarray]:
-    """Two or three successive frames of `size` px."""
+def _frames(
+    sequences: list[Sequence], size: tuple[int, int], rng: np.random.Generator
+) -> list[np.ndarray]:  # uint8 [h, w, 3] or [h, w]
+    """Two or three successive frames of `size` (w, h) px, mirrored or not."""
     chosen = sequences[rng.integers(len(sequences))]
     count = 3 if rng.random() < AGAIN else 2
-    flip = rng.integers(2)
-    while True:
-        first = int(rng.integers(len(chosen.files)))
-        # held out: a run of frames at the end of each HELD_OUT-th part
-        out = first * HELD_OUT // len(chosen.files) == HELD_OUT - 1
-        if out == (part == "valid"):
-            break
+    files, flip = chosen.files, rng.integers(2)
     if chosen.moving:
-        step = int(rng.integers(1, FARTHEST + 1))
-        places = [min(first + k * step, len(chosen.files) - 1) for k in range(count)]
-        images = [_fitted(read_image(chosen.files[k]), size) for k in places]
+        step = int(rng.integers(1, min(FARTHEST, (len(files) - 1) // (count - 1)) + 1))
+        first = int(rng.integers(len(files) - (count - 1) * step))
+        images = [read_image(file) for file in files[first::step][:count]]
+        images = [cut(a, middle_box(a.shape[1::-1], size), size) for a in images]
     else:
-        images = _moved(read_image(chosen.files[first]), size, count, rng)
-    images = [np.repeat(a[..., None], 3, 2) if a.ndim == 2 else a for a in images]
+        images = _moved(read_image(files[rng.integers(len(files))]), size, count, rng)
     return [np.ascontiguousarray(a[:, ::-1] if flip else a) for a in images]
 
 
-def _fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The middle of an image, resized to `size` (w, h) px."""
-    height, width = image.shape[:2]
-    w, h = (max(1, int(side)) for side in largest_box((width, height), size))
-    x, y = (width - w) // 2, (height - h) // 2
-    return cv2.resize(image[y : y + h, x : x + w], size, interpolation=cv2.INTER_AREA)
-
-
-def _moved(image: np.ndarray, size: tuple[int, int], count: int, rng) -> list[np.ndarray]:
+def _moved(
+    image: np.ndarray, size: tuple[int, int], count: int, rng: np.random.Generator
+) -> list[np.ndarray]:
     """An image as a camera sees it that moves steadily before it, its exposure changing."""
+    seen = rng.uniform(0.6, 0.85)  # of the image
+    shrink = size[0] / (largest_box(image.shape[1::-1], size)[0] * seen)
+    if shrink < 1:  # before the warp, which would skip pixels
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
     height, width = image.shape[:2]
-    w, h = np.array(largest_box((width, height), size)) * rng.uniform(0.6, 0.85)
+    w, h = np.array(largest_box((width, height), size)) * seen
     corners = np.array([[0, 0], [w, 0], [w, h], [0, h]], float)
     at = np.array([rng.uniform(0, width - w), rng.uniform(0, height - h)])
     pace = rng.exponential(0.02) * w
@@ -202,26 +192,18 @@ def _moved(image: np.ndarray, size: tuple[int, int], count: int, rng) -> list[np
     for k in range(count):
         source = (corners + at + k * (shift + bend)).astype(np.float32)
         warp = cv2.getPerspectiveTransform(source, target)
-        seen = cv2.warpPerspective(
-            image, warp, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT
-        )
-        noise = rng.normal(0, rng.uniform(0, 2), seen.shape)
-        images.append(np.clip(seen * (1 + k * gain) + noise, 0, 255).astype(np.uint8))
+        frame = cv2.warpPerspective(image, warp, size, borderMode=cv2.BORDER_REFLECT)
+        noise = rng.normal(0, rng.uniform(0, 2), frame.shape)
+        images.append(np.clip(frame * (1 + k * gain) + noise, 0, 255).astype(np.uint8))
     return images
 
 
 def mean_bits(pairs: list[tuple[Decoded, Changes]], prior: ChangePrior) -> dict[str, float]:
     """Mean bits of a predicted frame: by part of the stream, and in "all"."""
-    parts: dict[str, float] = {}
-    for reference, made in pairs:
-        for part, bits in prior.bits(reference, made).items():
-            parts[part] = parts.get(part, 0.0) + bits / len(pairs)
-    return {part: round(bits, 1) for part, bits in {**parts, "all": sum(parts.values())}.items()}
+    return mean_of([prior.bits(reference, made) for reference, made in pairs], 1)
 
 
 def _learn(pairs: list[tuple[Decoded, Changes]], settings: Settings, kind: str) -> dict:
-    torch.set_num_threads(1)
-
     def ask(questions: Questions, pair: tuple[Decoded, Changes]) -> None:
         code(questions, questions, pair[0], pair[1].precision, pair[1])
 

@@ -74,13 +74,28 @@ def make_sample(
     crop: Crop,
 ) -> tuple[np.ndarray, np.ndarray]:  # float32 [SPLATS, 8], uint8 [h, w, 3]
     """Cut, resize and fit."""
-    image, (x, y, w, h) = read_image(crop.path), crop.box
-    image = image[y : y + h, x : x + w]
-    how = cv2.INTER_AREA if w >= crop.size[0] else cv2.INTER_CUBIC
-    image = cv2.resize(image, crop.size, interpolation=how)
+    image = cut(read_image(crop.path), crop.box, crop.size)
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     return fit(image, SPLATS, "fast").params, image
+
+
+def cut(
+    image: np.ndarray,  # uint8 [H, W, 3] or [H, W]
+    box: tuple[int, int, int, int],  # x, y, w, h px
+    size: tuple[int, int],
+) -> np.ndarray:  # uint8 [h, w, 3] or [h, w]
+    """A part of an image, resized to `size` (w, h) px: by area, or enlarged by bicubic
+    interpolation."""
+    x, y, w, h = box
+    how = cv2.INTER_AREA if w >= size[0] else cv2.INTER_CUBIC
+    return cv2.resize(image[y : y + h, x : x + w], size, interpolation=how)
+
+
+def middle_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The largest box of the shape of `size` in the middle of a picture: x, y, w, h px."""
+    w, h = (max(1, int(side)) for side in largest_box(picture, size))
+    return (picture[0] - w) // 2, (picture[1] - h) // 2, w, h
 
 
 def largest_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float]:

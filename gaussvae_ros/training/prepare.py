@@ -8,24 +8,16 @@ import hashlib
 import io
 import json
 import math
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
-import cv2
-import numba
 import numpy as np
 from tqdm import tqdm
 
-from gaussvae_ros import kernels
 from gaussvae_ros.errors import DataError, ImageError
 from gaussvae_ros.evaluation.images import read_image
 from gaussvae_ros.files import write_file
@@ -43,6 +35,7 @@ from gaussvae_ros.training.crops import (
     split,
 )
 from gaussvae_ros.training.sources import Source, find_source, picture_files
+from gaussvae_ros.training.workers import working
 
 FORMAT = 1  # of shards and manifest
 SHARD = 256  # samples in a shard, the last of a part excepted
@@ -101,29 +94,18 @@ def prepare(
     if before and before["complete"]:
         return before
     out.mkdir(parents=True, exist_ok=True)
-    with start_workers(jobs) as workers:
-        try:
-            pictures, manifest = _survey(workers, found, out, asked)
-            if before and before["pictures"] != manifest["pictures"]:
-                raise DataError(
-                    f"{out} was begun with other pictures than there are now: choose another folder"
-                )
-            _put(out, manifest)
-            parts = split(len(pictures), seed)
-            for part in PARTS:
-                _write_shards(
-                    workers,
-                    out,
-                    part,
-                    plan(pictures, parts == PARTS.index(part), crops, size, seed),
-                )
-        except BrokenProcessPool:
+    lost = "a process was ended from outside, or memory is short: the same command goes on"
+    with working(jobs, DataError(lost)) as workers:
+        pictures, manifest = _survey(workers, found, out, asked)
+        if before and before["pictures"] != manifest["pictures"]:
             raise DataError(
-                "a process was ended from outside, or memory is short: the same command goes on"
-            ) from None
-        except BaseException:
-            workers.shutdown(cancel_futures=True)
-            raise
+                f"{out} was begun with other pictures than there are now: choose another folder"
+            )
+        _put(out, manifest)
+        parts = split(len(pictures), seed)
+        for part in PARTS:
+            chosen = parts == PARTS.index(part)
+            _write_shards(workers, out, part, plan(pictures, chosen, crops, size, seed))
     _put(out, manifest | {"complete": True})
     shutil.rmtree(out / "frames", ignore_errors=True)
     for draft in out.glob(".*-?????.npy.*"):  # of shards that a killed run was writing
@@ -165,25 +147,6 @@ def _earlier(out: Path, asked: dict) -> dict | None:
             f"{out} holds data prepared with {differing[0]} {was}, not {now}: choose another folder"
         )
     return before
-
-
-def start_workers(jobs: int | None) -> ProcessPoolExecutor:
-    """Processes that each use one core: a fit per core is faster than a fit on all of them."""
-    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
-    return ProcessPoolExecutor(jobs or numba.config.NUMBA_NUM_THREADS, context, _start_worker)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says what to do then
-    kernels.use_threads(1)
-    cv2.setNumThreads(1)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    """End with a parent that was killed: a worker would wait for its next task for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
 
 
 def _survey(

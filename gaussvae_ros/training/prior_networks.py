@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
+from gaussvae_ros.errors import DataError
 from gaussvae_ros.kernels import inline, kernel
 from gaussvae_ros.vae import change_prior, contexts
 from gaussvae_ros.vae.contexts import (
@@ -234,7 +235,11 @@ def asked_of(grids: list[Grid], kind: str, seed: int = 0) -> list[np.ndarray]:
 
 
 def rows_asked(coded: list, kind: str, ask: Callable, seed: int) -> list[np.ndarray]:
-    """What `ask(questions, one of coded)` asks of a kind, at most KEPT rows of each."""
+    """What `ask(questions, one of coded)` asks of a kind, at most KEPT rows of each.
+
+    Raises:
+        DataError: nothing.
+    """
     rng, rows = np.random.default_rng(seed), []
     for one in coded:
         questions = Questions(kind)
@@ -243,6 +248,8 @@ def rows_asked(coded: list, kind: str, ask: Callable, seed: int) -> list[np.ndar
             columns = [np.concatenate(column) for column in zip(*questions.kept)]
             some = rng.permutation(len(columns[0]))[:KEPT]
             rows.append([column[some] for column in columns])
+    if not rows:
+        raise DataError(f"nothing to learn {kind} from: training needs more pictures, in colour")
     return [np.concatenate(column) for column in zip(*rows)]
 
 
