@@ -13,6 +13,7 @@ from gaussvae_ros.replay import replay
 from gaussvae_ros.sim import write_drive
 from gaussvae_ros.sim.drive import checked_seconds
 
+ROUNDS = ("first", "second")
 RADIUS = 1.0  # m, how near a place must be to count as the same
 
 
@@ -25,7 +26,7 @@ def demo(
     gets a line for each step.
 
     Returns:
-        What `gaussvae_ros.replay.replay` returns.
+        What `gaussvae_ros.replay.replay` returns, and rounds: the mean bytes of a frame in each.
 
     Raises:
         GaussVaeError, OSError: `seconds` is out of range, or the folder cannot be written.
@@ -43,11 +44,24 @@ def demo(
     say(f"Replaying the bag through codec and bank, peers at equal bytes: {out / 'memory.db'}")
     with MemoryBank(out / "memory.db") as bank:
         result = replay(out / "drive", codec, bank, report_dir=out)
+        result["rounds"] = _rounds(bank)
+        said = (f"{mean:,.0f} in the {name}" for name, mean in zip(ROUNDS, result["rounds"]))
+        say(f"Mean bytes of a frame: {' and '.join(said)} round")
         for how, frame, words in _recalls(bank, result):
             file = out / f"recalled_by_{how}.png"
             write_image(file, codec.decode(frame.records))
             say(f"Recalled by {how}: {words}: {file}")
     return result
+
+
+def _rounds(bank: MemoryBank) -> list[float]:
+    """The mean bytes of the records of the first round, and of the second."""
+    frames = list(bank)
+    middle = (frames[0].stamp_ns + frames[-1].stamp_ns) / 2
+    rounds = [[], []]
+    for frame in frames:
+        rounds[frame.stamp_ns > middle].append(len(frame.data))
+    return [float(np.mean(sizes)) for sizes in rounds]
 
 
 def _recalls(bank: MemoryBank, result: dict) -> list[tuple[str, Frame, str]]:

@@ -7,12 +7,15 @@ import weakref
 import numpy as np
 import pytest
 from moving import drive, sequence, view
+from references import record
 from test_recorder import Setup, T, bank, codec  # noqa: F401 (two are fixtures)
 
 from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.codec import Prediction
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import recorder as module
 from gaussvae_ros.nodes.recorder import PendingFrame
+from gaussvae_ros.nodes.sequences import Sequences
 
 QUALITY = 30
 
@@ -185,16 +188,31 @@ def test_a_recorder_that_starts_anew_begins_with_a_record_alone(tmp_path, codec)
     assert found[3].needed == () and found[4].reference == found[3].id
 
 
-def test_what_is_stored_is_held_no_longer_than_it_may_be_needed(it):
-    """Frames to the left and to the right of the key are each predicted from that."""
-    held = []
-    for number in range(14):
-        one = frame(view(0 if number == 0 else 9 * (-1) ** number), number)
+class AsTheKeyWas:
+    """A codec to which each frame is like the key, and unlike the one before."""
+
+    def __init__(self):
+        self.made = 0
+
+    def encode(self, image, *how):
+        return record(0)
+
+    def cost(self, *how):
+        return 50.0
+
+    def predict(self, image, quality, chain):
+        self.made += 1
+        return Prediction(record(self.made, *chain), 10.0 ** len(chain), 100.0)
+
+
+def test_frames_are_held_no_longer_than_they_may_be_needed(bank):  # noqa: F811
+    sequences, held, needed = Sequences(AsTheKeyWas(), bank), [], []
+    for number in range(20):
+        one = frame(view(), number)
+        sequences.encode(one, QUALITY, "fast", True)
         held.append(weakref.ref(one))
-        it.recorder.work(one)
-        it.recorder.commit()
-    needed = [len(one.needed) for one in it.stored]
-    assert needed.count(1) > 4, needed
+        needed.append(len(one.needed))
+    assert needed == [0, *[1] * 19]
     del one
     gc.collect()
-    assert sum(ref() is not None for ref in held) <= 3
+    assert sum(ref() is not None for ref in held) == 2

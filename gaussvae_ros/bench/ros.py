@@ -142,6 +142,7 @@ def _answers(ms: dict[str, list[float]]) -> list[dict]:
     """Rows of what `probe.ask` measured while frames came."""
     return [
         *_quantiles("ros: recall 640x480 rgb8", ms["rgb8"], "at most 20", "at most 50"),
+        *_quantiles("ros: recall of predicted frames, 640x480 rgb8", ms["predicted"], "at most 20"),
         *_quantiles("ros: recall 640x480 jpeg", ms["jpeg"]),
         *_quantiles("ros: window of 11 at 96x96, anywhere", ms["window"], "at most 40"),
         *_quantiles("ros: window of 11 along a route, 4 Hz", ms["route"], "at most 40"),

@@ -29,6 +29,7 @@ from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert, soak_probe
 from gaussvae_ros.nodes.client import MemoryClient
 from gaussvae_ros.nodes.counters import COUNTS
+from gaussvae_ros.record import PREDICTED
 from gaussvae_ros.srv import RecallFrame
 
 NODES = ("visual_memory", "visual_recall")
@@ -144,6 +145,7 @@ def ask(node: Node, over: threading.Event, recalls: str, route_s: str) -> dict[s
     with MemoryClient() as memory:
         frames = [frame for frame, _ in memory.find(limit=LIMIT)]
         some = rng.choices(frames, k=many)
+        predicted = [frame for frame in frames if frame.tier == PREDICTED]
         centres = frames[RADIUS :: 2 * RADIUS + 1]  # windows without a frame in common
         pictures = [memory.recall(frame.id).image for frame in rng.choices(frames, k=8)]
         _until(jpeg.service_is_ready)
@@ -158,6 +160,10 @@ def ask(node: Node, over: threading.Event, recalls: str, route_s: str) -> dict[s
         print("ready", flush=True)
         return {
             "rgb8": _times(lambda frame: memory.recall(frame.id), some),
+            "predicted": _times(
+                lambda frame: memory.recall(frame.id),
+                rng.sample(predicted, min(few, len(predicted))),
+            ),
             "jpeg": _times(recall_jpeg, some),
             "window": _times(window, rng.sample(centres, min(few, len(centres)))),
             "route": _times(window, frames[::ROUTE_STEP][:on_route], 1 / ROUTE_HZ),

@@ -35,5 +35,7 @@ def test_the_graph_is_measured(monkeypatch):
     assert 0 < values["ros: launch to both nodes active, beside the first time"] < 60
     assert 200 < values["ros: disk a frame"]
     times = [row for row in rows.values() if row["unit"] == "ms"]
-    assert len(times) == 15 and all(row["value"] > 0 for row in times)
+    few = [row for row in times if "of predicted frames" in row["name"]]  # or none, in so few
+    assert len(times) == 17 and len(few) == 2
+    assert all(row["value"] > 0 for row in times if row not in few)
     assert not _marked(marker)
