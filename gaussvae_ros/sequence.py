@@ -8,7 +8,7 @@ renewal that makes the mean over all time least.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from gaussvae_ros.record import LONGEST_CHAIN
 from gaussvae_ros.vae.latent import quality_of, splats_at
 
 FIRST, FINEST = 1.5, 2.0  # times the splats of a frame alone: of the first key record, and at most
+LONGEST_PAUSE = 4  # frames for which nothing is tried
 FAR = 2.0  # times what the second record cost, beyond which a frame is tried from the key, too
 
 
@@ -44,7 +45,7 @@ class _Group:
     frames: int = 1
     middle: bytes | None = None  # predicted from the key
     middle_cost: float = 0.0
-    predicted: list[float] = field(default_factory=list)  # costs, over those of frames alone
+    share: float = 1.0  # sum over its frames of their cost over that of a frame alone
 
 
 class SequenceEncoder:
@@ -54,6 +55,8 @@ class SequenceEncoder:
         self._codec = codec
         self._group: _Group | None = None
         self._finer = FIRST
+        self._failures = 0  # tries in a row, each right after a key record
+        self._paused = 0  # frames for which nothing will be tried
 
     def restart(self) -> None:
         """Let the next frame need none before it."""
@@ -71,8 +74,14 @@ class SequenceEncoder:
         `earlier()` is asked where a group would begin: for a record that stands alone, of an
         earlier visit to the place, from which the frame is then predicted if that costs less.
         """
-        made = self._predicted(image, quality)
-        return made or self._begun(image, quality, effort, earlier())
+        if self._paused:
+            self._paused -= 1
+            return self._alone(image, quality, effort)
+        if made := self._predicted(image, quality):
+            return made
+        if self._group is not None:
+            self._adapt(self._group)
+        return self._begun(image, quality, effort, earlier())
 
     def _predicted(self, image: np.ndarray, quality: float) -> Coded | None:
         """The next frame from those before it in its group; None where that is no gain."""
@@ -88,7 +97,7 @@ class SequenceEncoder:
         if made is None or made.cost > min(group.cost / group.frames, made.alone):
             return None
         group.cost, group.frames = group.cost + made.cost, group.frames + 1
-        group.predicted.append(made.cost / made.alone)
+        group.share += made.cost / made.alone
         if len(needed) == 1:
             group.middle, group.middle_cost = made.data, made.cost
         return Coded(made.data, tuple(needed))
@@ -97,8 +106,6 @@ class SequenceEncoder:
         self, image: np.ndarray, quality: float, effort: str, earlier: bytes | None
     ) -> Coded:
         """A frame with which a group begins: alone, or predicted from an earlier visit's."""
-        if self._group is not None:
-            self._adapt(self._group)
         codec, finer = self._codec, max(quality, quality_of(splats_at(quality) * self._finer))
         data = codec.encode(image, finer, effort)
         made = None if earlier is None else codec.predict(image, finer, earlier)
@@ -106,12 +113,28 @@ class SequenceEncoder:
             cost = codec.cost(image, [earlier, made.data], earlier, quality)
             self._group = _Group(earlier, image.shape, cost, middle=made.data, middle_cost=cost)
             return Coded(made.data, (earlier,), begins=True)
-        self._group = _Group(data, image.shape, codec.cost(image, data, data, quality))
+        return self._key(image, data, quality)
+
+    def _alone(self, image: np.ndarray, quality: float, effort: str) -> Coded:
+        """A frame of a pause; the next one after it may be predicted from the last of them."""
+        data = self._codec.encode(image, quality, effort)
+        if not self._paused:
+            return self._key(image, data, quality)
+        self._group = None
+        return Coded(data, begins=True)
+
+    def _key(self, image: np.ndarray, data: bytes, quality: float) -> Coded:
+        """A key record, with which a group begins."""
+        self._group = _Group(data, image.shape, self._codec.cost(image, data, data, quality))
         return Coded(data, begins=True)
 
     def _adapt(self, group: _Group) -> None:
-        """Finer keys the less the frames since the last one cost, of what they would cost alone."""
-        self._finer = min(1 / float(np.mean([1.0, *group.predicted])), FINEST)
+        """At the end of a group: finer keys the less its frames cost, of what they would cost
+        alone; and where nothing was predicted, longer and longer pauses without a try, which takes
+        as long as coding the frame."""
+        self._finer = min(group.frames / group.share, FINEST)
+        self._failures = 0 if group.middle else self._failures + 1
+        self._paused = min(max(self._failures - 2, 0), LONGEST_PAUSE)
 
 
 class StoredAs:

@@ -1,5 +1,7 @@
 """Predicted records through the codec, and the choice of references in a sequence."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -141,3 +143,23 @@ def test_frames_of_any_shape(drive, size, quality):
         frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
         picture = CODEC.decode(encoder.encode(frame, quality).records)
         assert picture.shape == frame.shape and psnr(frame, picture) > 15
+
+
+def test_tries_pause_where_nothing_is_predicted():
+    """Of frames that have nothing in common fewer are tried as time goes on, and after a still
+    scene none is left out."""
+    tried, predict = [], CODEC.predict
+    codec = SimpleNamespace(
+        encode=CODEC.encode,
+        cost=CODEC.cost,
+        predict=lambda *given: tried.append(count) or predict(*given),
+    )
+    encoder, rng = SequenceEncoder(codec), np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (30, 9, 12, 3)).astype(np.uint8)
+    frames = [cv2.resize(c, (96, 72), interpolation=cv2.INTER_CUBIC) for c in coarse]
+    for count, frame in enumerate(frames):
+        encoder.encode(frame, QUALITY)
+    assert tried[:3] == [1, 2, 3] and 5 <= len(tried) < 12
+    for count in range(30, 45):
+        last = encoder.encode(frames[0], QUALITY)
+    assert last.needed and tried[-5:] == [40, 41, 42, 43, 44]
