@@ -9,7 +9,7 @@ RADIUS = 1.0  # m between two views of one place
 TURN = 0.35  # rad by which one is turned from the other
 ALIKE = 0.8  # likeness of two views of one place, where there is no pose
 APART_NS = 5 * 10**9  # nearer frames of the same drive are no visit
-LOOKED_AT = 100  # frames that are found, among which there may be one that stands alone
+LOOKED_AT = 16  # frames that are found, among which there may be one that stands alone
 
 
 def earlier_view(

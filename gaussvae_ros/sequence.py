@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.codec import SURE, FrameCodec
 from gaussvae_ros.record import LONGEST_CHAIN
 from gaussvae_ros.vae.latent import quality_of, splats_at
 
@@ -107,13 +107,14 @@ class SequenceEncoder:
     ) -> Coded:
         """A frame with which a group begins: alone, or predicted from an earlier visit's."""
         codec, finer = self._codec, max(quality, quality_of(splats_at(quality) * self._finer))
-        data = codec.encode(image, finer, effort)
         made = None if earlier is None else codec.predict(image, finer, earlier)
-        if made is not None and made.cost < codec.cost(image, data, earlier, finer):
-            cost = codec.cost(image, [earlier, made.data], earlier, quality)
-            self._group = _Group(earlier, image.shape, cost, middle=made.data, middle_cost=cost)
-            return Coded(made.data, (earlier,), begins=True)
-        return self._key(image, data, quality)
+        if made is None or made.cost >= SURE * made.alone:
+            data = codec.encode(image, finer, effort)
+            if made is None or made.cost >= codec.cost(image, data, earlier, finer):
+                return self._key(image, data, quality)
+        cost = made.cost
+        self._group = _Group(earlier, image.shape, cost, middle=made.data, middle_cost=cost)
+        return Coded(made.data, (earlier,), begins=True)
 
     def _alone(self, image: np.ndarray, quality: float, effort: str) -> Coded:
         """A frame of a pause; the next one after it may be predicted from the last of them."""
