@@ -18,7 +18,7 @@ from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.kernels import parallel, prange
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster._simd import MOMENTS
-from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
+from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes, stretch
 
 STEPS = {"fast": 10, "best": 40}  # of descent after each group
 LEVEL = 600, 4  # pixels per splat and stride of those steps
@@ -81,8 +81,8 @@ def quantise(
         np.zeros((n, 3), np.int64),
     )
     target = scaled(image, n, SOLVED)
-    sx, sy = target.shape[2] / size[0], target.shape[1] / size[1]
-    geometry = grid.geometry(draft) * [sx, sy, sx, sx / sy, sy]
+    zoom = stretch(target.shape[2] / size[0], target.shape[1] / size[1])
+    geometry = grid.geometry(draft) * zoom
     best = solved_colours(geometry, state.colour[order], target[0]) - BACKGROUND
     step = grid.colour_step(draft.scale, precision)[:, None]
     colour = np.round(best @ grid.OPPONENT.T / step).astype(np.int64)

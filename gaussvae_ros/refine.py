@@ -16,7 +16,7 @@ from gaussvae_ros.fit import scaled
 from gaussvae_ros.kernels import kernel
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster._simd import add_splat, splat_gain, take_splat
-from gaussvae_ros.raster.cpu import draw, end_row, first_row, planes
+from gaussvae_ros.raster.cpu import draw, end_row, first_row, planes, stretch
 
 PIXELS = 600  # per splat, of the picture on which errors are compared
 PRICE = 0.02  # of a bit per splat, in mean squared errors, as in fit/__init__.py
@@ -29,9 +29,8 @@ def refine(image: np.ndarray, g: Grid, bits: Callable[[Grid], np.ndarray]) -> Gr
     """
     n, target = len(g.cell), scaled(image, len(g.cell), PIXELS)[0]
     height, width = target.shape[:2]
-    sx, sy = width / g.size[0], height / g.size[1]
     variants = _joined([g, *moved(g)])
-    geometry = grid.geometry(variants, n) * [sx, sy, sx, sx / sy, sy]
+    geometry = grid.geometry(variants, n) * stretch(width / g.size[0], height / g.size[1])
     colour = np.broadcast_to(grid.rgb(variants), (len(geometry), 3)).astype(np.float32)
     price = 2 / 3 * PRICE / n * _error(*_drawn(geometry[:n], colour[:n], target), width)
     chosen = best_of(

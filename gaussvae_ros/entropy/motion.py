@@ -124,35 +124,30 @@ def code_motion(coder, motion: Motion | None) -> Motion:
             width = coder.uniform(
                 None if values is None else np.array([width_index(values)]), np.array([WIDTHS])
             )[0]
-            table = np.repeat(widths()[width][None], rows.sum(), axis=0)
+            table = np.repeat(TABLES[width][None], rows.sum(), axis=0)
             shifted = None if values is None else values + LARGEST
             out[rows, axis] = coder.symbols(shifted, table) - LARGEST
     return Motion(int(levels), out)
 
 
 def width_index(values: np.ndarray) -> int:
-    """Of the tables of `widths`, the one under which values are shortest."""
-    tables = widths()
-    return int(np.argmin(-np.log2(tables / tables.sum(1)[:, None])[:, values + LARGEST].sum(1)))
+    """Of TABLES, the one under which values are shortest."""
+    return int(np.argmin(BITS[:, values + LARGEST].sum(1)))
 
 
 def bits(motion: Motion) -> float:
     """About what a field takes."""
-    total, logs = 3.0, -np.log2(_TABLES / _TABLES.sum(1)[:, None])
+    total = 3.0
     for level in range(motion.levels):
         for axis in range(2):
             values = motion.coefficients[LEVEL_OF == level, axis]
-            total += 4 + logs[:, values + LARGEST].sum(1).min()
+            total += 4 + BITS[:, values + LARGEST].sum(1).min()
     return total
 
 
-def widths() -> np.ndarray:  # [WIDTHS, 2 LARGEST + 1]
+def _tables() -> np.ndarray:  # [WIDTHS, 2 LARGEST + 1]
     """Unnormalised probabilities of coefficients -LARGEST..LARGEST by typical size s: (1 + (v /
     s)^2)^-2, Student's t with 3 degrees of freedom."""
-    return _TABLES
-
-
-def _tables() -> np.ndarray:
     tables, width = [], NARROWEST
     for _ in range(WIDTHS):
         z = np.arange(-LARGEST, LARGEST + 1) / width
@@ -162,4 +157,5 @@ def _tables() -> np.ndarray:
     return np.stack(tables)
 
 
-_TABLES = _tables()
+TABLES = _tables()
+BITS = -np.log2(TABLES / TABLES.sum(1)[:, None])

@@ -16,7 +16,7 @@ import numpy as np
 from gaussvae_ros.fit.rate import NONE, add_rate
 from gaussvae_ros.kernels import inline, parallel, prange, threads
 from gaussvae_ros.raster import BACKGROUND, EPS
-from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes
+from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes, stretch
 
 # Short memories: a fit has few steps, and no noise to average out.
 BETA1, BETA2 = np.float32(0.7), np.float32(0.86)
@@ -39,8 +39,7 @@ class Descent:
 
     def rescale(self, sx: float, sy: float) -> None:
         """Go to a level whose pixels are 1 / sx, 1 / sy as large."""
-        for column, scale in enumerate((sx, sy, sx, sx / sy, sy)):
-            self.geometry[:, column] *= scale
+        self.geometry *= stretch(sx, sy)
 
     @contextmanager
     def seen_at(self, size: tuple[int, int], level) -> Iterator[None]:

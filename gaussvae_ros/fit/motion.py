@@ -12,8 +12,7 @@ import numpy as np
 from gaussvae_ros.entropy import motion
 from gaussvae_ros.entropy.motion import HATS, LEVEL_OF, LEVELS, SIDE, Motion
 from gaussvae_ros.kernels import kernel
-from gaussvae_ros.raster import BACKGROUND, EPS
-from gaussvae_ros.raster.cpu import draw, planes
+from gaussvae_ros.raster import cpu
 
 FLOW_SIDE = 320  # px of the longer side on which flow is looked for
 FLOW_LEAST = 16  # px of the shorter side, below which nothing is taken to move
@@ -57,12 +56,8 @@ def find(
 
 def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 0 to 1
     """What splats of a frame of `size` (w, h) px draw at the size `small`."""
-    sx, sy = small[0] / size[0], small[1] / size[1]
-    canvas = planes(small)
-    draw(geometry * [sx, sy, sx, sx / sy, sy], colour.astype(np.float32), canvas, small[0])
-    sums = canvas[:, :, : small[0]].transpose(0, 2, 1)
-    drawn = (sums[..., 1:] + EPS * BACKGROUND) / (sums[..., :1] + EPS)
-    return np.clip(drawn, 0, 1).astype(np.float32)
+    seen = geometry * cpu.stretch(small[0] / size[0], small[1] / size[1])
+    return np.clip(cpu.picture(seen, colour.astype(np.float32), small), 0, 1)
 
 
 def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -98,10 +93,9 @@ def _smoothed(flow: np.ndarray) -> np.ndarray:  # [SIDE * SIDE, 2]
 def _on_picture(geometry, colour, found, target, size):
     """The normal equations of a field's change, from what the moved splats draw."""
     small = target.shape[1::-1]
-    unit = motion.unit(size, len(geometry))
-    nodes = (HATS @ found * unit).reshape(SIDE, SIDE, 2)
-    drawn = picture(motion.displaced(geometry, nodes, *map(float, size)), colour, size, small)
+    drawn = picture(motion.moved(geometry, Motion(LEVELS, found), size), colour, size, small)
     away = target - drawn
+    unit = motion.unit(size, len(geometry))
     scale = unit * small[0] / size[0] / 8  # px of the small picture a unit, Sobel's 8
     dx, dy = (cv2.Sobel(drawn, cv2.CV_32F, *axis) * scale for axis in ((1, 0), (0, 1)))
     weight = 1 / (1 + np.square(away).sum(2) / (12 * np.square(away).mean() + 1e-9))

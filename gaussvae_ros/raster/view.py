@@ -16,7 +16,7 @@ from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.kernels import inline, parallel, prange
 from gaussvae_ros.raster import BACKGROUND, CUT, EPS
 from gaussvae_ros.raster._simd import LANES
-from gaussvae_ros.raster.cpu import BAND, draw_band, split
+from gaussvae_ros.raster.cpu import BAND, draw_band, split, stretch
 from gaussvae_ros.splats import LOG_S2, Splats
 
 MAX_SIDE = 65535  # px
@@ -51,9 +51,8 @@ def render(
     width, height = checked_size((roi_w, roi_h) if size is None else size)
     fine_x, fine_y = _multiples((width, height), (roi_w, roi_h), _spacing(splats))
     geometry, colour = split(splats.params)
-    sx, sy = width * fine_x / roi_w, height * fine_y / roi_h
     geometry[:, :2] -= x, y
-    geometry *= sx, sy, sx, sx / sy, sy
+    geometry *= stretch(width * fine_x / roi_w, height * fine_y / roi_h)
     seen, work = _in_view(geometry, width * fine_x, height * fine_y)
     if work > MAX_WORK:
         raise GaussVaeError(

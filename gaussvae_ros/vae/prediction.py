@@ -28,6 +28,7 @@ from gaussvae_ros.quantise import (
     solved_colours,
 )
 from gaussvae_ros.raster import BACKGROUND
+from gaussvae_ros.raster.cpu import stretch
 from gaussvae_ros.refine import best_of
 
 LEVEL = 150, 2  # pixels a splat and stride of the descent
@@ -101,8 +102,8 @@ class View:
         stride, height, width, _ = self.rows.shape
         whole = self.rows.swapaxes(0, 1).reshape(stride * height, width, 3)
         self.whole = np.ascontiguousarray(whole)
-        sx, sy = width / image.shape[1], stride * height / image.shape[0]
-        self.scale = np.array([sx, sy, sx, sx / sy, sy])  # of geometry [N, 5] in px of the image
+        # of geometry [N, 5] in px of the image
+        self.scale = stretch(width / image.shape[1], stride * height / image.shape[0])
 
     def error(self, made: Decoded) -> float:
         """The mean squared error of what splats draw."""
