@@ -41,7 +41,7 @@ from gaussvae_ros.splats import Splats
 from gaussvae_ros.tiers import NOTE, quality_of
 from gaussvae_ros.vae.latent import FEWEST, LatentCodec, splats_at
 from gaussvae_ros.vae.models import Carrier, Models
-from gaussvae_ros.vae.prediction import error_of, price_of
+from gaussvae_ros.vae.prediction import cost_alone, error_of, price_of
 
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MODEL = "open"
@@ -153,7 +153,8 @@ class FrameCodec:
         if made is None:
             return None
         data = pack(Record(PREDICTED, before.size, made.payload, checksum(bytes(last))))
-        return Prediction(data, made.cost, made.alone)
+        price, _ = price_of(before, n)
+        return Prediction(data, made.error + price * 8 * len(data), cost_alone(before, n))
 
     def cost(
         self,

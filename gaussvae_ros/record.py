@@ -119,9 +119,8 @@ def unpack_chain(data: bytes | Sequence[bytes]) -> tuple[Record, ...]:
     chain = tuple(map(unpack, datas))
     if chain[0].reference is not None:
         raise RecordError("a predicted record decodes only behind the one that it needs")
-    for before, record in zip(datas, chain[1:]):
-        if record.reference != checksum(before):
-            raise RecordError("a predicted record comes behind another than the one that it needs")
+    if not all(map(needs, datas[1:], datas)):
+        raise RecordError("a predicted record comes behind another than the one that it needs")
     if any(record.size != chain[0].size for record in chain):
         raise RecordError("record is damaged: its reference has another size")
     return chain

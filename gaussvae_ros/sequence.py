@@ -9,13 +9,15 @@ renewal that makes the mean over all time least.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from gaussvae_ros.codec import SURE, FrameCodec
 from gaussvae_ros.record import LONGEST_CHAIN
-from gaussvae_ros.vae.latent import quality_of, splats_at
+from gaussvae_ros.vae.latent import quality_for, splats_at
 
+T = TypeVar("T")
 FIRST, FINEST = 1.5, 2.0  # times the splats of a frame alone: of the first key record, and at most
 LONGEST_PAUSE = 4  # frames for which nothing is tried
 FAR = 2.0  # times what the second record cost, beyond which a frame is tried from the key, too
@@ -106,7 +108,7 @@ class SequenceEncoder:
         self, image: np.ndarray, quality: float, effort: str, earlier: bytes | None
     ) -> Coded:
         """A frame with which a group begins: alone, or predicted from an earlier visit's."""
-        codec, finer = self._codec, max(quality, quality_of(splats_at(quality) * self._finer))
+        codec, finer = self._codec, max(quality, quality_for(splats_at(quality) * self._finer))
         made = None if earlier is None else codec.predict(image, finer, earlier)
         if made is None or made.cost >= SURE * made.alone:
             data = codec.encode(image, finer, effort)
@@ -138,21 +140,22 @@ class SequenceEncoder:
         self._paused = min(max(self._failures - 2, 0), LONGEST_PAUSE)
 
 
-class StoredAs:
-    """Under which ids the records that later ones may need were stored."""
+class StoredAs(Generic[T]):
+    """As what the records that later ones may need are stored: under which id, or the like."""
 
     def __init__(self) -> None:
-        self._ids: dict[bytes, int] = {}
+        self._known: dict[bytes, T] = {}
 
-    def reference(self, coded: Coded) -> int | None:
-        """The id of the record that a frame's needs, None if it needs none."""
-        return self._ids[coded.needed[-1]] if coded.needed else None
+    def reference(self, coded: Coded) -> T | None:
+        """As what the record is stored that a frame's needs, None if it needs none."""
+        return self._known[coded.needed[-1]] if coded.needed else None
 
-    def note(self, data: bytes, id: int) -> None:
-        """Say under which id a record is stored."""
-        self._ids[data] = id
+    def note(self, data: bytes, what: T) -> None:
+        """Say as what a record is stored."""
+        self._known[data] = what
 
-    def stored(self, coded: Coded, id: int) -> None:
-        """Say that a frame's record was stored."""
+    def stored(self, coded: Coded, what: T) -> None:
+        """Say as what a frame's record is stored."""
         if len(coded.needed) + 1 < LONGEST_CHAIN:  # later ones may need it, and what it needs
-            self._ids = {data: self._ids[data] for data in coded.needed} | {coded.data: id}
+            known = {data: self._known[data] for data in coded.needed}
+            self._known = known | {coded.data: what}

@@ -50,7 +50,7 @@ def offline(codec, images, quality=QUALITY):  # noqa: F811
     return sequence(codec, images, quality)
 
 
-def test_frames_are_stored_as_a_sequence_has_them_and_under_their_references(it, bank, codec):  # noqa: F811
+def test_frames_are_stored_with_the_references_of_their_sequence(it, bank, codec):  # noqa: F811
     images = drive(6)
     stored = store(it, *images)
     assert [one.records for one in stored] == offline(codec, images)

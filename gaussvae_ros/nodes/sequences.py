@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.record import LONGEST_CHAIN
 from gaussvae_ros.revisits import earlier_view
-from gaussvae_ros.sequence import SequenceEncoder
+from gaussvae_ros.sequence import SequenceEncoder, StoredAs
 
 if TYPE_CHECKING:
     from gaussvae_ros.nodes.recorder import PendingFrame
@@ -33,20 +32,17 @@ class Sequences:
         camera, kind = self._cameras.get(frame.camera), (frame.session, quality)
         if camera is None or camera.kind != kind:
             camera = self._cameras[frame.camera] = _Camera(self._codec, kind)
-        known = dict(camera.frames)
 
         def earlier() -> bytes | None:
             if (found := self._earlier(frame)) is None:
                 return None
-            known[found.data] = found
+            camera.frames.note(found.data, found)
             return found.data
 
         coded = camera.encoder.encode(frame.image, quality, effort, earlier)
         frame.data, frame.needed = coded.data, coded.needed
-        if coded.needed:
-            frame.before = known[coded.needed[-1]]
-        if len(coded.needed) + 1 < LONGEST_CHAIN:  # later ones may need it, and what it needs
-            camera.frames = {data: known[data] for data in coded.needed} | {coded.data: frame}
+        frame.before = camera.frames.reference(coded)
+        camera.frames.stored(coded, frame)
 
     def _earlier(self, frame: PendingFrame) -> PendingFrame | None:
         """A stored frame of an earlier visit to a frame's pose."""
@@ -69,4 +65,4 @@ class _Camera:
 
     def __init__(self, codec: FrameCodec, kind: tuple[int, float]) -> None:
         self.kind, self.encoder = kind, SequenceEncoder(codec)
-        self.frames: dict[bytes, PendingFrame] = {}
+        self.frames: StoredAs[PendingFrame] = StoredAs()

@@ -29,7 +29,6 @@ from gaussvae_ros.entropy.stream import MONO
 from gaussvae_ros.errors import ModelError, RecordError
 from gaussvae_ros.fit import EFFORTS, scaled
 from gaussvae_ros.fit.adam import Descent
-from gaussvae_ros.record import OVERHEAD
 from gaussvae_ros.vae import encoder, prediction
 from gaussvae_ros.vae.change_prior import ChangePrior
 from gaussvae_ros.vae.models import HASH_BYTES, Carrier, Model, Models
@@ -44,11 +43,10 @@ BEND = 75  # quality up to which the number of splats doubles with each 25, and 
 
 @dataclass(frozen=True)
 class Predicted:
-    """A predicted payload, and what it costs: mean squared error plus price times bits."""
+    """A predicted payload, and the mean squared error of what it shows."""
 
     payload: bytes
-    cost: float
-    alone: float  # about what a record alone would cost, of as many splats as were asked for
+    error: float
 
 
 class LatentCodec:
@@ -91,17 +89,16 @@ class LatentCodec:
         """A frame from the splats of an earlier one of its size and channels, as good as a record
         alone of `n` splats; None where it shows something else."""
         price, precision = price_of(reference, n)
-        alone = prediction.cost_alone(reference, n)
+        hopeless = prediction.HOPELESS * prediction.cost_alone(reference, n)
         if self._predicting is None:
             self._predicting = self._loaded(self._changes, ChangePrior)
         model = self._predicting
-        found = prediction.predict(image, reference, price, precision, prediction.HOPELESS * alone)
+        found = prediction.predict(image, reference, price, precision, hopeless)
         if found is None:
             return None
         made, error = found
-        payload = model.hash + bytes([precision]) + model.prior.write(reference, made)
-        cost = error + price * 8 * (len(payload) + OVERHEAD + 4)
-        return Predicted(payload, cost, alone)
+        head = model.hash + bytes([precision])
+        return Predicted(head + model.prior.write(reference, made), error)
 
     def decode(self, payload: bytes, size: tuple[int, int]) -> Grid:
         """The grid of a frame of `size` (w, h) px.
@@ -146,7 +143,7 @@ def splats_at(quality: float) -> int:
     return round(FEWEST * 2**doublings)
 
 
-def quality_of(count: int) -> float:
+def quality_for(count: float) -> float:
     """The quality that stands for so many splats, at most 100."""
     doublings = math.log2(count / FEWEST)
     bend = BEND / 25

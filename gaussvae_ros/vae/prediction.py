@@ -15,7 +15,7 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.changes import CHANGED, NEW, Changes, Decoded, applied
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.motion import Motion, moved
-from gaussvae_ros.fit import motion, scaled
+from gaussvae_ros.fit import PRICE, motion, scaled
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.reseeding import reseed
 from gaussvae_ros.quantise import (
@@ -42,7 +42,6 @@ ZERO_BITS, ONE_BITS, DOUBLING_BITS = 0.6, 2.8, 1.7
 VARIANTS = ((1, 1, 1), (0, 1, 1), (1, 0, 1), (1, 1, 0), (0, 0, 1), (1, 0, 0), (0, 1, 0), (0, 0, 0))
 
 
-PRICE = 0.04  # of a bit per splat, in mean squared errors, as in fit/__init__.py
 FALL = 0.6  # errors fall with the number of splats to this power
 BITS_A_SPLAT = 31  # of a record alone
 HOPELESS = 3  # times what a record alone costs, where the moved reference shows something else
