@@ -10,6 +10,7 @@ from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.evaluation.rate_distortion import Codec
 from gaussvae_ros.files import write_image
 from gaussvae_ros.replay import replay
+from gaussvae_ros.revisits import turned
 from gaussvae_ros.sim import write_drive
 from gaussvae_ros.sim.drive import checked_seconds
 
@@ -93,4 +94,4 @@ def _recalls(bank: MemoryBank, result: dict) -> list[tuple[str, Frame, str]]:
 def _apart(a: Frame, b: Frame) -> float:
     """How far two views lie apart: metres, and a metre for each radian of turning between them."""
     shift = np.linalg.norm(np.subtract(a.pose.position, b.pose.position))
-    return float(shift + 2 * np.arccos(min(abs(np.dot(a.pose.orientation, b.pose.orientation)), 1)))
+    return float(shift + turned(a.pose, b.pose))

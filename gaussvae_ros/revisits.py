@@ -1,9 +1,11 @@
 """Frames of earlier visits to a place, from which a new frame may be predicted."""
 
-import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.poses import angles
 
 RADIUS = 1.0  # m between two views of one place
 TURN = 0.35  # rad by which one is turned from the other
@@ -63,5 +65,4 @@ def _near(
 
 def turned(one: Pose, other: Pose) -> float:
     """The angle between two orientations, rad."""
-    same = abs(sum(a * b for a, b in zip(one.orientation, other.orientation)))
-    return 2 * math.acos(min(same, 1.0))
+    return float(angles(np.array(one.orientation), np.array(other.orientation)))
