@@ -12,7 +12,8 @@ import numpy as np
 from gaussvae_ros.entropy import motion
 from gaussvae_ros.entropy.motion import HATS, LEVEL_OF, LEVELS, SIDE, Motion
 from gaussvae_ros.kernels import kernel
-from gaussvae_ros.raster import cpu
+from gaussvae_ros.raster import BACKGROUND, EPS
+from gaussvae_ros.raster.cpu import draw, planes, stretch
 
 FLOW_SIDE = 320  # px of the longer side on which flow is looked for
 FLOW_LEAST = 16  # px of the shorter side, below which nothing is taken to move
@@ -56,8 +57,11 @@ def find(
 
 def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 0 to 1
     """What splats of a frame of `size` (w, h) px draw at the size `small`."""
-    seen = geometry * cpu.stretch(small[0] / size[0], small[1] / size[1])
-    return np.clip(cpu.picture(seen, colour.astype(np.float32), small), 0, 1)
+    seen, canvas = geometry * stretch(small[0] / size[0], small[1] / size[1]), planes(small)
+    draw(seen, colour.astype(np.float32), canvas, small[0])
+    sums = canvas[:, :, : small[0]].transpose(0, 2, 1)
+    drawn = (sums[..., 1:] + EPS * BACKGROUND) / (sums[..., :1] + EPS)
+    return np.clip(drawn, 0, 1).astype(np.float32)
 
 
 def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:

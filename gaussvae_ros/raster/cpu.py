@@ -24,19 +24,9 @@ def forward(
     size: tuple[int, int],  # (w, h) px
 ) -> np.ndarray:  # [h, w, C] float32
     """Render splats; the meaning is that of `reference.rasterize`."""
-    return picture(*split(params), size, params.shape[1] - 5)
-
-
-def picture(
-    geometry: np.ndarray,  # [N, 5]
-    colour: np.ndarray,  # float32 [N, 3]
-    size: tuple[int, int],  # (w, h) px
-    channels: int = 3,
-) -> np.ndarray:  # [h, w, C] float32
-    """`forward` of what `split` gives."""
     canvas = planes(size)
-    image = np.empty((size[1], size[0], channels), np.float32)
-    draw(geometry, colour, canvas, size[0])
+    image = np.empty((size[1], size[0], params.shape[1] - 5), np.float32)
+    draw(*split(params), canvas, size[0])
     _normalise(canvas, image)
     return image
 
