@@ -253,7 +253,8 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
         node.faults.guarded("the start", node.bring_up)()
     if not _spin(executor, faults, beats):
         node.exit_code = CRASHED
-    for end in (node.close, node.destroy_node, rclpy.try_shutdown):
+    # The executor too: as garbage it may be collected after what it would still end, and complain.
+    for end in (node.close, node.destroy_node, executor.shutdown, rclpy.try_shutdown):
         node.faults.guarded("the end", end)()
     code = node.exit_code
     threading.excepthook = threading.__excepthook__
