@@ -9,6 +9,7 @@ wait, further ones are refused.
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,6 +51,7 @@ class Group:
         self._failed = False
         self._said = False  # that it failed
         self._timer: threading.Timer | None = None
+        self._commit_at = 0.0  # when what waits is committed, at the latest
         self._usurped = ""
         self.ids = Ids(db, *first_ids)
         self._commit([])
@@ -111,6 +113,8 @@ class Group:
                     f"{self._path} could not take the write: {error}{self.waiting.sentence()}"
                 ) from error
             raise
+        if not self.waiting:
+            self._commit_at = time.monotonic() + COMMIT_S
         self.waiting.add(statements, frame_id)
         if frame_id is not None:
             self.ids.frame = frame_id + 1
@@ -152,6 +156,7 @@ class Group:
         except BaseException as error:
             self._undo()
             self._said = True
+            self._commit_at = time.monotonic() + COMMIT_S
             self._keep_time()
             self._refuse_lost()
             if isinstance(error, sqlite3.Error):
@@ -258,18 +263,24 @@ class Group:
 
     def _keep_time(self):
         """Commit soon, or merge soon what is committed, whether or not another write comes."""
-        if not (self.waiting or self._journal.unmerged):
+        if not (due := self._due()):
             return
         # A program that ends without closing the bank waits for its last commit, but not for a disk
         # that stays full.
         idle = self._failed or not self.waiting
         if self._timer is not None:
             if idle or not self._timer.daemon:
-                return
+                return  # it looks again when its time comes
             self._timer.cancel()
-        self._timer = threading.Timer(COMMIT_S, self._in_time)
+        self._timer = threading.Timer(max(due - time.monotonic(), 0), self._in_time)
         self._timer.daemon = idle
         self._timer.start()
+
+    def _due(self) -> float:
+        """When something is to be done; 0 if nothing is."""
+        if self.waiting:
+            return self._commit_at  # and there the log is merged, too, when it is time
+        return self._journal.merge_at if self._journal.unmerged else 0.0
 
     def _in_time(self):
         with self._lock:
@@ -277,9 +288,8 @@ class Group:
                 return
             self._timer, said_before = None, self._said
             try:
-                self.flush()
-                if self._journal.unmerged:
-                    self._journal.merge()
+                if 0 < self._due() <= time.monotonic():
+                    self.flush() if self.waiting else self._journal.merge()
             except BankError as error:
                 if not said_before or isinstance(error, BankGone):
                     log.error("%s", error)

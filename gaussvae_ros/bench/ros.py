@@ -120,7 +120,7 @@ def _keeping_up(
         ),
         row(f"{name}: not accounted for", unaccounted(counts), "frames", "none"),
         row(f"{name}: stored without a pose", counts["poses_missing"], "frames", "none"),
-        *_quantiles(f"{name}: stamp to stored", measured["latency_ms"], "at most 150"),
+        *_quantiles(f"{name}: stamp to announced", measured["latency_ms"], None, "at most 1000"),
         row(
             f"{name}: time on the CPU a stored frame, both nodes, beside that a second",
             round(1e3 * taken / max(counts["stored"], 1), 1),
