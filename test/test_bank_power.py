@@ -3,12 +3,15 @@
 """
 
 import random
+from pathlib import Path
 
 import pytest
 
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bench import durability
 from gaussvae_ros.bench.disk_log import Change, DiskLog
 from gaussvae_ros.bench.power_loss import WAYS, Disk, losses
+from gaussvae_ros.bench.writes import add_frame
 
 
 def test_nothing_that_was_promised_is_lost_with_the_power(tmp_path):
@@ -17,6 +20,32 @@ def test_nothing_that_was_promised_is_lost_with_the_power(tmp_path):
 
 def test_nothing_that_was_promised_is_lost_with_the_process(tmp_path):
     assert [problem for problem in durability.after_kills(tmp_path, 10) if problem] == []
+
+
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_file_whose_making_was_cut_off_anywhere_is_made_anew(tmp_path, killed):
+    made, cut = tmp_path / "made.db", tmp_path / "cut.db"
+    with DiskLog() as log:
+        with MemoryBank(made) as bank:
+            add_frame(bank, 0)
+    disk, rng, tried = Disk(), random.Random(0), set()
+    for change in log.changes[:-1]:
+        disk.take(change)
+        left = disk.after_kill() if killed else disk.after_loss(rng.choice(WAYS), rng)
+        files = {name.replace(str(made), str(cut)): bytes(data) for name, data in left.items()}
+        if len(tried) > 20 and rng.random() < 0.8:
+            continue
+        if (state := frozenset(files.items())) in tried:
+            continue
+        tried.add(state)
+        for old in tmp_path.glob("cut.db*"):
+            old.unlink()
+        for name, contents in files.items():
+            Path(name).write_bytes(contents)
+        with MemoryBank(cut) as bank:
+            assert len(bank) in (0, 1) and bank.verify() == []
+            add_frame(bank, 1)
+    assert len(tried) > 40
 
 
 @pytest.mark.parametrize("ending", ["", "-wal"])

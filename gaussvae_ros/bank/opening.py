@@ -63,7 +63,7 @@ def open_file(path: Path, readonly: bool) -> Database:
             _check_journal(path)
         db = _connect(path, readonly)
         if _pragma(db, "application_id") != APPLICATION_ID:
-            if readonly or _pragma(db, "page_count"):
+            if readonly or not _is_begun(db):
                 raise BankError(f"{path} is not a memory file of gaussvae_ros")
             _start_file(db)
         refuse_newer(db, path)
@@ -172,6 +172,14 @@ def _connect(path: Path, readonly: bool) -> Database:
             journal.unlink(missing_ok=True)  # empty, made just now
         db = connect(path, "immutable=1")
     return db
+
+
+def _is_begun(db: Database) -> bool:
+    """Whether a file is empty, or was left by a process that was killed while it made it."""
+    if not _pragma(db, "page_count"):
+        return True
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return not tables and _pragma(db, "auto_vacuum") == 2 and not _pragma(db, "application_id")
 
 
 def _start_file(db: Database):

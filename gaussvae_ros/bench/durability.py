@@ -140,10 +140,10 @@ def after_kills(folder: Path, count: int) -> Iterator[str]:
     """What is wrong after each kill, empty where nothing is."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
-    rng = random.Random(count)
+    rng, problem = random.Random(count), ""
     for number in range(count):
         path = folder / f"killed{number // ONE_FILE}.db"
-        if number % ONE_FILE == 0:
+        if number % ONE_FILE == 0 or problem:
             for old in folder.glob("killed*.db*"):
                 old.unlink()
             first, promised = 0, -1
@@ -164,10 +164,11 @@ def after_kills(folder: Path, count: int) -> Iterator[str]:
             receiver.close()
         problem = ""
         if promised >= 0 or path.exists():
-            problem = _problem(path, lambda bank: _not_whole(bank, promised))
-            with MemoryBank(path, readonly=True) as bank:
-                newest = bank.newest()
-                first = newest.stamp_ns // 100 + 1 if newest else 0
+            problem, first = _problem(path, lambda bank: _not_whole(bank, promised)), 0
+            if not problem:
+                with MemoryBank(path, readonly=True) as bank:
+                    newest = bank.newest()
+                    first = newest.stamp_ns // 100 + 1 if newest else 0
         yield problem and f"kill {number} after group {promised}: {problem}"
 
 

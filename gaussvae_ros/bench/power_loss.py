@@ -91,6 +91,15 @@ class Disk:
             _point(names, path, self._files)
         return {path: file.after_loss(way, rng) for path, file in names.items()}
 
+    def after_kill(self) -> dict[str, bytes]:
+        """What is found after the process that writes was killed now, by path: all of it."""
+        found = {}
+        for path, file in self._files.items():
+            found[path] = bytearray(file.synced)
+            for change in file.pending:
+                _apply(found[path], change)
+        return found
+
     def _sync_names(self):
         for path in self._changed:
             _point(self._names, path, self._files)
