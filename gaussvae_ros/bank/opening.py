@@ -60,7 +60,7 @@ def open_file(path: Path, readonly: bool) -> Database:
             for journal in journals(path):  # of a file that is gone
                 journal.unlink(missing_ok=True)
         elif not (readonly and may_be_written(path)):  # its writer has looked
-            _check_journal(path)
+            check_journal(path)
         db = _connect(path, readonly)
         if _pragma(db, "application_id") != APPLICATION_ID:
             if readonly or not _is_begun(db):
@@ -107,7 +107,7 @@ def _check_kind(path: Path):
         raise BankError(f"{path} is a device or a pipe, not a memory file")
 
 
-def _check_journal(path: Path):
+def check_journal(path: Path):
     """Refuse a database that lies beside the journal of another one, or without its own and so
     empty.
     """
