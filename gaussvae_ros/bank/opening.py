@@ -19,6 +19,11 @@ APPLICATION_ID = (
 # 30 KB a frame to log and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94
 # and take 0.86.
 PAGE_SIZE = 2048
+NO_JOURNAL = (
+    "its file system has no memory that processes share, or no locks, as some network shares:"
+    " put it on a local disk"
+)
+_REFUSALS = ("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK", "SQLITE_PROTOCOL")  # of the journal's index
 # Ends of names, of files that belong to another one.
 BESIDE = ("-journal", "-wal", "-shm", "-lock", ".partial")
 
@@ -77,6 +82,8 @@ def open_file(path: Path, readonly: bool) -> Database:
             # Before there is a log, so that a copy of the file alone has all tables.
             migrations.apply(db)
         db.enable_wal()
+        if _pragma(db, "journal_mode") != "wal":
+            raise BankError(f"{path} cannot be opened: {NO_JOURNAL}")
         # NORMAL would sync only at checkpoints: a power cut could take minutes of frames instead of
         # the last second.
         db.execute("PRAGMA synchronous=FULL")
@@ -134,6 +141,8 @@ def _why(path: Path, readonly: bool, error: Exception) -> str:
         return "it is damaged where its tables are described"
     if "disk I/O" in str(error) and _is_full(path):
         return "the disk is full"
+    if getattr(error, "sqlite_errorname", "").startswith(_REFUSALS):  # from Python 3.11 on
+        return NO_JOURNAL
     if "unable to open" not in str(error):
         return str(error)
     if not os.access(path, os.R_OK if readonly else os.W_OK) and path.exists():
