@@ -49,7 +49,7 @@ class Group:
         self._journal = Journal(db, path)
         self.waiting = Waiting()
         self._failed = False
-        self._said = False  # that it failed
+        self.refusal = ""  # why the disk does not take what waits
         self._timer: threading.Timer | None = None
         self._commit_at = 0.0  # when what waits is committed, at the latest
         self._usurped = ""
@@ -149,24 +149,22 @@ class Group:
         """
         self._refuse_lost()
         if not self.waiting:
-            self._failed = False
+            self._failed, self.refusal = False, ""
             return
         try:
             self._commit_all()
         except BaseException as error:
             self._undo()
-            self._said = True
+            self.refusal = f"{self._path} could not be written: {error}"
             self._commit_at = time.monotonic() + COMMIT_S
             self._keep_time()
             self._refuse_lost()
             if isinstance(error, sqlite3.Error):
-                raise BankError(
-                    f"{self._path} could not be written: {error}{self.waiting.sentence()}"
-                ) from error
+                raise BankError(f"{self.refusal}{self.waiting.sentence()}") from error
             raise
         if self._failed:
             log.warning("%s is written again: everything that waited is stored", self._path)
-        self._failed = self._said = False
+        self._failed, self.refusal = False, ""
         self._keep_time()
 
     def show_waiting(self):
@@ -286,7 +284,7 @@ class Group:
         with self._lock:
             if self._timer is not threading.current_thread():
                 return
-            self._timer, said_before = None, self._said
+            self._timer, said_before = None, self.refusal
             try:
                 if 0 < self._due() <= time.monotonic():
                     self.flush() if self.waiting else self._journal.merge()
