@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -156,6 +157,24 @@ def test_what_a_killed_writer_left_in_its_journal_is_not_lost(tmp_path):
     assert (tmp_path / "killed.db-wal").stat().st_size > 0
     assert repair(tmp_path / "killed.db").frames == 40
     assert frames_of(tmp_path / "killed.db")[41][0].data == record(50)
+
+
+def test_a_new_file_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "m.db"
+    make(path)
+    overwrite(path, record(6)[700:740], bytes(40))
+    contents, replace = path.read_bytes(), Path.replace
+
+    def fail(self, target):
+        if "repairing" in self.name:
+            raise PermissionError(1, "Operation not permitted")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(BankError, match="could not be repaired: .*not permitted"):
+        repair(path)
+    assert path.read_bytes() == contents
+    assert [file.name for file in tmp_path.iterdir()] == ["m.db"]
 
 
 def test_what_cannot_be_repaired_stays_as_it_is(tmp_path):

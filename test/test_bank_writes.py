@@ -1,7 +1,10 @@
 """How much is written for a frame: group commits, and merges of the journal that are not often."""
 
 import shutil
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from gaussvae_ros.bank import MemoryBank, journal, writing
 from gaussvae_ros.bench import writes
 from gaussvae_ros.bench.disk_log import DiskLog
 
+REPO = Path(__file__).parents[1]
 GROUP = 8  # frames, at 10 a second and commits every 0.8 s
 
 
@@ -64,6 +68,37 @@ def test_commits_go_into_the_file_in_time_while_others_follow(tmp_path, monkeypa
             time.sleep(0.02)
             merged = number > 10 and journal.ask_alone(path, "SELECT count(*) FROM frames") > 5
         assert merged
+
+
+READER = """
+import sys
+from gaussvae_ros.bank import MemoryBank
+seen = set()
+with MemoryBank(sys.argv[1], readonly=True) as bank:
+    while len(seen) < 30:
+        count = len(bank)
+        found = [frame.id for frame in bank.find()]
+        assert count % 8 == 0 and len(found) % 8 == 0, (count, len(found))
+        seen.add(count)
+"""
+
+
+def test_readers_elsewhere_never_see_half_a_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing, "COMMIT_S", 600.0)
+    path = tmp_path / "m.db"
+    with MemoryBank(path) as bank:
+        bank.begin_session("s", start_ns=0)
+        command = [sys.executable, "-c", READER, path]
+        reader = subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True)
+        number = 0
+        while reader.poll() is None and number < 100_000:
+            writes.add_frame(bank, number)
+            number += 1
+            if number % GROUP == 0:
+                bank.flush()
+                time.sleep(0.02)
+        assert reader.wait(60) == 0, reader.stderr.read()
+        reader.stderr.close()
 
 
 def test_a_frame_that_comes_after_a_flush_waits_for_a_group_of_its_own(tmp_path, monkeypatch):

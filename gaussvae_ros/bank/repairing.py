@@ -252,7 +252,12 @@ def _swap(path: Path, partial: Path) -> Path:
     # A reader that has the old file open keeps the index of its journal alive.
     for journal in journals(path):
         journal.unlink(missing_ok=True)
-    partial.replace(path)
+    try:
+        partial.replace(path)
+    except OSError:
+        old.replace(path)  # does nothing where both are one file
+        old.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
