@@ -39,7 +39,7 @@ class Coarsening:
                 return {}
             made = self._made(frames)
         except GaussVaeError as error:
-            log.warning("frame %d is not encoded again: %s", frames[0].id, error)
+            log.info("frame %d is not encoded again: %s", frames[0].id, error)
             return {}
         before = sum(len(frame.data) for frame in frames)
         return made if sum(len(data) for data, _ in made.values()) <= WORTH * before else {}

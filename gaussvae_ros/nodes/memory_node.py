@@ -22,6 +22,7 @@ from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.command_line import wants_help
 from gaussvae_ros.nodes.corrected_poses import CorrectedPoses
 from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.forgetting import Forgetting
 from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.map_name import MapName
@@ -29,7 +30,7 @@ from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import MEMORY
 from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
-from gaussvae_ros.nodes.settings import bank_path, encoding, limits, tier_note
+from gaussvae_ros.nodes.settings import bank_path, budget, encoding, limits, tier_note
 from gaussvae_ros.nodes.topics import TYPES, check_names
 from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Clock as Stamps
@@ -52,6 +53,7 @@ class MemoryNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
+        self._forgetting = None
         self._control = self._told = self._frames = None  # services, diagnostics, announcements
         self._map, self._map_id = None, ""
         self._cameras: list[Camera] = []
@@ -89,6 +91,8 @@ class MemoryNode(ManagedNode):
         self._map, self._map_id = MapName(self), ""
         self._recorder.placed = self._corrected.placed
         self._recorder.forgotten = self._corrected.forget
+        self._forgetting = Forgetting(self._bank, self._codec, self.faults.note)
+        self._recorder.full = self._forgetting.refusal
         self._worker = Worker(
             self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
         )
@@ -107,6 +111,7 @@ class MemoryNode(ManagedNode):
             self._counters,
             self._cameras,
             lambda: self._control.paused,
+            self._forgetting.state,
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
         self._timer = self.create_timer(FACTS_S, self._take_facts, clock=steady)
@@ -132,6 +137,7 @@ class MemoryNode(ManagedNode):
 
     def close(self) -> None:
         if self._worker is not None:
+            self._forgetting.close(LAST_DRAIN_S)
             self._quiet(LAST_DRAIN_S)
             self._worker.stop(LAST_DRAIN_S)
             self._recorder.close()
@@ -145,6 +151,7 @@ class MemoryNode(ManagedNode):
         if self._frames is not None:
             self.destroy_publisher(self._frames)
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
+        self._forgetting = None
         self._control = self._told = self._frames = None
         self._cameras = []
 
@@ -155,6 +162,7 @@ class MemoryNode(ManagedNode):
         self._worker.size = self.settings.queue_size
         self._worker.period = self.settings.commit_period
         self._recorder.encoding = encoding(self.settings)
+        self._forgetting.take(budget(self.settings), self.settings.coarse_quality)
         for camera in self._cameras:
             camera.limits = limits(self.settings)
         if (note := tier_note(self.settings)) != self._tier_note:

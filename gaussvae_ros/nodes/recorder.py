@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.nodes.carried_models import CarriedModels
 from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.mounts import mount_of
 from gaussvae_ros.nodes.sequences import Sequences
 from gaussvae_ros.nodes.session_facts import SessionFacts
 
@@ -59,9 +59,11 @@ class Recorder:
     the stamps. `encoding` is keyword arguments for `Sequences.encode` and may be replaced at any
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
     tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
-    pose, and `forgotten()` when it lies in a file that is gone.
+    pose, and `forgotten()` when it lies in a file that is gone. `full()` says why a frame is not
+    to be stored, empty if it is.
     """
 
+    full: Callable[[], str] = staticmethod(lambda: "")
     placed: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
     forgotten: Callable[[], None] = staticmethod(lambda: None)
 
@@ -80,7 +82,7 @@ class Recorder:
         self._bank, self._counters = bank, counters
         self._sequences = Sequences(codec, bank)
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
-        self._mount = _mount_of(bank.path)
+        self._mount = mount_of(bank.path)
         self._file = 0  # its number
         self._lost = 0.0, ""  # when and why the last one was gone
         # For the bank, or for the commit if they have an id, oldest first.
@@ -102,6 +104,10 @@ class Recorder:
 
     def work(self, frame: PendingFrame) -> None:
         """Encode a frame and add it to the bank, or let it wait; one that cannot be is counted."""
+        if self.full():
+            frame.image = None
+            self._counters.count(frame.camera, frame.session, "refused")
+            return
         begun, frame.file = time.perf_counter(), self._file
         try:
             self._sequences.encode(frame, **self.encoding)
@@ -157,7 +163,8 @@ class Recorder:
             self._counters.stored(frame.camera, frame.session, len(frame.data), not frame.needed)
             frame.data, frame.needed = b"", ()
             self._counters.took(frame.camera, "latency", (now - frame.stamp_ns) / 1e9)
-        self._attempt(lambda: self._stored([self._bank.get(frame.id) for frame in frames]))
+        # What was forgotten since is not announced.
+        self._attempt(lambda: self._stored(list(self._bank.frames(f.id for f in frames))))
         self._models.catch_up()
         return True
 
@@ -289,12 +296,3 @@ def _is_of_the_disk(error: GaussVaeError) -> bool:
     return isinstance(error, BankGone) or isinstance(
         error.__cause__, (sqlite3.Error, OSError, BankError)
     )
-
-
-def _mount_of(path: Path) -> Path | None:
-    """Where the disk of a file is mounted, None for the system's own.
-
-    A stick that is pulled out leaves an empty folder.
-    """
-    mount = next((folder for folder in path.parents if os.path.ismount(folder)), None)
-    return mount if mount != Path(path.anchor) else None
