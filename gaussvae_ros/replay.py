@@ -6,7 +6,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gaussvae_ros.bags import IMAGE_TYPES, Bag, BagImage
-from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank import Budget, MemoryBank, Pose
+from gaussvae_ros.budgeting import Budgeted
+from gaussvae_ros.coarsening import Coarsening
 from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
@@ -33,6 +35,8 @@ def replay(
     report_dir: str | Path | None = None,
     map_id: str = "",
     predict: bool = True,
+    budget: Budget = Budget(),
+    coarse_quality: float | None = None,
 ) -> dict:
     """Store every image of one topic of a bag, and measure what comes back.
 
@@ -48,6 +52,9 @@ def replay(
         report_dir: a folder for report.html with plots and pictures; None writes none.
         map_id: the map that the poses are in, empty if not known.
         predict: whether records may be predicted from earlier ones of their session.
+        budget: which the bank is kept within while frames are stored, as a robot would.
+        coarse_quality: what older frames fade to before any goes for the bytes' sake; None: they
+            stay as they are.
 
     Returns:
         Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
@@ -56,7 +63,8 @@ def replay(
         first_id, last_id, span_s (by the stamps), bytes (mean), total_bytes, psnr (mean),
         worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), compared {codec: {frames,
         bytes, psnr, ssim}} of ours, each frame alone, and of each peer on the same few frames at
-        equal bytes (None where not every frame fits), report (path or None).
+        equal bytes (None where not every frame fits), report (path or None); with a budget, the
+        figures of `Budgeted`, too.
 
     Raises:
         BagError: no such bag, topic or poses, or no image that can be read.
@@ -72,6 +80,8 @@ def replay(
         )
         recalls.problems.include(bag.faults)
         sessions = Sessions()
+        recode = None if coarse_quality is None else Coarsening(codec, coarse_quality, effort)
+        budgeted = Budgeted(bank, budget, recode)
         writer = _Writer(recalls, bank, topic, {"name": name_of(path), "map_id": map_id}, predict)
         images = tqdm(
             bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None
@@ -82,8 +92,11 @@ def replay(
                     recalls.note(f"frame {number} at {image.stamp_ns} ns: {image.problem}")
                 pose = poses.at(image)
                 session = sessions.number_of(topic, image.stamp_ns)
+                if budgeted.refuses():
+                    continue
                 try:
                     writer.remember(session, number, image, pose)
+                    budgeted.added()
                 except ImageError as error:
                     recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
@@ -94,6 +107,7 @@ def replay(
         for problem in poses.problems:
             recalls.problems.add("poses", problem)
     bank.flush()
+    budgeted.forget()
     if not recalls.stamps:
         why = next(iter(recalls.problems.texts()), "it is empty")
         raise BagError(f"{printable(path)} has no readable image on {topic}: {why}")
@@ -103,6 +117,7 @@ def replay(
         "quality": quality,
         "poses": poses.name or None,
         **recalls.figures(),
+        **budgeted.figures(),
     }
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))
     return {**result, "report": report}
@@ -189,7 +204,7 @@ class _Writer:
             pose=pose,
             session=self._ids[session],
             descriptor=descriptor,
-            reference=self._stored.reference(coded),
+            reference=self._reference(coded),
         )
         self._stored.stored(coded, frame_id)
         stored = time.perf_counter()
@@ -207,6 +222,10 @@ class _Writer:
             encode_ms=1e3 * (encoded - begun),
             recall_ms=recall_ms,
         )
+
+    def _reference(self, coded: Coded) -> int | tuple[bytes, ...] | None:
+        frame_id = self._stored.reference(coded)
+        return frame_id if frame_id is None or frame_id in self._bank else coded.needed
 
     def _encode(self, session: int, image: BagImage, pose: Pose | None, descriptor: bytes) -> Coded:
         how, pixels = self._recalls.setting, image.pixels

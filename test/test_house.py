@@ -26,7 +26,7 @@ LAYERS = (
     ("replay", "training"),
     ("coarsening", "compile", "evaluation", "reencoding"),
     ("sequence",),
-    ("codec", "needed_models", "revisits"),
+    ("budgeting", "codec", "needed_models", "revisits"),
     ("vae",),
     ("quantise", "refine"),
     ("bags", "fit", "sim"),

@@ -25,6 +25,10 @@ class Reader(Overview):
         with self._use():
             return self._db.execute("SELECT count(*) FROM frames").fetchone()[0]
 
+    def __contains__(self, frame_id: int) -> bool:
+        with self._use():
+            return self._is_there(checked_int("frame id", frame_id))
+
     def get(self, frame_id: int) -> Frame:
         """The frame with this id.
 

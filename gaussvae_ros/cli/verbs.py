@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gaussvae_ros.cli import options
+from gaussvae_ros.cli import budgets, options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
 
@@ -58,6 +58,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         action="store_true",
         help="let each record stand alone instead of predicting it from earlier ones",
     )
+    budgets.add_budget(made, budgets.POLICIES)
     options.quality(made)
     options.as_json(made)
 
@@ -68,7 +69,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, codec, ablation, decode, bank, start, replay or ros; default: all",
+        help="fit, codec, ablation, decode, bank, forgetting, start, replay or ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
@@ -156,6 +157,8 @@ def replay(args: argparse.Namespace) -> None:
                 args.report,
                 args.map_id or "",
                 not args.no_predict,
+                budgets.budget_of(args),
+                args.coarse_quality,
             )
     _show_replay(args, {**result, "bank": args.bank})
 
