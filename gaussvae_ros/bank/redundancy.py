@@ -7,6 +7,7 @@ looks. Only the counts are kept in memory; what is in a cell is asked of the fil
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
@@ -19,7 +20,8 @@ from gaussvae_ros.bank.schema import POSE, has_corrections, has_references, plac
 from gaussvae_ros.bank.thinning import NEEDED, Member, distances, thinned
 
 READ = 2000  # frames that are counted at once
-LOOKED_AT = 256  # frames of a cell that are compared with each other, about
+CROWD = 256  # frames in and around a cell, of which not all are looked at each time
+SHARE, LEAST = 4, 64  # of a crowd, frames looked at for each one that goes, and at least
 BATCH = 256  # frames that are chosen at once at most
 GROWN = 1.5  # times the frames that there were, beyond which small cells are looked at again
 _FRAMES = """
@@ -55,7 +57,8 @@ class Redundancy:
         self._last = 0  # the highest id that is counted
         self._frames = 0  # that are counted
         self._coarsened = math.inf  # how many were when cells became larger
-        self._offsets: dict[int, int] = {}  # where to go on in cells of many frames
+        # Frames in and around cells of many, the ones looked at last at the end.
+        self._crowds: dict[int, deque[int]] = {}
         self._soon: set[int] = set()  # cells that were set aside for their newest frames
         self._moved.clear()
 
@@ -78,7 +81,9 @@ class Redundancy:
         self._last = max([self._last, *(frame.id for frame in frames)])
         self._frames += len(frames)
         for frame in frames:
-            self._groups.add(self._cell(frame))
+            self._groups.add(cell := self._cell(frame))
+            if (crowd := self._crowds.get(cell)) is not None:
+                crowd.append(frame.id)
         return more
 
     def choose(
@@ -105,14 +110,14 @@ class Redundancy:
                 left = self._groups.left_after(count)
                 continue
             cell, size = fullest
-            members, others, whole = self._members(db, cell, gone, stays, newest)
+            wanted = min(max(size - left, 1), most - len(chosen))
+            members, others, whole = self._members(db, cell, wanted, gone, stays, newest)
             if whole:
                 size = len(members) + len(others)
             left = max(min(left, size - 1), 1)
-            wanted = min(size - left, most - len(chosen))
-            picked = self._thin(
-                db, members, others, min(wanted, len(members) if whole else LOOKED_AT // 4)
-            )
+            wanted = min(wanted, size - left)
+            most_now = len(members) if whole else len(members) // SHARE
+            picked = self._thin(db, members, others, min(wanted, most_now))
             self._groups.set(cell, size - len(picked))
             if len(picked) < wanted and whole:
                 self._groups.set_aside(cell)
@@ -129,7 +134,7 @@ class Redundancy:
         self._groups = self._groups.merged(self._cells.larger)
         self._cells.level += 1
         self._coarsened = self._frames
-        self._offsets.clear()
+        self._crowds.clear()
         self._soon.clear()
 
     def _cell(self, frame: Member) -> int:
@@ -141,24 +146,31 @@ class Redundancy:
         self,
         db: Database,
         cell: int,
+        wanted: int,
         gone: set[int],
         stays: Callable[[int, int], bool],
         newest: int,
     ) -> tuple[list[Member], list[Member], bool]:
-        """Frames of a cell that may go, others of it, and whether that is all of them."""
-        ids = [frame_id for frame_id in self._around(db, cell) if frame_id not in gone]
-        begin = self._offsets.pop(cell, 0)
-        ids = ids[begin:] + ids[:begin]
-        members, others, at = [], [], 0
-        while at < len(ids) and len(members) < LOOKED_AT:
-            for frame in _of_ids(db, ids[at : at + LOOKED_AT]):
+        """Frames of a cell that may go, others of it, and whether that is all of them; if not,
+        several for each that is `wanted`.
+        """
+        crowd = self._crowds.get(cell)
+        if crowd is None:
+            crowd = deque(self._around(db, cell))
+            if len(crowd) > CROWD:
+                self._crowds[cell] = crowd
+        enough = min(max(SHARE * wanted, LEAST), CROWD)
+        members, others, left = [], [], len(crowd)
+        while left and (len(members) < enough or left < CROWD):
+            ids = [crowd.popleft() for _ in range(min(enough, left))]
+            left -= len(ids)
+            for frame in _of_ids(db, ids):
                 if self._cell(frame) == cell:
-                    stay = frame.id >= newest or stays(frame.session, frame.stamp_ns)
-                    (others if stay else members).append(frame)
-            at += LOOKED_AT
-        if at < len(ids):
-            self._offsets[cell] = (begin + at) % len(ids)
-        return members, others[-LOOKED_AT:] if at < len(ids) else others, at >= len(ids)
+                    crowd.append(frame.id)
+                    if frame.id not in gone:
+                        stay = frame.id >= newest or stays(frame.session, frame.stamp_ns)
+                        (others if stay else members).append(frame)
+        return members, others if not left else others[-enough:], not left
 
     def _around(self, db: Database, cell: int) -> list[int]:
         """Frames of a cell and its surroundings, by id."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gaussvae_ros.likeness import likeness
+from gaussvae_ros.likeness import likenesses
 
 YEAR_S = 31_557_600.0
 UNLIKE = 0.4  # 1 - likeness of unrelated pictures
@@ -44,8 +44,7 @@ def distances(frames: Sequence[Member], width: float) -> np.ndarray:  # [N, N]
     for length in {len(frame.descriptor) for frame in frames if frame.descriptor}:
         some = [i for i, frame in enumerate(frames) if len(frame.descriptor or b"") == length]
         looks = np.array([np.frombuffer(frames[i].descriptor, np.int8) for i in some])
-        alike = np.stack([likeness(one, looks) for one in looks])
-        total[np.ix_(some, some)] += np.clip((1 - alike) / UNLIKE, 0, 1)
+        total[np.ix_(some, some)] += np.clip((1 - likenesses(looks)) / UNLIKE, 0, 1)
     return total
 
 
