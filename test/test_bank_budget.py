@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from drives import SECOND, add, cells, drive, look, pose
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import record
+from test_bank_full import fill, small_disk  # noqa: F401
 
 from gaussvae_ros.bank import Budget, MemoryBank
 from gaussvae_ros.bank import usage as measuring
+from gaussvae_ros.errors import BankError
 
 REPO = Path(__file__).parents[1]
 
@@ -126,6 +129,29 @@ with MemoryBank(sys.argv[1]) as bank:
         with MemoryBank(path) as bank:
             assert bank.verify() == [] and 0 < len(bank) <= 2500
             assert bank.forget(Budget(max_bytes=300_000)).why == "" and bank.size() <= 300_000
+
+
+def test_on_a_full_disk_forgetting_makes_room_or_says_that_it_cannot(small_disk):  # noqa: F811
+    folder = small_disk(3000)
+    with MemoryBank(folder / "m.db") as bank:
+        drive(bank, 2000)
+        bank.flush()
+        budget = Budget(min_free_bytes=600_000)
+        for leave in (0, 600):  # KiB
+            fill(folder, leave)
+            try:
+                bank.forget(budget)
+            except BankError as error:
+                assert "full" in str(error) and not leave
+            (folder / "ballast").unlink()
+            assert 0 < len(bank) <= 2000 and bank.verify() == [] and bank.waiting == 0
+        assert bank.forget(budget).why == "" and 0 < len(bank) < 2000
+        fill(folder, 100)  # others did: nothing is forgotten for that
+        before = len(bank)
+        assert (
+            "others have filled the disk" in bank.forget(replace(budget, min_free_bytes=2**22)).why
+        )
+        assert len(bank) == before
 
 
 FRAME = st.tuples(

@@ -69,11 +69,21 @@ class Usage:
         return max(shares, default=None)
 
     def most_bytes(self, budget: Budget) -> float:
-        """Bytes that the file may have, inf without a limit."""
+        """Bytes that the file may have, inf without a limit. A floor that is out of reach is none:
+        others have filled the disk, and nothing is to be forgotten for that.
+        """
         most = budget.max_bytes or math.inf
-        if budget.min_free_bytes and self.disk is not None:
-            most = min(most, max(self.bytes + self.disk - budget.min_free_bytes, 0))
+        if budget.min_free_bytes and self.disk is not None and not self.out_of_reach(budget):
+            most = min(most, self.bytes + self.disk - budget.min_free_bytes)
         return most
+
+    def out_of_reach(self, budget: Budget) -> str:
+        """A sentence where not even without the memory the disk had enough free space."""
+        if not budget.min_free_bytes or self.disk is None:
+            return ""
+        if self.bytes + self.disk > budget.min_free_bytes:
+            return ""
+        return f"others have filled the disk: {self._floor(budget)}"
 
     def frames_over(self, budget: Budget) -> int:
         """How many frames there are too many; below 0 where there is room."""
@@ -89,9 +99,12 @@ class Usage:
         if self.frames_over(budget) >= 0:
             return f"{self.frames:,} frames, and max_frames is {budget.max_frames:,}"
         if self.bytes_over(budget) < 0:
-            return ""
+            return self.out_of_reach(budget)
         if budget.max_bytes and self.most_bytes(budget) == budget.max_bytes:
             return f"{self.used:,} bytes are used, and max_bytes is {budget.max_bytes:,}"
+        return self._floor(budget)
+
+    def _floor(self, budget: Budget) -> str:
         floor = f"min_free_bytes is {budget.min_free_bytes:,}"
         return f"{self.disk:,} bytes of the disk are free, and {floor}"
 

@@ -105,7 +105,9 @@ class Forgetter(Remover):
             return done
         with self._forgetting:
             outdates = budget.max_age or budget.max_sessions
-            if outdates or self._due >= PACKED * FEW or _too_many(self.usage(), budget):
+            usage = self.usage()
+            done.why = usage.out_of_reach(budget)
+            if outdates or self._due >= PACKED * FEW or _too_many(usage, budget):
                 self.flush()
                 with closing(open_file(self.path, readonly=True)) as db:
                     chooser = Chooser(db, budget, self._redundancy, spare)
@@ -131,7 +133,7 @@ class Forgetter(Remover):
             count = _too_many(usage, budget)
             while len(ids) < count and (more := chooser.next(count - len(ids))):
                 ids += more
-        return ids, _why(usage, budget) if len(ids) < count else ""
+        return ids, _why(usage, budget) if len(ids) < count else usage.out_of_reach(budget)
 
     # Inside
 
@@ -150,7 +152,7 @@ class Forgetter(Remover):
             self._pack_some()
             return True
         if not count:
-            course.done.why = _why(usage, budget) if over > 0 else ""
+            course.done.why = _why(usage, budget) if over > 0 else usage.out_of_reach(budget)
             return False
         if for_bytes and over <= SAVING * usage.used and self._coarsen_some(course, usage.frames):
             return True

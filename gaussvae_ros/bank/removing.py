@@ -75,14 +75,18 @@ class Remover(Reader):
                 begun = time.perf_counter()
                 if not may_go():
                     break
-                piece = [i for i in ids[done : done + count] if self._is_there(i)]
-                for frame_id in piece:
-                    group.write([(statements.REMOVE, (frame_id,))])
-                    group.waiting.removed.add(frame_id)
+                piece = []
+                for frame_id in ids[done : done + count]:
+                    done += 1
+                    if self._is_there(frame_id):
+                        group.write([(statements.REMOVE, (frame_id,))])
+                        piece.append(frame_id)
+                    if time.perf_counter() - begun > PIECE_S / 2:  # the rest is for the commit
+                        break
+                group.waiting.removed.update(piece)
                 self._descriptors.drop(piece)
                 self._frame_count.removed(piece)
                 removed += len(piece)
-                done += count
                 if done < len(ids):
                     group.flush()
                 spent = time.perf_counter() - begun
