@@ -25,6 +25,10 @@ class Reader(Overview):
         with self._use():
             return self._db.execute("SELECT count(*) FROM frames").fetchone()[0]
 
+    def __contains__(self, frame_id: int) -> bool:
+        with self._use():
+            return self._is_there(checked_int("frame id", frame_id))
+
     def get(self, frame_id: int) -> Frame:
         """The frame with this id.
 
@@ -216,8 +220,12 @@ class Reader(Overview):
 
     # Inside
 
+    def _is_there(self, frame_id: int) -> bool:
+        sql = "SELECT 1 FROM frames WHERE id = ?"
+        return self._db.execute(sql, [frame_id]).fetchone() is not None
+
     def _check_frame(self, frame_id: int):
-        if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
+        if not self._is_there(frame_id):
             raise BankError(f"no frame {frame_id} in {self.path}")
 
     def _readable(

@@ -11,6 +11,7 @@ from gaussvae_ros.bench import (
     decode,
     durability,
     fit,
+    forgetting,
     replay,
     ros,
     soak,
@@ -29,6 +30,7 @@ ON_FRAMES = {
 ON_FILES = {
     "bank": bank.run,
     "durability": durability.run,
+    "forgetting": forgetting.run,
     "start": start.run,
     "replay": replay.run,
     "ros": ros.run,
