@@ -57,28 +57,34 @@ function placeOnAxis(place, rows) {
 
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600];
 
-/** Round times on a part of the axis that is `width` px wide, `apart` px or more from each other:
+/** Round times, or those of beginnings, on a part of the axis that is `width` px wide, `apart` px or more from each other:
  * [{place, day, text}]. */
 function ticksOf(from, to, width, apart) {
   const pixel = (to - from) / width;
   const every = TICKS.find((s) => s / pixel >= apart) || 43200;
   const ns = BigInt(Math.round(every * 1e9));
   const ticks = [];
+  const offer = (place, time, step) => {
+    const near = ticks.length && (place - ticks[ticks.length - 1].place) / pixel < apart;
+    if (place < from || near) return;
+    const text = timeOf(time, step && step < 1 ? 1 : 0);
+    const whole = step >= 60 && isDate(time); // minutes
+    ticks.push({ place, day: dayOf(time), text: whole ? text.slice(0, 5) : text });
+  };
   const begin = Math.max(0, placeOnAxis(from, axis.runs) - 1);
   for (let k = begin; k < axis.runs.length && axis.at[axis.runs[k]] <= to; k++) {
     const first = axis.runs[k];
     const last = (axis.runs[k + 1] ?? count) - 1;
-    if ((axis.at[last] - axis.at[first]) / pixel < apart / 2) continue;
+    if ((axis.at[last] - axis.at[first]) / pixel < apart / 2) {
+      offer(axis.at[first], frames.stamp[first], 0);
+      continue;
+    }
     const skipped = Math.max(0, Math.floor((from - axis.at[first]) / every));
     let time = (frames.stamp[first] / ns + BigInt(skipped)) * ns;
     for (; time <= frames.stamp[last]; time += ns) {
       const place = axis.at[first] + Number(time - frames.stamp[first]) / 1e9;
       if (place > to) break;
-      const near = ticks.length && (place - ticks[ticks.length - 1].place) / pixel < apart;
-      if (place < axis.at[first] || place < from || near) continue;
-      const text = timeOf(time, every < 1 ? 1 : 0);
-      const short = every >= 60 && isDate(time) ? text.slice(0, 5) : text;
-      ticks.push({ place, day: dayOf(time), text: short });
+      if (place >= axis.at[first]) offer(place, time, every);
     }
   }
   return ticks;

@@ -2,7 +2,6 @@
 
 const LENGTH = 64; // numbers of a descriptor
 const ALIKE = 8; // frames that are shown as like the chosen one
-const LEAST = 0.7; // likeness of those; unrelated pictures have about 0.6
 const APART = 10; // s in a session, at most, within which a frame is not taken elsewhere in time
 
 let descriptors = null;
@@ -41,7 +40,7 @@ function measured(values) {
 function alikeTo(row) {
   const scores = scoresOf(row);
   if (!scores) return [];
-  const rows = Array.from(state.rows).filter((other) => scores[other] >= LEAST);
+  const rows = Array.from(state.rows).filter((other) => scores[other] >= 0);
   rows.sort((a, b) => scores[b] - scores[a] || a - b);
   const found = [row];
   for (const other of rows) {
