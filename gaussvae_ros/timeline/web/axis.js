@@ -57,8 +57,8 @@ function placeOnAxis(place, rows) {
 
 const TICKS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600];
 
-/** Round times, or those of beginnings, on a part of the axis that is `width` px wide, `apart` px or more from each other:
- * [{place, day, text}]. */
+/** Round times, or those of beginnings, on a part of the axis that is `width` px wide, `apart` px
+ * or more from each other: [{place, day, text}]. */
 function ticksOf(from, to, width, apart) {
   const pixel = (to - from) / width;
   const every = TICKS.find((s) => s / pixel >= apart) || 43200;
