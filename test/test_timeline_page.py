@@ -234,7 +234,7 @@ def test_the_ground_lies_under_the_route(browser, tmp_path):
     wall = seen(page)[round(y + h / 2), round(x + w / 2 + scale)]
     beside = seen(page)[round(y + h / 2 + 0.6 * scale), round(x + w / 2 + scale)]
     paper = seen(page)[round(y + h / 2), round(x + w / 2 - 1.5 * scale)]
-    assert wall.tolist() == [0x6B, 0x6F, 0x78] and beside.tolist() == [0xFF, 0xFF, 0xFF]
+    assert wall.tolist() == [0x85, 0x8B, 0x96] and beside.tolist() == [0xFF, 0xFF, 0xFF]
     assert paper.tolist() == [0xF3, 0xF2, 0xEE]
 
 

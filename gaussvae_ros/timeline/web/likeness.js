@@ -40,12 +40,15 @@ function measured(values) {
 function alikeTo(row) {
   const scores = scoresOf(row);
   if (!scores) return [];
-  const rows = Array.from(state.rows).filter((other) => scores[other] >= 0);
-  rows.sort((a, b) => scores[b] - scores[a] || a - b);
   const found = [row];
-  for (const other of rows) {
-    if (found.every((taken) => elsewhere(taken, other))) found.push(other);
-    if (found.length > ALIKE) break;
+  while (found.length <= ALIKE) {
+    let best = -1;
+    for (const other of state.rows) {
+      if (scores[other] < 0 || (best >= 0 && scores[other] <= scores[best])) continue;
+      if (found.every((taken) => elsewhere(taken, other))) best = other;
+    }
+    if (best < 0) break;
+    found.push(best);
   }
   return found.slice(1);
 }

@@ -6,6 +6,9 @@ const SPACING = 1.4; // px between two points that are both drawn
 const groundCanvas = document.createElement("canvas");
 let ground = null; // grey levels of the cells
 let layer = null; // what was drawn of ground, route and points, and for what
+let placed = {}; // the rows that the map shows, and for what
+const SLOW = 30; // ms that drawing them takes, from which on a moving map is the old one, moved
+const REST = 120; // ms without a move, after which it is drawn anew
 
 /** Fit the shown frames' poses into the view. */
 function fitMap() {
@@ -19,7 +22,7 @@ function fitMap() {
   }
   if (low[0] > high[0]) [low, high] = [[-1, -1], [1, 1]];
   const room = [Math.max(width - 90, 40), Math.max(height - 130, 40)];
-  const extent = [0, 1].map((k) => Math.max(high[k] - low[k], 0.5));
+  const extent = [0, 1].map((k) => Math.max(high[k] - low[k], 0.02));
   map.scale = Math.min(room[0] / extent[0], room[1] / extent[1]);
   [map.x, map.y] = [0, 1].map((k) => (low[k] + high[k]) / 2);
   map.ready = true;
@@ -28,7 +31,22 @@ function fitMap() {
 
 /** The shown rows that have a pose in the place that the map shows. */
 function placedRows() {
-  return state.rows.filter((row) => frames.place[row] === state.place);
+  if (placed.of !== state.rows || placed.place !== state.place) {
+    const rows = state.rows.filter((row) => frames.place[row] === state.place);
+    placed = { of: state.rows, place: state.place, rows };
+  }
+  return placed.rows;
+}
+
+/** Where all rows are in a view, px: their x and y. */
+function project(rows, width, height) {
+  const xs = new Float32Array(count);
+  const ys = new Float32Array(count);
+  for (const row of rows) {
+    xs[row] = width / 2 + (frames.position[3 * row] - map.x) * map.scale;
+    ys[row] = height / 2 - (frames.position[3 * row + 1] - map.y) * map.scale;
+  }
+  return { xs, ys };
 }
 
 /** A row's place in the view, px. */
@@ -60,8 +78,10 @@ function moveMap(dx, dy) {
 function rowOnMap(px, py, reach, row = -1) {
   const { width, height } = surface(at("view"));
   let [best, least] = [-1, reach * reach];
-  for (const other of placedRows()) {
-    const [x, y] = onMap(other, width, height);
+  const rows = placedRows();
+  const { xs, ys } = project(rows, width, height);
+  for (const other of rows) {
+    const [x, y] = [xs[other], ys[other]];
     const away = (x - px) ** 2 + (y - py) ** 2 + (other === row ? 9 : 0);
     if (away < least) [best, least] = [other, away];
   }
@@ -73,28 +93,54 @@ function paintMap() {
   const { context, width, height, ratio } = surface(at("view"));
   if (!map.ready) fitMap();
   const by = state.colour === "likeness" ? `${state.row}${Boolean(scoresOf(state.row))}` : "";
-  const key = [width, height, ratio, map.scale, map.x, map.y, state.place, state.colour, by];
-  key.push(darkness.matches, Boolean(ground), [...state.cameras], [...state.sessions]);
-  if (layer?.key !== key.join()) {
-    layer ||= { canvas: document.createElement("canvas") };
-    layer.key = key.join();
-    Object.assign(layer.canvas, { width: width * ratio, height: height * ratio });
-    const below = layer.canvas.getContext("2d");
-    below.setTransform(ratio, 0, 0, ratio, 0, 0);
-    below.fillStyle = theme.paper;
-    below.fillRect(0, 0, width, height);
-    paintGround(below, width, height);
-    const rows = placedRows();
-    paintRoute(below, rows, width, height);
-    paintPoints(below, rows, width, height);
-    paintScale(below, height);
-  }
+  const key = [width, height, ratio, state.place, state.colour, by, darkness.matches];
+  key.push(Boolean(ground), [...state.cameras], [...state.sessions]);
+  const still = layer && layer.scale === map.scale && layer.x === map.x && layer.y === map.y;
+  const fits = layer?.key === key.join();
+  if (!fits || (!still && !isMoving())) paintLayer(key.join(), width, height, ratio);
+  context.fillStyle = theme.paper;
+  context.fillRect(0, 0, width, height);
+  const times = map.scale / layer.scale;
   context.save();
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.drawImage(layer.canvas, 0, 0);
+  context.translate(width / 2, height / 2);
+  context.translate((layer.x - map.x) * map.scale, (map.y - layer.y) * map.scale);
+  context.scale(times / ratio, times / ratio);
+  context.drawImage(layer.canvas, -layer.canvas.width / 2, -layer.canvas.height / 2);
   context.restore();
+  paintScale(context, height);
   paintLabels(context, width, height);
   paintChosen(context, width, height);
+}
+
+/** Whether the map moves right now, and is slow to draw. */
+function isMoving() {
+  if (layer.took < SLOW) return false;
+  const now = performance.now();
+  if (map.movedTo !== `${map.scale},${map.x},${map.y}`) {
+    map.movedTo = `${map.scale},${map.x},${map.y}`;
+    map.moved = now;
+    clearTimeout(map.timer);
+    map.timer = setTimeout(redraw, REST);
+  }
+  return now - map.moved < REST - 5;
+}
+
+/** Draw ground, route and points. */
+function paintLayer(key, width, height, ratio) {
+  const begun = performance.now();
+  const canvas = layer?.canvas || document.createElement("canvas");
+  Object.assign(canvas, { width: width * ratio, height: height * ratio });
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.fillStyle = theme.paper;
+  context.fillRect(0, 0, width, height);
+  paintGround(context, width, height);
+  const rows = placedRows();
+  const places = project(rows, width, height);
+  paintRoute(context, rows, places, width, height);
+  paintPoints(context, rows, places, width, height);
+  const took = performance.now() - begun;
+  layer = { canvas, key, took, scale: map.scale, x: map.x, y: map.y };
 }
 
 /** Decode the occupancy grid, if there is one. */
@@ -143,28 +189,26 @@ function paintGround(context, width, height) {
 }
 
 /** The way from frame to frame of a camera; dashed where frames between were forgotten. */
-function paintRoute(context, rows, width, height) {
+function paintRoute(context, rows, { xs, ys }, width, height) {
   const [known, lost] = [new Path2D(), new Path2D()];
-  const last = new Map();
+  const last = new Int32Array(figures.cameras.length).fill(-1); // drawn, of each camera
+  const latest = new Int32Array(figures.cameras.length).fill(-1);
+  const outside = (x, y) => x < -50 || y < -50 || x > width + 50 || y > height + 50;
   for (const row of rows) {
-    const [x, y] = onMap(row, width, height);
-    const before = last.get(frames.camera[row]);
-    const joined = before && frames.session[before.row] === frames.session[row];
-    if (!joined || secondsBetween(before.row, row) > axis.idle) {
-      known.moveTo(x, y);
-      if (joined && frames.missing[row]) lost.moveTo(before.x, before.y), lost.lineTo(x, y);
-    } else if (frames.missing[row]) {
-      lost.moveTo(before.x, before.y);
-      lost.lineTo(x, y);
-      known.moveTo(x, y);
-    } else if (Math.hypot(x - before.x, y - before.y) < 1 && !frames.missing[row]) {
-      before.row = row; // too near to be seen: the line goes on from where it was
-      continue;
-    } else {
-      known.lineTo(x, y);
-    }
-    last.set(frames.camera[row], { row, x, y });
-    if (figures.cameras.length > 1) known.moveTo(x, y);
+    const camera = frames.camera[row];
+    const [from, before] = [last[camera], latest[camera]];
+    latest[camera] = row;
+    const [x, y] = [xs[row], ys[row]];
+    const joined = before >= 0 && frames.session[before] === frames.session[row];
+    const gap = frames.missing[row] > 0 || (joined && secondsBetween(before, row) > axis.idle);
+    const near = from >= 0 && Math.abs(x - xs[from]) + Math.abs(y - ys[from]) < 1.5;
+    if (joined && !gap && near) continue; // too near to be seen: the line goes on from there
+    last[camera] = row;
+    if (!joined || (outside(x, y) && outside(xs[from], ys[from]))) continue;
+    if (gap && !frames.missing[row]) continue;
+    const path = gap ? lost : known;
+    path.moveTo(xs[from], ys[from]);
+    path.lineTo(x, y);
   }
   context.lineWidth = 1;
   context.strokeStyle = theme.line;
@@ -176,42 +220,54 @@ function paintRoute(context, rows, width, height) {
 }
 
 /** Points by their shades, one at most for each small square of the view. */
-function paintPoints(context, rows, width, height) {
+function paintPoints(context, rows, { xs, ys }, width, height) {
   const across = Math.ceil(width / SPACING) + 1;
   const taken = new Int32Array(across * (Math.ceil(height / SPACING) + 1)).fill(-1);
+  const shades = new Int8Array(taken.length);
   const cells = [];
   for (const row of rows) {
-    const [x, y] = onMap(row, width, height);
-    if (x < 0 || y < 0 || x >= width || y >= height) continue;
-    const cell = Math.floor(y / SPACING) * across + Math.floor(x / SPACING);
+    if (xs[row] < 0 || ys[row] < 0 || xs[row] >= width || ys[row] >= height) continue;
+    const cell = Math.floor(ys[row] / SPACING) * across + Math.floor(xs[row] / SPACING);
+    const shade = shadeOf(row);
     if (taken[cell] < 0) cells.push(cell);
-    const better = state.colour === "likeness" && taken[cell] >= 0;
-    if (!better || shadeOf(row) > shadeOf(taken[cell])) taken[cell] = row;
+    else if (state.colour === "likeness" && shade <= shades[cell]) continue;
+    taken[cell] = row;
+    shades[cell] = shade;
   }
+  cells.sort((a, b) => shades[a] - shades[b] || taken[a] - taken[b]);
   const drawn = cells.map((cell) => taken[cell]);
-  const shades = new Map(drawn.map((row) => [row, shadeOf(row)]));
-  if (state.colour === "likeness") drawn.sort((a, b) => shades.get(a) - shades.get(b));
-  const apart = usualSpacing(drawn, width, height);
+  const apart = usualSpacing(rows, xs, ys, width, height);
   const radius = Math.max(1.7, Math.min(4.5, 0.3 * apart));
   const heading = drawn.length <= WEDGES && apart > 13;
-  for (const row of drawn) {
-    const [x, y] = onMap(row, width, height);
-    context.fillStyle = theme[state.colour][shades.get(row)];
-    context.beginPath();
+  for (let k = 0; k < drawn.length; k++) {
+    const [x, y] = [xs[drawn[k]], ys[drawn[k]]];
+    if (!k || shades[cells[k]] !== shades[cells[k - 1]]) {
+      if (k) context.fill();
+      context.fillStyle = theme[state.colour][shades[cells[k]]];
+      context.beginPath();
+    }
     if (heading) {
-      const angle = headingOf(row);
+      const angle = headingOf(drawn[k]);
       context.moveTo(x + 2.6 * radius * Math.cos(angle), y - 2.6 * radius * Math.sin(angle));
       context.arc(x, y, radius, 1.1 - angle, 2 * Math.PI - 1.1 - angle);
       context.closePath();
-    } else context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.fill();
+    } else {
+      context.moveTo(x + radius, y);
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+    }
   }
+  if (drawn.length) context.fill();
 }
 
-/** The middle one of the distances, px, from each row to the next. */
-function usualSpacing(rows, width, height) {
-  const places = rows.slice(0, WEDGES).map((row) => onMap(row, width, height));
-  const steps = places.slice(1).map(([x, y], k) => Math.hypot(x - places[k][0], y - places[k][1]));
+/** The middle one of the distances, px, from rows in the view to those that follow them. */
+function usualSpacing(rows, xs, ys, width, height) {
+  const steps = [];
+  const every = Math.max(1, Math.floor(rows.length / 20000));
+  for (let k = every; k < rows.length && steps.length < WEDGES; k += every) {
+    const [a, b] = [rows[k - 1], rows[k]];
+    if (xs[b] < 0 || ys[b] < 0 || xs[b] >= width || ys[b] >= height) continue;
+    steps.push(Math.hypot(xs[a] - xs[b], ys[a] - ys[b]));
+  }
   return steps.sort((a, b) => a - b)[steps.length >> 1] ?? 20;
 }
 

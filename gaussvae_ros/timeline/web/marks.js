@@ -74,7 +74,15 @@ function paintScale(context, height) {
   const wished = 110 / map.scale;
   const power = 10 ** Math.floor(Math.log10(wished));
   const length = [5, 2, 1].map((k) => k * power).find((metres) => metres <= wished) || power;
-  const [x, y, w] = [20, height - 18, length * map.scale];
+  const [x, y, w] = [24, height - 20, length * map.scale];
+  const small = length < 1 ? `${Math.round(length * 1000) / 10} cm` : `${length} m`;
+  const text = length >= 1000 ? `${length / 1000} km` : small;
+  context.font = "11px system-ui, sans-serif";
+  context.textBaseline = "alphabetic";
+  context.fillStyle = `${theme.card}d9`;
+  context.beginPath();
+  context.roundRect(x - 8, y - 14, w + context.measureText(text).width + 24, 22, 9);
+  context.fill();
   context.strokeStyle = theme.soft;
   context.lineWidth = 1;
   context.beginPath();
@@ -84,9 +92,5 @@ function paintScale(context, height) {
   context.lineTo(x + w + 0.5, y - 4);
   context.stroke();
   context.fillStyle = theme.soft;
-  context.font = "11px system-ui, sans-serif";
-  context.textBaseline = "alphabetic";
-  const small = length < 1 ? `${length * 100} cm` : `${length} m`;
-  const text = length >= 1000 ? `${length / 1000} km` : small;
   context.fillText(text, x + w + 7, y + 1);
 }

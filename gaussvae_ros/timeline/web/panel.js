@@ -94,6 +94,7 @@ function listAlike() {
   state.alike = alikeTo(row);
   const buttons = state.alike.map((other) => {
     const canvas = made("canvas");
+    canvas.style.aspectRatio = pictureSize(other).join(" / ");
     canvas.setAttribute("aria-hidden", "true");
     const score = made("b", "", scores[other].toFixed(2));
     const button = made("button", "", "", canvas, score, made("span", "", whenOf(other, row)));
