@@ -256,3 +256,40 @@ def test_names_run_nothing_and_no_pose_is_needed(browser, tmp_path):
     assert page.evaluate("document.body.dataset.view") == "frames"
     assert seen(page).mean() < 90  # dark
     assert page.evaluate("document.querySelector('#facts').textContent.includes('onerror')")
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        "{textContent: 'window.hit = 1'}))"
+    )
+    assert page.evaluate("window.hit") is None  # by the page's policy
+    assert page.evaluate("fetch('https://example.com').then(() => 'sent', () => 'not')") == "not"
+
+
+def test_odd_stamps_and_places(browser, tmp_path):
+    codec = JpegCodec()
+    for name, stamps in (("one", [0]), ("far", [-(2**63), -5, 0, 0, 10**18, 2**63 - 1])):
+        with MemoryBank(tmp_path / f"{name}.db") as bank:
+            for i, stamp in enumerate(stamps):
+                bank.add(codec.encode(scene(i)), stamp_ns=stamp, pose=Pose(1e9, -1e9, 0))
+        write(tmp_path / f"{name}.db", tmp_path / f"{name}.html")
+        page = browser.open(tmp_path / f"{name}.html", DESK)
+        until_drawn(page)
+        for key in ("End", "+", "-", "0", "m", "+", "0", "l", "ArrowLeft"):
+            page.key(key)
+        stamp = "[...document.querySelectorAll('#facts dd')].map(e => e.textContent)"
+        until_chosen(page, max(len(stamps) - 1, 1))
+        assert f"{stamps[max(len(stamps) - 2, 0)]} ns" in page.evaluate(stamp)
+        assert not page.errors
+
+
+def test_frames_at_one_spot_are_chosen_in_turn(browser, tmp_path):
+    codec = JpegCodec()
+    with MemoryBank(tmp_path / "memory.db") as bank:
+        for i in range(3):
+            bank.add(codec.encode(scene(i)), stamp_ns=i, pose=Pose(5, 5, 0))
+    write(tmp_path / "memory.db", tmp_path / "page.html")
+    page = browser.open(tmp_path / "page.html", DESK)
+    until_drawn(page)
+    x, y, w, h = box(page, "#view")
+    for frame_id in (2, 3, 1):
+        page.click(x + w / 2, y + h / 2)
+        until_chosen(page, frame_id)

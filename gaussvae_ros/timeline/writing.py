@@ -97,6 +97,7 @@ def write_timeline(
         "places": [{"map": of, "reference": reference} for of, reference in facts.places],
         "ground": ground,
         "step": step,
+        "firstId": min(all_ids),
         "across": ACROSS,
         "cells": CELLS,
         "failed": [frame_id for frame_id, _ in failed],

@@ -19,6 +19,7 @@ function writeSummary() {
   if (forgotten) {
     about.push("Dashed on the map and marked below the bars: frames between were forgotten.");
   }
+  if (figures.firstId > 1) about.push(`The file has no frame before ${figures.firstId}.`);
   if (figures.failed.length) {
     about.push(`${counted(figures.failed.length, "frame")} could not be recalled.`);
   }

@@ -33,7 +33,7 @@ function paintFrames() {
     const label = labelOf.get(cell.row);
     const text = label ? clipped(label, Math.floor(w / 7)) : timeOf(frames.stamp[cell.row], 1);
     context.fillText(text, cell.x, cell.y + h + 16);
-    if (cell.row <= state.row) chosen = cell;
+    if (cell.row <= state.row && axis.at[state.row] <= state.to) chosen = cell;
   }
   if (!chosen) return;
   context.strokeStyle = theme.accent;

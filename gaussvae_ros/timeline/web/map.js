@@ -22,7 +22,7 @@ function fitMap() {
   }
   if (low[0] > high[0]) [low, high] = [[-1, -1], [1, 1]];
   const room = [Math.max(width - 90, 40), Math.max(height - 130, 40)];
-  const extent = [0, 1].map((k) => Math.max(high[k] - low[k], 0.02));
+  const extent = [0, 1].map((k) => Math.max(high[k] - low[k], 0.1));
   map.scale = Math.min(room[0] / extent[0], room[1] / extent[1]);
   [map.x, map.y] = [0, 1].map((k) => (low[k] + high[k]) / 2);
   map.ready = true;
@@ -74,18 +74,16 @@ function moveMap(dx, dy) {
 }
 
 /** The shown row nearest to a point of the view, at most `reach` px away; -1 without one. Where
- * several frames were taken at one spot, those after `row` come first. */
+ * several frames were taken at one spot, the one that follows `row` among them. */
 function rowOnMap(px, py, reach, row = -1) {
   const { width, height } = surface(at("view"));
-  let [best, least] = [-1, reach * reach];
   const rows = placedRows();
   const { xs, ys } = project(rows, width, height);
-  for (const other of rows) {
-    const [x, y] = [xs[other], ys[other]];
-    const away = (x - px) ** 2 + (y - py) ** 2 + (other === row ? 9 : 0);
-    if (away < least) [best, least] = [other, away];
-  }
-  return best;
+  const away = (other) => Math.hypot(xs[other] - px, ys[other] - py);
+  let least = reach;
+  for (const other of rows) least = Math.min(least, away(other));
+  const near = rows.filter((other) => away(other) < Math.min(least + 2, reach));
+  return near.find((other) => other > row && near.includes(row)) ?? near[0] ?? -1;
 }
 
 function paintMap() {
