@@ -13,13 +13,13 @@ FRAMES = 10_000
 DIFFERENT = 120  # among them, more than the codec remembers, so that each is decoded
 PERIOD = 100_000_000  # ns between frames
 CODE = f"""if True:
-    import json, sys, time
+    import json, os, sys, time
     from gaussvae_ros.bank import MemoryBank
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.timeline import write_timeline
     begun = time.perf_counter()
     with MemoryBank(sys.argv[1], readonly=True) as bank:
-        done = write_timeline(sys.argv[2], bank, FrameCodec())
+        done = write_timeline(sys.argv[2], bank, FrameCodec(), processes=os.cpu_count())
     print(json.dumps([time.perf_counter() - begun, done["bytes"] / 1e6, {PEAK_MB}]))
 """
 

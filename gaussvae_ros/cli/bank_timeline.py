@@ -1,14 +1,13 @@
 """The verb `gaussvae bank timeline`: a memory file as one HTML page."""
 
 import argparse
+import os
 from itertools import islice
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show
 from gaussvae_ros.errors import BankError
-
-REMEMBER = 2**24  # bytes of what was decoded last: references serve many frames
 
 
 def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
@@ -37,6 +36,7 @@ def timeline(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.timeline import write_timeline
     from gaussvae_ros.timeline.floor_map import read_floor_map
+    from gaussvae_ros.timeline.recalls import REMEMBER
 
     floor_map = read_floor_map(args.map) if args.map else None
     given = options.given(args)
@@ -45,7 +45,7 @@ def timeline(args: argparse.Namespace) -> None:
         raise BankError(f"limit must be at least 1, not {limit}")
     with MemoryBank(args.bank, readonly=True) as bank:
         ids = list(islice(bank.ids(**given), limit)) if given or limit else None
-        codec = FrameCodec(models=[bank], remember=REMEMBER)
+        codec = FrameCodec(models=[bank], remember=REMEMBER)  # references serve many frames
         done = write_timeline(
             args.out,
             bank,
@@ -53,6 +53,7 @@ def timeline(args: argparse.Namespace) -> None:
             ids,
             floor_map,
             args.megabytes,
+            os.cpu_count() or 1,
             lambda ids: tqdm(ids, unit="frame", desc="timeline", delay=1, disable=None),
         )
     every = f" of each {done['step']}th frame" if done["step"] > 1 else ""

@@ -1,10 +1,7 @@
 """From a memory file to the page: frames are read and recalled once, one after another."""
 
 import logging
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
@@ -14,6 +11,7 @@ from gaussvae_ros.likeness import describe
 from gaussvae_ros.timeline import page
 from gaussvae_ros.timeline.facts import Facts
 from gaussvae_ros.timeline.floor_map import FloorMap
+from gaussvae_ros.timeline.recalls import Job, recalls
 from gaussvae_ros.timeline.sheets import ACROSS, CELLS, WIDTHS, Sheets, picture_size
 
 A_PICTURE = 100_000  # bytes, more than any takes
@@ -22,7 +20,7 @@ MARGIN = 1.1  # of what they say
 A_FRAME = 160  # bytes of the columns of a frame, without its picture
 BASE64 = 4 / 3
 LEAST = 1.5  # MB, of which the page itself takes 0.1
-AHEAD = 8  # frames of each core that are recalled ahead
+PAYS = 500  # pictures that take longer than a process takes to begin
 SAID = 5  # frames that could not be recalled, of many, that are named
 
 log = logging.getLogger(__name__)
@@ -35,6 +33,7 @@ def write_timeline(
     ids: Sequence[int] | None = None,
     floor_map: FloorMap | None = None,
     megabytes: float = 36.0,
+    processes: int = 1,
     progress: Callable[[Sequence[int]], Iterator[int]] = iter,
 ) -> dict:
     """Write frames of a bank as one HTML page that needs nothing else, readable by its owner only.
@@ -45,6 +44,8 @@ def write_timeline(
         megabytes: what the page takes, at most, unless facts of the frames alone take more.
             Pictures get smaller to fit, down to 128 px; then only each n-th frame of a camera gets
             one, and labelled ones.
+        processes: that recall frames, each with a FrameCodec of its own where there are several;
+            no more than pay.
         progress: wraps the ids.
 
     Returns:
@@ -67,20 +68,21 @@ def write_timeline(
     width, step = _plan(bank, codec, ids, room)
     info = bank.info()
     pictures = -(-len(ids) // step) + sum(info["labels"].values())
+    processes = max(min(processes, pictures // PAYS), 1)
     facts, sheets, failed = Facts(), Sheets(pictures, int(room)), []
     turns: dict[tuple, int] = {}  # frames so far, by session and camera
 
-    def has_picture(frame: Frame) -> bool:
-        turn = turns[key] = turns.get(key := (frame.session, frame.camera), -1) + 1
-        return turn % step == 0 or frame.label is not None
+    def jobs() -> Iterator[tuple[Frame, Job | None]]:
+        for frame in bank.frames(progress(ids)):
+            turn = turns[key] = turns.get(key := (frame.session, frame.camera), -1) + 1
+            shown = turn % step == 0 or frame.label is not None
+            yield frame, (frame.records, picture_size(frame.size, width)) if shown else None
 
-    for frame, recalled in _recalls(codec, bank.frames(progress(ids)), has_picture, width):
-        picture, place = None, None
-        try:
-            picture = recalled and recalled.result()
-            place = None if picture is None else sheets.add(picture)
-        except GaussVaeError as error:
-            failed.append((frame.id, str(error)))
+    for frame, picture in recalls(jobs(), bank.path, codec, processes):
+        if isinstance(picture, GaussVaeError):
+            failed.append((frame.id, str(picture)))
+            picture = None
+        place = None if picture is None else sheets.add(picture)
         facts.add(frame, _descriptor(bank, frame, picture), place)
     if not len(facts):
         raise GaussVaeError(f"{bank.path}: no frame can be read, so there is nothing to show")
@@ -116,22 +118,6 @@ def write_timeline(
         "forgotten": int(columns["missing"].sum()),
         "bytes": len(whole),
     }
-
-
-def _recalls(
-    codec: object, frames: Iterator[Frame], has_picture: Callable[[Frame], bool], width: int
-) -> Iterator[tuple[Frame, Future | None]]:
-    """Frames in their order, with the picture that is made for some by all cores."""
-    waiting, cores = deque(), os.cpu_count() or 1
-    with ThreadPoolExecutor(cores, "timeline") as pool:
-        for frame in frames:
-            size, job = picture_size(frame.size, width), None
-            if has_picture(frame):
-                job = pool.submit(codec.decode, frame.records, size=size)
-            waiting.append((frame, job))
-            if len(waiting) > AHEAD * cores:
-                yield waiting.popleft()
-        yield from waiting
 
 
 def _plan(bank: MemoryBank, codec: object, ids: Sequence[int], room: float) -> tuple[int, int]:
