@@ -3,10 +3,9 @@ other in Python.
 """
 
 import signal
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,12 +16,10 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 
 TOGETHER = 32  # pictures that a process makes in a row: frames that follow share references
-AHEAD = 3  # such rows of each process that are made ahead
 REMEMBER = 2**24  # bytes of what a process decoded last
 
 Job = tuple[Sequence[bytes], tuple[int, int]]  # the records of a frame, and (w, h) px
 Item = TypeVar("Item")
-_codec: FrameCodec | None = None  # that of a process
 
 
 def recalls(
@@ -36,55 +33,81 @@ def recalls(
     Raises:
         GaussVaeError: a process was ended by somebody else.
     """
-    pool = _pool(path, processes)
-    waiting, row = deque(), []
+    if processes == 1:
+        for item, job in items:
+            yield item, None if job is None else _made(codec, *job)
+        return
+    workers = [_Worker(path) for _ in range(processes)]
     try:
-        for item in items:
-            row.append(item)
-            if len(row) == TOGETHER:
-                waiting.append(_start(pool, row, codec if processes == 1 else None))
-                row = []
-            if len(waiting) > AHEAD * processes:
-                yield from _done(*waiting.popleft())
-        waiting.append(_start(pool, row, codec if processes == 1 else None))
-        while waiting:
-            yield from _done(*waiting.popleft())
-    except BrokenExecutor:
+        for number, row in enumerate(_rows(items)):
+            worker = workers[number % processes]  # so that rows come back in their order
+            yield from worker.done()
+            worker.start(row)
+        for k in range(1, processes + 1):
+            yield from workers[(number + k) % processes].done()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         raise GaussVaeError("a process that recalls frames was ended: is memory short?") from None
     finally:
-        pool.shutdown(cancel_futures=True)
+        for worker in workers:
+            worker.close()
 
 
-def _pool(path: Path, processes: int) -> Executor:
-    if processes == 1:
-        return ThreadPoolExecutor(1, "recall")
-    spawn = get_context("spawn")  # a forked process would share the open memory file
-    return ProcessPoolExecutor(processes, spawn, _begin, (str(path),))
+class _Worker:
+    """A process that makes a row of pictures at a time. If it is killed, the pipe ends; those who
+    wait for a `ProcessPoolExecutor` may wait for ever then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        spawn = get_context("spawn")  # a forked process would share the open memory file
+        self._pipe, other = spawn.Pipe()
+        self._process = spawn.Process(target=_work, args=(str(path), other), daemon=True)
+        self._process.start()
+        other.close()
+        self._row: list[tuple] = []
+
+    def start(self, row: list[tuple]) -> None:
+        """Begin with a row, when the one before is done."""
+        self._row = row
+        self._pipe.send([job for _, job in row if job is not None])
+
+    def done(self) -> Iterator[tuple]:
+        """What became of the row, once it is done."""
+        row, self._row = self._row, []
+        made = iter(self._pipe.recv() if row else ())
+        for item, job in row:
+            yield item, None if job is None else next(made)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
 
 
-def _begin(path: str) -> None:
-    """What a process does first."""
-    global _codec
+def _work(path: str, pipe: Connection) -> None:
+    """What a process does until it is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
-    _codec = FrameCodec(models=[MemoryBank(path, readonly=True)], remember=REMEMBER)
+    codec = FrameCodec(models=[MemoryBank(path, readonly=True)], remember=REMEMBER)
+    try:
+        while True:
+            pipe.send([_made(codec, *job) for job in pipe.recv()])
+    except (EOFError, OSError):  # the first process is gone
+        return
 
 
-def _start(pool: Executor, row: list[tuple], codec: object | None) -> tuple:
-    jobs = [job for _, job in row if job is not None]
-    return row, pool.submit(_make, jobs, codec)
+def _made(
+    codec: object, records: Sequence[bytes], size: tuple[int, int]
+) -> np.ndarray | GaussVaeError:
+    try:
+        return codec.decode(records, size=size)
+    except GaussVaeError as error:
+        return error
 
 
-def _make(jobs: list[Job], codec: object | None) -> list[np.ndarray | GaussVaeError]:
-    made = []
-    for records, size in jobs:
-        try:
-            made.append((codec or _codec).decode(records, size=size))
-        except GaussVaeError as error:
-            made.append(error)
-    return made
-
-
-def _done(row: list[tuple], making: object) -> Iterator[tuple]:
-    made = iter(making.result())
-    for item, job in row:
-        yield item, None if job is None else next(made)
+def _rows(items: Iterable) -> Iterator[list]:
+    row = []
+    for item in items:
+        row.append(item)
+        if len(row) == TOGETHER:
+            yield row
+            row = []
+    yield row
