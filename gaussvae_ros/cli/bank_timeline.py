@@ -36,7 +36,6 @@ def timeline(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.timeline import write_timeline
     from gaussvae_ros.timeline.floor_map import read_floor_map
-    from gaussvae_ros.timeline.recalls import REMEMBER
 
     floor_map = read_floor_map(args.map) if args.map else None
     given = options.given(args)
@@ -45,7 +44,7 @@ def timeline(args: argparse.Namespace) -> None:
         raise BankError(f"limit must be at least 1, not {limit}")
     with MemoryBank(args.bank, readonly=True) as bank:
         ids = list(islice(bank.ids(**given), limit)) if given or limit else None
-        codec = FrameCodec(models=[bank], remember=REMEMBER)  # references serve many frames
+        codec = FrameCodec(models=[bank])
         done = write_timeline(
             args.out,
             bank,

@@ -16,7 +16,6 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 
 TOGETHER = 32  # pictures that a process makes in a row: frames that follow share references
-REMEMBER = 2**24  # bytes of what a process decoded last
 
 Job = tuple[Sequence[bytes], tuple[int, int]]  # the records of a frame, and (w, h) px
 Item = TypeVar("Item")
@@ -86,7 +85,7 @@ class _Worker:
 def _work(path: str, pipe: Connection) -> None:
     """What a process does until it is ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process ends this one
-    codec = FrameCodec(models=[MemoryBank(path, readonly=True)], remember=REMEMBER)
+    codec = FrameCodec(models=[MemoryBank(path, readonly=True)])
     try:
         while True:
             pipe.send([_made(codec, *job) for job in pipe.recv()])
