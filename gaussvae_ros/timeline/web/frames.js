@@ -2,6 +2,7 @@
 
 const sheet = { cells: [] }; // what is drawn where: [{row, x, y, w, h}]
 const CELL = 150; // px, about
+const BELOW = 50; // px, for the buttons
 
 function paintFrames() {
   if (state.view !== "frames") return;
@@ -9,11 +10,11 @@ function paintFrames() {
   context.fillStyle = theme.paper;
   context.fillRect(0, 0, width, height);
   const top = 58;
-  const columns = Math.max(2, Math.round((width - 24) / CELL));
+  const columns = Math.max(3, Math.round((width - 24) / CELL));
   const w = (width - 24 - 8 * (columns - 1)) / columns;
   const [pw, ph] = pictureSize(state.row);
   const h = Math.min((w * ph) / pw, height - top - 30);
-  const lines = Math.max(1, Math.floor((height - top - 8) / (h + 24)));
+  const lines = Math.max(1, Math.floor((height - top - BELOW) / (h + 24)));
   const rows = evenly(windowRows(), columns * lines);
   sheet.cells = rows.map((row, k) => ({
     row,

@@ -21,7 +21,7 @@ function fitMap() {
     }
   }
   if (low[0] > high[0]) [low, high] = [[-1, -1], [1, 1]];
-  const room = [Math.max(width - 90, 40), Math.max(height - 130, 40)];
+  const room = [Math.max(width - 90, 0.6 * width), Math.max(height - 130, 0.6 * height)];
   const extent = [0, 1].map((k) => Math.max(high[k] - low[k], 0.1));
   map.scale = Math.min(room[0] / extent[0], room[1] / extent[1]);
   [map.x, map.y] = [0, 1].map((k) => (low[k] + high[k]) / 2);
