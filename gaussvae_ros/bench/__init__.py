@@ -9,6 +9,7 @@ from gaussvae_ros.bench import (
     bank,
     codec,
     decode,
+    durability,
     fit,
     replay,
     ros,
@@ -28,6 +29,7 @@ ON_FRAMES = {
 }
 ON_FILES = {
     "bank": bank.run,
+    "durability": durability.run,
     "timeline": timeline.run,
     "start": start.run,
     "replay": replay.run,
