@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
-from gaussvae_ros.bank import queries
+from gaussvae_ros.bank import queries, route
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
 from gaussvae_ros.bank.matching import matching
@@ -217,6 +217,16 @@ class Reader(Overview):
             with self._use_at_once():
                 frames = list(self._readable(page))
             yield from frames
+
+    def ids_after(self, frame_id: int, limit: int) -> list[int]:
+        """The ids of at most `limit` frames that were stored after that one, as they were."""
+        with self._use():
+            return route.ids_after(self._db, frame_id, limit)
+
+    def placed(self, ids: Iterable[int]) -> list[route.Placed]:
+        """Those of the frames that have a pose, in their order, without their records."""
+        with self._use_at_once():
+            return route.read_placed(self._db, ids)
 
     # Inside
 

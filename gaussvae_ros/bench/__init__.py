@@ -16,6 +16,7 @@ from gaussvae_ros.bench import (
     ros,
     soak,
     start,
+    timeline,
 )
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import row
@@ -31,6 +32,7 @@ ON_FILES = {
     "bank": bank.run,
     "durability": durability.run,
     "forgetting": forgetting.run,
+    "timeline": timeline.run,
     "start": start.run,
     "replay": replay.run,
     "ros": ros.run,

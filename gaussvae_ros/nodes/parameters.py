@@ -188,6 +188,11 @@ RECALL = (
         (0.0, 3600.0),
         live=True,
     ),
+    Parameter(
+        "publish_recalled",
+        False,
+        "whether recalled frames are also published as Image, with CameraInfo",
+    ),
 )
 
 
