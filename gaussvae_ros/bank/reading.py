@@ -6,6 +6,7 @@ from contextlib import closing
 from itertools import islice
 
 from gaussvae_ros.bank import queries
+from gaussvae_ros.bank.alike import alike
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
 from gaussvae_ros.bank.matching import matching
@@ -104,6 +105,7 @@ class Reader(Overview):
                 label=label,
                 map_id=map_id,
                 nearest_first=nearest_first,
+                limit=limit,
             )
             with closing(ids):  # an open cursor would hold a reader at an old state of the file
                 return list(islice(self._readable(ids), limit))
@@ -126,9 +128,7 @@ class Reader(Overview):
         descriptor = checked_descriptor(descriptor)
         _check_limit(limit)
         with self._use_at_once():
-            chosen = any(value is not None for value in conditions.values())
-            among = list(matching(self._db, **conditions)) if chosen else None
-            ranked = self._descriptors.ranked(self._db, descriptor, among)
+            ranked = alike(self._db, self._descriptors, descriptor, **conditions)
             found, gone, references = [], [], References(self._db)
             for frame_id, score in ranked:
                 if len(found) == limit:
