@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_copies, bank_models, options
+from gaussvae_ros.cli import bank_copies, bank_loops, bank_models, options
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.needed_models import needs
@@ -51,6 +51,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     )
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)
+    bank_loops.add_verbs(bank_verbs)
     made = options.bank_verb(
         bank_verbs,
         "add-model",
