@@ -95,9 +95,11 @@ def ask(
     where, pose, ball = Where(), Where(), None
     moved, columns = placed(db)
     if after is not None:
-        where = where.also("f.stamp_ns >= ?", checked_int("after", after))
+        after = checked_int("after", after)
+        where = where.also("f.stamp_ns >= ?", after)
     if before is not None:
-        where = where.also("f.stamp_ns <= ?", checked_int("before", before))
+        before = checked_int("before", before)
+        where = where.also("f.stamp_ns <= ?", before)
     if camera is not None:
         where = where.also("f.camera = ?", checked_text("camera", camera))
     if label is not None:
@@ -126,7 +128,7 @@ def ask(
 
 def _sessions(db: Database, session: int | None, map_id: str | None) -> list[int] | None:
     if session is not None:
-        checked_int("session", session)
+        session = checked_int("session", session)
     if map_id is None:
         return None if session is None else [session]
     checked_map(map_id)

@@ -89,7 +89,7 @@ class Reader(Overview):
             nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
-            _check_limit(limit)
+            limit = _checked_limit(limit)
         with self._use_at_once():
             ids = matching(
                 self._db,
@@ -126,7 +126,7 @@ class Reader(Overview):
         file.
         """
         descriptor = checked_descriptor(descriptor)
-        _check_limit(limit)
+        limit = _checked_limit(limit)
         with self._use_at_once():
             ranked = alike(self._db, self._descriptors, descriptor, **conditions)
             found, gone, references = [], [], References(self._db)
@@ -160,7 +160,7 @@ class Reader(Overview):
         Raises:
             BankError: there is no such frame, or its descriptor is damaged.
         """
-        _check_limit(limit)
+        limit = _checked_limit(limit)
         if not isinstance(apart_s, (int, float)) or not 0 <= apart_s < INT64 / 1e9:
             raise BankError(f"apart_s must be at least 0, in s, not {apart_s!r}")
         if isinstance(of, (bytes, bytearray, memoryview)):
@@ -267,6 +267,8 @@ class Reader(Overview):
                 yield frame
 
 
-def _check_limit(limit: int):
-    if checked_int("limit", limit) < 1:
+def _checked_limit(limit: int) -> int:
+    limit = checked_int("limit", limit)
+    if limit < 1:
         raise BankError(f"limit must be at least 1, not {limit}")
+    return limit
