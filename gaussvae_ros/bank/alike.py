@@ -6,9 +6,9 @@ from itertools import islice
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.descriptors import Descriptors
-from gaussvae_ros.bank.matching import matching, meeting
+from gaussvae_ros.bank.matching import few, meeting
 
-FEW = 5000  # frames that are named first, and then compared
+FEW = 12_000  # frames that are named first, and then compared
 CHECKED = 64, 4096  # frames that are held against the conditions at once: first, and at most
 
 
@@ -23,9 +23,8 @@ def alike(
     if all(value is None for value in conditions.values()):
         yield from descriptors.ranked(db, descriptor, None)
         return
-    few = list(islice(matching(db, limit=FEW, **conditions), FEW))
-    if len(few) < FEW:
-        yield from descriptors.ranked(db, descriptor, few)
+    if (those := few(db, FEW, **conditions)) is not None:
+        yield from descriptors.ranked(db, descriptor, those)
         return
     ranked, (count, most) = descriptors.ranked(db, descriptor, None), CHECKED
     while best := list(islice(ranked, count)):

@@ -9,6 +9,7 @@ import heapq
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from itertools import islice
 
 from sqlite_utils import Database
 
@@ -18,6 +19,7 @@ from gaussvae_ros.errors import BankError
 
 FEW = 5000  # frames that are looked at and sorted in some 5 ms
 FEW_SESSIONS = 100  # that are walked along side by side
+MAYBE = 4  # times as many frames as are few, in runs that may be near, are taken for more
 RUNS = 4  # that are looked at first, then twice as many, and so on
 INF = float("inf")
 
@@ -37,6 +39,26 @@ def matching(
         ids = _around(db, question, nearest_first, limit)
     with closing(ids):
         yield from ids
+
+
+def few(db: Database, most: int, **conditions: object) -> list[int] | None:
+    """Ids of all frames that meet every condition given, in any order; None where they are at least
+    `most`, or may well be.
+    """
+    question = ask(db, **conditions)
+    if question.ball is None:
+        ids = list(islice(_along_stamps(db, question), most))
+    else:
+        enough = MAYBE * most // runs.LENGTH + 1
+        sides, times = question.ball.sides, question.times
+        near = runs.around(db, sides, None, times, question.sessions, enough)
+        if len(near) >= enough:
+            return None
+        where, _ = _conditions(question)
+        sql = f"SELECT f.id FROM {_of_runs(question)} WHERE {where} LIMIT {most}"
+        firsts = json.dumps([first for _, first in near])
+        ids = [frame_id for (frame_id,) in db.execute(sql, [firsts, *where.values]).fetchall()]
+    return ids if len(ids) < most else None
 
 
 def meeting(db: Database, ids: list[int], **conditions: object) -> set[int]:
@@ -141,9 +163,7 @@ def _page(
     if last is not None:
         where = where.also(f"({key}, f.stamp_ns, f.id) > (?, ?, ?)", *values, *last)
     sql = f"""
-        SELECT {key}, f.stamp_ns, f.id FROM json_each(?) run
-            CROSS JOIN poses p ON p.frame BETWEEN run.value AND run.value + {runs.LENGTH - 1}
-            {question.moved} CROSS JOIN frames f ON f.id = p.frame
+        SELECT {key}, f.stamp_ns, f.id FROM {_of_runs(question)}
         WHERE {where} AND {key} <= ? ORDER BY 1, 2, 3 LIMIT ?
     """
     most = -1 if limit is None else limit  # LIMIT -1 is none
@@ -156,6 +176,15 @@ def _page(
             farthest = found[-1][0]
         at, count = at + count, 2 * count
     return found
+
+
+def _of_runs(question: Question) -> str:
+    """The poses and frames of runs, whose first ids are a list in JSON."""
+    return f"""
+        json_each(?) run
+            CROSS JOIN poses p ON p.frame BETWEEN run.value AND run.value + {runs.LENGTH - 1}
+            {question.moved} CROSS JOIN frames f ON f.id = p.frame
+    """
 
 
 def _labelled(db: Database, question: Question, most: int) -> int:

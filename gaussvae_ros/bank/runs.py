@@ -123,8 +123,10 @@ def around(
     centre: tuple[float, float, float] | None,
     times: tuple[int | None, int | None],
     sessions: list[int] | None,
+    most: int = -1,
 ) -> list[tuple[float, int]]:
-    """The runs that may have poses in a box in a span of time, of these sessions or any.
+    """The runs that may have poses in a box in a span of time, of these sessions or any; only some
+    of them where there are more than `most`.
 
     Returns (bound, first id) of each by the bound: no frame of the run has an earlier stamp, or
     with `centre` a pose whose squared distance from it is less. A file of an earlier release has no
@@ -132,8 +134,8 @@ def around(
     """
     box = " AND ".join(f"i.max_{axis} >= ? AND i.min_{axis} <= ?" for axis in "xyz")
     if not has_runs(db):
-        sql = f"SELECT DISTINCT (i.frame >> {BITS}) << {BITS} FROM pose_index i WHERE {box}"
-        return [(float("-inf"), first) for (first,) in db.execute(sql, sides).fetchall()]
+        sql = f"SELECT DISTINCT (i.frame >> {BITS}) << {BITS} FROM pose_index i WHERE {box} LIMIT ?"
+        return [(float("-inf"), first) for (first,) in db.execute(sql, [*sides, most]).fetchall()]
     bound, values, ends = "i.first_ns", [], []
     if centre is not None:
         steps = (f"max(i.min_{axis} - ?, 0, ? - i.max_{axis})" for axis in "xyz")
@@ -146,7 +148,7 @@ def around(
             ends.append(time)
     if sessions is not None:
         sql += f" AND i.run >> 32 IN ({', '.join(map(str, sessions))})"
-    found = sorted(db.execute(sql, [*values, *sides, *ends]).fetchall())
+    found = sorted(db.execute(f"{sql} LIMIT ?", [*values, *sides, *ends, most]).fetchall())
     bounds: dict[int, float] = {}
     for bound, first in found:  # where a session ends and another begins, there is a run of each
         bounds.setdefault(first, bound)
