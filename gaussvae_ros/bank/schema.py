@@ -202,7 +202,7 @@ def m006_references(db: Database):
 
 @migrations()
 def m008_runs(db: Database):
-    db.execute("CREATE TABLE needs (version TEXT NOT NULL)")
+    db.execute("CREATE TABLE needs (only INTEGER PRIMARY KEY, version TEXT NOT NULL)")
     runs.create(db, POSE)
     # So that nobody reads all poses to know the few coordinate frames that they are in.
     db.execute("CREATE TABLE pose_references (name TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID")
@@ -257,8 +257,7 @@ def _has(db: Database, table: str) -> bool:
 def migrate(db: Database):
     """Bring a file up to date, and let it say which version it needs from now on."""
     migrations.apply(db)
-    db.execute("DELETE FROM needs")
-    db.execute("INSERT INTO needs VALUES (?)", [VERSION])
+    db.execute("INSERT OR REPLACE INTO needs VALUES (1, ?)", [VERSION])
 
 
 def refuse_newer(db: Database, path: Path):
@@ -268,7 +267,7 @@ def refuse_newer(db: Database, path: Path):
     if any(migration.name not in known for migration in migrations.applied(db)):
         version = None
         if _has(db, "needs"):
-            version = db.execute("SELECT max(version) FROM needs").fetchone()[0]
+            version = db.execute("SELECT version FROM needs").fetchone()[0]
         raise BankError(
             f"{path} needs gaussvae_ros {version or 'of a later version'}, this is {VERSION}:"
             " upgrade to open it"

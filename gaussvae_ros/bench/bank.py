@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gaussvae_ros.bench import writes
 from gaussvae_ros.bench.bank_data import PERIOD, RECORDS, Drive, Folder, write_bank, write_plain
 from gaussvae_ros.bench.bank_questions import QUESTIONS, TARGETS, percentile
 from gaussvae_ros.bench.rows import in_fresh_process, row
@@ -71,6 +72,7 @@ def run(tmp_dir: str | Path, frames: int = FRAMES) -> list[dict]:
                 round(read["before"][1]),
             ),
             *_disk(db, path, frames, plain_size, folder),
+            *writes.run(tmp_dir),
         ]
 
 

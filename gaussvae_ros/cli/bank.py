@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_copies, bank_loops, bank_models, options
+from gaussvae_ros.cli import bank_copies, bank_loops, bank_models, bank_repair, options
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.needed_models import needs
@@ -69,6 +69,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         bank_verbs, "verify", verify, "read every frame; exit code 1 if there is damage"
     )
     options.as_json(made)
+    bank_repair.add_verb(bank_verbs)
 
 
 def info(args: argparse.Namespace) -> None:
