@@ -106,7 +106,7 @@ def test_a_record_whose_frame_is_lost_is_kept_for_those_that_need_it(tmp_path):
     assert frames_of(path)[2][0].records == [record(0), later]
 
 
-@pytest.mark.parametrize("what", ["records", "frames", "frames_by_stamp", "poses"])
+@pytest.mark.parametrize("what", ["records", "frames", "frames_by_stamp", "frames_by_camera"])
 def test_a_page_that_is_lost_costs_what_was_on_it(tmp_path, what):
     path = tmp_path / "m.db"
     make(path, count=600)
