@@ -10,6 +10,7 @@ from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.cli import (
     bank_copies,
+    bank_loops,
     bank_models,
     bank_repair,
     bank_timeline,
@@ -60,6 +61,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     bank_copies.add_verbs(bank_verbs)
     budgets.add_verbs(bank_verbs)
     bank_timeline.add_verb(bank_verbs)
+    bank_loops.add_verbs(bank_verbs)
     made = options.bank_verb(
         bank_verbs,
         "add-model",

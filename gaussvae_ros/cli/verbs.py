@@ -83,6 +83,13 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
     )
     made.add_argument(
+        "--frames",
+        metavar="N",
+        type=int,
+        default=100_000,
+        help="of the memory that bank is measured on (default 100000; up to 10 million)",
+    )
+    made.add_argument(
         "--soak",
         action="store_true",
         help="of ros: the nodes through mixed faults instead, for minutes",
@@ -179,7 +186,7 @@ def bench(args: argparse.Namespace) -> None:
 
     if args.soak and args.parts != ["ros"]:
         raise GaussVaeError("--soak is of ros: gaussvae bench ros --soak")
-    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images)
+    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images, args.frames)
     if args.json:
         return show(args, rows, "")
     table(
