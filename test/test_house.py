@@ -24,7 +24,7 @@ LAYERS = (
     ("cli",),
     ("bench", "demo"),
     ("replay", "training"),
-    ("compile", "evaluation", "reencoding"),
+    ("compile", "evaluation", "exports", "reencoding"),
     ("sequence",),
     ("codec", "needed_models", "revisits"),
     ("vae",),

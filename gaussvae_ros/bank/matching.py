@@ -28,6 +28,7 @@ def matching(
     label: str | None = None,
     map_id: str | None = None,
     nearest_first: bool = False,
+    beyond: tuple[int, int] | None = None,  # (stamp_ns, id), those that follow it by stamp and id
 ) -> Iterator[int]:
     """Ids of the frames that meet every condition given, by stamp or by distance; see
     `MemoryBank.find`.
@@ -42,6 +43,8 @@ def matching(
         require("f.stamp_ns >= ?", checked_int("after", after))
     if before is not None:
         require("f.stamp_ns <= ?", checked_int("before", before))
+    if beyond is not None:
+        require("(f.stamp_ns, f.id) > (?, ?)", *beyond)
     if camera is not None:
         require("f.camera = ?", checked_text("camera", camera))
     if session is not None:

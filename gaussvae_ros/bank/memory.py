@@ -31,7 +31,8 @@ class MemoryBank(Keeper, Remover, Corrector):
     One bank may be used from several threads. A writer creates a missing file, brings an older one
     up to date, and commits at most a second after a frame was added; its own reads see the frame at
     once, other processes after the commit. A kill or power cut loses at most what was not
-    committed, and the ids of lost frames are not given again.
+    committed, and the ids of lost frames are not given again. `file_mode` is that of a file that it
+    makes, with what lies beside it, and of backups: the owner's alone unless said otherwise.
 
     Raises:
         BankError: from every method, with one clear line: the file cannot be opened, read or
@@ -212,7 +213,7 @@ class MemoryBank(Keeper, Remover, Corrector):
         target = checked_path(path, readonly=False)
         lacks = self._commit_waiting()
         with closing(open_file(self.path, readonly=True)) as db:
-            upkeep.copy(db, target, progress)
+            upkeep.copy(db, target, self.file_mode, progress)
         return lacks
 
     # Inside

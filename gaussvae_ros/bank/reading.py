@@ -14,6 +14,7 @@ from gaussvae_ros.bank.references import References
 from gaussvae_ros.errors import BankError
 
 PAGE = 64  # frames that are read at once
+ID_PAGE = 8192  # ids that are
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +203,21 @@ class Reader(Overview):
         """The ids of the frames that meet all conditions, which are those of `find`, by stamp."""
         with self._use():
             return list(matching(self._db, **conditions))
+
+    def each_id(self, **conditions: object) -> Iterator[int]:
+        """As `ids`, but read some thousands at a time: memory stays small and the file stays open
+        to its writer.
+        """
+        last = None
+        while True:
+            with self._use_at_once():
+                with closing(matching(self._db, **conditions, beyond=last)) as ids:
+                    page = list(islice(ids, ID_PAGE))
+                if not page:
+                    return
+                sql = "SELECT stamp_ns, id FROM frames WHERE id = ?"
+                last = self._db.execute(sql, page[-1:]).fetchone()
+            yield from page
 
     def frames(self, ids: Iterable[int]) -> Iterator[Frame]:
         """The frames with these ids, in their order, read a few at a time as if iterated over.

@@ -1,16 +1,14 @@
 """The verbs of `gaussvae bank`: look into a memory file, take frames out of it."""
 
 import argparse
-import csv
-import io
 from collections.abc import Iterable
-from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_copies, bank_models, options
+from gaussvae_ros.cli import bank_copies, bank_export, bank_models, options
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.files import PRIVATE
 from gaussvae_ros.needed_models import needs
 
 ENDS = ("first_ns", "last_ns")
@@ -39,16 +37,12 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument("--camera", metavar="C", help="with --stamp: only frames of this camera")
     options.picture(made)
     options.as_json(made)
-    made = options.bank_verb(
-        bank_verbs, "export", export, "frames as image files with an index.csv"
-    )
-    made.add_argument("-o", "--out", metavar="DIR", required=True)
-    options.conditions(made)
-    options.as_json(made)
+    bank_export.add_verb(bank_verbs)
     made = options.bank_verb(bank_verbs, "backup", backup, "a copy, also while the file is written")
     made.add_argument(
         "-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist"
     )
+    options.file_mode(made)
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)
     made = options.bank_verb(
@@ -147,57 +141,13 @@ def recall(args: argparse.Namespace) -> None:
         if frame is None:
             whose = f" of camera {args.camera}" if args.camera else ""
             raise GaussVaeError(f"no frame in {args.bank}{whose}")
-        write_picture(args, frame.records, _facts(frame), models=[bank])
-
-
-def export(args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from gaussvae_ros.codec import FrameCodec
-    from gaussvae_ros.files import write_file, write_image
-
-    folder, count = Path(args.out), 0
-    index = io.StringIO()
-    rows = csv.writer(index)
-    rows.writerow(
-        [
-            "file",
-            "id",
-            "stamp_ns",
-            "camera",
-            "session",
-            "label",
-            "x",
-            "y",
-            "z",
-            "qx",
-            "qy",
-            "qz",
-            "qw",
-        ]
-    )
-    with _bank(args) as bank:
-        codec = FrameCodec(models=[bank], remember=bank_copies.REMEMBER)
-        folder.mkdir(parents=True, exist_ok=True)
-        for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
-            write_image(folder / f"{f.id:08d}.png", codec.decode(f.records))
-            place = [*f.pose.position, *f.pose.orientation] if f.pose else [""] * 7
-            rows.writerow(
-                [f"{f.id:08d}.png", f.id, f.stamp_ns, f.camera, f.session, f.label or "", *place]
-            )
-            count += 1
-    write_file(folder / "index.csv", index.getvalue().encode())
-    show(
-        args,
-        {"frames": count, "folder": args.out},
-        f"{count} frames in {args.out}, listed in index.csv",
-    )
+        write_picture(args, frame.records, _facts(frame), models=[bank], mode=PRIVATE)
 
 
 def backup(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    with _bank(args) as bank:
+    with MemoryBank(args.bank, readonly=True, file_mode=args.file_mode) as bank:
         size = bank.size()
         with tqdm(
             total=size, unit="B", unit_scale=True, desc="backup", delay=1, disable=None

@@ -25,6 +25,7 @@ def add_verbs(bank_verbs: argparse._SubParsersAction) -> None:
         "-o", "--out", metavar="NEW", required=True, help="the file to write, which must not exist"
     )
     options.conditions(made)
+    options.file_mode(made)
     options.as_json(made)
     about = "records that need others replaced by ones that do not"
     made = options.bank_verb(bank_verbs, "reencode", reencode, about)
@@ -50,7 +51,7 @@ def merge(args: argparse.Namespace) -> int:
         _delete(partial)
         bar = tqdm(total=wanted, unit="frame", desc="merge", delay=1, disable=None)
         copied = 0
-        with bar, MemoryBank(partial) as target:
+        with bar, MemoryBank(partial, file_mode=args.file_mode) as target:
             for bank, ids in zip(banks, chosen):
                 whole = not given and limit is None
                 copied += len(copy_frames(bank, target, None if whole else ids, bar.update))

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 
+from gaussvae_ros.files import FILE_MODES, PRIVATE
 from gaussvae_ros.record import TIERS
 
 CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "map_id", "limit")
@@ -110,9 +111,27 @@ def given(args: argparse.Namespace) -> dict:
     return {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
 
 
+def file_mode(made: argparse.ArgumentParser) -> None:
+    """Who may open what is made."""
+    made.add_argument(
+        "--file-mode",
+        type=_mode,
+        default=PRIVATE,
+        metavar="MODE",
+        help=f"who may open it: {FILE_MODES[0]}, its owner (default), or a group, too:"
+        f" {' or '.join(FILE_MODES[1:])}",
+    )
+
+
 def map_id(made: argparse.ArgumentParser, about: str) -> None:
     """Which map poses are in."""
     made.add_argument("--map-id", metavar="MAP", help=about)
+
+
+def _mode(text: str) -> int:
+    if text not in FILE_MODES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(FILE_MODES)}")
+    return int(text, 8)
 
 
 def numbers(separator: str, count: int) -> Callable:

@@ -29,7 +29,7 @@ from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import MEMORY
 from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
-from gaussvae_ros.nodes.settings import bank_path, encoding, limits, tier_note
+from gaussvae_ros.nodes.settings import bank_path, encoding, file_mode, limits, tier_note
 from gaussvae_ros.nodes.topics import TYPES, check_names
 from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Clock as Stamps
@@ -72,7 +72,7 @@ class MemoryNode(ManagedNode):
         if settings.session:
             checked_text("session", settings.session)
         checked_map(settings.map_id)
-        self._bank = MemoryBank(bank_path(settings))
+        self._bank = MemoryBank(bank_path(settings), file_mode=file_mode(settings))
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from gaussvae_ros.errors import ConfigError
+from gaussvae_ros.files import make_folder
 from gaussvae_ros.gates import Limits
 from gaussvae_ros.nodes.parameters import BANK
 from gaussvae_ros.tiers import quality_of
@@ -32,6 +33,11 @@ def limits(settings: SimpleNamespace) -> Limits:
     return Limits(**{limit.name: getattr(settings, limit.name) for limit in fields(Limits)})
 
 
+def file_mode(settings: SimpleNamespace) -> int:
+    """Of a memory file that is made, and of backups."""
+    return int(settings.file_mode, 8)
+
+
 def bank_path(settings: SimpleNamespace) -> Path:
     """Of the memory file; the folder of the default one is made.
 
@@ -41,7 +47,7 @@ def bank_path(settings: SimpleNamespace) -> Path:
     try:
         path = Path(settings.bank).expanduser()
         if settings.bank == BANK:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent, file_mode(settings))
         return path
     except (OSError, RuntimeError) as error:
         raise ConfigError(f"the memory file {settings.bank} cannot be made: {error}") from error
