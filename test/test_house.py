@@ -24,6 +24,7 @@ LAYERS = (
     ("cli",),
     ("bench", "demo"),
     ("replay", "training"),
+    ("redaction",),
     ("compile", "evaluation", "exports", "reencoding"),
     ("sequence",),
     ("codec", "needed_models", "revisits"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from gaussvae_ros.bank import models, statements, upkeep
 from gaussvae_ros.bank.corrections import Corrector
 from gaussvae_ros.bank.descriptors import descriptor_checksum
+from gaussvae_ros.bank.erasing import Eraser
 from gaussvae_ros.bank.frame import (
     Pose,
     checked_descriptor,
@@ -25,7 +26,7 @@ from gaussvae_ros.record import unpack
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Keeper, Remover, Corrector):
+class MemoryBank(Keeper, Remover, Corrector, Eraser):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one

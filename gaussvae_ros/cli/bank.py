@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_copies, bank_export, bank_models, options
+from gaussvae_ros.cli import bank_copies, bank_export, bank_models, bank_redact, options
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.files import PRIVATE
@@ -45,6 +45,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     options.file_mode(made)
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)
+    bank_redact.add_verb(bank_verbs)
     made = options.bank_verb(
         bank_verbs,
         "add-model",

@@ -75,12 +75,17 @@ def reencode(args: argparse.Namespace) -> None:
         with bar:
             codec = FrameCodec(models=[bank], remember=REMEMBER)
             count = make_whole(bank, codec, args.quality, args.effort, bar.update)
-        for need in needs(bank):
-            if need.bytes is None and need.name is not None:
-                carry(bank, codec.models, need.hash)
+        carry_needed(bank, codec)
         frames, size = len(bank), bank.size()
     figures = {"frames": frames, "reencoded": count, "bytes": size}
     show(args, figures, f"{args.bank}: {count} of {frames} frames reencoded, {size / 1e6:.1f} MB")
+
+
+def carry_needed(bank: MemoryBank, codec: object) -> None:
+    """Let a file carry what records need that the codec has made in it."""
+    for need in needs(bank):
+        if need.bytes is None and need.name is not None:
+            carry(bank, codec.models, need.hash)
 
 
 def _delete(path: Path) -> None:

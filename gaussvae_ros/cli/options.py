@@ -91,7 +91,7 @@ def picture(made: argparse.ArgumentParser) -> None:
     )
 
 
-def conditions(made: argparse.ArgumentParser) -> None:
+def conditions(made: argparse.ArgumentParser, limit: bool = True) -> None:
     """Which frames of a memory file are meant."""
     made.add_argument("--after", type=int, metavar="NS", help="stamp, ns, at least")
     made.add_argument("--before", type=int, metavar="NS", help="stamp, ns, at most")
@@ -103,12 +103,14 @@ def conditions(made: argparse.ArgumentParser) -> None:
     made.add_argument("--session", type=int, metavar="S")
     made.add_argument("--label", metavar="L")
     map_id(made, "only sessions whose poses are in this map")
-    made.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
+    if limit:
+        made.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
 
 
 def given(args: argparse.Namespace) -> dict:
     """Those of the conditions that were given, as `MemoryBank.find` takes them."""
-    return {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
+    values = {name: getattr(args, name, None) for name in CONDITIONS}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def file_mode(made: argparse.ArgumentParser) -> None:
