@@ -1,11 +1,11 @@
 """The verbs of `gaussvae bank`: look into a memory file, take frames out of it."""
 
 import argparse
-from collections.abc import Iterable
 
-from gaussvae_ros.bank import Frame, MemoryBank
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_copies, bank_export, bank_models, bank_redact, options
+from gaussvae_ros.cli import bank_copies, bank_export, bank_list, bank_models, bank_redact, options
+from gaussvae_ros.cli.bank_list import facts
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.files import PRIVATE
@@ -22,12 +22,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     )
     made = options.bank_verb(bank_verbs, "info", info, "what the file holds")
     options.as_json(made)
-    made = options.bank_verb(bank_verbs, "list", list_, "frames, by stamp or by likeness")
-    options.conditions(made)
-    made.add_argument(
-        "--like", type=int, metavar="N", help="most like the frame with this id first"
-    )
-    options.as_json(made)
+    bank_list.add_verb(bank_verbs)
     made = options.bank_verb(bank_verbs, "recall", recall, "one frame as an image file")
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--id", type=int, metavar="N", help="the frame with this id")
@@ -97,52 +92,13 @@ def info(args: argparse.Namespace) -> None:
     bank_models.print_needed(needed)
 
 
-def list_(args: argparse.Namespace) -> None:
-    with _bank(args) as bank:
-        if args.like is None:
-            frames = [_facts(f) for f in _found(bank, args)]
-        else:
-            frames = [{**_facts(f), "likeness": score} for f, score in _like(bank, args)]
-    if args.json:
-        return show(args, frames, "")
-    columns, rows = (
-        [
-            "id",
-            "stamp (ns)",
-            "camera",
-            "session",
-            "size",
-            "bytes",
-            "label",
-            "x (m)",
-            "y (m)",
-            "z (m)",
-        ],
-        [],
-    )
-    for f in frames:
-        size, place = "x".join(map(str, f["size"])), (f["pose"] or [None] * 3)[:3]
-        row = [
-            str(f["id"]),
-            str(f["stamp_ns"]),
-            f["camera"],
-            f["session"],
-            size,
-            f["bytes"],
-            f["label"],
-            *place,
-        ]
-        rows.append([*row, f["likeness"]] if "likeness" in f else row)
-    table(columns if args.like is None else [*columns, "likeness"], rows)
-
-
 def recall(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
         frame = bank.get(args.id) if args.id is not None else bank.nearest(args.stamp, args.camera)
         if frame is None:
             whose = f" of camera {args.camera}" if args.camera else ""
             raise GaussVaeError(f"no frame in {args.bank}{whose}")
-        write_picture(args, frame.records, _facts(frame), models=[bank], mode=PRIVATE)
+        write_picture(args, frame.records, facts(frame), models=[bank], mode=PRIVATE)
 
 
 def backup(args: argparse.Namespace) -> None:
@@ -179,32 +135,3 @@ def verify(args: argparse.Namespace) -> int:
 
 def _bank(args: argparse.Namespace) -> MemoryBank:
     return MemoryBank(args.bank, readonly=True)
-
-
-def _found(bank: MemoryBank, args: argparse.Namespace) -> Iterable[Frame]:
-    given = options.given(args)
-    return bank.find(**given) if given else bank
-
-
-def _like(bank: MemoryBank, args: argparse.Namespace) -> list[tuple[Frame, float]]:
-    descriptor = bank.descriptor(args.like)
-    if descriptor is None:
-        raise GaussVaeError(f"frame {args.like} was stored without a descriptor")
-    return bank.find_like(descriptor, **options.given(args))
-
-
-def _facts(frame: Frame) -> dict:
-    return {
-        "id": frame.id,
-        "stamp_ns": frame.stamp_ns,
-        "camera": frame.camera,
-        "session": frame.session,
-        "size": list(frame.size),
-        "bytes": len(frame.data),
-        "label": frame.label,
-        "pose": [*frame.pose.position, *frame.pose.orientation] if frame.pose else None,
-        "reference": frame.pose.reference if frame.pose else None,
-        "frame_id": frame.frame_id or None,
-        "map_id": frame.map_id or None,
-        "needs": frame.reference,
-    }

@@ -38,7 +38,7 @@ def export(args: argparse.Namespace) -> int:
     from gaussvae_ros.exports.writing import export
 
     with MemoryBank(args.bank, readonly=True) as bank:
-        given = options.given(args)
+        given = options.given(args, bank)
         form, codec = format_of(args.format), FrameCodec(models=[bank], remember=REMEMBER)
         total = min(len(bank), args.limit or len(bank)) if set(given) <= {"limit"} else None
         bar = tqdm(total=total, unit="frame", desc="export", delay=1, disable=None)

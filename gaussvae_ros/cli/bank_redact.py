@@ -34,16 +34,16 @@ def redact(args: argparse.Namespace) -> None:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.redaction import Redaction
 
-    given = options.given(args)
     if bool(args.box) != (args.id is not None):
         raise GaussVaeError("--id and --box go together: which frame, and what of it")
-    if bool(given) == (args.id is not None):
-        raise GaussVaeError(
-            "say what is to go: --id and --box, or conditions of frames such as --after and"
-            " --before, or --near and --radius"
-        )
     removed, boxes = [], args.box or []
     with MemoryBank(checked_path(args.bank, readonly=True)) as bank:  # which is not to be made
+        given = options.given(args, bank)
+        if bool(given) == bool(boxes):
+            raise GaussVaeError(
+                "say what is to go: --id and --box, or conditions of frames such as --after and"
+                " --before, or --near and --radius"
+            )
         bar = tqdm(unit="frame", desc="reencode", delay=1, disable=None)
         codec = FrameCodec(models=[bank], remember=REMEMBER)
         work = Redaction(bank, codec, args.quality, args.effort, bar.update)
