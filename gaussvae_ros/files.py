@@ -40,9 +40,24 @@ def make_file(path: Path, mode: int) -> None:
     except FileExistsError:
         return
     try:
-        os.fchmod(file, mode)
+        set_mode(file, mode)
     finally:
         os.close(file)
+
+
+def set_mode(file: int | str | Path, mode: int) -> None:
+    """Give an open or closed file a mode, where its file system has modes at all: that of most USB
+    sticks has none, and lets those in whom it was mounted for.
+    """
+    try:
+        os.chmod(file, mode)
+    except PermissionError:
+        pass
+
+
+def folder_mode(mode: int) -> int:
+    """That of a folder with files of this mode."""
+    return mode | 0o100 | (mode & 0o044) >> 2
 
 
 def make_folder(path: Path, mode: int) -> None:
@@ -52,7 +67,7 @@ def make_folder(path: Path, mode: int) -> None:
     for folder in reversed([path, *path.parents]):
         if not folder.exists():
             folder.mkdir()
-            folder.chmod(mode | 0o100 | (mode & 0o044) >> 2)
+            set_mode(folder, folder_mode(mode))
 
 
 def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:

@@ -111,3 +111,17 @@ def test_a_group_reads_while_the_owner_writes(tmp_path, mode, reads):
         )
     assert done.returncode == 0, done.stderr
     assert (done.stdout == "3\n") if reads else done.stdout.startswith("refused")
+
+
+def test_a_file_system_without_modes_takes_a_memory_all_the_same(tmp_path, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr(os, "fchmod", refuse)
+    with fill(MemoryBank(tmp_path / "a.db", file_mode=0o660)) as bank:
+        bank.backup(tmp_path / "b.db")
+        make_folder(tmp_path / "folder", 0o640)
+        write_file(tmp_path / "folder" / "picture", b"1", 0o600)
+    with MemoryBank(tmp_path / "b.db", readonly=True) as copy:
+        assert len(copy) == 3

@@ -5,7 +5,10 @@ file is written anew, from what it holds, over itself.
 """
 
 import json
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
 
 from gaussvae_ros.bank import statements
 from gaussvae_ros.bank.descriptors import Descriptors, descriptor_checksum
@@ -13,6 +16,7 @@ from gaussvae_ros.bank.frame import checked_descriptor, checked_int
 from gaussvae_ros.bank.journal import log_path
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.files import PRIVATE, make_file
 
 # The frames whose records need those of some, also by way of others, and how far away those are.
 _NEEDING = """
@@ -66,14 +70,22 @@ class Eraser(Reader):
             BankError: there is no space, or another program reads an old state of the file: then
                 call it again.
         """
+        draft = Path(f"{self.path}.partial")
         with self._use_to_write() as group:
             group.write_now([])
             try:
+                # Not VACUUM, which takes its space where the system keeps temporary files.
+                draft.unlink(missing_ok=True)
+                make_file(draft, PRIVATE)
+                self._db.execute("VACUUM INTO ?", [str(draft)])
                 self._db.execute("PRAGMA cache_spill=ON")  # else all of it would be in memory
-                self._db.execute("PRAGMA secure_delete=ON")
-                self._db.execute("VACUUM")
+                with closing(sqlite3.connect(draft)) as made:
+                    made.backup(self._db.conn)
+            except OSError as error:
+                raise BankError(f"{self.path} could not be written: {error.strerror}") from error
             finally:
                 self._db.execute("PRAGMA cache_spill=OFF")
+                draft.unlink(missing_ok=True)
             group.merge()
             log = log_path(self.path)
             if log.exists() and log.stat().st_size:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.files import PRIVATE
+from gaussvae_ros.files import PRIVATE, set_mode
 
 
 class WriterLock:
@@ -87,11 +87,10 @@ class WriterLock:
     def _share(self, file: int):
         """Let those read who is writing that may read the memory file."""
         try:
-            os.fchmod(file, self._database.stat().st_mode & 0o666 | PRIVATE)
-        except FileNotFoundError:
-            os.fchmod(file, self._mode)
+            mode = self._database.stat().st_mode & 0o666 | PRIVATE
         except OSError:
-            pass  # another user's
+            mode = self._mode  # it is to be made
+        set_mode(file, mode)
 
 
 def lock_path(path: Path) -> Path:

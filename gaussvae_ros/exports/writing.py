@@ -11,7 +11,7 @@ from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.exports.form import Format
-from gaussvae_ros.files import PRIVATE, make_folder
+from gaussvae_ros.files import PRIVATE, folder_mode, make_folder, set_mode
 
 PAGE = 64  # frames that are read at once
 NAMED = 20  # frames left out that are named
@@ -146,5 +146,5 @@ def _hand_over(folder: Path, mode: int) -> None:
     """Let those read it whom the mode names."""
     for root, _, names in os.walk(folder):
         for name in names:
-            os.chmod(os.path.join(root, name), mode)
-        os.chmod(root, mode | 0o100 | (mode & 0o044) >> 2)
+            set_mode(os.path.join(root, name), mode)
+        set_mode(root, folder_mode(mode))
