@@ -83,6 +83,7 @@ def export(
                     progress(1)
             if not done.frames:
                 why = f" with a pose ({done.without_pose} have none)" if done.without_pose else ""
+                why = f": {done.problems[0]}" if done.problems else why
                 raise BankError(f"{bank.path} has no frame to export{why}")
             writer.finish()
         done.problems += writer.problems

@@ -47,7 +47,7 @@ def done(ros, node: str) -> set[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def nodes(shared_ros):
-    shared_ros.launch("memory.launch.py", f"bank:={shared_ros.folder}/memory.db")
+    shared_ros.launch("memory.launch.py", f"bank:={shared_ros.folder}/memory.db", "enclaves:=true")
     shared_ros.until_active(*(f"/{node}" for node in NODES))
     return shared_ros
 
@@ -61,6 +61,11 @@ def test_it_allows_what_the_nodes_do_and_nothing_else(nodes, node):
         return "\n".join([f"{node}:", *lines] if lines else [])
 
     until(lambda: not differences(), 20.0, differences)
+
+
+def test_the_launch_file_starts_the_nodes_in_its_enclaves(nodes):
+    found = nodes.node.get_node_names_and_namespaces_with_enclaves()
+    assert {(node, "/", f"/{node}") for node in NODES} <= set(found)
 
 
 def test_it_is_made_as_sros2_expects(nodes):
