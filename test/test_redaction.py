@@ -1,107 +1,16 @@
 """What is redacted is gone from every byte of every file, and frames that needed it are whole."""
 
-import os
-import random
-import signal
-import struct
-import subprocess
-import sys
-from contextlib import closing
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from references import SIZE
+from redacting import Bytes, descriptor, fill, record, traces
 from standin import JpegCodec
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.opening import open_file
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.likeness import describe
-from gaussvae_ros.record import PREDICTED, Record, checksum, pack
 from gaussvae_ros.redaction import Redaction, blanked
-
-STAMP = 1_700_000_000_123_456_789  # ns, of frame 1; the others follow, unlike each other in 8 bytes
-WINDOW = 12  # bytes that no two records share
-
-
-class Bytes:
-    """A codec of records of random bytes, which says what it was asked."""
-
-    def __init__(self):
-        self.made = 0
-
-    def decode(self, records):
-        return np.full((SIZE[1], SIZE[0]), len(records), np.uint8)
-
-    def encode(self, image, quality=50, effort="fast"):
-        self.made += 1
-        return record(10_000 + self.made)
-
-
-def record(number: int, *needed: bytes, n: int = 3000) -> bytes:
-    """Longer than a page of the file."""
-    payload = random.Random(number).randbytes(n)
-    if needed:
-        return pack(Record(PREDICTED, SIZE, payload, checksum(needed[-1])))
-    return pack(Record("latent", SIZE, payload))
-
-
-def descriptor(number: int) -> bytes:
-    return random.Random(-number).randbytes(64)
-
-
-def stamp(number: int) -> int:
-    return STAMP + number * 7_777_777_777_777
-
-
-def traces(folder: Path, number: int, data: bytes) -> list[str]:
-    """What is left of a frame in any file of a folder."""
-    pieces = {"record": data, "descriptor": descriptor(number)}
-    windows = {
-        piece[i : i + WINDOW]: name
-        for name, piece in pieces.items()
-        for i in range(0, len(piece) - WINDOW, WINDOW)
-    }
-    windows[f"secret {number};".encode()] = "label"
-    windows[struct.pack(">q", stamp(number))] = "stamp"
-    windows[struct.pack(">d", 1000 + number / 7)] = "pose"
-    found = []
-    for path in folder.iterdir():
-        held = path.read_bytes()
-        found += [f"{name} in {path.name}" for window, name in windows.items() if window in held]
-    return sorted(set(found))
-
-
-def fill(bank: MemoryBank, needs: list[int | None], first: int = 1) -> dict[int, list[bytes]]:
-    """Frames of which each needs that at a place before it, or none; their records."""
-    chains: dict[int, list[bytes]] = {}
-    bank.begin_session("tour", start_ns=0)
-    bank._db.execute("PRAGMA secure_delete=OFF")  # as most builds of SQLite have it
-    for i, other in enumerate(needs, first):
-        needed = [] if other is None else chains[other]
-        chains[i] = [*needed, record(i, *needed)]
-        made = bank.add(
-            chains[i][-1],
-            stamp_ns=stamp(i),
-            reference=other,
-            label=f"secret {i};",
-            descriptor=descriptor(i),
-            pose=Pose(1000 + i / 7, i, 0),
-        )
-        assert made == i
-    return chains
-
-
-def test_what_was_removed_before_leaves_traces(tmp_path):
-    """Which is why there is more to do."""
-    with MemoryBank(tmp_path / "a.db") as bank:
-        chains = fill(bank, [None] * 20)
-        bank.flush()
-        bank.remove([7])
-    assert traces(tmp_path, 7, chains[7][-1])
 
 
 def test_removed_frames_leave_none(tmp_path):
@@ -192,10 +101,15 @@ def test_the_record_and_descriptor_before_a_box_was_filled_leave_no_trace(tmp_pa
     with MemoryBank(tmp_path / "a.db") as bank:
         chains = fill(bank, [None, 1, 2, None] + [None] * 9)
         bank.flush()
-        assert Redaction(bank, Bytes()).blank(1, [(0, 0, 9, 9)]) == [3, 2]
+        with MemoryBank(tmp_path / "a.db", readonly=True) as reader:
+            assert reader.find_like(descriptor(1), limit=1)[0][1] == 1
+            assert Redaction(bank, Bytes()).blank(1, [(0, 0, 9, 9)]) == [3, 2]
+            assert reader.find_like(descriptor(1), limit=1)[0][1] < 0.9
+            new = bank.descriptor(1)
+            assert [f.id for f, score in reader.find_like(new, limit=9) if score == 1] == [1]
         left = {trace.split()[0] for trace in traces(tmp_path, 1, chains[1][-1])}
         assert left == {"label", "stamp", "pose"}
-        assert bank.descriptor(1) not in (None, descriptor(1)) and bank.verify() == []
+        assert new not in (None, descriptor(1)) and bank.verify() == []
         assert not bank.get(3).needed and bank.get(4).records == chains[4]
 
 
@@ -207,44 +121,3 @@ def test_a_box_that_is_not_in_the_frame_is_refused(tmp_path, box):
         with pytest.raises(BankError, match="no pixel of a frame of 64x48"):
             Redaction(bank, JpegCodec()).blank(1, [(0, 0, 5, 5), box])
         assert bank.get(1).data == data
-
-
-def test_what_a_killed_writer_left_in_its_journal_goes_too(tmp_path):
-    program = (
-        "import os, signal, sys\n"
-        "sys.path.insert(0, 'test')\n"
-        "from test_redaction import MemoryBank, fill\n"
-        "bank = MemoryBank(sys.argv[1])\n"
-        "fill(bank, [None] * 9)\n"
-        "bank.flush()\n"
-        "os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "a.db")],
-        cwd=Path(__file__).parents[1],
-        timeout=120,
-    )
-    assert done.returncode == -signal.SIGKILL
-    data = record(5)
-    assert "record in a.db-wal" in traces(tmp_path, 5, data)
-    with MemoryBank(tmp_path / "a.db") as bank:
-        Redaction(bank, Bytes()).remove([5])
-        assert traces(tmp_path, 5, data) == []
-        assert traces(tmp_path, 4, record(4))
-
-
-def test_a_reader_of_an_old_state_is_named_and_the_next_try_ends_it(tmp_path):
-    with MemoryBank(tmp_path / "a.db") as bank:
-        chains = fill(bank, [None] * 9)
-        bank.flush()
-        with MemoryBank(tmp_path / "a.db", readonly=True) as idle:
-            with closing(open_file(tmp_path / "a.db", readonly=True)) as busy:
-                busy.execute("BEGIN")
-                busy.execute("SELECT count(*) FROM frames").fetchone()
-                with pytest.raises(BankError, match="a.db-wal still holds what was removed"):
-                    Redaction(bank, Bytes()).remove([5])
-            assert bank.ids() == [1, 2, 3, 4, 6, 7, 8, 9]
-            Redaction(bank, Bytes()).remove([])
-            assert traces(tmp_path, 5, chains[5][-1]) == []
-            assert idle.ids() == bank.ids() and idle.verify() == []
-    assert os.listdir(tmp_path) == ["a.db"]

@@ -52,8 +52,8 @@ class Eraser(Reader):
             return [frame_id for (frame_id,) in self._db.execute("SELECT frame FROM kept")]
 
     def set_descriptor(self, frame_id: int, descriptor: bytes):
-        """Give a frame another descriptor. Who has the file open may compare by the old one until
-        it is opened again.
+        """Give a frame another descriptor. Other programs that have the file open compare by the
+        old one until `scrub`.
         """
         frame_id, descriptor = checked_int("frame id", frame_id), checked_descriptor(descriptor)
         with self._use_to_write() as group:
