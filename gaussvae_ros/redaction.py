@@ -1,7 +1,7 @@
 """What a memory is not to know any more: parts of pictures, or frames, gone for good."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -17,7 +17,8 @@ Box = tuple[int, int, int, int]  # (x, y, w, h) px of the frame
 @dataclass
 class Redaction:
     """How records are encoded anew, for the frames of a file. `progress` is called with each count
-    of those.
+    of those. `unreadable` are ids of frames that were predicted from what is gone and could not be
+    read, so that they went, too.
     """
 
     bank: MemoryBank
@@ -25,6 +26,7 @@ class Redaction:
     quality: float = 50
     effort: str = "fast"
     progress: Callable[[int], None] | None = None
+    unreadable: list[int] = field(default_factory=list)
 
     def blank(self, frame_id: int, boxes: Sequence[Box]) -> list[int]:
         """Fill boxes of a frame with their mean colour, and make its record and descriptor of what
@@ -40,11 +42,10 @@ class Redaction:
         """
         frame = self.bank.get(frame_id)
         image = blanked(self.codec.decode(frame.records), boxes)
-        needing = self.bank.needing([frame_id])
-        self._make_whole(needing, [frame_id])
+        needing = self._made_whole(self.bank.needing([frame_id]))
         data = self.codec.encode(image, quality=self.quality, effort=self.effort)
         self.bank.replace({frame_id: (data, None)})
-        if self.bank.descriptor(frame_id) is not None:
+        if self._has_descriptor(frame_id):
             self.bank.set_descriptor(frame_id, describe(image).tobytes())
         self.bank.scrub()
         return needing
@@ -65,19 +66,25 @@ class Redaction:
         # These need records that are replaced.
         first = leaving.intersection(self.bank.needing(needing))
         self.bank.remove(first)
-        self._make_whole(needing, gone)
+        needing = self._made_whole(needing)
         self.bank.remove(leaving - first)
         self.bank.scrub()
         return needing
 
-    def _make_whole(self, needing: list[int], gone: Sequence[int]) -> None:
-        """Give these frames records of their own, so that none of them needs one that is gone."""
+    def _made_whole(self, needing: list[int]) -> list[int]:
+        """Those of these frames that need no others any more; the rest is gone."""
         make_whole(self.bank, self.codec, self.quality, self.effort, self.progress, needing)
-        if left := set(self.bank.needing(gone)) & set(needing):
-            raise BankError(
-                f"frame {min(left)} was predicted from what is to go and cannot be read, so that it"
-                " cannot be made whole: see gaussvae bank verify"
-            )
+        whole = {frame.id for frame in self.bank.frames(needing)}
+        left = [frame_id for frame_id in needing if frame_id not in whole]
+        self.bank.remove(left)
+        self.unreadable += left
+        return [frame_id for frame_id in needing if frame_id in whole]
+
+    def _has_descriptor(self, frame_id: int) -> bool:
+        try:
+            return self.bank.descriptor(frame_id) is not None
+        except BankError:  # a damaged one
+            return True
 
 
 def blanked(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:

@@ -224,7 +224,8 @@ def test_a_frame_that_does_not_decode_costs_that_frame(tmp_path, memory):
         bank._db.execute("UPDATE records SET record = zeroblob(99) WHERE frame = 3")
         bank.flush()
     done = write(memory, tmp_path / "rows", "folder")
-    assert (done.frames, done.damaged) == (5, 1) and done.problems == ["frame 3 cannot be read"]
+    assert (done.frames, done.damaged) == (5, 1)
+    assert done.problems == ["frame 3 is damaged: its checksum does not match"]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o077])

@@ -121,3 +121,19 @@ def test_a_box_that_is_not_in_the_frame_is_refused(tmp_path, box):
         with pytest.raises(BankError, match="no pixel of a frame of 64x48"):
             Redaction(bank, JpegCodec()).blank(1, [(0, 0, 5, 5), box])
         assert bank.get(1).data == data
+
+
+def test_damaged_frames_that_needed_what_is_gone_go_too(tmp_path):
+    with MemoryBank(tmp_path / "a.db") as bank:
+        chains = fill(bank, [None, 1, 2, None, 4, 1] + [None] * 9)
+        bank.remove([4])
+        bank._db.execute("UPDATE records SET record = zeroblob(99) WHERE frame IN (2, 5)")
+        bank._db.execute("UPDATE descriptors SET checksum = 0 WHERE frame = 7")
+        bank.flush()
+        work = Redaction(bank, Bytes())
+        assert work.remove([1]) == [6]
+        assert sorted(work.unreadable) == [2, 3, 5] and bank.info()["kept"] == 0
+        assert bank.ids() == [*range(6, 16)]
+        for i in (1, 4):
+            assert traces(tmp_path, i, chains[i][-1]) == []
+        assert work.blank(7, [(0, 0, 9, 9)]) == [] and bank.verify() == []

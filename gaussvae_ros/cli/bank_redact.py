@@ -56,6 +56,7 @@ def redact(args: argparse.Namespace) -> None:
         carry_needed(bank, codec)
         frames, size = len(bank), bank.size()
     figures = {"removed": len(removed), "boxes": len(boxes), "reencoded": whole}
+    figures["unreadable"] = work.unreadable
     figures |= {"frames": frames, "bytes": size}
     what = f"{len(boxes)} boxes of frame {args.id} filled" if boxes else f"{len(removed)} removed"
     lines = [f"{args.bank}: {what}, {frames} frames left, {size / 1e6:.1f} MB"]
@@ -64,5 +65,10 @@ def redact(args: argparse.Namespace) -> None:
         lines.append(
             f"{len(whole)} frames that were predicted from what is gone have records of their own"
             f" and show what they showed: {some}"
+        )
+    if work.unreadable:
+        lines.append(
+            "frames that were predicted from it and could not be read went, too:"
+            f" {', '.join(map(str, work.unreadable))}"
         )
     show(args, figures, "\n".join(lines))

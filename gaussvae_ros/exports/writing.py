@@ -23,7 +23,7 @@ class Exported:
 
     frames: int = 0
     without_pose: int = 0  # left out, since the format needs poses
-    damaged: int = 0  # left out, since they cannot be read or decoded
+    damaged: int = 0  # left out, since they cannot be read or decoded, or were removed meanwhile
     problems: list[str] = field(default_factory=list)  # one line each
 
     def lost(self, problem: str) -> None:
@@ -139,8 +139,11 @@ def _frames(
             for frame_id in page:
                 if frame_id in there:
                     yield there[frame_id]
-                else:
-                    done.lost(f"frame {frame_id} cannot be read")
+                    continue
+                try:
+                    yield bank.get(frame_id)
+                except BankError as error:
+                    done.lost(str(error))
 
 
 def _hand_over(folder: Path, mode: int) -> None:
