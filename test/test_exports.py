@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from standin import JpegCodec
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.errors import BankError, RecordError
+from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.exports import FORMATS
 from gaussvae_ros.exports.form import seconds
 from gaussvae_ros.exports.kitti import matrix
@@ -258,3 +258,14 @@ def test_memory_stays_flat_however_many_frames(tmp_path, form):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 2**20
+
+
+def test_a_memory_that_is_deleted_meanwhile_ends_the_export(tmp_path, memory):
+    class Deleting(JpegCodec):
+        def decode(self, data):
+            memory.unlink(missing_ok=True)
+            return super().decode(data)
+
+    with pytest.raises(BankGone, match="was deleted"):
+        write(memory, tmp_path / "out", "folder", Deleting())
+    assert os.listdir(tmp_path) == []

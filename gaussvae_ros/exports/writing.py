@@ -9,11 +9,10 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.exports.form import Format
 from gaussvae_ros.files import PRIVATE, folder_mode, make_folder, set_mode
 
-PAGE = 64  # frames that are read at once
 NAMED = 20  # frames left out that are named
 
 
@@ -133,17 +132,15 @@ def _frames(
     if by_session and sessions == [None]:
         sessions = [session["id"] for session in bank.info()["sessions"]]
     for session in sessions:
-        ids = bank.each_id(**{**conditions, "session": session})
-        while page := list(islice(ids, PAGE)):
-            there = {frame.id: frame for frame in bank.frames(page)}
-            for frame_id in page:
-                if frame_id in there:
-                    yield there[frame_id]
-                    continue
-                try:
-                    yield bank.get(frame_id)
-                except BankError as error:
-                    done.lost(str(error))
+        for frame_id in bank.each_id(**{**conditions, "session": session}):
+            try:
+                frame = bank.get(frame_id)
+            except BankGone:
+                raise
+            except BankError as error:
+                done.lost(str(error))
+            else:
+                yield frame
 
 
 def _hand_over(folder: Path, mode: int) -> None:
