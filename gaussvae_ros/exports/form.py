@@ -14,6 +14,7 @@ from gaussvae_ros.exports import PICTURES
 from gaussvae_ros.poses import BODY_IN_OPTICAL, compose, inverse
 
 QUALITY = 95  # of JPEG
+PACKED = 1  # PNG, of 9: three times as fast as the usual 6, for a third more bytes
 OPTICAL_IN_BODY = inverse(BODY_IN_OPTICAL)
 
 
@@ -49,7 +50,7 @@ class Format:
     def picture(self, image: np.ndarray) -> bytes:
         """A picture as a file."""
         out = io.BytesIO()
-        Image.fromarray(image).save(out, self.kind, quality=QUALITY)
+        Image.fromarray(image).save(out, self.kind, quality=QUALITY, compress_level=PACKED)
         return out.getvalue()
 
 
