@@ -120,7 +120,7 @@ def test_frames_wait_for_a_folder_that_comes_back(tmp_path, codec, caplog):
 
 def test_frames_wait_while_nothing_is_mounted_where_the_disk_was(bank, codec, monkeypatch):
     # So it looks as after the stick was pulled.
-    monkeypatch.setattr(module, "_mount_of", lambda path: path.parent)
+    monkeypatch.setattr(module, "mount_of", lambda path: path.parent)
     it = Setup(bank, codec)
     delete(bank.path)
     assert not store(it, pending(0))

@@ -4,7 +4,18 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from gaussvae_ros.bench import ablation, bank, codec, decode, fit, replay, ros, soak, start
+from gaussvae_ros.bench import (
+    ablation,
+    bank,
+    codec,
+    decode,
+    durability,
+    fit,
+    replay,
+    ros,
+    soak,
+    start,
+)
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
@@ -15,7 +26,13 @@ ON_FRAMES = {
     "ablation": ablation.run,
     "decode": decode.run,
 }
-ON_FILES = {"bank": bank.run, "start": start.run, "replay": replay.run, "ros": ros.run}
+ON_FILES = {
+    "bank": bank.run,
+    "durability": durability.run,
+    "start": start.run,
+    "replay": replay.run,
+    "ros": ros.run,
+}
 PARTS = (*ON_FRAMES, *ON_FILES)
 SHORTEST_SOAK = 0.5  # minutes
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bench import writes
 from gaussvae_ros.bench.rows import median_ms, row
 from gaussvae_ros.likeness import LENGTH, likeness
 from gaussvae_ros.record import OVERHEAD, Record, pack
@@ -43,6 +44,7 @@ def run(tmp_dir: str | Path) -> list[dict]:
                 row(name, round(written), "1/s", target, round(plain_written)),
                 *_questions(bank, plain),
                 row("bank: disk a frame of 2 KB", size, "bytes", None, _size(plain)),
+                *writes.run(tmp_dir),
             ]
     finally:
         for file in (*tmp_dir.glob("bench.db*"), *tmp_dir.glob("bench_plain.db*")):

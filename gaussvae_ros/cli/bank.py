@@ -4,7 +4,15 @@ import argparse
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_copies, bank_export, bank_list, bank_models, bank_redact, options
+from gaussvae_ros.cli import (
+    bank_copies,
+    bank_export,
+    bank_list,
+    bank_models,
+    bank_redact,
+    bank_repair,
+    options,
+)
 from gaussvae_ros.cli.bank_list import facts
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
@@ -58,6 +66,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         bank_verbs, "verify", verify, "read every frame; exit code 1 if there is damage"
     )
     options.as_json(made)
+    bank_repair.add_verb(bank_verbs)
 
 
 def info(args: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros import kernels
-from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.bank import Frame, Pose
 from gaussvae_ros.bank.frame import checked_map, checked_text
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up
@@ -28,8 +28,9 @@ from gaussvae_ros.nodes.map_name import MapName
 from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import MEMORY
-from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
-from gaussvae_ros.nodes.settings import bank_path, encoding, file_mode, limits, tier_note
+from gaussvae_ros.nodes.pending import PendingFrame
+from gaussvae_ros.nodes.recorder import Recorder
+from gaussvae_ros.nodes.settings import commit_period, encoding, limits, open_bank, tier_note
 from gaussvae_ros.nodes.topics import TYPES, check_names
 from gaussvae_ros.nodes.worker import Worker
 from gaussvae_ros.sessions import Clock as Stamps
@@ -39,6 +40,7 @@ FACTS_S = 1.0  # between two looks at camera_info, and at the map
 DRAIN_S = 10.0  # for what still waits when images are not listened to any more
 LAST_DRAIN_S = 0.6  # when the process ends, which is to take less than a second
 QUEUE_BYTES = 256 * 2**20  # of a camera's images that wait for the encoder
+ANNOUNCED = 1000  # messages on ~/frames that may wait for who listens, since many come at once
 THROTTLE_S = 5.0  # between two log lines on bad images
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class MemoryNode(ManagedNode):
         self._map, self._map_id = None, ""
         self._cameras: list[Camera] = []
         self._tier_note = ""  # that the log has
+        self._ends = False  # nothing that comes now is stored
 
     # Transitions
 
@@ -72,7 +75,7 @@ class MemoryNode(ManagedNode):
         if settings.session:
             checked_text("session", settings.session)
         checked_map(settings.map_id)
-        self._bank = MemoryBank(bank_path(settings), file_mode=file_mode(settings))
+        self._bank = open_bank(settings)
         self._sessions, self._counters = Sessions(), Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
@@ -97,7 +100,7 @@ class MemoryNode(ManagedNode):
             Camera(self, name, alone, settings.image_transport, limits(settings))
             for name in settings.cameras
         ]
-        self._frames = self.create_publisher(MemoryFrame, "~/frames", 10)
+        self._frames = self.create_publisher(MemoryFrame, "~/frames", ANNOUNCED)
         self._control = MemoryServices(self, self._bank)
         self._told = MemoryReport(
             self,
@@ -130,6 +133,11 @@ class MemoryNode(ManagedNode):
     def deactivate(self) -> None:
         self._quiet(DRAIN_S)
 
+    def last_words(self) -> None:
+        self._ends = True
+        if (worker := self._worker) is not None:
+            worker.drain(LAST_DRAIN_S)
+
     def close(self) -> None:
         if self._worker is not None:
             self._quiet(LAST_DRAIN_S)
@@ -153,7 +161,7 @@ class MemoryNode(ManagedNode):
             return
         self._name_map()
         self._worker.size = self.settings.queue_size
-        self._worker.period = self.settings.commit_period
+        self._worker.period = commit_period(self.settings)
         self._recorder.encoding = encoding(self.settings)
         for camera in self._cameras:
             camera.limits = limits(self.settings)
@@ -165,6 +173,8 @@ class MemoryNode(ManagedNode):
     # Images
 
     def _receive(self, camera: Camera, message: Image | CompressedImage) -> None:
+        if self._ends:
+            return
         camera.last_s = time.monotonic()
         stamp_ns = convert.stamp_ns(message.header.stamp) or self._arrival(camera)
         clock = self._clock_of(camera, stamp_ns)
@@ -211,10 +221,8 @@ class MemoryNode(ManagedNode):
         forgotten.
         """
         newest, last_ns = self._sessions.newest, camera.last_ns
-        clock, is_behind = (
-            self._sessions.clock_of(camera.name, stamp_ns),
-            camera.out_of_order(stamp_ns),
-        )
+        clock = self._sessions.clock_of(camera.name, stamp_ns)
+        is_behind = camera.out_of_order(stamp_ns)
         if clock.session > newest:
             self.get_logger().info(
                 f"camera {camera.name}: its clock was set back: a new session begins"

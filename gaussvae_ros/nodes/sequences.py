@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.revisits import earlier_view
 from gaussvae_ros.sequence import SequenceEncoder, StoredAs
-
-if TYPE_CHECKING:
-    from gaussvae_ros.nodes.recorder import PendingFrame
 
 
 class Sequences:
@@ -39,7 +36,7 @@ class Sequences:
             camera.frames.note(found.data, found)
             return found.data
 
-        coded = camera.encoder.encode(frame.image, quality, effort, earlier)
+        [coded] = camera.encoder.encode(frame.image, quality, effort, earlier)
         frame.data, frame.needed = coded.data, coded.needed
         frame.before = camera.frames.reference(coded)
         camera.frames.stored(coded, frame)
@@ -64,5 +61,5 @@ class _Camera:
     """A session of a camera at one quality, and the frames whose records later ones may need."""
 
     def __init__(self, codec: FrameCodec, kind: tuple[int, float]) -> None:
-        self.kind, self.encoder = kind, SequenceEncoder(codec)
+        self.kind, self.encoder = kind, SequenceEncoder(codec, ahead=0)
         self.frames: StoredAs[PendingFrame] = StoredAs()

@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.files import make_folder
 from gaussvae_ros.gates import Limits
@@ -28,26 +29,28 @@ def tier_note(settings: SimpleNamespace) -> str:
     )
 
 
+def commit_period(settings: SimpleNamespace) -> float:
+    """Seconds from one commit to the next at least; 0: each frame is committed on its own."""
+    return settings.commit_period if settings.durability == "group" else 0.0
+
+
 def limits(settings: SimpleNamespace) -> Limits:
     """What the gates admit."""
     return Limits(**{limit.name: getattr(settings, limit.name) for limit in fields(Limits)})
 
 
-def file_mode(settings: SimpleNamespace) -> int:
-    """Of a memory file that is made, and of backups."""
-    return int(settings.file_mode, 8)
-
-
-def bank_path(settings: SimpleNamespace) -> Path:
-    """Of the memory file; the folder of the default one is made.
+def open_bank(settings: SimpleNamespace) -> MemoryBank:
+    """The memory file, open for writing; the folder of the default one is made.
 
     Raises:
         ConfigError: it cannot be made.
+        BankError: the file cannot be opened.
     """
+    mode = int(settings.file_mode, 8)  # of what is made
     try:
         path = Path(settings.bank).expanduser()
         if settings.bank == BANK:
-            make_folder(path.parent, file_mode(settings))
-        return path
+            make_folder(path.parent, mode)
     except (OSError, RuntimeError) as error:
         raise ConfigError(f"the memory file {settings.bank} cannot be made: {error}") from error
+    return MemoryBank(path, file_mode=mode)
