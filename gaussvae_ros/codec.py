@@ -126,7 +126,7 @@ class FrameCodec:
             ModelError: the model is not there, or damaged.
             GaussVaeError: another argument is out of range.
         """
-        n = _checked(image, quality, effort, tier)
+        n = checked(image, quality, effort, tier)
         image = np.ascontiguousarray(image)
         made = None if reference is None else self.predict(image, quality, reference)
         if made is not None and made.cost < SURE * made.alone:
@@ -141,7 +141,7 @@ class FrameCodec:
     ) -> Prediction | None:
         """A frame as a record that needs `reference`, whether or not that is a gain; None where it
         has another size or other channels, or shows something else. Raises as `encode`."""
-        n = _checked(image, quality, "fast", None)
+        n = checked(image, quality, "fast")
         chain = unpack_chain(reference)
         if len(chain) >= LONGEST_CHAIN:
             raise RecordError(f"a record may need {LONGEST_CHAIN - 1} others, no more")
@@ -182,7 +182,7 @@ class FrameCodec:
         """
         counts, images = [], list(images)
         for image in images:  # no comprehension: a warning is about the caller, two frames up
-            counts.append(_checked(image, quality, effort, tier))
+            counts.append(checked(image, quality, effort, tier))
         images = [np.ascontiguousarray(image) for image in images]
         codec = self._latent()
         if len(images) < 2 or not self._uses_gpu():
@@ -276,8 +276,8 @@ class FrameCodec:
         return self._gpu
 
 
-def _checked(image: np.ndarray, quality: float, effort: str, tier: str | None) -> int:
-    """How many splats a frame gets; GaussVaeError for arguments that are none."""
+def checked(image: np.ndarray, quality: float, effort: str, tier: str | None = None) -> int:
+    """How many splats a frame gets. Raises as `FrameCodec.encode`, which takes these."""
     if isinstance(quality, bool) or not isinstance(quality, Real) or not 0 <= quality <= 100:
         raise GaussVaeError(f"quality is a number from 0 to 100, not {quality!r}")
     if effort not in EFFORTS:

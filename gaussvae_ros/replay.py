@@ -1,6 +1,7 @@
 """A bag through codec and bank, measured: every image is encoded, stored, recalled and compared."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,7 +18,7 @@ from gaussvae_ros.files import name_of, printable
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.pose_source import PoseSource
 from gaussvae_ros.revisits import earlier_view
-from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
+from gaussvae_ros.sequence import AHEAD, Coded, SequenceEncoder, StoredAs
 from gaussvae_ros.sessions import Sessions
 
 FRAMES = 4  # that the images of a topic may carry and have poses; each takes a reading of the bag
@@ -35,6 +36,7 @@ def replay(
     report_dir: str | Path | None = None,
     map_id: str = "",
     predict: bool = True,
+    ahead: int = AHEAD,
     budget: Budget = Budget(),
     coarse_quality: float | None = None,
 ) -> dict:
@@ -51,7 +53,8 @@ def replay(
         compare: how many evenly spread frames the peers get too; each takes them seconds.
         report_dir: a folder for report.html with plots and pictures; None writes none.
         map_id: the map that the poses are in, empty if not known.
-        predict: whether records may be predicted from earlier ones of their session.
+        predict: whether records may be predicted from others of their session.
+        ahead: how many frames may wait for a later one to be predicted from.
         budget: which the bank is kept within while frames are stored, as a robot would.
         coarse_quality: what older frames fade to before any goes for the bytes' sake; None: they
             stay as they are.
@@ -82,7 +85,8 @@ def replay(
         sessions = Sessions()
         recode = None if coarse_quality is None else Coarsening(codec, coarse_quality, effort)
         budgeted = Budgeted(bank, budget, recode)
-        writer = _Writer(recalls, bank, topic, {"name": name_of(path), "map_id": map_id}, predict)
+        sequence = SequenceEncoder(codec, ahead) if predict else None
+        writer = _Writer(recalls, bank, topic, {"name": name_of(path), "map_id": map_id}, sequence)
         images = tqdm(
             bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None
         )
@@ -100,15 +104,17 @@ def replay(
                 except ImageError as error:
                     recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
-            if not recalls.stamps:
+            writer.finish()
+            if not recalls.order:
                 raise
             recalls.problems.add("frames", f"the bag breaks off: {error}")
+        writer.finish()
         recalls.problems.include(bag.faults)
         for problem in poses.problems:
             recalls.problems.add("poses", problem)
     bank.flush()
     budgeted.forget()
-    if not recalls.stamps:
+    if not recalls.order:
         why = next(iter(recalls.problems.texts()), "it is empty")
         raise BagError(f"{printable(path)} has no readable image on {topic}: {why}")
     result = {
@@ -176,78 +182,116 @@ class _Poses:
         return self._sources.get(frame)
 
 
+@dataclass
+class _Frame:
+    """An image on its way into the bank."""
+
+    session: int  # its number in the replay, see sessions.py
+    number: int
+    image: BagImage
+    pose: Pose | None
+    descriptor: bytes
+
+
 class _Writer:
     """Stores the images of a topic, recalls each and measures what came back."""
 
     def __init__(
-        self, recalls: Recalls, bank: MemoryBank, topic: str, about: dict[str, str], predict: bool
+        self,
+        recalls: Recalls,
+        bank: MemoryBank,
+        topic: str,
+        about: dict[str, str],
+        sequence: SequenceEncoder | None,  # None: each frame alone
     ) -> None:
         self._recalls, self._bank, self._topic, self._about = recalls, bank, topic, about
         self._ids: dict[int, int] = {}  # of sessions, in the bank
-        self._predict = predict
-        self._sequence, self._stored, self._session = SequenceEncoder(recalls.codec), StoredAs(), 0
+        self._sequence, self._session = sequence, 0
+        self._stored: StoredAs[int] = StoredAs()
+        self._spent_s = 0.0  # on frames that are not stored yet
 
     def remember(self, session: int, number: int, image: BagImage, pose: Pose | None) -> None:
+        """Take an image; it may be stored with later ones."""
         if image.pixels is None:
             raise ImageError(image.problem)
-        codec, bank = self._recalls.codec, self._bank
-        begun = time.perf_counter()
-        descriptor = describe(image.pixels).tobytes()
-        coded = self._encode(session, image, pose, descriptor)
-        encoded = time.perf_counter()
-        if session not in self._ids:
-            self._ids[session] = bank.begin_session(start_ns=image.stamp_ns, **self._about)
-        frame_id = bank.add(
-            coded.data,
-            stamp_ns=image.stamp_ns,
-            camera=self._topic,
-            pose=pose,
-            session=self._ids[session],
-            descriptor=descriptor,
-            reference=self._reference(coded),
-        )
-        self._stored.stored(coded, frame_id)
-        stored = time.perf_counter()
-        recalled = codec.decode(bank.get(frame_id).records)
-        recall_ms = 1e3 * (time.perf_counter() - stored)
-        self._recalls.take(
-            number,
-            image,
-            recalled,
-            session=session,
-            frame_id=frame_id,
-            size=len(coded.data),
-            is_key=not coded.needed,
-            has_pose=pose is not None,
-            encode_ms=1e3 * (encoded - begun),
-            recall_ms=recall_ms,
-        )
-
-    def _reference(self, coded: Coded) -> int | tuple[bytes, ...] | None:
-        frame_id = self._stored.reference(coded)
-        return frame_id if frame_id is None or frame_id in self._bank else coded.needed
-
-    def _encode(self, session: int, image: BagImage, pose: Pose | None, descriptor: bytes) -> Coded:
-        how, pixels = self._recalls.setting, image.pixels
-        if not self._predict:
-            return Coded(self._recalls.codec.encode(pixels, quality=how.quality, effort=how.effort))
-        if session != self._session:
+        if self._sequence and session != self._session:
+            self.finish()
             self._session = session
             self._sequence.restart()
+        begun = time.perf_counter()
+        descriptor = describe(image.pixels).tobytes()
+        coded = self._encode(_Frame(session, number, image, pose, descriptor))
+        self._spent_s += time.perf_counter() - begun
+        self._recalls.begin(session, image.stamp_ns)
+        self._store(coded)
+
+    def finish(self) -> None:
+        """Store what waits for later images."""
+        begun = time.perf_counter()
+        coded = self._sequence.flush() if self._sequence else []
+        self._spent_s += time.perf_counter() - begun
+        self._store(coded)
+
+    def _encode(self, frame: _Frame) -> list[Coded]:
+        how, pixels = self._recalls.setting, frame.image.pixels
+        if self._sequence is None:
+            data = self._recalls.codec.encode(pixels, quality=how.quality, effort=how.effort)
+            return [Coded(data, tag=frame)]
 
         def earlier() -> bytes | None:
-            size = pixels.shape[1::-1]
             found = earlier_view(
                 self._bank,
                 self._topic,
-                size,
-                image.stamp_ns,
-                pose,
-                descriptor,
+                pixels.shape[1::-1],
+                frame.image.stamp_ns,
+                frame.pose,
+                frame.descriptor,
                 self._about["map_id"],
             )
             if found is not None:
                 self._stored.note(found.data, found.id)
             return found and found.data
 
-        return self._sequence.encode(pixels, how.quality, how.effort, earlier)
+        return self._sequence.encode(pixels, how.quality, how.effort, earlier, tag=frame)
+
+    def _reference(self, coded: Coded) -> int | tuple[bytes, ...] | None:
+        frame_id = self._stored.reference(coded)  # which may be forgotten since
+        return frame_id if frame_id is None or frame_id in self._bank else coded.needed
+
+    def _store(self, coded: list[Coded]) -> None:
+        """Store frames, each of which took its share of the time spent, and measure them."""
+        encode_ms = 1e3 * self._spent_s / max(len(coded), 1)
+        if coded:
+            self._spent_s = 0.0
+        for one in coded:
+            self._store_one(one, one.tag, encode_ms)
+
+    def _store_one(self, coded: Coded, frame: _Frame, encode_ms: float) -> None:
+        bank, image, session = self._bank, frame.image, frame.session
+        if session not in self._ids:
+            self._ids[session] = bank.begin_session(start_ns=image.stamp_ns, **self._about)
+        frame_id = bank.add(
+            coded.data,
+            stamp_ns=image.stamp_ns,
+            camera=self._topic,
+            pose=frame.pose,
+            session=self._ids[session],
+            descriptor=frame.descriptor,
+            reference=self._reference(coded),
+        )
+        self._stored.stored(coded, frame_id)
+        begun = time.perf_counter()
+        recalled = self._recalls.codec.decode(bank.get(frame_id).records)
+        recall_ms = 1e3 * (time.perf_counter() - begun)
+        self._recalls.take(
+            frame.number,
+            image,
+            recalled,
+            session=session,
+            frame_id=frame_id,
+            size=len(coded.data),
+            is_key=not coded.needed,
+            has_pose=frame.pose is not None,
+            encode_ms=encode_ms,
+            recall_ms=recall_ms,
+        )

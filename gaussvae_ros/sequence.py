@@ -3,24 +3,30 @@
 Every frame decodes from at most three records: a key record, which stands alone and is finer than
 the rest; a predicted one from it; and one predicted from that. A frame is predicted from the latest
 of the second kind as long as that is near enough, and otherwise from the key. A new key comes when
-a frame costs more than the frames since the last key did in the mean, that key included: the
-renewal that makes the mean over all time least.
+a frame costs more than the frames of the last key did in the mean, that key included: the renewal
+that makes the mean over all time least.
+
+The key is then not made of that frame, but of one or two later: those between are predicted from it
+backwards, so that each key serves frames on both sides of it. They wait for it meanwhile.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from gaussvae_ros.codec import SURE, FrameCodec
+from gaussvae_ros.codec import FrameCodec, Prediction, checked
 from gaussvae_ros.record import LONGEST_CHAIN
 from gaussvae_ros.vae.latent import quality_for, splats_at
 
 T = TypeVar("T")
+AHEAD = 2  # frames that wait at most
 FIRST, FINEST = 1.5, 2.0  # times the splats of a frame alone: of the first key record, and at most
+REVISITED = 0.85  # share of what a frame costs alone, below which an earlier visit's serves it
 LONGEST_PAUSE = 4  # frames for which nothing is tried
 FAR = 2.0  # times what the second record cost, beyond which a frame is tried from the key, too
+KEPT = 8  # records that may be needed again: a key and a second one on each side, and the last's
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Coded:
 
     data: bytes
     needed: tuple[bytes, ...] = ()
-    begins: bool = False  # a group: later frames need this one, or what it needs, or none before
+    tag: object = None  # of the frame, as its caller gave it
 
     @property
     def records(self) -> list[bytes]:
@@ -37,32 +43,77 @@ class Coded:
         return [*self.needed, self.data]
 
 
+@dataclass(frozen=True)
+class _Frame:
+    image: np.ndarray
+    quality: float
+    effort: str
+    earlier: Callable[[], bytes | None]
+    tag: object
+
+    def coded(self, data: bytes, *needed: bytes) -> Coded:
+        return Coded(data, needed, self.tag)
+
+
+@dataclass
+class _Side:
+    """The frames after a key record, or those before it."""
+
+    middle: bytes | None = None  # the latest that is predicted from the key
+    middle_cost: float = 0.0
+    frames: int = 0
+
+
 @dataclass
 class _Group:
-    """What is known since the last key record."""
+    """A key record and what is predicted from it."""
 
     key: bytes
     size: tuple[int, ...]
     cost: float  # of all its frames so far
     frames: int = 1
-    middle: bytes | None = None  # predicted from the key
-    middle_cost: float = 0.0
     share: float = 1.0  # sum over its frames of their cost over that of a frame alone
+    before: _Side = field(default_factory=_Side)
+    after: _Side = field(default_factory=_Side)
+
+    def count(self, cost: float, share: float) -> None:
+        """Another frame."""
+        self.cost, self.share, self.frames = self.cost + cost, self.share + share, self.frames + 1
+
+
+@dataclass(frozen=True)
+class _Try:
+    """A prediction, and what it is from."""
+
+    made: Prediction
+    chain: list[bytes]
+
+    @property
+    def share(self) -> float:
+        return self.made.cost / self.made.alone
 
 
 class SequenceEncoder:
     """Encodes the frames of one camera in order. Not for use from several threads at once."""
 
-    def __init__(self, codec: FrameCodec):
+    def __init__(self, codec: FrameCodec, ahead: int = AHEAD):
+        """`ahead`: how many frames may wait for later ones; 0 lets every frame be coded at once."""
         self._codec = codec
+        self._ahead = ahead
+        self._waiting: list[_Frame] = []
         self._group: _Group | None = None
+        self._refused: _Try | None = None  # of the first that waits, from the group before
+        self._due = True  # a new group
+        self._asked = False  # for an earlier visit, since that is due
+        self._before = min(ahead, 1)  # frames that its key record comes after
         self._finer = FIRST
         self._failures = 0  # tries in a row, each right after a key record
         self._paused = 0  # frames for which nothing will be tried
 
     def restart(self) -> None:
-        """Let the next frame need none before it."""
-        self._group = None
+        """Let later frames need none before them; those that wait are forgotten, see `flush`."""
+        self._waiting.clear()
+        self._group, self._refused, self._due, self._asked = None, None, True, False
 
     def encode(
         self,
@@ -70,74 +121,158 @@ class SequenceEncoder:
         quality: float = 50,
         effort: str = "fast",
         earlier: Callable[[], bytes | None] = lambda: None,
-    ) -> Coded:
-        """The next frame. Arguments and errors are those of `FrameCodec.encode`.
+        tag: object = None,
+    ) -> list[Coded]:
+        """The next frame: gives those that are coded now, each behind what it needs.
 
-        `earlier()` is asked where a group would begin: for a record that stands alone, of an
-        earlier visit to the place, from which the frame is then predicted if that costs less.
+        Arguments and errors are those of `FrameCodec.encode`. An error that is not of the arguments
+        costs all frames that wait. The image must not change while its frame waits.
+
+        Args:
+            earlier: asked where a group begins: for a record that stands alone, of an earlier visit
+                to the place, from which the frame is then predicted if that costs less.
+            tag: by which the caller knows the frame again.
         """
-        if self._paused:
-            self._paused -= 1
-            return self._alone(image, quality, effort)
-        if made := self._predicted(image, quality):
-            return made
-        if self._group is not None:
-            self._adapt(self._group)
-        return self._begun(image, quality, effort, earlier())
+        checked(image, quality, effort)
+        self._waiting.append(_Frame(image, quality, effort, earlier, tag))
+        return self._coded(self._before)
 
-    def _predicted(self, image: np.ndarray, quality: float) -> Coded | None:
-        """The next frame from those before it in its group; None where that is no gain."""
+    def flush(self) -> list[Coded]:
+        """The frames that wait."""
+        return self._coded(0)
+
+    def _coded(self, wanted: int) -> list[Coded]:
+        """Code what can be, if a new group waits until it has `wanted` frames before its key."""
+        made: list[Coded] = []
+        try:
+            while self._waiting:
+                if not self._due:
+                    if one := self._after(self._waiting[0]):
+                        made.append(one)
+                        del self._waiting[0]
+                elif not self._asked and (one := self._visited(self._waiting[0])):
+                    made.append(one)
+                    del self._waiting[0]
+                elif self._paused:
+                    made.append(self._alone(self._waiting.pop(0)))
+                elif len(self._waiting) > min(wanted, self._before):
+                    count = min(self._before + 1, len(self._waiting))
+                    made += self._begun(self._waiting[:count])
+                    del self._waiting[:count]
+                else:
+                    break
+        except BaseException:
+            self.restart()
+            raise
+        return made
+
+    def _after(self, frame: _Frame) -> Coded | None:
+        """The next frame from those before it in its group; where that is no gain, None, and a new
+        group is due."""
         group = self._group
-        if group is None or group.size != image.shape:
+        found = self._tried(frame, group, group.after)
+        if found and found.made.cost <= min(group.cost / group.frames, found.made.alone):
+            return self._taken(frame, group, group.after, found)
+        self._refused, self._due, self._asked = found, True, False
+        self._adapt(group)
+        return None
+
+    def _tried(self, frame: _Frame, group: _Group, side: _Side) -> _Try | None:
+        """A frame predicted from its group's records on one side."""
+        if group.size != frame.image.shape:
             return None
-        chain = [group.key] if group.middle is None else [group.key, group.middle]
-        made, needed = self._codec.predict(image, quality, chain), chain
-        if made is not None and len(chain) > 1 and made.cost > FAR * group.middle_cost:
-            other = self._codec.predict(image, quality, [group.key])
+        chain = [group.key] if side.middle is None else [group.key, side.middle]
+        made = self._codec.predict(frame.image, frame.quality, chain)
+        if made is not None and len(chain) > 1 and made.cost > FAR * side.middle_cost:
+            other = self._codec.predict(frame.image, frame.quality, [group.key])
             if other is not None and other.cost < made.cost:
-                made, needed = other, [group.key]
-        if made is None or made.cost > min(group.cost / group.frames, made.alone):
+                made, chain = other, [group.key]
+        return made and _Try(made, chain)
+
+    def _taken(self, frame: _Frame, group: _Group, side: _Side, found: _Try) -> Coded:
+        """A frame predicted so, as one of the group."""
+        group.count(found.made.cost, found.share)
+        side.frames += 1
+        if len(found.chain) == 1:
+            side.middle, side.middle_cost = found.made.data, found.made.cost
+        return frame.coded(found.made.data, *found.chain)
+
+    def _begun(self, frames: list[_Frame]) -> list[Coded]:
+        """The frames with which a group begins: the last as its key record, then those before."""
+        *others, frame = frames
+        data = self._codec.encode(frame.image, self._finer_than(frame), frame.effort)
+        made = [self._key(frame, data)]
+        for other in reversed(others):
+            refused = self._refused if other is frames[0] else None
+            made.append(self._before_key(other, self._group, refused))
+        return made
+
+    def _before_key(self, frame: _Frame, group: _Group, refused: _Try | None) -> Coded:
+        """A frame from a key record after it, or as it was refused after the last, or alone."""
+        codec, found = self._codec, self._tried(frame, group, group.before)
+        if found and found.made.cost > found.made.alone:
+            found = None
+        if refused and refused.made.cost <= refused.made.alone:
+            data, chain = refused.made.data, refused.chain
+            cost = codec.cost(frame.image, [*chain, data], group.key, frame.quality)
+            if found is None or cost < found.made.cost:
+                group.count(cost, refused.share)
+                return frame.coded(data, *chain)
+        if found:
+            return self._taken(frame, group, group.before, found)
+        data = codec.encode(frame.image, frame.quality, frame.effort)
+        group.count(codec.cost(frame.image, data, group.key, frame.quality), 1.0)
+        return frame.coded(data)
+
+    def _visited(self, frame: _Frame) -> Coded | None:
+        """A frame with which a group begins, from an earlier visit's; None where that is no
+        gain."""
+        self._asked, earlier = True, frame.earlier()
+        if earlier is None:
             return None
-        group.cost, group.frames = group.cost + made.cost, group.frames + 1
-        group.share += made.cost / made.alone
-        if len(needed) == 1:
-            group.middle, group.middle_cost = made.data, made.cost
-        return Coded(made.data, tuple(needed))
+        found = self._codec.predict(frame.image, self._finer_than(frame), earlier)
+        if found is None or found.cost > REVISITED * found.alone:
+            return None
+        sides = (_Side(found.data, found.cost) for _ in range(2))
+        self._group = _Group(earlier, frame.image.shape, found.cost, 1, 1.0, *sides)
+        self._due, self._paused = False, 0
+        return frame.coded(found.data, earlier)
 
-    def _begun(
-        self, image: np.ndarray, quality: float, effort: str, earlier: bytes | None
-    ) -> Coded:
-        """A frame with which a group begins: alone, or predicted from an earlier visit's."""
-        codec, finer = self._codec, max(quality, quality_for(splats_at(quality) * self._finer))
-        made = None if earlier is None else codec.predict(image, finer, earlier)
-        if made is None or made.cost >= SURE * made.alone:
-            data = codec.encode(image, finer, effort)
-            if made is None or made.cost >= codec.cost(image, data, earlier, finer):
-                return self._key(image, data, quality)
-        cost = made.cost
-        self._group = _Group(earlier, image.shape, cost, middle=made.data, middle_cost=cost)
-        return Coded(made.data, (earlier,), begins=True)
+    def _finer_than(self, frame: _Frame) -> float:
+        """The quality of a record that others need."""
+        return max(frame.quality, quality_for(splats_at(frame.quality) * self._finer))
 
-    def _alone(self, image: np.ndarray, quality: float, effort: str) -> Coded:
+    def _alone(self, frame: _Frame) -> Coded:
         """A frame of a pause; the next one after it may be predicted from the last of them."""
-        data = self._codec.encode(image, quality, effort)
-        if not self._paused:
-            return self._key(image, data, quality)
-        self._group = None
-        return Coded(data, begins=True)
+        self._paused, self._asked = self._paused - 1, False
+        data = self._codec.encode(frame.image, frame.quality, frame.effort)
+        return frame.coded(data) if self._paused else self._key(frame, data)
 
-    def _key(self, image: np.ndarray, data: bytes, quality: float) -> Coded:
+    def _key(self, frame: _Frame, data: bytes) -> Coded:
         """A key record, with which a group begins."""
-        self._group = _Group(data, image.shape, self._codec.cost(image, data, data, quality))
-        return Coded(data, begins=True)
+        cost = self._codec.cost(frame.image, data, data, frame.quality)
+        self._group, self._due = _Group(data, frame.image.shape, cost), False
+        return frame.coded(data)
 
     def _adapt(self, group: _Group) -> None:
         """At the end of a group: finer keys the less its frames cost, of what they would cost
-        alone; and where nothing was predicted, longer and longer pauses without a try, which takes
-        as long as coding the frame."""
+        alone; as many frames before the next key as came after this one; and where nothing was
+        predicted, longer and longer pauses without a try, which takes as long as coding the
+        frame."""
         self._finer = min(group.frames / group.share, FINEST)
-        self._failures = 0 if group.middle else self._failures + 1
+        self._before = min(self._ahead, max(group.after.frames, 1))
+        self._failures = 0 if group.before.middle or group.after.middle else self._failures + 1
         self._paused = min(max(self._failures - 2, 0), LONGEST_PAUSE)
+
+
+def encode_sequence(
+    codec: FrameCodec, images: Iterable[np.ndarray], quality: float = 50, ahead: int = AHEAD
+) -> list[Coded]:
+    """The frames of one camera, in their order. Raises as `FrameCodec.encode`."""
+    encoder, made = SequenceEncoder(codec, ahead), []
+    for number, image in enumerate(images):
+        made += encoder.encode(image, quality, tag=number)
+    return sorted([*made, *encoder.flush()], key=lambda one: one.tag)
 
 
 class StoredAs(Generic[T]):
@@ -152,10 +287,14 @@ class StoredAs(Generic[T]):
 
     def note(self, data: bytes, what: T) -> None:
         """Say as what a record is stored."""
+        self._known.pop(data, None)
         self._known[data] = what
 
     def stored(self, coded: Coded, what: T) -> None:
         """Say as what a frame's record is stored."""
-        if len(coded.needed) + 1 < LONGEST_CHAIN:  # later ones may need it, and what it needs
-            known = {data: self._known[data] for data in coded.needed}
-            self._known = known | {coded.data: what}
+        for data in coded.needed:
+            self.note(data, self._known[data])
+        if len(coded.records) < LONGEST_CHAIN:  # later ones may need it
+            self.note(coded.data, what)
+        while len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.sequence import SequenceEncoder
+from gaussvae_ros.sequence import encode_sequence
 
 
 def view(shift: float = 0, scene: int = 0, size: tuple[int, int] = (160, 120)) -> np.ndarray:
@@ -26,5 +26,4 @@ def sequence(
     codec: FrameCodec, images: Iterable[np.ndarray], quality: float = 50
 ) -> list[list[bytes]]:
     """What each image's frame needs, with its own record last, from a key record on."""
-    encoder = SequenceEncoder(codec)
-    return [encoder.encode(image, quality).records for image in images]
+    return [one.records for one in encode_sequence(codec, images, quality, ahead=0)]

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 from PIL import Image
 
-from gaussvae_ros.errors import ImageError, RecordError
+from gaussvae_ros.errors import RecordError
+from gaussvae_ros.fit import check_image
 from gaussvae_ros.record import PREDICTED, Record, checksum, needs, pack, unpack
 
 
@@ -23,8 +24,7 @@ class JpegCodec:
         effort: str = "fast",
         reference: list[bytes] | None = None,
     ) -> bytes:
-        if min(image.shape[:2]) < 8:
-            raise ImageError("image is too small")
+        check_image(image)
         out = io.BytesIO()
         Image.fromarray(image).save(out, "jpeg", quality=int(quality))
         size = image.shape[1], image.shape[0]

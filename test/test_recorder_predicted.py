@@ -16,6 +16,7 @@ from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import recorder as module
 from gaussvae_ros.nodes.recorder import PendingFrame
 from gaussvae_ros.nodes.sequences import Sequences
+from gaussvae_ros.sequence import KEPT
 
 QUALITY = 30
 
@@ -215,4 +216,4 @@ def test_frames_are_held_no_longer_than_they_may_be_needed(bank):  # noqa: F811
     assert needed == [0, *[1] * 19]
     del one
     gc.collect()
-    assert sum(ref() is not None for ref in held) == 2
+    assert sum(ref() is not None for ref in held) == KEPT

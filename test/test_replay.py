@@ -147,10 +147,13 @@ def test_images_out_of_order_are_one_session(tmp_path, bank):
 
 
 def test_a_broken_frame_costs_that_frame_only(tmp_path, bank):
-    maker = drive(frame_1=picture(1)[:4, :4]).jpeg("/cam2", START, b"\xff\xd8 broken")
+    maker = drive(frame_1=np.zeros((1, 70000, 3), np.uint8)).jpeg(
+        "/cam2", START, b"\xff\xd8 broken"
+    )
     result = replay(maker.write(tmp_path), JpegCodec(), bank, topic="/cam", compare=0)
     assert (result["frames"], result["skipped"], len(bank)) == (4, 1, 4)
-    assert result["problems"] == [f"frame 1 at {START + STEP} ns: image is too small"]
+    too_large = "image of 70000x1 px is too large: a side has at most 65535 px, all of it 67108864"
+    assert result["problems"] == [f"frame 1 at {START + STEP} ns: {too_large}"]
     with pytest.raises(
         BagError, match=r"no readable image on /cam2: frame 0 .* neither JPEG nor PNG"
     ):

@@ -10,7 +10,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import RecordError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.record import is_predicted, needs, unpack
-from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
+from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs, encode_sequence
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor
 from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
@@ -30,8 +30,7 @@ def drive() -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def coded(drive) -> list[Coded]:
-    encoder = SequenceEncoder(CODEC)
-    return [encoder.encode(frame, QUALITY) for frame in drive]
+    return encode_sequence(CODEC, drive, QUALITY, ahead=0)
 
 
 def test_predicted_frames_take_fewer_bytes_at_the_quality_of_frames_alone(drive, coded):
@@ -53,34 +52,30 @@ def test_every_frame_needs_two_others_at_most(coded):
 
 
 def test_a_still_scene_costs_next_to_nothing(drive):
-    encoder = SequenceEncoder(CODEC)
-    first, *others = [encoder.encode(drive[0], QUALITY) for _ in range(4)]
+    first, *others = encode_sequence(CODEC, [drive[0]] * 4, QUALITY, ahead=0)
     assert max(len(one.data) for one in others) < len(first.data) / 8
     still = [psnr(drive[0], CODEC.decode(one.records)) for one in (first, *others)]
     assert min(still) > still[0] - 0.1
 
 
 def test_a_scene_change_begins_with_a_key_record(drive):
-    encoder = SequenceEncoder(CODEC)
-    encoder.encode(drive[0], QUALITY)
     rng = np.random.default_rng(0)
     other = cv2.resize(rng.integers(0, 256, (12, 16, 3)).astype(np.uint8), (320, 240))
-    assert encoder.encode(other, QUALITY).needed == ()
+    _, made = encode_sequence(CODEC, [drive[0], other], QUALITY, ahead=0)
+    assert made.needed == ()
 
 
 @pytest.mark.parametrize("change", ["size", "mono"])
 def test_a_frame_of_another_kind_stands_alone(drive, change):
-    encoder = SequenceEncoder(CODEC)
-    key = encoder.encode(drive[0], QUALITY)
     other = drive[1][:200] if change == "size" else drive[1][..., 1]
-    assert encoder.encode(other, QUALITY).needed == ()
+    key, made = encode_sequence(CODEC, [drive[0], other], QUALITY, ahead=0)
+    assert made.needed == ()
     assert not is_predicted(CODEC.encode(other, QUALITY, reference=key.data))
 
 
 def test_grey_frames_are_predicted_too(drive):
-    encoder = SequenceEncoder(CODEC)
     grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in drive[:3]]
-    made = [encoder.encode(frame, QUALITY) for frame in grey]
+    made = encode_sequence(CODEC, grey, QUALITY, ahead=0)
     assert made[1].needed and made[2].needed
     for frame, one in zip(grey, made):
         picture = CODEC.decode(one.records)
@@ -90,8 +85,12 @@ def test_grey_frames_are_predicted_too(drive):
 def test_a_restart_makes_a_key_record(drive):
     encoder = SequenceEncoder(CODEC)
     encoder.encode(drive[0], QUALITY)
+    encoder.encode(drive[1], QUALITY)  # which of them waits is no matter
     encoder.restart()
-    assert encoder.encode(drive[1], QUALITY).needed == ()
+    assert not encoder.flush()
+    encoder.encode(drive[2], QUALITY, tag=2)
+    [made] = encoder.flush()
+    assert made.needed == () and made.tag == 2
 
 
 def test_the_codec_predicts_where_that_is_a_gain(drive):
@@ -138,10 +137,9 @@ def test_predicted_records_say_their_kind(coded):
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (16, 16), (640, 3), (3, 480), (33, 17)])
 @pytest.mark.parametrize("quality", [0, 100])
 def test_frames_of_any_shape(drive, size, quality):
-    encoder = SequenceEncoder(CODEC)
-    for frame in drive[:3]:
-        frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        picture = CODEC.decode(encoder.encode(frame, quality).records)
+    frames = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in drive[:3]]
+    for frame, one in zip(frames, encode_sequence(CODEC, frames, quality)):
+        picture = CODEC.decode(one.records)
         assert picture.shape == frame.shape and psnr(frame, picture) > 15
 
 
@@ -154,12 +152,12 @@ def test_tries_pause_where_nothing_is_predicted():
         cost=CODEC.cost,
         predict=lambda *given: tried.append(count) or predict(*given),
     )
-    encoder, rng = SequenceEncoder(codec), np.random.default_rng(0)
+    encoder, rng = SequenceEncoder(codec, ahead=0), np.random.default_rng(0)
     coarse = rng.integers(0, 256, (30, 9, 12, 3)).astype(np.uint8)
     frames = [cv2.resize(c, (96, 72), interpolation=cv2.INTER_CUBIC) for c in coarse]
     for count, frame in enumerate(frames):
         encoder.encode(frame, QUALITY)
     assert tried[:3] == [1, 2, 3] and 5 <= len(tried) < 12
     for count in range(30, 45):
-        last = encoder.encode(frames[0], QUALITY)
+        [last] = encoder.encode(frames[0], QUALITY)
     assert last.needed and tried[-5:] == [40, 41, 42, 43, 44]

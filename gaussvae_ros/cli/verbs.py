@@ -58,6 +58,13 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         action="store_true",
         help="let each record stand alone instead of predicting it from earlier ones",
     )
+    made.add_argument(
+        "--ahead",
+        metavar="N",
+        type=int,
+        default=2,
+        help="how many frames may wait for a later one to be predicted from (default 2)",
+    )
     budgets.add_budget(made, budgets.POLICIES)
     options.quality(made)
     options.as_json(made)
@@ -141,6 +148,8 @@ def replay(args: argparse.Namespace) -> None:
 
     if args.compare < 0:
         raise GaussVaeError(f"--compare must be at least 0, not {args.compare}")
+    if args.ahead < 0:
+        raise GaussVaeError(f"--ahead must be at least 0, not {args.ahead}")
     with Bag(args.bag) as bag:  # before the codec loads and a memory file appears
         bag.image_topic(args.topic)
     with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
@@ -157,6 +166,7 @@ def replay(args: argparse.Namespace) -> None:
                 args.report,
                 args.map_id or "",
                 not args.no_predict,
+                args.ahead,
                 budgets.budget_of(args),
                 args.coarse_quality,
             )

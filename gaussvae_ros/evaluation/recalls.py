@@ -67,7 +67,7 @@ class Recalls:
         ]
         self.shown, self.compared = spread(expected, SHOWN), spread(expected, compare)
         self.curved = self.compared[::2] if curves else []
-        self.stamps = array("q")
+        self.order = array("q")  # numbers of the frames, which may come out of their order
         self.ids = array("q")
         self.numbers = {
             name: array("d")
@@ -85,6 +85,11 @@ class Recalls:
         self.spread: list[Views] = []
         self.beside: list[Views] = []
 
+    def begin(self, session: int, stamp_ns: int) -> tuple[float, int]:
+        """Where a session begins: s within the span, and its first stamp, ns. Said before its first
+        frame is taken, if that is not its first in time."""
+        return self._begun.setdefault(session, (self.span_s, stamp_ns))
+
     def take(
         self,
         number: int,  # of the frame, from 0 on
@@ -100,7 +105,7 @@ class Recalls:
         encode_ms: float = np.nan,  # where it was measured
     ) -> None:
         """Measure one frame."""
-        begin_s, first_ns = self._begun.setdefault(session, (self.span_s, image.stamp_ns))
+        begin_s, first_ns = self.begin(session, image.stamp_ns)
         time_s = max(begin_s + (image.stamp_ns - first_ns) / 1e9, 0.0)
         self.span_s = max(self.span_s, time_s)
         scores = {
@@ -115,7 +120,7 @@ class Recalls:
         }
         self.with_pose += has_pose
         self.keys += is_key
-        self.stamps.append(image.stamp_ns)
+        self.order.append(number)
         self.ids.append(frame_id)
         for name, value in scores.items():
             self.numbers[name].append(value)
@@ -142,15 +147,15 @@ class Recalls:
             return _number(np.median(self.numbers[name]))
 
         return {
-            "frames": len(self.stamps),
+            "frames": len(self.order),
             "skipped": self.skipped,
             "problems": self.problems.texts(),
             "problem_counts": dict(self.problems.counts),
             "with_pose": self.with_pose,
             "keys": self.keys,
             "sessions": len(self._begun),
-            "first_id": self.ids[0],
-            "last_id": self.ids[-1],
+            "first_id": self.ids[np.argmin(self.order)],
+            "last_id": self.ids[np.argmax(self.order)],
             "span_s": self.span_s,
             "bytes": mean("bytes"),
             "total_bytes": int(sum(self.numbers["bytes"])),
@@ -269,7 +274,9 @@ class Recalls:
         return found
 
     def _over_time(self, name: str, label: str) -> bytes:
-        return plots.over_time(self.numbers["time_s"], {"gaussvae": self.numbers[name]}, label)
+        order = np.argsort(self.order)
+        times, values = (np.asarray(self.numbers[what])[order] for what in ("time_s", name))
+        return plots.over_time(times, {"gaussvae": values}, label)
 
 
 def _number(value: float) -> float | None:

@@ -19,7 +19,7 @@ from gaussvae_ros.evaluation.reach import SEEKING, reach_times, why_no_seeking
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, write_report
 from gaussvae_ros.evaluation.sequences import read_sequence
 from gaussvae_ros.evaluation.summary import ALL, MEASURES, Curves, mean_curve, summarise, tables
-from gaussvae_ros.sequence import SequenceEncoder
+from gaussvae_ros.sequence import encode_sequence
 
 FRAMES = 60  # of a sequence
 SIZES = (150, 300, 600, 1200)  # bytes a frame at which codecs are compared
@@ -31,8 +31,7 @@ OURS = "gaussvae"
 
 def records_of(codec: Codec, frames: Sequence[np.ndarray], quality: float) -> list[list[bytes]]:
     """For each frame the records that decoding it takes, its own last."""
-    sequence = SequenceEncoder(codec)
-    return [sequence.encode(frame, quality).records for frame in frames]
+    return [one.records for one in encode_sequence(codec, frames, quality)]
 
 
 def picture_of(codec: Codec, records: Sequence[bytes]) -> np.ndarray:

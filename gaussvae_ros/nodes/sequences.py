@@ -39,7 +39,7 @@ class Sequences:
             camera.frames.note(found.data, found)
             return found.data
 
-        coded = camera.encoder.encode(frame.image, quality, effort, earlier)
+        [coded] = camera.encoder.encode(frame.image, quality, effort, earlier)
         frame.data, frame.needed = coded.data, coded.needed
         frame.before = camera.frames.reference(coded)
         camera.frames.stored(coded, frame)
@@ -64,5 +64,5 @@ class _Camera:
     """A session of a camera at one quality, and the frames whose records later ones may need."""
 
     def __init__(self, codec: FrameCodec, kind: tuple[int, float]) -> None:
-        self.kind, self.encoder = kind, SequenceEncoder(codec)
+        self.kind, self.encoder = kind, SequenceEncoder(codec, ahead=0)
         self.frames: StoredAs[PendingFrame] = StoredAs()
