@@ -18,7 +18,7 @@ class Budgeted:
 
     def refuses(self) -> bool:
         """Whether the memory is full, and its policy is to stop."""
-        refuses = bool(self._bank.refusal(self._budget))
+        refuses = bool(self._bank.why_full(self._budget))
         self._refused += refuses
         return refuses
 

@@ -172,10 +172,10 @@ def test_stop_forgets_nothing_and_says_why_no_more_fit(bank):
         (Budget(max_age=20, policy="stop"), "its frames span max_age, 20 s"),
         (Budget(min_free_bytes=2**60, policy="stop"), "of the disk are free, and min_free_bytes"),
     ):
-        assert why in bank.refusal(budget) and bank.forget(budget).why == bank.refusal(budget)
+        assert why in bank.why_full(budget) and bank.forget(budget).why == bank.why_full(budget)
     for budget in (Budget(max_frames=31, max_bytes=2**30, policy="stop"), Budget(max_frames=1)):
-        assert bank.refusal(budget) == ""
+        assert bank.why_full(budget) == ""
     assert [frame.id for frame in bank] == ids
-    assert bank.refusal(Budget(max_sessions=1, policy="stop")) == ""
+    assert bank.why_full(Budget(max_sessions=1, policy="stop")) == ""
     bank.begin_session("next", start_ns=0)
-    assert "max_sessions is 1" in bank.refusal(Budget(max_sessions=1, policy="stop"))
+    assert "max_sessions is 1" in bank.why_full(Budget(max_sessions=1, policy="stop"))

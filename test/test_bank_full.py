@@ -129,8 +129,11 @@ def test_frames_wait_and_are_stored_when_there_is_space(small_disk, group, caplo
                 except BankError:
                     refused += 1
         assert refused and 200 < bank.waiting <= 300
+        assert re.search(r"m.db could not be written: .*(full|disk I/O)", bank.refusal)
+        assert len(bank.find(limit=1)) == 1, "questions are answered meanwhile"
         (folder / "ballast").unlink()
         wait_until(lambda: bank.waiting == 0)  # by itself
+        assert bank.refusal == ""
         assert [frame.stamp_ns for frame in bank.find(session=2)] == list(range(100, 300))
     with MemoryBank(folder / "m.db", readonly=True) as bank:
         assert [(f.id, f.data) for f in bank] == [

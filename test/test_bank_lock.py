@@ -98,6 +98,47 @@ def test_what_a_lock_file_may_say(path, holder, signature, reason):
     assert re.search(reason, refusal(path))
 
 
+@pytest.mark.parametrize("host", [socket.gethostname(), "elsewhere"])
+def test_a_lock_file_that_nobody_holds_is_not_believed(path, tmp_path, host):
+    """As a killed process leaves it, whose number another one has by now, or a copied folder."""
+    other = tmp_path / "other.db"
+    for made, stamps in ((path, range(3)), (other, range(9))):
+        with MemoryBank(made) as bank:
+            for stamp in stamps:
+                bank.add(record(), stamp_ns=stamp)
+            bank.flush()
+            shutil.copy(f"{made}-wal", tmp_path / f"wal-of-{made.name}")
+    Path(f"{path}-lock").write_text(f"{os.getpid()} {host} 2026-01-02T03:04:05+00:00\n")
+    assert not may_be_written(path)
+    with MemoryBank(path, readonly=True) as bank:
+        assert len(bank) == 3
+    shutil.copy(tmp_path / f"wal-of-{other.name}", f"{path}-wal")  # that of another file
+    for readonly in (True, False):
+        with pytest.raises(BankError, match="-wal is not the journal of"):
+            MemoryBank(path, readonly=readonly)
+
+
+def test_readers_who_ask_for_the_lock_do_not_keep_a_writer_out(path):
+    MemoryBank(path).close()
+    Path(f"{path}-lock").touch()
+    ends = threading.Event()
+
+    def ask():
+        while not ends.is_set():
+            may_be_written(path)
+
+    readers = [threading.Thread(target=ask) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(50):
+            MemoryBank(path).close()
+    finally:
+        ends.set()
+        for reader in readers:
+            reader.join()
+
+
 def test_a_writer_that_has_ended_while_its_child_lives(path):
     code = """
 import os, sys, time

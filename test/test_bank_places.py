@@ -2,11 +2,14 @@
 
 import os
 import subprocess
+import sys
+from ctypes import CFUNCTYPE, c_int, c_void_p, cast
 
 import pytest
 from test_bank_durability import record
 
 from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bench.disk_log import DiskLog
 from gaussvae_ros.errors import BankError
 
 
@@ -83,3 +86,37 @@ def test_an_empty_file_becomes_a_memory(tmp_path):
         MemoryBank(tmp_path / "m.db", readonly=True)
     with MemoryBank(tmp_path / "m.db") as bank:
         bank.add(record(), stamp_ns=1)
+
+
+class Share(DiskLog):
+    """A file system without memory that processes share: `refused` when asked, or unknown to it."""
+
+    def __init__(self, refused: bool):
+        self._refused = refused
+        # Of sqlite3_io_methods: xShmMap, which returns SQLITE_IOERR_SHMMAP.
+        self._refuse = CFUNCTYPE(c_int, *[c_void_p] * 5)(lambda *_: 10 | 21 << 8)
+        super().__init__()
+
+    def _methods(self, below):
+        methods = super()._methods(below)
+        if self._refused:
+            methods.contents.others[7] = cast(self._refuse, c_void_p).value
+        else:
+            methods.contents.version = 1
+        return methods
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="SQLite's code of an error is not known")
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_network_share_that_cannot_hold_a_memory_is_told(tmp_path, refused):
+    with MemoryBank(tmp_path / "there.db") as bank:
+        bank.add(record(), stamp_ns=1)
+    contents = (tmp_path / "there.db").read_bytes()
+    with Share(refused):
+        for name in ("new.db", "there.db") if refused else ("new.db",):
+            with pytest.raises(BankError, match="put it on a local disk$"):
+                MemoryBank(tmp_path / name)
+    assert [file.name for file in tmp_path.iterdir() if "new" in file.name] == []
+    assert (tmp_path / "there.db").read_bytes() == contents
+    with MemoryBank(tmp_path / "there.db") as bank:
+        assert len(bank) == 1

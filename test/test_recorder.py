@@ -7,7 +7,8 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes.counters import Counters
-from gaussvae_ros.nodes.recorder import PendingFrame, Recorder
+from gaussvae_ros.nodes.pending import PendingFrame
+from gaussvae_ros.nodes.recorder import Recorder
 from gaussvae_ros.nodes.session_facts import LIVE
 
 T = 1_700_000_000_000_000_000  # ns

@@ -14,7 +14,7 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import Prediction
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import recorder as module
-from gaussvae_ros.nodes.recorder import PendingFrame
+from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.sequences import Sequences
 from gaussvae_ros.sequence import KEPT
 

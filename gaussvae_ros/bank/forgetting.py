@@ -64,7 +64,7 @@ class Forgetter(Remover):
                     return measured(self._db, self.path, self._frame_count.frames)
             time.sleep(PAUSE_S)
 
-    def refusal(self, budget: Budget) -> str:
+    def why_full(self, budget: Budget) -> str:
         """Why the policy `stop` takes no more frames, in a sentence; empty if it does, and for
         other policies.
         """
@@ -103,7 +103,7 @@ class Forgetter(Remover):
         Raises:
             BankError: the disk does not take it; some frames may be removed.
         """
-        done = Forgotten(why=self.refusal(budget))
+        done = Forgotten(why=self.why_full(budget))
         if budget.policy == "stop" or not budget.limited:
             return done
         with self._forgetting:
@@ -128,7 +128,7 @@ class Forgetter(Remover):
         than its budget, empty if it would not. Nothing is changed.
         """
         if budget.policy == "stop" or not budget.limited:
-            return [], self.refusal(budget)
+            return [], self.why_full(budget)
         self._commit_waiting()
         usage = self.usage()
         with self._looking() as db:

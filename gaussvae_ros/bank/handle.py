@@ -72,6 +72,15 @@ class Handle:
                 else len(self._kept)
             )
 
+    @property
+    def refusal(self) -> str:
+        """Why the disk does not take what waits, such as that it is full; empty while it does.
+
+        Questions are answered meanwhile, and it is tried again every 0.8 s.
+        """
+        with self._lock:
+            return self._group.refusal if self._db is not None and self._group else ""
+
     def check_place(self) -> str:
         """Empty while the open file, with its journal, lies at the path; else one sentence on what
         became of it.

@@ -1,5 +1,8 @@
-"""SQLite's write-ahead log of a memory file: kept small, merged often, and never merged into
+"""SQLite's write-ahead log of a memory file: kept small, merged now and then, and never merged into
 another file.
+
+Pages that every commit changes (the ends of the tables and indexes) are written to the file once a
+merge, so that rare merges write less.
 
 SQLite would replay a log into whatever database lies beside it. So the database's `user_version`
 counts the logs: it goes up with the first commit after each complete merge. A log begins with the
@@ -11,11 +14,14 @@ import os
 import random
 import sqlite3
 import struct
+import time
 from pathlib import Path
 
 from sqlite_utils import Database
 
-LARGEST = 256 * 1024  # bytes of the log, from which on it is merged at once
+LARGEST = 2**19  # bytes of the log, from which on it is merged at once
+MERGE_S = 10.0  # from the first commit that the file itself lacks to the merge
+AGAIN_S = 1.0  # after a merge that a reader held up
 BUSY_MS = 5000  # how long a statement waits for another program's lock
 WAIT_MS = 500  # for readers, where the log's space is needed
 _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")  # of the log, and of each page in it
@@ -23,7 +29,7 @@ _HEADER, _FRAME = struct.Struct(">8I"), struct.Struct(">6I")  # of the log, and 
 
 class Journal:
     """The log of a connection that writes. `unmerged`: it holds what the file does not, or not all
-    of it is known.
+    of it is known; it is to be merged at `merge_at`, s of the monotonic clock.
     """
 
     def __init__(self, db: Database, path: Path):
@@ -36,7 +42,7 @@ class Journal:
         self._log_id: tuple[int, ...] = ()  # device and inode of the log
         self.overwritten = False  # by another program
         self._counted = False  # whether this log has its number
-        self.unmerged = True
+        self.unmerged, self.merge_at = True, time.monotonic() + AGAIN_S
         db.execute("PRAGMA wal_autocheckpoint=0")
         db.execute(f"PRAGMA journal_size_limit={LARGEST}")
 
@@ -54,20 +60,24 @@ class Journal:
         return True
 
     def committed(self):
-        """A transaction is in the log."""
+        """A transaction is in the log; merge it when it is time."""
+        now = time.monotonic()
+        if not self.unmerged:
+            self.merge_at = now + MERGE_S
         self._counted = self.unmerged = True
         self._number, self._version = self._next, self._data_version()
         device, inode, size, _ = _look(str(self._log)) or (0, 0, 0, 0)
         self._log_id = self._log_id or (device, inode)
         if size > _free(self._path.parent) // 2:
             self.merge(shrink=True)  # the last space of a disk is for frames
-        elif size > LARGEST:
+        elif size > LARGEST or now >= self.merge_at:
             self.merge()
 
     def merge(self, shrink: bool = False):
         """Copy the log into the file, as far as readers allow; `shrink` gives the log's space back,
         too.
         """
+        self.merge_at = time.monotonic() + AGAIN_S
         if self.is_overwritten():
             return
         try:

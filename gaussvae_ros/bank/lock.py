@@ -5,10 +5,14 @@ import fcntl
 import os
 import socket
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
 from gaussvae_ros.errors import BankError
+
+HELD = errno.EWOULDBLOCK, errno.EACCES  # another process has the lock
+LOOKS, LOOK_S = 5, 0.01  # at a lock that is held: readers hold it for microseconds, to ask for it
 
 
 class WriterLock:
@@ -57,6 +61,7 @@ class WriterLock:
             self._file = None
 
     def _take(self) -> int:
+        looks = 0
         while True:
             try:
                 file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -73,7 +78,10 @@ class WriterLock:
             except OSError as error:
                 holder = _holder(os.pread(file, 200, 0))
                 os.close(file)
-                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                if error.errno in HELD and (looks := looks + 1) < LOOKS:
+                    time.sleep(LOOK_S)
+                    continue
+                if error.errno not in HELD:
                     raise BankError(f"{self._path} cannot be locked: {error.strerror}") from error
                 raise BankError(
                     f"{self._database} is being written by {holder}: open it with readonly=True or"
@@ -88,12 +96,27 @@ def lock_path(path: Path) -> Path:
 
 
 def may_be_written(path: Path) -> bool:
-    """Whether some process may be writing a memory file; True if that cannot be told from here."""
+    """Whether some process may be writing a memory file; True if that cannot be told from here.
+
+    What the lock file says is not trusted where the lock can be asked: a process that was killed
+    leaves it, its number may be another one's by now, and it may be a copy from another machine.
+    """
     try:
-        pid, host, _ = _signature(lock_path(path).read_bytes()[:200])
-    except OSError:
+        file = os.open(lock_path(path), os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
         return False
-    return host != socket.gethostname() or _lives(pid)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for a moment
+        return False
+    except OSError as error:
+        if error.errno in HELD:
+            return True
+        pid, host, _ = _signature(os.pread(file, 200, 0))  # a file system without such locks
+        return host != socket.gethostname() or _lives(pid)
+    finally:
+        os.close(file)
 
 
 def _is_open(path: str, file: int) -> bool:

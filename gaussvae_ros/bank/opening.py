@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log_path
 from gaussvae_ros.bank.lock import may_be_written
-from gaussvae_ros.bank.schema import migrations, refuse_newer, too_old
+from gaussvae_ros.bank.schema import migrate, migrations, refuse_newer, too_old
 from gaussvae_ros.errors import BankError
 
 APPLICATION_ID = (
@@ -19,6 +19,11 @@ APPLICATION_ID = (
 # 30 KB a frame to log and file and take 0.97 KB of disk, 4096 write 54 and take 0.88, 8192 write 94
 # and take 0.86.
 PAGE_SIZE = 2048
+NO_JOURNAL = (
+    "its file system has no memory that processes share, or no locks, as some network shares:"
+    " put it on a local disk"
+)
+_REFUSALS = ("SQLITE_IOERR_SHM", "SQLITE_IOERR_LOCK", "SQLITE_PROTOCOL")  # of the journal's index
 # Ends of names, of files that belong to another one.
 BESIDE = ("-journal", "-wal", "-shm", "-lock", ".partial")
 
@@ -60,10 +65,10 @@ def open_file(path: Path, readonly: bool) -> Database:
             for journal in journals(path):  # of a file that is gone
                 journal.unlink(missing_ok=True)
         elif not (readonly and may_be_written(path)):  # its writer has looked
-            _check_journal(path)
+            check_journal(path)
         db = _connect(path, readonly)
         if _pragma(db, "application_id") != APPLICATION_ID:
-            if readonly or _pragma(db, "page_count"):
+            if readonly or not _is_begun(db):
                 raise BankError(f"{path} is not a memory file of gaussvae_ros")
             _start_file(db)
         refuse_newer(db, path)
@@ -75,15 +80,17 @@ def open_file(path: Path, readonly: bool) -> Database:
             return db
         if not migrations.applied(db):
             # Before there is a log, so that a copy of the file alone has all tables.
-            migrations.apply(db)
+            migrate(db)
         db.enable_wal()
+        if _pragma(db, "journal_mode") != "wal":
+            raise BankError(f"{path} cannot be opened: {NO_JOURNAL}")
         # NORMAL would sync only at checkpoints: a power cut could take minutes of frames instead of
         # the last second.
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA foreign_keys=ON")
         db.execute("PRAGMA cache_spill=OFF")  # the disk is asked for space by commits only
         if migrations.pending(db):
-            migrations.apply(db)
+            migrate(db)
         return db
     except BaseException as error:
         if db is not None:
@@ -107,7 +114,7 @@ def _check_kind(path: Path):
         raise BankError(f"{path} is a device or a pipe, not a memory file")
 
 
-def _check_journal(path: Path):
+def check_journal(path: Path):
     """Refuse a database that lies beside the journal of another one, or without its own and so
     empty.
     """
@@ -134,6 +141,8 @@ def _why(path: Path, readonly: bool, error: Exception) -> str:
         return "it is damaged where its tables are described"
     if "disk I/O" in str(error) and _is_full(path):
         return "the disk is full"
+    if getattr(error, "sqlite_errorname", "").startswith(_REFUSALS):  # from Python 3.11 on
+        return NO_JOURNAL
     if "unable to open" not in str(error):
         return str(error)
     if not os.access(path, os.R_OK if readonly else os.W_OK) and path.exists():
@@ -172,6 +181,14 @@ def _connect(path: Path, readonly: bool) -> Database:
             journal.unlink(missing_ok=True)  # empty, made just now
         db = connect(path, "immutable=1")
     return db
+
+
+def _is_begun(db: Database) -> bool:
+    """Whether a file is empty, or was left by a process that was killed while it made it."""
+    if not _pragma(db, "page_count"):
+        return True
+    tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    return not tables and _pragma(db, "auto_vacuum") == 2 and not _pragma(db, "application_id")
 
 
 def _start_file(db: Database):

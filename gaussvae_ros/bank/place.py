@@ -95,6 +95,15 @@ class Place:
         return facts.st_dev, facts.st_ino
 
 
+def mount_of(path: Path) -> Path | None:
+    """Where the disk of a file is mounted, None for the system's own.
+
+    A stick that is pulled out leaves an empty folder.
+    """
+    mount = next((folder for folder in path.parents if os.path.ismount(folder)), None)
+    return mount if mount != Path(path.anchor) else None
+
+
 def forget(db: Database, place: Place):
     """Close a connection whose file is gone from its place, and leave alone what lies there now.
 

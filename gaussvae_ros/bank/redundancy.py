@@ -6,6 +6,7 @@ looked at. So what is left is spread out over space, in one place over time, and
 looks. Only the counts are kept in memory; what is in a cell is asked of the file.
 """
 
+import json
 import math
 import sqlite3
 from collections import deque
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import runs
 from gaussvae_ros.bank.cells import LAST_LEVEL, Cells
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.groups import Groups
@@ -31,8 +33,9 @@ _FRAMES = """
         LEFT JOIN poses p ON p.frame = f.id {moved} {descriptors} WHERE f.id {ids}
 """
 _IN_BOX = """
-    SELECT frame FROM pose_index WHERE max_x >= ? AND min_x <= ? AND max_y >= ? AND min_y <= ?
-        AND max_z >= ? AND min_z <= ?
+    SELECT p.frame FROM json_each(?) run
+        CROSS JOIN poses p ON p.frame BETWEEN run.value AND run.value + {last} {moved}
+    WHERE {x} BETWEEN ? AND ? AND {y} BETWEEN ? AND ? AND {z} BETWEEN ? AND ?
 """
 _IN_SPAN = "SELECT id FROM frames WHERE session = ? AND camera = ? AND stamp_ns BETWEEN ? AND ?"
 
@@ -176,11 +179,16 @@ class Redundancy:
     def _around(self, db: Database, cell: int) -> list[int]:
         """Frames of a cell and its surroundings, by id."""
         area, box = self._cells.box(cell)
-        sql = _IN_SPAN if len(area) == 3 else _IN_BOX
         ends = [end for axis in box for end in axis]
         if len(area) == 3:
-            ends = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
-        return sorted(frame_id for (frame_id,) in db.execute(sql, ends).fetchall())
+            sql = _IN_SPAN
+            values = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
+        else:
+            moved, pose = placed(db)
+            sql = _IN_BOX.format(last=runs.LENGTH - 1, moved=moved, **pose)
+            near = runs.around(db, ends, None, (None, None), None)
+            values = [json.dumps([first for _, first in near]), *ends]
+        return sorted(frame_id for (frame_id,) in db.execute(sql, values).fetchall())
 
     def _thin(
         self, db: Database, members: list[Member], others: list[Member], count: int

@@ -9,6 +9,7 @@ wait, further ones are refused.
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,8 +49,9 @@ class Group:
         self._journal = Journal(db, path)
         self.waiting = Waiting()
         self._failed = False
-        self._said = False  # that it failed
+        self.refusal = ""  # why the disk does not take what waits
         self._timer: threading.Timer | None = None
+        self._commit_at = 0.0  # when what waits is committed, at the latest
         self._usurped = ""
         self.ids = Ids(db, *first_ids)
         self._commit([])
@@ -111,6 +113,8 @@ class Group:
                     f"{self._path} could not take the write: {error}{self.waiting.sentence()}"
                 ) from error
             raise
+        if not self.waiting:
+            self._commit_at = time.monotonic() + COMMIT_S
         self.waiting.add(statements, frame_id)
         if frame_id is not None:
             self.ids.frame = frame_id + 1
@@ -145,23 +149,22 @@ class Group:
         """
         self._refuse_lost()
         if not self.waiting:
-            self._failed = False
+            self._failed, self.refusal = False, ""
             return
         try:
             self._commit_all()
         except BaseException as error:
             self._undo()
-            self._said = True
+            self.refusal = f"{self._path} could not be written: {error}"
+            self._commit_at = time.monotonic() + COMMIT_S
             self._keep_time()
             self._refuse_lost()
             if isinstance(error, sqlite3.Error):
-                raise BankError(
-                    f"{self._path} could not be written: {error}{self.waiting.sentence()}"
-                ) from error
+                raise BankError(f"{self.refusal}{self.waiting.sentence()}") from error
             raise
         if self._failed:
             log.warning("%s is written again: everything that waited is stored", self._path)
-        self._failed = self._said = False
+        self._failed, self.refusal = False, ""
         self._keep_time()
 
     def show_waiting(self):
@@ -258,28 +261,33 @@ class Group:
 
     def _keep_time(self):
         """Commit soon, or merge soon what is committed, whether or not another write comes."""
-        if not (self.waiting or self._journal.unmerged):
+        if not (due := self._due()):
             return
         # A program that ends without closing the bank waits for its last commit, but not for a disk
         # that stays full.
         idle = self._failed or not self.waiting
         if self._timer is not None:
             if idle or not self._timer.daemon:
-                return
+                return  # it looks again when its time comes
             self._timer.cancel()
-        self._timer = threading.Timer(COMMIT_S, self._in_time)
+        self._timer = threading.Timer(max(due - time.monotonic(), 0), self._in_time)
         self._timer.daemon = idle
         self._timer.start()
+
+    def _due(self) -> float:
+        """When something is to be done; 0 if nothing is."""
+        if self.waiting:
+            return self._commit_at  # and there the log is merged, too, when it is time
+        return self._journal.merge_at if self._journal.unmerged else 0.0
 
     def _in_time(self):
         with self._lock:
             if self._timer is not threading.current_thread():
                 return
-            self._timer, said_before = None, self._said
+            self._timer, said_before = None, self.refusal
             try:
-                self.flush()
-                if self._journal.unmerged:
-                    self._journal.merge()
+                if 0 < self._due() <= time.monotonic():
+                    self.flush() if self.waiting else self._journal.merge()
             except BankError as error:
                 if not said_before or isinstance(error, BankGone):
                     log.error("%s", error)

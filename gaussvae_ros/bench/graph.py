@@ -175,6 +175,11 @@ def load(pids: Iterable[int], seconds: float) -> float:
     return round(100 * (cpu_seconds(pids) - before) / (time.monotonic() - begun), 1)
 
 
+def written_kb(pid: int) -> float:
+    """What a process has written to files and pipes, KB."""
+    return int(Path(f"/proc/{pid}/io").read_text().split("wchar: ")[1].split()[0]) / 1e3
+
+
 def resident_mb(pid: int) -> float:
     """Memory that a process takes, MB."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6

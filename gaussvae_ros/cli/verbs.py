@@ -76,10 +76,18 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, codec, ablation, decode, bank, forgetting, start, replay or ros; default: all",
+        help="fit, codec, ablation, decode, bank, durability, forgetting, timeline, start, replay"
+        " or ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
+    )
+    made.add_argument(
+        "--frames",
+        metavar="N",
+        type=int,
+        default=100_000,
+        help="of the memory that bank is measured on (default 100000; up to 10 million)",
     )
     made.add_argument(
         "--soak",
@@ -178,7 +186,7 @@ def bench(args: argparse.Namespace) -> None:
 
     if args.soak and args.parts != ["ros"]:
         raise GaussVaeError("--soak is of ros: gaussvae bench ros --soak")
-    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images)
+    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images, args.frames)
     if args.json:
         return show(args, rows, "")
     table(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rclpy
 from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.signals import SignalHandlerOptions
 
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.nodes.parameters import Parameter
@@ -34,13 +35,13 @@ def wants_help(about: str, table: tuple[Parameter, ...]) -> bool:
 
 
 def begin(args: list[str] | None) -> None:
-    """`rclpy.init`.
+    """`rclpy.init`, which leaves signals alone.
 
     Raises:
         ConfigError: ROS cannot parse the arguments; the sentence names the wrong one.
     """
     try:
-        rclpy.init(args=args)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except (rclpy_implementation.RCLError, rclpy_implementation.UnknownROSArgsError) as error:
         said = " ".join(str(error).split()).removeprefix("failed to initialize rcl: ")
         what, _, why = re.sub(r", at \S+:\d+", "", said).partition(" Error: ")

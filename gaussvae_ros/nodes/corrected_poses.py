@@ -14,8 +14,8 @@ from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode
+from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.polled import Polled
-from gaussvae_ros.nodes.recorder import PendingFrame
 from gaussvae_ros.path_message import Trajectory, read_path
 from gaussvae_ros.placed_frames import NEVER, Columns, PlacedFrames
 from gaussvae_ros.trajectory import Odometry, alike, cleaned

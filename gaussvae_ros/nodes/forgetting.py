@@ -58,7 +58,7 @@ class Forgetting:
     def refusal(self) -> str:
         """Why no frame is to be stored, in a sentence; empty if one is."""
         try:
-            why = self._bank.refusal(self._budget)
+            why = self._bank.why_full(self._budget)
         except BankError:
             return ""  # of which storing it says more
         if self._budget.policy == "stop":

@@ -9,7 +9,7 @@ from rclpy.clock import Clock, ClockType
 from gaussvae_ros.bank import Pose
 from gaussvae_ros.nodes.late_poses import LatePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode
-from gaussvae_ros.nodes.recorder import PendingFrame
+from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.transforms import Transforms
 
 RETRY_S = 0.1  # between two looks at TF for late poses

@@ -3,9 +3,7 @@ node, a quiet end.
 """
 
 import gc
-import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -24,8 +22,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from gaussvae_ros.errors import ConfigError, GaussVaeError
 from gaussvae_ros.nodes import parameters
 from gaussvae_ros.nodes.command_line import begin
+from gaussvae_ros.nodes.ending import Ending
 from gaussvae_ros.nodes.faults import Faults
 from gaussvae_ros.nodes.presence import FOUND_S, Presence
+from gaussvae_ros.nodes.rosout import log_through
 
 WAKE_S = 0.2
 # After an error of the executor itself, doubled while it does nothing else.
@@ -79,6 +79,9 @@ class ManagedNode(LifecycleNode):
 
     def close(self) -> None:
         """Let go of everything, at once and with nothing lost."""
+
+    def last_words(self) -> None:
+        """Publish what is due, in a thread of its own: a signal came, and the graph ends next."""
 
     def adjust(self) -> None:
         """Take over `settings`, which have changed."""
@@ -197,40 +200,18 @@ class ManagedNode(LifecycleNode):
         self._adjust()
 
 
-class _ToRosout(logging.Handler):
-    """Takes the log lines of this package's other modules to a node's log."""
-
-    def __init__(self, node: ManagedNode):
-        super().__init__()
-        self._logger = node.get_logger()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            text = self.format(record)
-            if record.levelno >= logging.ERROR:  # a line each: rclpy allows a line one severity
-                self._logger.error(text)
-            elif record.levelno >= logging.WARNING:
-                self._logger.warning(text)
-            else:
-                self._logger.info(text)
-        except Exception:  # a line that cannot be said must not cost what it is about
-            self.handleError(record)
-
-
 def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM, close it, end the process. Returns the exit code where
     there is no node.
     """
-    # rclpy ends `spin` on both signals; Python's own handler would raise KeyboardInterrupt in the
-    # middle of a commit.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ending = Ending()
     try:
         begin(args)
         node = make()
+        ending.last_words = node.faults.guarded("the end", node.last_words)
         executor, beats = SingleThreadedExecutor(), deque(maxlen=1)
         executor.add_node(node)
-        # A signal wakes the executor just before rclpy is no longer ok: it may sleep on, until
-        # something else wakes it.
+        # That a signal came may be known before there was anything to shut down, or to wake.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         node.create_timer(WAKE_S, lambda: beats.append(True), clock=steady)
     except GaussVaeError as error:
@@ -242,13 +223,13 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
             return 0  # a signal came meanwhile
         traceback.print_exc()
         return CRASHED
-    log = logging.getLogger("gaussvae_ros")
-    log.addHandler(_ToRosout(node))
-    log.propagate = False
+    log_through(node)
     faults = node.faults  # which outlives the node
     threading.excepthook = lambda end: faults.note(
         f"the thread {end.thread and end.thread.name}", end.exc_value
     )
+    if ending.came:
+        rclpy.try_shutdown()
     if node.settings.autostart:
         node.faults.guarded("the start", node.bring_up)()
     if not _spin(executor, faults, beats):

@@ -23,6 +23,7 @@ from gaussvae_ros.record import TIERS
 
 BANK = "~/.ros/gaussvae/memory.db"
 TRANSPORTS = ("raw", "compressed")
+DURABILITIES = ("group", "full")
 RELIABILITIES = ("auto", "reliable", "best_effort")
 
 
@@ -114,7 +115,18 @@ MEMORY = (
         live=True,
     ),
     Parameter(
-        "commit_period", 0.05, "s from one commit to the next at least", (0.0, 0.8), live=True
+        "durability",
+        "group",
+        "group: frames are committed and announced together; full: each at once, on its own",
+        choices=DURABILITIES,
+        live=True,
+    ),
+    Parameter(
+        "commit_period",
+        0.8,
+        "of groups: s from one commit to the next at least",
+        (0.0, 0.8),
+        live=True,
     ),
     Parameter(
         "pose_timeout",
@@ -175,6 +187,11 @@ RECALL = (
         "s between a stamp that is asked for and the frame returned, at most",
         (0.0, 3600.0),
         live=True,
+    ),
+    Parameter(
+        "publish_recalled",
+        False,
+        "whether recalled frames are also published as Image, with CameraInfo",
     ),
 )
 

@@ -9,16 +9,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.bank.place import mount_of
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.nodes.carried_models import CarriedModels
 from gaussvae_ros.nodes.counters import Counters
-from gaussvae_ros.nodes.mounts import mount_of
+from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.sequences import Sequences
 from gaussvae_ros.nodes.session_facts import SessionFacts
 
@@ -27,29 +25,6 @@ WAITING, WAITING_BYTES = 2000, 32 * 2**20
 LOST_S = 10.0  # that a file which was gone is trouble, once the next one is open
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class PendingFrame:
-    """A frame on its way into the memory."""
-
-    camera: str
-    session: int  # its number in this recording, see sessions.py
-    stamp_ns: int
-    image: np.ndarray | None  # uint8 [H, W, 3] RGB or [H, W]; None once it is encoded
-    descriptor: bytes
-    frame_id: str  # the camera's coordinate frame, empty where not known
-    pose: Pose | None = None
-    odometry: np.ndarray | None = None  # [7], the camera in odometry's frame, where that is known
-    map_id: str = ""  # the map that the pose is in
-    settled: bool = True  # False: `settle` is still to say whether there is a pose
-    data: bytes = b""  # the record, once it is encoded and until it is stored
-    before: "PendingFrame | None" = None  # whose record that one needs
-    needed: tuple[bytes, ...] = ()  # the records that it needs, which go with it elsewhere
-    id: int | None = None  # in the bank, once it is there
-    bank_session: int = 0  # likewise
-    file: int = 0  # which of the recorder's files that is, one after the other
-    counted: bool = False  # as one with a pose or without
 
 
 class Recorder:
@@ -163,8 +138,7 @@ class Recorder:
             self._counters.stored(frame.camera, frame.session, len(frame.data), not frame.needed)
             frame.data, frame.needed = b"", ()
             self._counters.took(frame.camera, "latency", (now - frame.stamp_ns) / 1e9)
-        # What was forgotten since is not announced.
-        self._attempt(lambda: self._stored(list(self._bank.frames(f.id for f in frames))))
+        self._announce(frames)
         self._models.catch_up()
         return True
 
@@ -174,12 +148,17 @@ class Recorder:
         self._sessions.tally()
 
     def close(self) -> None:
-        """Close the bank; the log tells what is lost with it."""
+        """Close the bank, and announce what it takes still; the log tells what is lost with it."""
         never = sum(frame.id is None for frame in self._waiting)
         if never:
             log.error(
                 "%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal
             )
+        try:
+            self._bank.flush()
+            self._announce([frame for frame in self._waiting if frame.id is not None])
+        except BankError:
+            pass  # closing says it
         try:
             self._bank.close()
         except BankError as error:
@@ -208,6 +187,17 @@ class Recorder:
             self._set_poses()
             self._sessions.write()
             self._bank.flush()
+
+    def _announce(self, frames: list[PendingFrame]) -> None:
+        """Tell of frames that are on the disk, but for those that were removed since."""
+        found = []
+        for frame in frames:
+            try:
+                found.append(self._bank.get(frame.id))
+            except BankError as error:
+                log.warning("a stored frame is not announced: %s", error)
+        if found:
+            self._stored(found)
 
     def _begin_again(self, reason: str) -> None:
         """Go on in another file, as the one that is open is gone."""

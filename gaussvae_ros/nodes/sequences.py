@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.revisits import earlier_view
 from gaussvae_ros.sequence import SequenceEncoder, StoredAs
-
-if TYPE_CHECKING:
-    from gaussvae_ros.nodes.recorder import PendingFrame
 
 
 class Sequences:

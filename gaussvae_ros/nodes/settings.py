@@ -29,6 +29,11 @@ def tier_note(settings: SimpleNamespace) -> str:
     )
 
 
+def commit_period(settings: SimpleNamespace) -> float:
+    """Seconds from one commit to the next at least; 0: each frame is committed on its own."""
+    return settings.commit_period if settings.durability == "group" else 0.0
+
+
 def limits(settings: SimpleNamespace) -> Limits:
     """What the gates admit."""
     return Limits(**{limit.name: getattr(settings, limit.name) for limit in fields(Limits)})

@@ -27,7 +27,7 @@ from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
-TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4}
+TRANSITIONS = {"configure": 1, "cleanup": 2, "activate": 3, "deactivate": 4, "shutdown": 7}
 ROOT = Path(__file__).parents[2]
 
 

@@ -250,6 +250,7 @@ def test_parameters_that_may_change(ros):
         ("effort", "best", "lazy"),
         ("queue_size", 5, 0, 1.5),
         ("commit_period", 0.5, -1.0),
+        ("durability", "full", "none", 1),
         ("novelty", 0.5, 2.0, float("nan")),
         ("predict", False, "perhaps", 1),
     ):

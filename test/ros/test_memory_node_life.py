@@ -189,9 +189,7 @@ def test_a_signal_while_a_node_brings_itself_up(ros, executable):
 def test_shutdown_by_request(ros, frames):
     memory = Memory(ros)
     memory.show(frames[0], START)
-    request = ChangeState.Request()
-    request.transition.id = 7  # while active
-    assert ros.call(ChangeState, f"{NODE}/change_state", transition=request.transition).success
+    assert ros.transition(NODE, "shutdown")
     assert ros.state(NODE) == "finalized"
     with MemoryBank(memory.path) as bank:
         assert len(bank) == 1

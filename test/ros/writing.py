@@ -21,6 +21,7 @@ class Memory:
             "map_frame": "''",
             "min_interval": 0.0,
             "novelty": 0.0,
+            "durability": "full",  # so that a test need not wait for the others of a group
             # From the first image on: by default that waits until its publisher is known.
             "image_reliability": "reliable",
             **parameters,
