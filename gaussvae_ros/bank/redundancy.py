@@ -6,13 +6,16 @@ looked at. So what is left is spread out over space, in one place over time, and
 looks. Only the counts are kept in memory; what is in a cell is asked of the file.
 """
 
+import json
 import math
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import runs
 from gaussvae_ros.bank.cells import LAST_LEVEL, Cells
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.groups import Groups
@@ -30,8 +33,9 @@ _FRAMES = """
         LEFT JOIN poses p ON p.frame = f.id {moved} {descriptors} WHERE f.id {ids}
 """
 _IN_BOX = """
-    SELECT frame FROM pose_index WHERE max_x >= ? AND min_x <= ? AND max_y >= ? AND min_y <= ?
-        AND max_z >= ? AND min_z <= ?
+    SELECT p.frame FROM json_each(?) run
+        CROSS JOIN poses p ON p.frame BETWEEN run.value AND run.value + {last} {moved}
+    WHERE {x} BETWEEN ? AND ? AND {y} BETWEEN ? AND ? AND {z} BETWEEN ? AND ?
 """
 _IN_SPAN = "SELECT id FROM frames WHERE session = ? AND camera = ? AND stamp_ns BETWEEN ? AND ?"
 
@@ -175,11 +179,16 @@ class Redundancy:
     def _around(self, db: Database, cell: int) -> list[int]:
         """Frames of a cell and its surroundings, by id."""
         area, box = self._cells.box(cell)
-        sql = _IN_SPAN if len(area) == 3 else _IN_BOX
         ends = [end for axis in box for end in axis]
         if len(area) == 3:
-            ends = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
-        return sorted(frame_id for (frame_id,) in db.execute(sql, ends).fetchall())
+            sql = _IN_SPAN
+            values = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
+        else:
+            moved, pose = placed(db)
+            sql = _IN_BOX.format(last=runs.LENGTH - 1, moved=moved, **pose)
+            near = runs.around(db, ends, None, (None, None), None)
+            values = [json.dumps([first for _, first in near]), *ends]
+        return sorted(frame_id for (frame_id,) in db.execute(sql, values).fetchall())
 
     def _thin(
         self, db: Database, members: list[Member], others: list[Member], count: int
@@ -194,8 +203,21 @@ class Redundancy:
 
 
 def _of_ids(db: Database, ids: list[int]) -> Iterator[Member]:
-    """Frames with their descriptors."""
-    return _read(db, f"IN ({', '.join('?' * len(ids))}) ORDER BY f.id", ids, looks=True)
+    """Frames with their descriptors; without where there is damage."""
+    try:
+        yield from list(_read(db, _in(ids), ids, looks=True))
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        if isinstance(error, sqlite3.OperationalError) and "decode" not in str(error):
+            raise
+        for frame_id in ids:
+            try:
+                yield from list(_read(db, _in([frame_id]), [frame_id]))
+            except (sqlite3.DatabaseError, UnicodeError):
+                continue
+
+
+def _in(ids: list[int]) -> str:
+    return f"IN ({', '.join('?' * len(ids))}) ORDER BY f.id"
 
 
 def _read(db: Database, ids: str, values: Iterable[int], looks: bool = False) -> Iterator[Member]:
@@ -209,8 +231,12 @@ def _read(db: Database, ids: str, values: Iterable[int], looks: bool = False) ->
         ids=ids,
     )
     for row in db.execute(sql, values).fetchall():
-        pose = None if row[5] is None else row[5 : 4 + len(POSE)]
-        yield Member(*row[:5], pose, row[4 + len(POSE)], *row[5 + len(POSE) :])
+        pose, reference, looks = row[5 : 4 + len(POSE)], row[4 + len(POSE)], row[5 + len(POSE) :]
+        sound = isinstance(reference, str) and all(isinstance(number, float) for number in pose)
+        pose = pose if sound and all(map(math.isfinite, pose)) else None
+        looks = [like if isinstance(like, bytes) else None for like in looks]
+        if isinstance(row[3], int):  # else the row is damaged
+            yield Member(*row[:5], pose, reference, *looks)
 
 
 def _needed(db: Database, ids: list[int]) -> set[int]:
