@@ -28,6 +28,7 @@ from gaussvae_ros.bank.waiting import GROUP_WRITES
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
+_FIRST = ("sessions", "frames", "records")  # come along also where what they refer to is lost
 ROUNDS = 3  # of looking for damage in the new file
 MOST_SKIPPED = 10**6  # ids that a count may be ahead of the last one and be believed
 # Records of frames whose row is lost are kept where others need them; their own rest is not known.
@@ -74,7 +75,7 @@ def repair(path: str | Path, progress: Callable[[int], None] | None = None) -> R
         with closing(open_file(path, readonly=True)) as source:
             damages = list(upkeep.damages(source))
             if not damages:
-                done.frames = source.execute("SELECT count(*) FROM frames").fetchone()[0]
+                done.frames = _count(source, "frames")
                 return done
             _delete(partial)
             with closing(open_file(partial, readonly=False)) as target:
@@ -96,16 +97,19 @@ def _fill(
     done: Repair,
     progress: Callable[[int], None] | None,
 ) -> None:
-    target.execute("PRAGMA foreign_keys=OFF")
     target.execute("PRAGMA synchronous=OFF")  # it is synced before it takes the old one's place
     target.execute("DELETE FROM correction")  # the row of a new file
-    for table in salvage.tables(target):
+    # What has rows in a new file says what that file is.
+    empty = [name for name in salvage.tables(target) if not _count(target, name)]
+    for table in empty:
+        target.execute(f"PRAGMA foreign_keys={'OFF' if table in _FIRST else 'ON'}")
         _copy(target, source, table, progress)
+        if table == "frames":
+            target.execute(_KEEP_SESSIONS)
     lost = dict.fromkeys(
         (frame_id for (frame_id,) in target.execute(_WITHOUT_ROW).fetchall()), "its row is lost"
     )
     _complete(target)
-    target.execute("PRAGMA foreign_keys=ON")
     for _ in range(ROUNDS):
         lost |= _remove_damaged(target, done.others)
         if not (left := list(upkeep.damages(target))):
@@ -115,7 +119,7 @@ def _fill(
     _go_on_counting(target, source)
     target.execute(f"PRAGMA user_version={first_number()}")  # no journal of the old one's is its
     target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    done.frames = target.execute("SELECT count(*) FROM frames").fetchone()[0]
+    done.frames = _count(target, "frames")
     for frame_id, problem in damages:
         if frame_id is None:
             done.others.append(problem)
@@ -149,11 +153,9 @@ def _complete(db: Database) -> None:
     """Add what rows refer to and is lost, as far as that can be made up; drop the other rows."""
     with db.conn:
         db.execute(_KEEP_RECORDS)
-        db.execute(_KEEP_SESSIONS)
-        if db.execute("SELECT count(*) FROM correction WHERE valid IN (0, 1)").fetchone()[0] != 1:
+        if _count(db, "correction WHERE valid IN (0, 1)") != 1:
             db.execute("DELETE FROM correction")
             db.execute("INSERT INTO correction VALUES (0)")
-        db.execute("DELETE FROM cameras WHERE session NOT IN (SELECT id FROM sessions)")
         for table, number, _, _ in db.execute("PRAGMA foreign_key_check").fetchall():
             db.execute(f"DELETE FROM {table} WHERE rowid = ?", [number])
 
@@ -211,6 +213,10 @@ def _check(db: Database, frame_id: int, references: References, others: list[str
     except DamagedFrame:
         db.execute("DELETE FROM descriptors WHERE frame = ?", [frame_id])
         others.append(f"frame {frame_id} has lost its descriptor")
+
+
+def _count(db: Database, rows: str) -> int:
+    return db.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
 
 
 def _is_json(text: object) -> bool:
