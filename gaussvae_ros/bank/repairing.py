@@ -21,7 +21,7 @@ from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import connect, first_number, journals, log_path
 from gaussvae_ros.bank.lock import WriterLock
 from gaussvae_ros.bank.models import hashes, read_model
-from gaussvae_ros.bank.opening import check_journal, checked_path, open_file
+from gaussvae_ros.bank.opening import check_journal, checked_path, open_file, why
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_frame
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.bank.waiting import GROUP_WRITES
@@ -83,8 +83,10 @@ def repair(path: str | Path, progress: Callable[[int], None] | None = None) -> R
         shutil.copymode(path, partial)
         done.old = _swap(path, partial)
         return done
-    except (sqlite3.Error, OSError, UnicodeError) as error:
-        raise BankError(f"{path} could not be repaired: {error}") from error
+    except OSError as error:
+        raise BankError(f"{path} could not be repaired: {error.strerror}") from error
+    except (sqlite3.Error, UnicodeError) as error:
+        raise BankError(f"{path} could not be repaired: {why(path, True, error)}") from error
     finally:
         _delete(partial)
         lock.release()
@@ -101,14 +103,15 @@ def _fill(
     target.execute("DELETE FROM correction")  # the row of a new file
     # What has rows in a new file says what that file is.
     empty = [name for name in salvage.tables(target) if not _count(target, name)]
+    named: set[int] = set()  # frames that are not there, though something belongs to them
     for table in empty:
         target.execute(f"PRAGMA foreign_keys={'OFF' if table in _FIRST else 'ON'}")
-        _copy(target, source, table, progress)
+        named |= _copy(target, source, table, progress)
         if table == "frames":
             target.execute(_KEEP_SESSIONS)
-    lost = dict.fromkeys(
-        (frame_id for (frame_id,) in target.execute(_WITHOUT_ROW).fetchall()), "its row is lost"
-    )
+    named.update(frame_id for (frame_id,) in target.execute(_WITHOUT_ROW).fetchall())
+    highest = salvage.last_number(source, "frames")
+    lost = dict.fromkeys((i for i in named if 0 < i <= highest), "its row is lost")
     _complete(target)
     for _ in range(ROUNDS):
         lost |= _remove_damaged(target, done.others)
@@ -130,23 +133,28 @@ def _fill(
 
 def _copy(
     target: Database, source: Database, table: str, progress: Callable[[int], None] | None
-) -> None:
-    there = salvage.columns(source, table)
+) -> set[int]:
+    """Copy the rows of a table that can be read. Returns the frames of those that have none."""
+    there, named = salvage.columns(source, table), set()
     names = [name for name in salvage.columns(target, table) if name in there]
     if not names:
-        return
+        return named
     marks = ", ".join("?" * len(names))
     insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})"
     target.execute("BEGIN")
     for number, row in enumerate(salvage.rows(source, table, names), 1):
-        with suppress(sqlite3.IntegrityError):  # a value that cannot be
+        try:
             target.execute(insert, row)
+        except sqlite3.IntegrityError:  # its frame is not there
+            if names[0] == "frame" and isinstance(row[0], int):
+                named.add(row[0])
         if number % salvage.PIECE == 0:
             target.execute("COMMIT")
             target.execute("BEGIN")
             if progress is not None:
                 progress(salvage.PIECE)
     target.execute("COMMIT")
+    return named
 
 
 def _complete(db: Database) -> None:
