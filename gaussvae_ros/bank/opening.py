@@ -102,7 +102,7 @@ def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
                 file.unlink(missing_ok=True)
         # The latter two: damage in the schema itself.
         if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):
-            raise BankError(f"{path} cannot be opened: {_why(path, readonly, error)}") from error
+            raise BankError(f"{path} cannot be opened: {why(path, readonly, error)}") from error
         if isinstance(error, OSError):
             raise BankError(f"{path} cannot be opened: {error.strerror}") from error
         raise
@@ -138,7 +138,8 @@ def check_journal(path: Path):
         )
 
 
-def _why(path: Path, readonly: bool, error: Exception) -> str:
+def why(path: Path, readonly: bool, error: Exception) -> str:
+    """What an error means that SQLite, or what reads its tables, raises for a file."""
     if not isinstance(error, sqlite3.Error) or "decode" in str(error):
         return "it is damaged where its tables are described"
     if "disk I/O" in str(error) and _is_full(path):
