@@ -31,11 +31,11 @@ def name_of(path: str | Path) -> str:
     return printable(Path(os.path.abspath(path)).name) or "/"
 
 
-def write_file(path: str | Path, data: bytes) -> None:
+def write_file(path: str | Path, data: bytes, private: bool = False) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 
     A link stays one, to the new file; what is no file (/dev/null, /dev/stdout,
-    a pipe) takes the bytes.
+    a pipe) takes the bytes. A `private` one is for its owner only (mode 0600).
 
     Raises:
         OSError: the place cannot be written, or the disk is full; an older
@@ -50,7 +50,10 @@ def write_file(path: str | Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
-        draft.write_bytes(data)
+        draft.unlink(missing_ok=True)  # whose mode would stay
+        mode = 0o600 if private else 0o666
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(data)
         os.replace(draft, place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
-from gaussvae_ros.bank import loops, queries
+from gaussvae_ros.bank import loops, queries, route
 from gaussvae_ros.bank.alike import alike
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import INT64, Frame, checked_descriptor, checked_int
@@ -25,6 +25,10 @@ class Reader(Overview):
     def __len__(self) -> int:
         with self._use():
             return self._db.execute("SELECT count(*) FROM frames").fetchone()[0]
+
+    def __contains__(self, frame_id: int) -> bool:
+        with self._use():
+            return self._is_there(checked_int("frame id", frame_id))
 
     def get(self, frame_id: int) -> Frame:
         """The frame with this id.
@@ -247,10 +251,24 @@ class Reader(Overview):
                 frames = list(self._readable(page))
             yield from frames
 
+    def ids_after(self, frame_id: int, limit: int) -> list[int]:
+        """The ids of at most `limit` frames that were stored after that one, as they were."""
+        with self._use():
+            return route.ids_after(self._db, frame_id, limit)
+
+    def placed(self, ids: Iterable[int]) -> list[route.Placed]:
+        """Those of the frames that have a pose, in their order, without their records."""
+        with self._use_at_once():
+            return route.read_placed(self._db, ids)
+
     # Inside
 
+    def _is_there(self, frame_id: int) -> bool:
+        sql = "SELECT 1 FROM frames WHERE id = ?"
+        return self._db.execute(sql, [frame_id]).fetchone() is not None
+
     def _check_frame(self, frame_id: int):
-        if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
+        if not self._is_there(frame_id):
             raise BankError(f"no frame {frame_id} in {self.path}")
 
     def _readable(

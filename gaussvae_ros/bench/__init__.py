@@ -11,10 +11,12 @@ from gaussvae_ros.bench import (
     decode,
     durability,
     fit,
+    forgetting,
     replay,
     ros,
     soak,
     start,
+    timeline,
 )
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import row
@@ -29,6 +31,8 @@ ON_FRAMES = {
 ON_FILES = {
     "bank": bank.run,
     "durability": durability.run,
+    "forgetting": forgetting.run,
+    "timeline": timeline.run,
     "start": start.run,
     "replay": replay.run,
     "ros": ros.run,

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.cli import bank_copies, bank_loops, bank_models, bank_repair, options
+from gaussvae_ros.cli import (
+    bank_copies,
+    bank_loops,
+    bank_models,
+    bank_repair,
+    bank_timeline,
+    budgets,
+    options,
+)
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.needed_models import needs
@@ -51,6 +59,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     )
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)
+    budgets.add_verbs(bank_verbs)
+    bank_timeline.add_verb(bank_verbs)
     bank_loops.add_verbs(bank_verbs)
     made = options.bank_verb(
         bank_verbs,

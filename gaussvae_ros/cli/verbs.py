@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gaussvae_ros.cli import options
+from gaussvae_ros.cli import budgets, options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
 
@@ -65,6 +65,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         default=2,
         help="how many frames may wait for a later one to be predicted from (default 2)",
     )
+    budgets.add_budget(made, budgets.POLICIES)
     options.quality(made)
     options.as_json(made)
 
@@ -75,7 +76,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, codec, ablation, decode, bank, start, replay or ros; default: all",
+        help="fit, codec, ablation, decode, bank, durability, forgetting, timeline, start, replay or"
+        " ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
@@ -173,6 +175,8 @@ def replay(args: argparse.Namespace) -> None:
                 args.map_id or "",
                 not args.no_predict,
                 args.ahead,
+                budgets.budget_of(args),
+                args.coarse_quality,
             )
     _show_replay(args, {**result, "bank": args.bank})
 
