@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import runs
 from gaussvae_ros.bank.cells import LAST_LEVEL, Cells
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.groups import Groups
@@ -28,10 +29,6 @@ _FRAMES = """
     SELECT f.id, f.session, f.camera, f.stamp_ns, {map_id}, {pose} {descriptor}
     FROM frames f LEFT JOIN sessions s ON s.id = f.session
         LEFT JOIN poses p ON p.frame = f.id {moved} {descriptors} WHERE f.id {ids}
-"""
-_IN_BOX = """
-    SELECT frame FROM pose_index WHERE max_x >= ? AND min_x <= ? AND max_y >= ? AND min_y <= ?
-        AND max_z >= ? AND min_z <= ?
 """
 _IN_SPAN = "SELECT id FROM frames WHERE session = ? AND camera = ? AND stamp_ns BETWEEN ? AND ?"
 
@@ -175,11 +172,11 @@ class Redundancy:
     def _around(self, db: Database, cell: int) -> list[int]:
         """Frames of a cell and its surroundings, by id."""
         area, box = self._cells.box(cell)
-        sql = _IN_SPAN if len(area) == 3 else _IN_BOX
         ends = [end for axis in box for end in axis]
-        if len(area) == 3:
-            ends = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
-        return sorted(frame_id for (frame_id,) in db.execute(sql, ends).fetchall())
+        if len(area) != 3:
+            return sorted(runs.in_box(db, ends, *placed(db)))
+        ends = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
+        return sorted(frame_id for (frame_id,) in db.execute(_IN_SPAN, ends).fetchall())
 
     def _thin(
         self, db: Database, members: list[Member], others: list[Member], count: int
