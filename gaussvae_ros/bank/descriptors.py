@@ -26,7 +26,7 @@ BLOCK = 2048  # descriptors that are read, and compared, at once
 SINGLE = 1024  # frames that are read one by one past a damaged page
 MOST_GONE = 0.1  # of the descriptors in memory, of frames that were removed
 PEAK = 64  # neighbours of which the best one says whether any is looked at
-FIRST = 64  # frames that are put into order at once, then eight times as many, and so on
+FIRST = 64  # frames that are put into order at once, then four times as many, and so on
 MARGIN = 1e-6  # more than twice what rounding to 32 bits changes a cosine
 
 log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ def _best_first(query: np.ndarray, blocks: list[_Block]) -> Iterator[tuple[int, 
         scores = likeness(query, rows)
         order = np.lexsort((ids, -scores))[done : count if count <= len(peaks) else None]
         yield from zip(ids[order].tolist(), scores[order].tolist())
-        done, count = done + len(order), 8 * count
+        done, count = done + len(order), 4 * count
 
 
 def _taken(blocks: list[_Block], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

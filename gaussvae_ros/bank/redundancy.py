@@ -6,7 +6,6 @@ looked at. So what is left is spread out over space, in one place over time, and
 looks. Only the counts are kept in memory; what is in a cell is asked of the file.
 """
 
-import json
 import math
 import sqlite3
 from collections import deque
@@ -31,11 +30,6 @@ _FRAMES = """
     SELECT f.id, f.session, f.camera, f.stamp_ns, {map_id}, {pose} {descriptor}
     FROM frames f LEFT JOIN sessions s ON s.id = f.session
         LEFT JOIN poses p ON p.frame = f.id {moved} {descriptors} WHERE f.id {ids}
-"""
-_IN_BOX = """
-    SELECT p.frame FROM json_each(?) run
-        CROSS JOIN poses p ON p.frame BETWEEN run.value AND run.value + {last} {moved}
-    WHERE {x} BETWEEN ? AND ? AND {y} BETWEEN ? AND ? AND {z} BETWEEN ? AND ?
 """
 _IN_SPAN = "SELECT id FROM frames WHERE session = ? AND camera = ? AND stamp_ns BETWEEN ? AND ?"
 
@@ -180,15 +174,10 @@ class Redundancy:
         """Frames of a cell and its surroundings, by id."""
         area, box = self._cells.box(cell)
         ends = [end for axis in box for end in axis]
-        if len(area) == 3:
-            sql = _IN_SPAN
-            values = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
-        else:
-            moved, pose = placed(db)
-            sql = _IN_BOX.format(last=runs.LENGTH - 1, moved=moved, **pose)
-            near = runs.around(db, ends, None, (None, None), None)
-            values = [json.dumps([first for _, first in near]), *ends]
-        return sorted(frame_id for (frame_id,) in db.execute(sql, values).fetchall())
+        if len(area) != 3:
+            return sorted(runs.in_box(db, ends, *placed(db)))
+        ends = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
+        return sorted(frame_id for (frame_id,) in db.execute(_IN_SPAN, ends).fetchall())
 
     def _thin(
         self, db: Database, members: list[Member], others: list[Member], count: int

@@ -7,6 +7,8 @@ written in as few places. Triggers keep each box around all poses of its run, al
 a correction is moving (see corrections.py); a box may be larger than it must, never smaller.
 """
 
+import json
+
 from sqlite_utils import Database
 
 BITS = 5  # of a frame's id, that count within a run
@@ -153,3 +155,18 @@ def around(
     for bound, first in found:  # where a session ends and another begins, there is a run of each
         bounds.setdefault(first, bound)
     return [(bound, first) for first, bound in bounds.items()]
+
+
+def in_box(db: Database, sides: list[float], moved: str, columns: dict[str, str]) -> set[int]:
+    """The frames whose poses are in a box; `moved` and `columns` say where those are now, see
+    `schema.placed`.
+    """
+    near = around(db, sides, None, (None, None), None)
+    inside = " AND ".join(f"{columns[axis]} BETWEEN ? AND ?" for axis in "xyz")
+    sql = f"""
+        SELECT p.frame FROM json_each(?) run
+            CROSS JOIN poses p ON p.frame BETWEEN run.value AND run.value + {LENGTH - 1} {moved}
+        WHERE {inside}
+    """
+    firsts = json.dumps([first for _, first in near])
+    return {frame_id for (frame_id,) in db.execute(sql, [firsts, *sides]).fetchall()}

@@ -101,10 +101,17 @@ class Answers:
         conditions, like = self._conditions(bank, request), self._like(bank, request)
         if like is not None and request.by_distance:
             raise GaussVaeError("frames are sorted by distance or by likeness, not by both")
+        if like is None and request.loops:
+            raise GaussVaeError("loops of what? give like_id, like_image or like_compressed")
         if like is None:
             frames = bank.find(limit=limit, nearest_first=request.by_distance, **conditions)
         else:
-            found = bank.find_like(like, limit=limit, **conditions)
+            if request.loops:
+                stored = request.like_id and bank.descriptor(request.like_id)
+                of = request.like_id if stored else like
+                found = bank.loop_candidates(of, limit=limit, **conditions)
+            else:
+                found = bank.find_like(like, limit=limit, **conditions)
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
         response.frames = [convert.memory_frame(frame, self._now_ns()) for frame in frames]
 

@@ -147,6 +147,7 @@ class MemoryClient:
         like: int | np.ndarray | None = None,  # uint8 [H, W, 3] RGB or [H, W]
         limit: int = 100,
         by_distance: bool = False,
+        loops: bool = False,
     ) -> list[tuple[MemoryFrame, float | None]]:
         """The frames that meet every condition given, by stamp, or with `like` the most like ones
         first.
@@ -160,9 +161,12 @@ class MemoryClient:
                 knows; empty is any.
             like: a frame's id, or a picture.
             by_distance: those nearest to `near` first, of which `limit` keeps as many.
+            loops: with `like`, places where that may have been taken before, as
+                `MemoryBank.loop_candidates` finds them.
 
         Returns:
-            Each frame with its likeness, 0 to 1, or None where none was asked for.
+            Each frame with its likeness, 0 to 1, or None where none was asked for; with `loops` the
+            probability that it is the same place.
         """
         request = FindFrames.Request(
             after=convert.to_time(after_ns),
@@ -175,6 +179,7 @@ class MemoryClient:
             yaw_tolerance=float(yaw_tolerance),
             limit=requests.whole("limit", limit),
             by_distance=bool(by_distance),
+            loops=bool(loops),
         )
         request.near.header.frame_id = reference
         place = request.near.pose.position

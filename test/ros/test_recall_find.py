@@ -50,6 +50,23 @@ def test_find_by_conditions(recall: Ros, request_: dict, ids: list[int]) -> None
     assert [f.id for f in answer.frames] == ids and len(answer.scores) == 0
 
 
+def test_loop_candidates(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None:
+    with MemoryBank(recalled, readonly=True) as bank:
+        by_id = bank.loop_candidates(7, limit=5)  # all of its session is of the same few seconds
+        alone = bank.loop_candidates(describe(frames[6]).tobytes(), limit=5)
+    assert len(alone) > len(by_id)
+    for request, expected in (
+        ({"like_id": 7}, by_id),
+        ({"like_image": image_message(frames[6], 0)}, alone),
+    ):
+        answer = find(recall, limit=5, loops=True, **request)
+        assert answer.success and len(answer.frames) == len(expected), answer.message
+        found = zip(answer.frames, answer.scores, strict=True)
+        assert [(f.id, pytest.approx(p, abs=1e-6)) for f, p in found] == [
+            (frame.id, probability) for frame, probability in expected
+        ]
+
+
 def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None:
     with MemoryBank(recalled, readonly=True) as bank:
         expected = [
@@ -90,6 +107,7 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
             {"near": near(1.0), "by_distance": True, "like_id": 5},
             "by distance or by likeness, not by both",
         ),
+        ({"loops": True, "camera": "camera"}, "loops of what"),
         (
             {"near": near(1.0, reference="moon"), "radius": 1.0},
             "in the frame moon and the poses of the memory are in map",
