@@ -76,8 +76,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, codec, ablation, decode, bank, durability, forgetting, timeline, start, replay or"
-        " ros; default: all",
+        help="fit, codec, ablation, decode, bank, durability, forgetting, timeline, start, replay"
+        " or ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
