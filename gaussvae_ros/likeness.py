@@ -72,3 +72,14 @@ def likeness(query: np.ndarray, many: np.ndarray) -> np.ndarray:
     lengths = np.sqrt((query @ query).astype(np.float64) * np.einsum("ij,ij->i", many, many))
     cosines = np.divide(many @ query, lengths, out=np.ones(len(many)), where=lengths > 0)
     return (1 - np.arccos(np.clip(cosines, 0, 1)) * (2 / np.pi)).astype(np.float32)
+
+
+def likenesses(many: np.ndarray) -> np.ndarray:
+    """How alike each of some descriptors, int8 [M, N], is to each, as `likeness` has it: float32
+    [M, M].
+    """
+    many = many.astype(np.float32)
+    squares = np.einsum("ij,ij->i", many, many).astype(np.float64)
+    lengths = np.sqrt(np.outer(squares, squares))
+    cosines = np.divide(many @ many.T, lengths, out=np.ones_like(lengths), where=lengths > 0)
+    return (1 - np.arccos(np.clip(cosines, 0, 1)) * (2 / np.pi)).astype(np.float32)

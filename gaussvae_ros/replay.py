@@ -1,22 +1,21 @@
 """A bag through codec and bank, measured: every image is encoded, stored, recalled and compared."""
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from gaussvae_ros.bags import IMAGE_TYPES, Bag, BagImage
-from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank import Budget, MemoryBank, Pose
+from gaussvae_ros.budgeting import Budgeted
+from gaussvae_ros.coarsening import Coarsening
 from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.files import name_of, printable
-from gaussvae_ros.likeness import describe
 from gaussvae_ros.pose_source import PoseSource
-from gaussvae_ros.revisits import earlier_view
-from gaussvae_ros.sequence import AHEAD, Coded, SequenceEncoder, StoredAs
+from gaussvae_ros.replay_writer import Writer
+from gaussvae_ros.sequence import AHEAD, SequenceEncoder
 from gaussvae_ros.sessions import Sessions
 
 FRAMES = 4  # that the images of a topic may carry and have poses; each takes a reading of the bag
@@ -35,6 +34,8 @@ def replay(
     map_id: str = "",
     predict: bool = True,
     ahead: int = AHEAD,
+    budget: Budget = Budget(),
+    coarse_quality: float | None = None,
 ) -> dict:
     """Store every image of one topic of a bag, and measure what comes back.
 
@@ -51,6 +52,9 @@ def replay(
         map_id: the map that the poses are in, empty if not known.
         predict: whether records may be predicted from others of their session.
         ahead: how many frames may wait for a later one to be predicted from.
+        budget: which the bank is kept within while frames are stored, as a robot would.
+        coarse_quality: what older frames fade to before any goes for the bytes' sake; None: they
+            stay as they are.
 
     Returns:
         Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
@@ -59,7 +63,8 @@ def replay(
         first_id, last_id, span_s (by the stamps), bytes (mean), total_bytes, psnr (mean),
         worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), compared {codec: {frames,
         bytes, psnr, ssim}} of ours, each frame alone, and of each peer on the same few frames at
-        equal bytes (None where not every frame fits), report (path or None).
+        equal bytes (None where not every frame fits), report (path or None); with a budget, the
+        figures of `Budgeted`, too.
 
     Raises:
         BagError: no such bag, topic or poses, or no image that can be read.
@@ -75,8 +80,10 @@ def replay(
         )
         recalls.problems.include(bag.faults)
         sessions = Sessions()
+        recode = None if coarse_quality is None else Coarsening(codec, coarse_quality, effort)
+        budgeted = Budgeted(bank, budget, recode)
         sequence = SequenceEncoder(codec, ahead) if predict else None
-        writer = _Writer(recalls, bank, topic, {"name": name_of(path), "map_id": map_id}, sequence)
+        writer = Writer(recalls, bank, topic, {"name": name_of(path), "map_id": map_id}, sequence)
         images = tqdm(
             bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None
         )
@@ -86,8 +93,11 @@ def replay(
                     recalls.note(f"frame {number} at {image.stamp_ns} ns: {image.problem}")
                 pose = poses.at(image)
                 session = sessions.number_of(topic, image.stamp_ns)
+                if budgeted.refuses():
+                    continue
                 try:
                     writer.remember(session, number, image, pose)
+                    budgeted.added()
                 except ImageError as error:
                     recalls.skip(f"frame {number} at {image.stamp_ns} ns: {error}")
         except BagError as error:
@@ -100,6 +110,7 @@ def replay(
         for problem in poses.problems:
             recalls.problems.add("poses", problem)
     bank.flush()
+    budgeted.forget()
     if not recalls.order:
         why = next(iter(recalls.problems.texts()), "it is empty")
         raise BagError(f"{printable(path)} has no readable image on {topic}: {why}")
@@ -109,6 +120,7 @@ def replay(
         "quality": quality,
         "poses": poses.name or None,
         **recalls.figures(),
+        **budgeted.figures(),
     }
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))
     return {**result, "report": report}
@@ -165,114 +177,3 @@ class _Poses:
                 self._sources[frame] = None
                 self._refused[frame] = f"no image has a pose: {error}"
         return self._sources.get(frame)
-
-
-@dataclass
-class _Frame:
-    """An image on its way into the bank."""
-
-    session: int  # its number in the replay, see sessions.py
-    number: int
-    image: BagImage
-    pose: Pose | None
-    descriptor: bytes
-
-
-class _Writer:
-    """Stores the images of a topic, recalls each and measures what came back."""
-
-    def __init__(
-        self,
-        recalls: Recalls,
-        bank: MemoryBank,
-        topic: str,
-        about: dict[str, str],
-        sequence: SequenceEncoder | None,  # None: each frame alone
-    ) -> None:
-        self._recalls, self._bank, self._topic, self._about = recalls, bank, topic, about
-        self._ids: dict[int, int] = {}  # of sessions, in the bank
-        self._sequence, self._session = sequence, 0
-        self._stored: StoredAs[int] = StoredAs()
-        self._spent_s = 0.0  # on frames that are not stored yet
-
-    def remember(self, session: int, number: int, image: BagImage, pose: Pose | None) -> None:
-        """Take an image; it may be stored with later ones."""
-        if image.pixels is None:
-            raise ImageError(image.problem)
-        if self._sequence and session != self._session:
-            self.finish()
-            self._session = session
-            self._sequence.restart()
-        begun = time.perf_counter()
-        descriptor = describe(image.pixels).tobytes()
-        coded = self._encode(_Frame(session, number, image, pose, descriptor))
-        self._spent_s += time.perf_counter() - begun
-        self._recalls.begin(session, image.stamp_ns)
-        self._store(coded)
-
-    def finish(self) -> None:
-        """Store what waits for later images."""
-        begun = time.perf_counter()
-        coded = self._sequence.flush() if self._sequence else []
-        self._spent_s += time.perf_counter() - begun
-        self._store(coded)
-
-    def _encode(self, frame: _Frame) -> list[Coded]:
-        how, pixels = self._recalls.setting, frame.image.pixels
-        if self._sequence is None:
-            data = self._recalls.codec.encode(pixels, quality=how.quality, effort=how.effort)
-            return [Coded(data, tag=frame)]
-
-        def earlier() -> bytes | None:
-            found = earlier_view(
-                self._bank,
-                self._topic,
-                pixels.shape[1::-1],
-                frame.image.stamp_ns,
-                frame.pose,
-                frame.descriptor,
-                self._about["map_id"],
-            )
-            if found is not None:
-                self._stored.note(found.data, found.id)
-            return found and found.data
-
-        return self._sequence.encode(pixels, how.quality, how.effort, earlier, tag=frame)
-
-    def _store(self, coded: list[Coded]) -> None:
-        """Store frames, each of which took its share of the time spent, and measure them."""
-        encode_ms = 1e3 * self._spent_s / max(len(coded), 1)
-        if coded:
-            self._spent_s = 0.0
-        for one in coded:
-            self._store_one(one, one.tag, encode_ms)
-
-    def _store_one(self, coded: Coded, frame: _Frame, encode_ms: float) -> None:
-        bank, image, session = self._bank, frame.image, frame.session
-        if session not in self._ids:
-            self._ids[session] = bank.begin_session(start_ns=image.stamp_ns, **self._about)
-        frame_id = bank.add(
-            coded.data,
-            stamp_ns=image.stamp_ns,
-            camera=self._topic,
-            pose=frame.pose,
-            session=self._ids[session],
-            descriptor=frame.descriptor,
-            reference=self._stored.reference(coded),
-        )
-        self._stored.stored(coded, frame_id)
-        begun = time.perf_counter()
-        recalled = self._recalls.codec.decode(bank.get(frame_id).records)
-        recall_ms = 1e3 * (time.perf_counter() - begun)
-        self._recalls.take(
-            frame.number,
-            image,
-            recalled,
-            session=session,
-            frame_id=frame_id,
-            size=len(coded.data),
-            is_key=not coded.needed,
-            has_pose=frame.pose is not None,
-            encode_ms=encode_ms,
-            recall_ms=recall_ms,
-        )

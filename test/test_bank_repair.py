@@ -74,7 +74,7 @@ def test_what_is_damaged_beside_a_frame_does_not_cost_it(tmp_path):
         db.execute("UPDATE descriptors SET descriptor = x'00' WHERE frame = 3")
         db.execute("UPDATE cameras SET calibration = '{'")
         db.execute("UPDATE models SET model = x'00'")
-        db.execute("DELETE FROM pose_index WHERE frame = 4")
+        db.execute("DELETE FROM pose_runs")
         db.execute("DELETE FROM sessions")
         db.execute("DELETE FROM correction")
     done = repair(path)
@@ -106,7 +106,7 @@ def test_a_record_whose_frame_is_lost_is_kept_for_those_that_need_it(tmp_path):
     assert frames_of(path)[2][0].records == [record(0), later]
 
 
-@pytest.mark.parametrize("what", ["records", "frames", "frames_by_stamp", "pose_index_node"])
+@pytest.mark.parametrize("what", ["records", "frames", "frames_by_stamp", "frames_by_camera"])
 def test_a_page_that_is_lost_costs_what_was_on_it(tmp_path, what):
     path = tmp_path / "m.db"
     make(path, count=600)

@@ -5,7 +5,7 @@ import gzip
 import pytest
 from test_bank_likeness import REPO, TALLY, descriptor, found, record
 
-from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank import MemoryBank, Pose, schema
 from gaussvae_ros.bank.schema import migrations
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.needed_models import needs
@@ -15,27 +15,36 @@ def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypat
     path = tmp_path / "m.db"
     with MemoryBank(path) as bank:
         frame_id = bank.add(record(5), stamp_ns=5)
-        assert bank.info()["schema"] == 6
+        assert bank.info()["schema"] == len(migrations._migrations)
     # A later release of this package.
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
+    monkeypatch.setattr(schema, "VERSION", "7.2.0")
+
     @migrations()
-    def m007_weather(db):
+    def m999_weather(db):
         db.execute("ALTER TABLE sessions ADD COLUMN weather TEXT")
 
     with pytest.raises(BankError, match="older schema"):
         MemoryBank(path, readonly=True)
     with MemoryBank(path) as bank:
-        assert bank.info()["schema"] == 7 and bank.get(frame_id).data == record(5)
+        assert bank.info()["schema"] == len(migrations._migrations) and bank.get(
+            frame_id
+        ).data == record(5)
         bank.begin_session("rainy", start_ns=0)
     MemoryBank(path, readonly=True).close()
 
     monkeypatch.undo()  # the present release again
     before = path.read_bytes()
     for readonly in (True, False):
-        with pytest.raises(BankError, match="newer gaussvae_ros .it has m007_weather.: upgrade"):
+        with pytest.raises(BankError, match="needs gaussvae_ros 7.2.0, this is .*: upgrade"):
             MemoryBank(path, readonly=readonly)
     assert path.read_bytes() == before
+
+
+def test_a_file_of_this_schema_says_the_version_of_the_package():
+    described = (REPO / "package.xml").read_text()
+    assert f"<version>{schema.VERSION}</version>" in described
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch):
@@ -45,7 +54,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path, monkeypatch)
     monkeypatch.setattr(migrations, "_migrations", list(migrations._migrations))
 
     @migrations()
-    def m007_broken(db):
+    def m999_broken(db):
         db.execute("DROP TABLE poses")
         db.execute("SELECT * FROM no_such_table")
 
@@ -77,7 +86,10 @@ def test_a_file_of_the_first_schema_is_brought_up_to_date(first_release):
         ].label == "dock"
         assert {frame.frame_id for frame in frames} == {""} and bank.calibration(1, "front") is None
         assert bank.find_like(descriptor(0)) == [] and bank.descriptor(1) is None
-        assert bank.info()["schema"] == 6 and bank.info()["sessions"][0]["received"] == 0
+        assert (
+            bank.info()["schema"] == len(migrations._migrations)
+            and bank.info()["sessions"][0]["received"] == 0
+        )
         bank.set_tally(1, TALLY)
         new = bank.add(
             record(9), stamp_ns=9, session=1, descriptor=descriptor(9), frame_id="optical"
@@ -101,3 +113,35 @@ def test_a_file_of_the_second_schema_is_brought_up_to_date(tmp_path):
         assert bank.add_model(b"abc", "first", b"x")
     with MemoryBank(path, readonly=True) as bank:
         assert bank.model(b"abc") == b"x" and len(bank) == 3
+
+
+def test_a_file_of_the_sixth_schema_is_read_as_it_is_and_brought_up_to_date(tmp_path):
+    """In it a correction was cut off after it held: 20 of 40 poses are moved to their place."""
+    path = tmp_path / "old.db"
+    path.write_bytes(gzip.decompress((REPO / "test" / "data" / "bank6.db.gz").read_bytes()))
+
+    def asked(bank):
+        near = {"near": (10, 5, 0), "radius": 3.2}
+        assert [f.id for f in bank.find(**near)] == [8, 9, 10, 11, 12, 13, 14]
+        nearest = bank.find(**near, nearest_first=True, limit=3, camera="front")
+        assert [f.id for f in nearest] == [11, 9, 13]
+        assert [f.id for f in bank.find(**near, session=2)] == []
+        assert [f.id for f in bank.find(near=(50, 0, 0), radius=1)] == [50, 51, 52]
+        assert [f.id for f in bank.find(near=(30, 5, 0), radius=0.2)] == [31]
+        assert bank.find(near=(30, 0, 0), radius=0.2) == []
+        assert found(bank, descriptor(7), limit=1) == [8] and bank.references() == ["map", "odom"]
+        assert bank.nearest(33, "rear").id == 34 and bank.newest("front").id == 59
+        assert bank.verify() == [] and bank.find(label="dock")[0].id == 6
+
+    with MemoryBank(path, readonly=True) as reader:
+        asked(reader)
+        with MemoryBank(path) as bank:
+            for either in (reader, bank):
+                asked(either)
+            bank.set_poses({31: Pose(-7, 0, 0)})
+            assert bank._db.execute("SELECT count(*) FROM moved_poses").fetchone() == (0,)
+            bank.remove(range(1, 21))
+            bank.set_pose(40, Pose(100, 0, 0))
+            assert [f.id for f in bank.find(near=(-7, 0, 0), radius=1)] == [31]
+            assert [f.id for f in bank.find(near=(100, 0, 0), radius=1)] == [40]
+            assert bank.find(near=(10, 5, 0), radius=3.2) == [] and bank.verify() == []

@@ -2,7 +2,8 @@
 Python, no torch.
 """
 
+from gaussvae_ros.bank.budget import Budget
 from gaussvae_ros.bank.frame import Frame, Pose
 from gaussvae_ros.bank.memory import MemoryBank
 
-__all__ = ["Frame", "MemoryBank", "Pose"]
+__all__ = ["Budget", "Frame", "MemoryBank", "Pose"]

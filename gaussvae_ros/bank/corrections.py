@@ -75,6 +75,7 @@ class Corrector(Reader):
                     self._try_to_finish()
                     raise
                 self._try_to_finish()
+        self._redundancy.recount()
         return sorted(poses.keys() - {frame_id for frame_id, *_ in there})
 
     def original_pose(self, frame_id: int) -> Pose | None:

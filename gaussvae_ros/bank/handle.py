@@ -9,10 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from gaussvae_ros.bank.descriptors import Descriptors
+from gaussvae_ros.bank.families import Families
 from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.lock import WriterLock
 from gaussvae_ros.bank.opening import checked_path, open_file
 from gaussvae_ros.bank.place import Place, forget
+from gaussvae_ros.bank.redundancy import Redundancy
+from gaussvae_ros.bank.usage import FrameCount
 from gaussvae_ros.bank.writing import Group
 from gaussvae_ros.errors import BankError, BankGone
 from gaussvae_ros.files import PRIVATE
@@ -212,6 +215,9 @@ class Handle:
         self._calibrations: dict[tuple[int, str], tuple] = {}
         # Frames stored lately, by the checksum of their record.
         self._known: OrderedDict[int, int] = OrderedDict()
+        # What forgetting knows of the file, and how often labels changed.
+        self._frame_count, self._redundancy = FrameCount(), Redundancy()
+        self._families, self._labelled = Families(), 0
 
     def _close_file(self):
         if self._db is not None:

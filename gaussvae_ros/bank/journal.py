@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-LARGEST = 2**20  # bytes of the log, from which on it is merged at once
+LARGEST = 2**19  # bytes of the log, from which on it is merged at once
 MERGE_S = 10.0  # from the first commit that the file itself lacks to the merge
 AGAIN_S = 1.0  # after a merge that a reader held up
 BUSY_MS = 5000  # how long a statement waits for another program's lock

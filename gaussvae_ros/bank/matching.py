@@ -1,145 +1,222 @@
-"""Which frames meet conditions: their ids, so that a damaged row costs only its own frame."""
+"""Which frames meet conditions: their ids, so that a damaged row costs only its own frame.
 
-import math
+They are looked for along whatever leads past the fewest frames: the index of places, the frames of
+a label, sessions or a camera, or all stamps. But for labels, the frames come in the order that they
+are asked for in, so that only as many are looked at as are taken.
+"""
+
+import heapq
+import json
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from itertools import islice
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.frame import checked_int, checked_map, checked_text, name_from_outside
-from gaussvae_ros.bank.schema import has_corrections, placed
+from gaussvae_ros.bank import runs
+from gaussvae_ros.bank.question import Question, Where, ask
 from gaussvae_ros.errors import BankError
 
-CROWD = 2000  # frames in a ball that take about 2 ms to sort
+PAGE = 8192  # ids that are read at once
+FEW = 5000  # frames that are looked at and sorted in some 5 ms
+FEW_SESSIONS = 100  # that are walked along side by side
+MAYBE = 4  # times as many frames as are few, in runs that may be near, are taken for more
+RUNS = 4  # that are looked at first, then twice as many, and so on
+INF = float("inf")
 
 
 def matching(
-    db: Database,
-    *,
-    after: int | None = None,
-    before: int | None = None,
-    near: tuple[float, float, float] | None = None,
-    radius: float | None = None,
-    reference: str | None = None,
-    yaw: float | None = None,
-    yaw_tolerance: float | None = None,
-    camera: str | None = None,
-    session: int | None = None,
-    label: str | None = None,
-    map_id: str | None = None,
-    nearest_first: bool = False,
-    beyond: tuple[int, int] | None = None,  # (stamp_ns, id), those that follow it by stamp and id
+    db: Database, *, nearest_first: bool = False, limit: int | None = None, **conditions: object
 ) -> Iterator[int]:
     """Ids of the frames that meet every condition given, by stamp or by distance; see
-    `MemoryBank.find`.
+    `MemoryBank.find`. `limit` says how many will be taken, or few more.
     """
-    conditions, values, order = ["1"], [], "f.stamp_ns, f.id"
-
-    def require(condition: str, *numbers):
-        conditions.append(condition)
-        values.extend(numbers)
-
-    if after is not None:
-        require("f.stamp_ns >= ?", checked_int("after", after))
-    if before is not None:
-        require("f.stamp_ns <= ?", checked_int("before", before))
-    if beyond is not None:
-        require("(f.stamp_ns, f.id) > (?, ?)", *beyond)
-    if camera is not None:
-        require("f.camera = ?", checked_text("camera", camera))
-    if session is not None:
-        require("f.session = ?", checked_int("session", session))
-    if map_id is not None:
-        checked_map(map_id)
-        if has_corrections(db):
-            require("f.session IN (SELECT id FROM sessions WHERE map_id = ?)", map_id)
-        elif map_id:
-            require("0")
-    if (near is None) != (radius is None):
-        raise BankError("near and radius go together: give both or none")
-    if reference is not None and near is None:
-        raise BankError("reference says what near is measured in: give near and radius too")
-    if (yaw is None) != (yaw_tolerance is None):
-        raise BankError("yaw and yaw_tolerance go together: give both or none")
-    if yaw is not None and near is None:
-        raise BankError("yaw is the heading at near: give near and radius too")
-    if nearest_first and near is None:
+    question = ask(db, **conditions)
+    if nearest_first and question.ball is None:
         raise BankError("the nearest first are those nearest to near: give near and radius too")
+    if question.ball is None:
+        ids = _along_stamps(db, question)
+    else:
+        ids = _around(db, question, nearest_first, limit)
+    with closing(ids):
+        yield from ids
 
-    # CROSS JOIN keeps the order written here: SQLite cannot tell how many frames a box of the
-    # R*Tree holds.
-    tables = ["frames f"]
-    if label is not None:
-        tables = ["labels l", "frames f ON f.id = l.frame"]
-        require("l.label = ?", checked_text("label", label))
-    if near is not None:
-        (x, y, z), radius = _checked_ball(near, radius)
-        box = " AND ".join(f"i.max_{axis} >= ? AND i.min_{axis} <= ?" for axis in "xyz")
-        sides = [centre + sign * radius for centre in (x, y, z) for sign in (-1, 1)]
-        if label is None and not _is_crowded(db, box, sides):
-            tables = ["pose_index i", "poses p ON p.frame = i.frame", "frames f ON f.id = p.frame"]
-            require(box, *sides)
-        else:
-            tables.append("poses p ON p.frame = f.id")
-        moved, pose = placed(db)
-        tables[-1] += f" {moved}"
-        square = radius * radius  # a power would refuse to become infinite
-        away = " + ".join(f"({pose[axis]} - ?) * ({pose[axis]} - ?)" for axis in "xyz")
-        require(f"{away} <= ?", x, x, y, y, z, z, square)
-        if reference is not None:
-            require(f"{pose['reference']} = ?", name_from_outside("reference", reference))
-        if yaw is not None:
-            require(*_heading(pose, yaw, yaw_tolerance))
-        if nearest_first:
-            order = f"{away}, {order}"
-            values += (x, x, y, y, z, z)
-    where = " AND ".join(conditions)
-    sql = f"SELECT f.id FROM {' CROSS JOIN '.join(tables)} WHERE {where} ORDER BY {order}"
-    with closing(db.execute(sql, values)) as rows:
+
+def page_of(
+    db: Database, after: int | None, done: set[int], **conditions: object
+) -> tuple[list[int], int | None, set[int]]:
+    """The next ids by stamp of the frames that meet every condition, from the stamp `after` on and
+    without those that are `done`; and both for the page that follows.
+    """
+    count = PAGE + len(done)
+    with closing(matching(db, **conditions, after=after, limit=count)) as found:
+        page = [frame_id for frame_id in islice(found, count) if frame_id not in done]
+    if not page:
+        return [], after, done
+    (last,) = db.execute("SELECT stamp_ns FROM frames WHERE id = ?", page[-1:]).fetchone()
+    there = {i for (i,) in db.execute("SELECT id FROM frames WHERE stamp_ns = ?", [last])}
+    return page, last, there.intersection(page if last != after else [*page, *done])
+
+
+def few(db: Database, most: int, **conditions: object) -> list[int] | None:
+    """Ids of all frames that meet every condition given, in any order; None where they are at least
+    `most`, or may well be.
+    """
+    question = ask(db, **conditions)
+    if question.ball is None:
+        ids = list(islice(_along_stamps(db, question), most))
+    else:
+        enough = MAYBE * most // runs.LENGTH + 1
+        sides, times = question.ball.sides, question.times
+        near = runs.around(db, sides, None, times, question.sessions, enough)
+        if len(near) >= enough:
+            return None
+        where, _ = _conditions(question)
+        sql = f"SELECT f.id FROM {_of_runs(question)} WHERE {where} LIMIT {most}"
+        firsts = json.dumps([first for _, first in near])
+        ids = [frame_id for (frame_id,) in db.execute(sql, [firsts, *where.values]).fetchall()]
+    return ids if len(ids) < most else None
+
+
+def meeting(db: Database, ids: list[int], **conditions: object) -> set[int]:
+    """Those of these ids whose frames meet every condition given."""
+    question = ask(db, **conditions)
+    where, posed = _conditions(question)
+    sql = f"""
+        SELECT f.id FROM json_each(?) given CROSS JOIN frames f ON f.id = given.value {posed}
+        WHERE {where}
+    """
+    return {row[0] for row in db.execute(sql, [json.dumps(ids), *where.values]).fetchall()}
+
+
+def _conditions(question: Question) -> tuple[Where, str]:
+    """All conditions, and what they take to be joined to a frame `f`."""
+    where, ball = question.in_sessions, question.ball
+    if ball is None:
+        return where, ""
+    where = where.also(str(question.pose), *question.pose.values)
+    where = where.also(f"{ball.away} <= ?", *ball.centres, ball.square)
+    return where, f"CROSS JOIN poses p ON p.frame = f.id {question.moved}"
+
+
+def _along_stamps(db: Database, question: Question) -> Iterator[int]:
+    if _labelled(db, question, FEW) < FEW:
+        yield from _of_label(db, question, nearest_first=False)
+    elif question.sessions is None or len(question.sessions) > FEW_SESSIONS:
+        yield from _walk(
+            db, "stamp" if question.camera is None else "camera", [question.in_sessions]
+        )
+    elif question.camera is not None and _of_camera(db, question) < FEW:
+        yield from _walk(db, "camera", [question.in_sessions])
+    else:
+        each = [question.where.also("f.session = ?", session) for session in question.sessions]
+        yield from _walk(db, "session", each)
+
+
+def _walk(db: Database, index: str, each: list[Where]) -> Iterator[int]:
+    """Along an index, once for each of some conditions, side by side by stamp."""
+    with ExitStack() as stack:
+        walks = []
+        for where in each:
+            sql = f"""
+                SELECT f.stamp_ns, f.id FROM frames f INDEXED BY frames_by_{index}
+                WHERE {where} ORDER BY f.stamp_ns, f.id
+            """
+            walks.append(stack.enter_context(closing(db.execute(sql, where.values))))
+        for _, frame_id in heapq.merge(*walks):
+            yield frame_id
+
+
+def _of_label(db: Database, question: Question, nearest_first: bool) -> Iterator[int]:
+    (where, posed), order, values = _conditions(question), "f.stamp_ns, f.id", ()
+    if nearest_first:
+        order, values = f"{question.ball.away}, {order}", question.ball.centres
+    sql = f"""
+        SELECT f.id FROM labels named CROSS JOIN frames f ON f.id = named.frame {posed}
+        WHERE named.label = ? AND {where} ORDER BY {order}
+    """
+    with closing(db.execute(sql, [question.label, *where.values, *values])) as rows:
         for (frame_id,) in rows:
             yield frame_id
 
 
-def _is_crowded(db: Database, box: str, sides: list[float]) -> bool:
-    # Where a robot stands for hours, walking along the stamps finds frames sooner than sorting all
-    # that are there.
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM pose_index i WHERE {box} LIMIT {CROWD})"
-    return db.execute(sql, sides).fetchone()[0] == CROWD
+def _around(
+    db: Database, question: Question, nearest_first: bool, limit: int | None
+) -> Iterator[int]:
+    ball = question.ball
+    centre = ball.centre if nearest_first else None
+    near = runs.around(db, ball.sides, centre, question.times, question.sessions)
+    most = len(near) * runs.LENGTH
+    if _labelled(db, question, most) < most:
+        yield from _of_label(db, question, nearest_first)
+        return
+    page = []
+    while True:
+        page = _page(db, question, nearest_first, near, page[-1] if page else None, limit)
+        for *_, frame_id in page:
+            yield frame_id
+        if limit is None or len(page) < limit:
+            return
 
 
-def _checked_ball(
-    near: tuple[float, float, float], radius: float
-) -> tuple[tuple[float, float, float], float]:
-    try:
-        x, y, z, radius = map(float, (*near, radius))
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BankError(
-            f"near must be (x, y, z) and radius a number, in m, not {near!r} and {radius!r}"
-        ) from error
-    if not all(map(math.isfinite, (x, y, z, radius))) or radius < 0:
-        raise BankError(f"near must be finite and radius at least 0, not {near!r} and {radius!r}")
-    return (x, y, z), radius
-
-
-def _heading(pose: dict[str, str], yaw: float, tolerance: float) -> tuple:
-    """The condition that a pose's x axis, seen from above, is at most `tolerance` rad from `yaw`,
-    and its numbers.
+def _page(
+    db: Database,
+    question: Question,
+    nearest_first: bool,
+    near: list[tuple[float, int]],
+    last: tuple | None,
+    limit: int | None,
+) -> list[tuple]:
+    """(stamp or squared distance, stamp, id) of the first frames after `last`, some runs at a time:
+    by its bound, none of those that are left has a frame that comes earlier.
     """
-    try:
-        yaw, tolerance = float(yaw), float(tolerance)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BankError(
-            f"yaw and yaw_tolerance must be numbers, in rad, not {yaw!r} and {tolerance!r}"
-        ) from error
-    if not (math.isfinite(yaw) and tolerance >= 0):  # NaN is not
-        raise BankError(
-            f"yaw must be finite and yaw_tolerance at least 0, not {yaw!r} and {tolerance!r}"
-        )
-    # With (x, y) = n (cos a, sin a) for an angle a from `yaw`: n sin(|a| - tolerance) <= 0, without
-    # arc tangents, which not every SQLite has. The margin is for rounding.
-    tolerance = min(tolerance + 1e-9, math.pi)
-    qx, qy, qz, qw = (pose[name] for name in ("qx", "qy", "qz", "qw"))
-    x, y = f"(1 - 2 * ({qy} * {qy} + {qz} * {qz}))", f"(2 * ({qx} * {qy} + {qz} * {qw}))"
-    condition = f"abs({y} * ? - {x} * ?) * ? <= ({x} * ? + {y} * ?) * ?"
-    c, s = math.cos(yaw), math.sin(yaw)
-    return condition, c, s, math.cos(tolerance), c, s, math.sin(tolerance)
+    ball, where = question.ball, question.in_sessions
+    where = where.also(str(question.pose), *question.pose.values)
+    key, values, farthest = "f.stamp_ns", (), INF
+    if nearest_first:
+        key, values, farthest = ball.away, ball.centres, ball.square
+    else:
+        where = where.also(f"{ball.away} <= ?", *ball.centres, ball.square)
+    if last is not None:
+        where = where.also(f"({key}, f.stamp_ns, f.id) > (?, ?, ?)", *values, *last)
+    sql = f"""
+        SELECT {key}, f.stamp_ns, f.id FROM {_of_runs(question)}
+        WHERE {where} AND {key} <= ? ORDER BY 1, 2, 3 LIMIT ?
+    """
+    most = -1 if limit is None else limit  # LIMIT -1 is none
+    found, at, count = [], 0, RUNS if limit else len(near)
+    while at < len(near) and near[at][0] <= farthest:
+        firsts = json.dumps([first for _, first in near[at : at + count]])
+        given = (*values, firsts, *where.values, *values, farthest, most)
+        found = sorted(found + db.execute(sql, given).fetchall())[:limit]
+        if len(found) == limit:
+            farthest = found[-1][0]
+        at, count = at + count, 2 * count
+    return found
+
+
+def _of_runs(question: Question) -> str:
+    """The poses and frames of runs, whose first ids are a list in JSON."""
+    return f"""
+        json_each(?) run
+            CROSS JOIN poses p ON p.frame BETWEEN run.value AND run.value + {runs.LENGTH - 1}
+            {question.moved} CROSS JOIN frames f ON f.id = p.frame
+    """
+
+
+def _labelled(db: Database, question: Question, most: int) -> int:
+    """How many frames have the label, `most` at most, and if none is asked for."""
+    if question.label is None:
+        return most
+    sql = "SELECT count(*) FROM (SELECT 1 FROM labels WHERE label = ? LIMIT ?)"
+    return db.execute(sql, [question.label, most]).fetchone()[0]
+
+
+def _of_camera(db: Database, question: Question) -> int:
+    """How many frames of that time the camera has, FEW at most."""
+    where = question.where
+    sql = f"""
+        SELECT count(*) FROM (SELECT 1 FROM frames f INDEXED BY frames_by_camera
+                              WHERE {where} LIMIT {FEW})
+    """
+    return db.execute(sql, where.values).fetchone()[0]

@@ -9,6 +9,7 @@ from gaussvae_ros.bank import models, statements, upkeep
 from gaussvae_ros.bank.corrections import Corrector
 from gaussvae_ros.bank.descriptors import descriptor_checksum
 from gaussvae_ros.bank.erasing import Eraser
+from gaussvae_ros.bank.forgetting import Forgetter
 from gaussvae_ros.bank.frame import (
     Pose,
     checked_descriptor,
@@ -19,14 +20,13 @@ from gaussvae_ros.bank.frame import (
 )
 from gaussvae_ros.bank.keeping import Keeper, Reference
 from gaussvae_ros.bank.opening import checked_path, open_file
-from gaussvae_ros.bank.removing import Remover
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack
 
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Keeper, Remover, Corrector, Eraser):
+class MemoryBank(Keeper, Forgetter, Corrector, Eraser):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one
@@ -129,6 +129,7 @@ class MemoryBank(Keeper, Remover, Corrector, Eraser):
             if frame_id not in ("", known):
                 write.append(statements.camera_frame_statement(session, camera, frame_id))
             group.write(write, number)
+            self._labelled += label is not None
             self._stored(group, number, data, link)
             self._frame_ids[session, camera] = frame_id or known
             return number
@@ -137,6 +138,7 @@ class MemoryBank(Keeper, Remover, Corrector, Eraser):
         """Give a frame its pose, or another one."""
         frame_id = checked_int("frame id", frame_id)
         self._change(frame_id, statements.pose_statement(frame_id, pose))
+        self._redundancy.moved(frame_id)
 
     def set_map(self, session: int, map_id: str):
         """Say which map the poses of a session are in; empty takes it back."""
@@ -147,7 +149,9 @@ class MemoryBank(Keeper, Remover, Corrector, Eraser):
     def set_label(self, frame_id: int, label: str | None):
         """Name a frame ("dock"); several frames may share a label. None takes the label away."""
         frame_id = checked_int("frame id", frame_id)
-        self._change(frame_id, statements.label_statement(frame_id, label))
+        with self._lock:
+            self._labelled += 1
+            self._change(frame_id, statements.label_statement(frame_id, label))
 
     def set_calibration(self, camera: str, calibration: dict, *, session: int | None = None):
         """Keep what is known of a camera's lens and sensor in a session, any dict that JSON can

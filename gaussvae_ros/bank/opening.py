@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log_path
 from gaussvae_ros.bank.lock import may_be_written
-from gaussvae_ros.bank.schema import migrations, refuse_newer, too_old
+from gaussvae_ros.bank.schema import migrate, migrations, refuse_newer, too_old
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.files import PRIVATE, make_file
 
@@ -82,7 +82,7 @@ def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
             return db
         if not migrations.applied(db):
             # Before there is a log, so that a copy of the file alone has all tables.
-            migrations.apply(db)
+            migrate(db)
         db.enable_wal()
         if _pragma(db, "journal_mode") != "wal":
             raise BankError(f"{path} cannot be opened: {NO_JOURNAL}")
@@ -92,7 +92,7 @@ def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
         db.execute("PRAGMA foreign_keys=ON")
         db.execute("PRAGMA cache_spill=OFF")  # the disk is asked for space by commits only
         if migrations.pending(db):
-            migrations.apply(db)
+            migrate(db)
         return db
     except BaseException as error:
         if db is not None:

@@ -66,6 +66,11 @@ class Overview(Handle):
         with self._use():
             return upkeep.summary(self._db, self.path)
 
+    def version(self) -> int:
+        """A number that is another one once another process has changed the file."""
+        with self._use():
+            return self._db.execute("PRAGMA data_version").fetchone()[0]
+
     def size(self) -> int:
         """Bytes of the pages that hold all this; the file and its log together may be larger for a
         while.

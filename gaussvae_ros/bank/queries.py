@@ -12,6 +12,7 @@ from contextlib import closing
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import runs
 from gaussvae_ros.bank.frame import (
     INT64,
     Frame,
@@ -33,6 +34,7 @@ _FRAME = """
     WHERE f.id = ?
 """
 _frame_sqls: dict[str, str] = {}  # by what is joined for the pose
+LATELY = 10_000  # ids that are looked through for the newest frame of a camera
 _CAMERA_FRAME = "SELECT frame_id FROM cameras WHERE session = ? AND camera = ?"
 _MAP = "SELECT map_id FROM sessions WHERE id = ?"
 
@@ -130,24 +132,32 @@ def around(db: Database, frame: Frame, sign: int) -> Iterator[int]:
 
 
 def references(db: Database) -> list[str]:
-    """The coordinate frames that poses are in, by name."""
-    moved, pose = placed(db)
-    sql = f"SELECT DISTINCT {pose['reference']} FROM poses p {moved} ORDER BY 1"
+    """The coordinate frames that poses are, or were, in, by name."""
+    sql = "SELECT DISTINCT reference FROM poses ORDER BY 1"
+    if runs.has_runs(db):  # and where those are listed
+        sql = "SELECT name FROM pose_references ORDER BY 1"
     with closing(db.execute(sql)) as rows:
         return [name for (name,) in rows if isinstance(name, str)]
 
 
 def latest(db: Database, camera: str | None) -> Iterator[int]:
     """All ids, or those of a camera, from the highest down."""
-    where, values = (
-        ("WHERE camera = ?", [checked_text("camera", camera)]) if camera is not None else ("", [])
-    )
-    # By an index on cameras, SQLite would sort all frames of the camera first.
-    with closing(
-        db.execute(f"SELECT id FROM frames NOT INDEXED {where} ORDER BY id DESC", values)
-    ) as rows:
-        for (frame_id,) in rows:
-            yield frame_id
+    if camera is None:
+        ways = [("frames", "1", [])]
+    else:
+        named = checked_text("camera", camera)
+        begin = (db.execute("SELECT max(id) FROM frames").fetchone()[0] or 0) - LATELY
+        # Along the index on cameras, SQLite sorts all frames of the camera first: only where the
+        # camera took none lately.
+        ways = [
+            ("frames NOT INDEXED", "id > ? AND camera = ?", [begin, named]),
+            ("frames INDEXED BY frames_by_camera", "camera = ? AND id <= ?", [named, begin]),
+        ]
+    for table, where, values in ways:
+        sql = f"SELECT id FROM {table} WHERE {where} ORDER BY id DESC"
+        with closing(db.execute(sql, values)) as rows:
+            for (frame_id,) in rows:
+                yield frame_id
 
 
 def read_calibration(db: Database, session: int, camera: str) -> dict | None:

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from itertools import islice
 
-from gaussvae_ros.bank import queries
+from gaussvae_ros.bank import loops, queries, route
+from gaussvae_ros.bank.alike import alike
 from gaussvae_ros.bank.descriptors import read_descriptor
-from gaussvae_ros.bank.frame import Frame, checked_descriptor, checked_int
-from gaussvae_ros.bank.matching import matching
+from gaussvae_ros.bank.frame import INT64, Frame, checked_descriptor, checked_int
+from gaussvae_ros.bank.matching import matching, page_of
 from gaussvae_ros.bank.overview import Overview
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.errors import BankError
 
 PAGE = 64  # frames that are read at once
-ID_PAGE = 8192  # ids that are
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +25,10 @@ class Reader(Overview):
     def __len__(self) -> int:
         with self._use():
             return self._db.execute("SELECT count(*) FROM frames").fetchone()[0]
+
+    def __contains__(self, frame_id: int) -> bool:
+        with self._use():
+            return self._is_there(checked_int("frame id", frame_id))
 
     def get(self, frame_id: int) -> Frame:
         """The frame with this id.
@@ -89,7 +93,7 @@ class Reader(Overview):
             nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
-            _check_limit(limit)
+            limit = _checked_limit(limit)
         with self._use_at_once():
             ids = matching(
                 self._db,
@@ -105,6 +109,7 @@ class Reader(Overview):
                 label=label,
                 map_id=map_id,
                 nearest_first=nearest_first,
+                limit=limit,
             )
             with closing(ids):  # an open cursor would hold a reader at an old state of the file
                 return list(islice(self._readable(ids), limit))
@@ -125,11 +130,9 @@ class Reader(Overview):
         file.
         """
         descriptor = checked_descriptor(descriptor)
-        _check_limit(limit)
+        limit = _checked_limit(limit)
         with self._use_at_once():
-            chosen = any(value is not None for value in conditions.values())
-            among = list(matching(self._db, **conditions)) if chosen else None
-            ranked = self._descriptors.ranked(self._db, descriptor, among)
+            ranked = alike(self._db, self._descriptors, descriptor, **conditions)
             found, gone, references = [], [], References(self._db)
             for frame_id, score in ranked:
                 if len(found) == limit:
@@ -144,6 +147,39 @@ class Reader(Overview):
                 else:
                     found.append((frame, score))
             self._descriptors.drop(gone)
+            return found
+
+    def loop_candidates(
+        self, of: int | bytes, *, limit: int = 10, apart_s: float = 10.0, **conditions: object
+    ) -> list[tuple[Frame, float]]:
+        """Where a frame may have been taken before: the likest frame of each place, the likeliest
+        first, each with the probability, 0 to 1, that it is the same place.
+
+        `of` is the frame's id, or a descriptor, of which less is known: with an id the frames
+        around both are compared, too. Frames of its session within `apart_s` seconds of it are left
+        out, and so are, of the candidates, those within as much of a better one, or by their poses
+        within 2 m of it in the same session or map. `conditions` are those of `find`. A frame
+        without descriptor has no candidates.
+
+        Raises:
+            BankError: there is no such frame, or its descriptor is damaged.
+        """
+        limit = _checked_limit(limit)
+        if not isinstance(apart_s, (int, float)) or not 0 <= apart_s < INT64 / 1e9:
+            raise BankError(f"apart_s must be at least 0, in s, not {apart_s!r}")
+        if isinstance(of, (bytes, bytearray, memoryview)):
+            of = checked_descriptor(of)
+        else:
+            of = checked_int("frame id", of)
+        with self._use_at_once():
+            if isinstance(of, int):
+                self.descriptor(of)  # or an error that says why not
+            apart_ns = round(apart_s * 1e9)
+            found, references = [], References(self._db)
+            for frame_id, score in loops.candidates(
+                self._db, self._descriptors, of, limit, apart_ns, **conditions
+            ):
+                found += ((frame, score) for frame in self._readable([frame_id], references))
             return found
 
     def window(self, frame_id: int, radius: int) -> list[Frame]:
@@ -205,18 +241,11 @@ class Reader(Overview):
             return list(matching(self._db, **conditions))
 
     def each_id(self, **conditions: object) -> Iterator[int]:
-        """As `ids`, but read some thousands at a time: memory stays small and the file stays open
-        to its writer.
-        """
-        last = None
-        while True:
+        """As `ids`, but read some thousands at a time, so that memory stays small."""
+        page, after, done = [0], conditions.pop("after", None), set()
+        while page:
             with self._use_at_once():
-                with closing(matching(self._db, **conditions, beyond=last)) as ids:
-                    page = list(islice(ids, ID_PAGE))
-                if not page:
-                    return
-                sql = "SELECT stamp_ns, id FROM frames WHERE id = ?"
-                last = self._db.execute(sql, page[-1:]).fetchone()
+                page, after, done = page_of(self._db, after, done, **conditions)
             yield from page
 
     def frames(self, ids: Iterable[int]) -> Iterator[Frame]:
@@ -230,10 +259,24 @@ class Reader(Overview):
                 frames = list(self._readable(page))
             yield from frames
 
+    def ids_after(self, frame_id: int, limit: int) -> list[int]:
+        """The ids of at most `limit` frames that were stored after that one, as they were."""
+        with self._use():
+            return route.ids_after(self._db, frame_id, limit)
+
+    def placed(self, ids: Iterable[int]) -> list[route.Placed]:
+        """Those of the frames that have a pose, in their order, without their records."""
+        with self._use_at_once():
+            return route.read_placed(self._db, ids)
+
     # Inside
 
+    def _is_there(self, frame_id: int) -> bool:
+        sql = "SELECT 1 FROM frames WHERE id = ?"
+        return self._db.execute(sql, [frame_id]).fetchone() is not None
+
     def _check_frame(self, frame_id: int):
-        if not self._db.execute("SELECT 1 FROM frames WHERE id = ?", [frame_id]).fetchone():
+        if not self._is_there(frame_id):
             raise BankError(f"no frame {frame_id} in {self.path}")
 
     def _readable(
@@ -250,6 +293,8 @@ class Reader(Overview):
                 yield frame
 
 
-def _check_limit(limit: int):
-    if checked_int("limit", limit) < 1:
+def _checked_limit(limit: int) -> int:
+    limit = checked_int("limit", limit)
+    if limit < 1:
         raise BankError(f"limit must be at least 1, not {limit}")
+    return limit

@@ -5,7 +5,7 @@ long.
 import logging
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from gaussvae_ros.bank import statements
 from gaussvae_ros.bank.frame import INT64, checked_int
@@ -43,21 +43,7 @@ class Remover(Reader):
             with self._use_to_write():
                 for frame_id in ids[begin : begin + PIECES[-1]]:
                     self._check_frame(frame_id)
-        done, count = 0, PIECES[0]
-        while done < len(ids):  # those that need others come first
-            piece = ids[done : done + count]
-            with self._use_to_write() as group:
-                begun = time.perf_counter()
-                for frame_id in piece:
-                    group.write([(statements.REMOVE, (frame_id,))])
-                    group.waiting.removed.add(frame_id)
-                self._descriptors.drop(piece)
-                done += len(piece)
-                if done < len(ids):
-                    group.flush()
-                spent = time.perf_counter() - begun
-            count = _adapted(count, spent)
-            time.sleep(PAUSE_S if done < len(ids) else 0)
+        self._remove(ids)
         self._give_back(SPARE[1])
 
     def compact(self):
@@ -69,36 +55,75 @@ class Remover(Reader):
         Raises:
             BankError: the disk does not take it; all frames are as they were.
         """
-        for table, columns in _TABLES.items():
+        for table in _TABLES:
             with self._use():
                 last = self._db.execute(f"SELECT max(frame) FROM {table}").fetchone()[0] or 0
-            at, count = 0, PIECES[0]
+            at = 0
             while at <= last:
-                with self._use_to_write() as group:
-                    begun = time.perf_counter()
-                    after = self._repack(group, table, columns, at, count)
-                    spent = time.perf_counter() - begun
-                if after is None:  # past the damage in single steps
-                    at, count = (at if count > 1 else at + 1), 1
-                else:
-                    at, count = after, _adapted(count, spent)
-                time.sleep(PAUSE_S)
+                at = self._pack(table, at, PIECES[-1])
         self._give_back(SPARE[0])
 
     # Inside
 
-    def _repack(self, group: Group, table: str, columns: int, at: int, count: int) -> int | None:
-        """Write rows anew, from the frame `at` on, where some are gone. Returns where to go on,
-        None where damage is in the way.
+    def _remove(self, ids: Sequence[int], may_go: Callable[[], bool] = lambda: True) -> int:
+        """Remove frames, those that need others first, as long as they `may_go`. Returns how many
+        there were of them; all but the last are committed.
+        """
+        done, count, removed = 0, PIECES[0], 0
+        while done < len(ids):
+            with self._use_to_write() as group:
+                begun = time.perf_counter()
+                if not may_go():
+                    break
+                piece = []
+                for frame_id in ids[done : done + count]:
+                    done += 1
+                    if self._is_there(frame_id):
+                        group.write([(statements.REMOVE, (frame_id,))])
+                        piece.append(frame_id)
+                    if time.perf_counter() - begun > PIECE_S / 2:  # the rest is for the commit
+                        break
+                group.waiting.removed.update(piece)
+                self._descriptors.drop(piece)
+                self._frame_count.removed(piece)
+                removed += len(piece)
+                if done < len(ids):
+                    group.flush()
+                spent = time.perf_counter() - begun
+            count = _adapted(count, spent)
+            time.sleep(PAUSE_S if done < len(ids) else 0)
+        return removed
+
+    def _pack(self, table: str, at: int, rows: int, shrunk: bool = False) -> int:
+        """Bring about so many rows together, from the frame `at` on, in pieces: those around which
+        some are gone, or all where they may have `shrunk`. Returns where to go on.
+        """
+        count = PIECES[0]
+        while rows > 0 and at < INT64:
+            with self._use_to_write() as group:
+                begun = time.perf_counter()
+                after = self._repack(group, table, at, min(count, rows), shrunk)
+                spent = time.perf_counter() - begun
+            rows -= count
+            if after is None:  # past the damage in single steps
+                at, count = (at if count > 1 else at + 1), 1
+            else:
+                at, count = after, _adapted(count, spent)
+            time.sleep(PAUSE_S)
+        return at
+
+    def _repack(self, group: Group, table: str, at: int, count: int, shrunk: bool) -> int | None:
+        """Write rows anew, from the frame `at` on. Returns where to go on, None where damage is in
+        the way.
         """
         sql = f"SELECT * FROM {table} WHERE frame >= ? ORDER BY frame LIMIT ?"
-        add = f"INSERT INTO {table} VALUES (?{', ?' * (columns - 1)})"
+        add = f"INSERT INTO {table} VALUES (?{', ?' * (_TABLES[table] - 1)})"
         try:
             rows = self._db.execute(sql, [at, count]).fetchall()
             if not rows:
                 return INT64
             first, last = rows[0][0], rows[-1][0]
-            if last - first >= len(rows):
+            if shrunk or last - first >= len(rows):
                 delete = f"DELETE FROM {table} WHERE frame BETWEEN ? AND ?", (first, last)
                 group.write_now([delete, *((add, row) for row in rows)])
             return last + 1
@@ -108,13 +133,13 @@ class Remover(Reader):
                 raise
             return None
 
-    def _give_back(self, most: int):
-        """Give free space back, if it is more than `most` bytes."""
-        while self._shrink(most):
-            most = SPARE[0]
+    def _give_back(self, most: int, least: int = SPARE[0]):
+        """Give free space back but for `least` bytes, if it is more than `most`."""
+        while self._shrink(most, least):
+            most = least
             time.sleep(PAUSE_S)
 
-    def _shrink(self, most: int) -> bool:
+    def _shrink(self, most: int, least: int) -> bool:
         """Give some of the file's free space back if it is more than `most` bytes; whether to call
         again.
         """
@@ -122,7 +147,7 @@ class Remover(Reader):
             free, page = self._pragma("freelist_count"), self._pragma("page_size")
             if free * page <= most:
                 return False
-            pages = min(free - SPARE[0] // page, SHRINK // page)
+            pages = min(free - least // page, SHRINK // page)
             try:
                 group.write_now([("PRAGMA incremental_vacuum(1)", ())] * pages)
             except BankGone:

@@ -18,9 +18,11 @@ from weakref import WeakSet
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from gaussvae_ros.bank import runs
 from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
+VERSION = "0.1.0"  # of this package, that files of this schema need
 POSE = ("x", "y", "z", "qx", "qy", "qz", "qw", "reference")  # columns
 _BEFORE = "", {column: f"p.{column}" for column in POSE}
 _NOW = (
@@ -198,8 +200,26 @@ def m006_references(db: Database):
     """)
 
 
+@migrations()
+def m008_runs(db: Database):
+    db.execute("CREATE TABLE needs (only INTEGER PRIMARY KEY, version TEXT NOT NULL)")
+    runs.create(db, POSE)
+    # So that nobody reads all poses to know the few coordinate frames that they are in.
+    db.execute("CREATE TABLE pose_references (name TEXT PRIMARY KEY NOT NULL) WITHOUT ROWID")
+    db.execute("""
+        INSERT INTO pose_references
+            SELECT reference FROM poses UNION SELECT reference FROM moved_poses
+    """)
+    for table, event in (("poses", "INSERT"), ("poses", "UPDATE"), ("moved_poses", "INSERT")):
+        db.execute(f"""
+            CREATE TRIGGER {table}_{event.lower()}_reference AFTER {event} ON {table}
+            WHEN NOT EXISTS (SELECT 1 FROM pose_references WHERE name = new.reference)
+            BEGIN INSERT INTO pose_references VALUES (new.reference); END
+        """)
+
+
 # What those add is asked for only where there is some of it.
-NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references")
+NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references", "m008_runs")
 
 
 def schema_version(db: Database) -> int:
@@ -234,13 +254,21 @@ def _has(db: Database, table: str) -> bool:
     return db.execute(sql, [table]).fetchone() is not None
 
 
+def migrate(db: Database):
+    """Bring a file up to date, and let it say which version it needs from now on."""
+    migrations.apply(db)
+    db.execute("INSERT OR REPLACE INTO needs VALUES (1, ?)", [VERSION])
+
+
 def refuse_newer(db: Database, path: Path):
+    """Raise a BankError, with the version that the file needs, if that is a later one."""
     with Database(memory=True, execute_plugins=False) as empty:
         known = {migration.name for migration in migrations.pending(empty)}
-    unknown = [
-        migration.name for migration in migrations.applied(db) if migration.name not in known
-    ]
-    if unknown:
+    if any(migration.name not in known for migration in migrations.applied(db)):
+        version = None
+        if _has(db, "needs"):
+            version = db.execute("SELECT version FROM needs").fetchone()[0]
         raise BankError(
-            f"{path} was written by a newer gaussvae_ros (it has {unknown[-1]}): upgrade to open it"
+            f"{path} needs gaussvae_ros {version or 'of a later version'}, this is {VERSION}:"
+            " upgrade to open it"
         )

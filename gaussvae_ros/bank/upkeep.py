@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import runs
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
@@ -113,11 +114,10 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
         # frames were added.
         for table, row, _, _ in db.execute("PRAGMA foreign_key_check").fetchall():
             yield None, f"row {row} of {table} belongs to nothing in the file"
-        if (problem := db.execute("SELECT rtreecheck('pose_index')").fetchone()[0]) != "ok":
+        index = "pose_runs" if runs.has_runs(db) else "pose_index"
+        if (problem := db.execute(f"SELECT rtreecheck('{index}')").fetchone()[0]) != "ok":
             yield None, problem
-        for (frame_id,) in db.execute(
-            "SELECT frame FROM poses EXCEPT SELECT frame FROM pose_index"
-        ).fetchall():
+        for frame_id in runs.not_found(db) if runs.has_runs(db) else ():
             yield frame_id, f"the pose of frame {frame_id} is not in the index"
     except (sqlite3.DatabaseError, UnicodeError) as error:
         yield None, str(error)

@@ -11,10 +11,12 @@ from gaussvae_ros.bench import (
     decode,
     durability,
     fit,
+    forgetting,
     replay,
     ros,
     soak,
     start,
+    timeline,
 )
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import row
@@ -29,21 +31,27 @@ ON_FRAMES = {
 ON_FILES = {
     "bank": bank.run,
     "durability": durability.run,
+    "forgetting": forgetting.run,
+    "timeline": timeline.run,
     "start": start.run,
     "replay": replay.run,
     "ros": ros.run,
 }
 PARTS = (*ON_FRAMES, *ON_FILES)
+FEWEST, MOST = 10_000, 10_000_000  # frames of bank
 SHORTEST_SOAK = 0.5  # minutes
 
 
-def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[dict]:
+def run(
+    parts: Sequence[str] = (), images: Sequence[str | Path] = (), frames: int = bank.FRAMES
+) -> list[dict]:
     """Measure some parts, or all.
 
     Args:
         parts: of PARTS; none means all of them, ros where it can run.
         images: files and folders that fit, codec, ablation and decode are measured on, instead
             of a simulated drive's frames.
+        frames: of the memory that bank is measured on.
 
     Returns:
         Rows of name, value (None where it could not be measured), unit, target (text or None),
@@ -52,21 +60,24 @@ def run(parts: Sequence[str] = (), images: Sequence[str | Path] = ()) -> list[di
     Raises:
         GaussVaeError: there is no such part, or an image cannot be read.
     """
+    if not FEWEST <= frames <= MOST:
+        raise GaussVaeError(f"bank is measured on {FEWEST:,} to {MOST:,} frames, not {frames:,}")
     for part in parts:
         if part not in PARTS:
             raise GaussVaeError(f"bench has no part {part!r}: it has {', '.join(PARTS)}")
     chosen = [part for part in PARTS if part in parts or not parts]
-    frames = read_frames(images) if images else None
+    pictures = read_frames(images) if images else None
     rows = []
     for part in chosen:
         if part in ON_FRAMES:
-            frames = frames or drive_frames()
-            rows += ON_FRAMES[part](frames)
+            pictures = pictures or drive_frames()
+            rows += ON_FRAMES[part](pictures)
         elif part == "ros" and not parts and (problem := ros.why_not()):
             rows.append(row(f"ros (skipped: {problem})", None, ""))
         else:
+            of_bank = (frames,) if part == "bank" else ()
             with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
-                rows += ON_FILES[part](Path(folder))
+                rows += ON_FILES[part](Path(folder), *of_bank)
     return rows
 
 

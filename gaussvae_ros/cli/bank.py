@@ -8,9 +8,12 @@ from gaussvae_ros.cli import (
     bank_copies,
     bank_export,
     bank_list,
+    bank_loops,
     bank_models,
     bank_redact,
     bank_repair,
+    bank_timeline,
+    budgets,
     options,
 )
 from gaussvae_ros.cli.bank_list import facts
@@ -49,6 +52,9 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)
     bank_redact.add_verb(bank_verbs)
+    budgets.add_verbs(bank_verbs)
+    bank_timeline.add_verb(bank_verbs)
+    bank_loops.add_verbs(bank_verbs)
     made = options.bank_verb(
         bank_verbs,
         "add-model",

@@ -45,6 +45,11 @@ def replayed(result: dict) -> None:
     frames = f"{result['frames']} frames, {result['keys']} of them key records{skipped}"
     print(f"{result['topic']}: {frames}, {result['span_s']:.1f} s, {where}")
     table(COLUMNS, as_rows(result))
+    if "forgotten" in result:
+        counts = [f"{result[what]} frames {what}" for what in ("forgotten", "reencoded", "refused")]
+        print(f"Budget: {', '.join(counts)}, {result['left']} left")
+        if result["over_budget"]:
+            print(result["over_budget"])
     if result["report"]:
         print(f"Report: {result['report']}")
 

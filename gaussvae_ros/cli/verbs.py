@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gaussvae_ros.cli import options
+from gaussvae_ros.cli import budgets, options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
 
@@ -65,6 +65,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         default=2,
         help="how many frames may wait for a later one to be predicted from (default 2)",
     )
+    budgets.add_budget(made, budgets.POLICIES)
     options.quality(made)
     options.as_json(made)
 
@@ -75,10 +76,18 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, codec, ablation, decode, bank, start, replay or ros; default: all",
+        help="fit, codec, ablation, decode, bank, durability, forgetting, timeline, start, replay"
+        " or ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
+    )
+    made.add_argument(
+        "--frames",
+        metavar="N",
+        type=int,
+        default=100_000,
+        help="of the memory that bank is measured on (default 100000; up to 10 million)",
     )
     made.add_argument(
         "--soak",
@@ -166,6 +175,8 @@ def replay(args: argparse.Namespace) -> None:
                 args.map_id or "",
                 not args.no_predict,
                 args.ahead,
+                budgets.budget_of(args),
+                args.coarse_quality,
             )
     _show_replay(args, {**result, "bank": args.bank})
 
@@ -175,7 +186,7 @@ def bench(args: argparse.Namespace) -> None:
 
     if args.soak and args.parts != ["ros"]:
         raise GaussVaeError("--soak is of ros: gaussvae bench ros --soak")
-    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images)
+    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images, args.frames)
     if args.json:
         return show(args, rows, "")
     table(

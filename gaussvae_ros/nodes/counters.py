@@ -6,9 +6,9 @@ from collections import Counter, deque
 
 RECENT = 100  # times that a median is of
 
-# received = bad + paused + gated + let through; let through = dropped + failed + stored + on their
-# way
-ENDS = ("bad", "paused", "gated", "dropped", "failed", "stored")
+# received = bad + paused + gated + let through; let through = dropped + failed + refused + stored +
+# on their way
+ENDS = ("bad", "paused", "gated", "dropped", "failed", "refused", "stored")
 COUNTS = ("received", "out_of_order", *ENDS, "with_pose", "poses_missing")
 
 
@@ -74,7 +74,7 @@ class Counters:
             return {
                 "received": counts["received"],
                 "gated": counts["gated"],
-                "dropped": counts["bad"] + counts["dropped"] + counts["failed"],
+                "dropped": sum(counts[end] for end in ("bad", "dropped", "failed", "refused")),
                 "poses_missing": max(counts["poses_missing"], 0),
             }
 

@@ -2,6 +2,7 @@
 do.
 """
 
+import math
 import shutil
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from pathlib import Path
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from gaussvae_ros.nodes.counters import COUNTS
+from gaussvae_ros.nodes.forgetting import BudgetState
 from gaussvae_ros.sessions import LATE_NS
 
 WINDOW = 10  # statuses, one a second, that rates and warnings look back on
@@ -60,6 +62,8 @@ class MemoryState:
     waiting: int  # frames that it has not taken yet
     faults: int  # exceptions that nobody foresaw
     fault: str  # what is to be said of the last one, if it is fresh
+    budget: BudgetState = BudgetState()
+    refused: int = 0  # frames, because the memory is full
 
 
 @dataclass
@@ -104,8 +108,9 @@ def memory_status(node: str, state: MemoryState, history: History) -> Diagnostic
     """The bank's; `history` takes note of it."""
     growth = _growth(state, history.growth)
     free = _free(state.path)
-    hours = free / growth if free is not None and growth else None
+    hours = _hours(state, free, growth)
     level, message = _judge_memory(state, hours)
+    share = state.budget.share
     values = {
         "path": state.path,
         "bytes": "" if state.bytes is None else state.bytes,
@@ -113,6 +118,9 @@ def memory_status(node: str, state: MemoryState, history: History) -> Diagnostic
         "bytes per hour": "" if growth is None else round(growth),
         "free bytes": "" if free is None else free,
         "hours of disk left": "" if hours is None else f"{hours:.1f}",
+        "percent of the budget": "" if share is None else f"{100 * share:.1f}",
+        "forgotten": state.budget.removed,
+        "encoded again": state.budget.reencoded,
         "internal errors": state.faults,
     }
     return status(f"{node}: memory", str(state.path), level, message, values)
@@ -197,6 +205,13 @@ def _judge_memory(state: MemoryState, hours: float | None) -> Verdict:
         return ERROR, state.lost
     if state.fault:
         return ERROR, state.fault
+    if state.budget.why:
+        if state.budget.budget.policy == "stop":
+            return (
+                ERROR,
+                f"nothing new is remembered: {state.budget.why}; {state.refused} frames refused",
+            )
+        return WARN, f"the memory is larger than its budget: {state.budget.why}"
     if hours is not None and hours < WARN_HOURS:
         return (
             ERROR if hours < ERROR_HOURS else WARN,
@@ -214,6 +229,19 @@ def _growth(state: MemoryState, past: deque) -> float | None:
     past.append((time.monotonic(), state.bytes))
     (begun, before), (now, _) = past[0], past[-1]
     return (state.bytes - before) / (now - begun) * 3600 if len(past) >= SETTLED else None
+
+
+def _hours(state: MemoryState, free: int | None, growth: float | None) -> float | None:
+    """Until the disk is full, None while that cannot be told; inf where the budget keeps it from
+    that.
+    """
+    budget = state.budget.budget
+    if free is None or state.bytes is None or not growth:
+        return None
+    forgets = budget.policy != "stop" and not state.budget.why
+    if forgets and (budget.min_free_bytes or 0 < budget.max_bytes <= state.bytes + free):
+        return math.inf
+    return free / growth
 
 
 def _free(path: Path) -> int | None:

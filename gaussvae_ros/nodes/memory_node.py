@@ -7,21 +7,19 @@ import time
 from functools import partial
 
 from rclpy.clock import Clock, ClockType
-from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros import kernels
 from gaussvae_ros.bank import Frame, Pose
 from gaussvae_ros.bank.frame import checked_map, checked_text
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up
-from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.likeness import describe
 from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.command_line import wants_help
 from gaussvae_ros.nodes.corrected_poses import CorrectedPoses
 from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.forgetting import Forgetting
 from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.map_name import MapName
@@ -29,19 +27,24 @@ from gaussvae_ros.nodes.memory_report import MemoryReport
 from gaussvae_ros.nodes.memory_services import MemoryServices
 from gaussvae_ros.nodes.parameters import MEMORY
 from gaussvae_ros.nodes.pending import PendingFrame
+from gaussvae_ros.nodes.reception import THROTTLE_S, Reception
 from gaussvae_ros.nodes.recorder import Recorder
-from gaussvae_ros.nodes.settings import commit_period, encoding, limits, open_bank, tier_note
+from gaussvae_ros.nodes.settings import (
+    budget,
+    commit_period,
+    encoding,
+    limits,
+    open_bank,
+    tier_note,
+)
 from gaussvae_ros.nodes.topics import TYPES, check_names
 from gaussvae_ros.nodes.worker import Worker
-from gaussvae_ros.sessions import Clock as Stamps
-from gaussvae_ros.sessions import Sessions
 
 FACTS_S = 1.0  # between two looks at camera_info, and at the map
 DRAIN_S = 10.0  # for what still waits when images are not listened to any more
 LAST_DRAIN_S = 0.6  # when the process ends, which is to take less than a second
 QUEUE_BYTES = 256 * 2**20  # of a camera's images that wait for the encoder
 ANNOUNCED = 1000  # messages on ~/frames that may wait for who listens, since many come at once
-THROTTLE_S = 5.0  # between two log lines on bad images
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +57,11 @@ class MemoryNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
+        self._forgetting = self._reception = None
         self._control = self._told = self._frames = None  # services, diagnostics, announcements
-        self._map, self._map_id = None, ""
+        self._map = None
         self._cameras: list[Camera] = []
         self._tier_note = ""  # that the log has
-        self._ends = False  # nothing that comes now is stored
 
     # Transitions
 
@@ -76,7 +79,7 @@ class MemoryNode(ManagedNode):
             checked_text("session", settings.session)
         checked_map(settings.map_id)
         self._bank = open_bank(settings)
-        self._sessions, self._counters = Sessions(), Counters(settings.cameras)
+        self._counters = Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,
             self._codec,
@@ -89,9 +92,11 @@ class MemoryNode(ManagedNode):
         )
         self._poses = FramePoses(self, self._settle)
         self._corrected = CorrectedPoses(self, self._bank, self._poses)
-        self._map, self._map_id = MapName(self), ""
+        self._map = MapName(self)
         self._recorder.placed = self._corrected.placed
         self._recorder.forgotten = self._corrected.forget
+        self._forgetting = Forgetting(self._bank, self._codec, self.faults.note)
+        self._recorder.full = self._forgetting.refusal
         self._worker = Worker(
             self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
         )
@@ -101,7 +106,10 @@ class MemoryNode(ManagedNode):
             for name in settings.cameras
         ]
         self._frames = self.create_publisher(MemoryFrame, "~/frames", ANNOUNCED)
-        self._control = MemoryServices(self, self._bank)
+        self._control = control = MemoryServices(self, self._bank)
+        self._reception = Reception(
+            self, self._counters, self._poses, self._corrected, lambda: control.paused, self._put
+        )
         self._told = MemoryReport(
             self,
             self._bank,
@@ -109,7 +117,8 @@ class MemoryNode(ManagedNode):
             self._worker,
             self._counters,
             self._cameras,
-            lambda: self._control.paused,
+            lambda: control.paused,
+            self._forgetting.state,
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on where a simulation stands still
         self._timer = self.create_timer(FACTS_S, self._take_facts, clock=steady)
@@ -125,7 +134,9 @@ class MemoryNode(ManagedNode):
                 self._corrected.listen(corrected)
         self._map.listen(settings.map_topic)
         for camera in self._cameras:
-            camera.listen(self.settings.image_reliability, self.settings.image_depth, self._receive)
+            camera.listen(
+                self.settings.image_reliability, self.settings.image_depth, self._reception.receive
+            )
             self.get_logger().info(
                 f"camera {camera.name}: listening to {camera.topic} ({TYPES[camera.kind]})"
             )
@@ -134,12 +145,13 @@ class MemoryNode(ManagedNode):
         self._quiet(DRAIN_S)
 
     def last_words(self) -> None:
-        self._ends = True
         if (worker := self._worker) is not None:
+            self._reception.ended = True
             worker.drain(LAST_DRAIN_S)
 
     def close(self) -> None:
         if self._worker is not None:
+            self._forgetting.close(LAST_DRAIN_S)
             self._quiet(LAST_DRAIN_S)
             self._worker.stop(LAST_DRAIN_S)
             self._recorder.close()
@@ -153,6 +165,7 @@ class MemoryNode(ManagedNode):
         if self._frames is not None:
             self.destroy_publisher(self._frames)
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
+        self._forgetting = self._reception = None
         self._control = self._told = self._frames = None
         self._cameras = []
 
@@ -163,6 +176,7 @@ class MemoryNode(ManagedNode):
         self._worker.size = self.settings.queue_size
         self._worker.period = commit_period(self.settings)
         self._recorder.encoding = encoding(self.settings)
+        self._forgetting.take(budget(self.settings), self.settings.coarse_quality)
         for camera in self._cameras:
             camera.limits = limits(self.settings)
         if (note := tier_note(self.settings)) != self._tier_note:
@@ -170,68 +184,10 @@ class MemoryNode(ManagedNode):
             if note:
                 log.warning(note)
 
-    # Images
+    # Frames
 
-    def _receive(self, camera: Camera, message: Image | CompressedImage) -> None:
-        if self._ends:
-            return
-        camera.last_s = time.monotonic()
-        stamp_ns = convert.stamp_ns(message.header.stamp) or self._arrival(camera)
-        clock = self._clock_of(camera, stamp_ns)
-        session = clock.session
-        self._counters.count(camera.name, session, "received")
-        if self._control.paused:
-            self._counters.count(camera.name, session, "paused")
-            return
-        try:
-            image = camera.image(message)
-            descriptor = describe(image)
-        except GaussVaeError as error:
-            camera.refusal = str(error)
-            self._counters.count(camera.name, session, "bad")
-            self.get_logger().warning(
-                f"camera {camera.name}: {error}", throttle_duration_sec=THROTTLE_S
-            )
-            return
-        frame_id = message.header.frame_id.strip("/")
-        if not camera.gate(clock).admits(stamp_ns, descriptor, self._poses.newest(frame_id)):
-            self._counters.count(camera.name, session, "gated")
-            return
-        frame = PendingFrame(camera.name, session, stamp_ns, image, descriptor.tobytes(), frame_id)
-        frame.map_id = self._map_id
-        self._poses.find(frame)
-        self._worker.put(camera.name, frame, max(QUEUE_BYTES // image.nbytes, 1))
-        if not frame.settled:
-            self._poses.await_late(frame)
-
-    def _arrival(self, camera: Camera) -> int:
-        if not camera.unstamped:
-            camera.unstamped = True
-            log.warning(
-                "camera %s: its images have no stamp; the time of their arrival is taken",
-                camera.name,
-            )
-        return self._now_ns()
-
-    def _now_ns(self) -> int:
-        return self.get_clock().now().nanoseconds
-
-    def _clock_of(self, camera: Camera, stamp_ns: int) -> Stamps:
-        """Which clock, and so which session, an image belongs to; TF of before a new session is
-        forgotten.
-        """
-        newest, last_ns = self._sessions.newest, camera.last_ns
-        clock = self._sessions.clock_of(camera.name, stamp_ns)
-        is_behind = camera.out_of_order(stamp_ns)
-        if clock.session > newest:
-            self.get_logger().info(
-                f"camera {camera.name}: its clock was set back: a new session begins"
-            )
-            self._poses.set_back(last_ns, stamp_ns)
-            self._corrected.set_back()
-        elif is_behind:
-            self._counters.count(camera.name, clock.session, "out_of_order")
-        return clock
+    def _put(self, frame: PendingFrame) -> None:
+        self._worker.put(frame.camera, frame, max(QUEUE_BYTES // frame.image.nbytes, 1))
 
     def _dropped(self, frame: PendingFrame) -> None:
         frame.image = None
@@ -251,6 +207,9 @@ class MemoryNode(ManagedNode):
     def _announce(self, frames: list[Frame]) -> None:
         for frame in frames:
             self._frames.publish(convert.memory_frame(frame, self._now_ns()))
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
 
     # Inside
 
@@ -288,8 +247,8 @@ class MemoryNode(ManagedNode):
                 )
 
     def _name_map(self) -> None:
-        if (map_id := self._map.id) != self._map_id:
-            self._map_id = map_id
+        if (map_id := self._map.id) != self._reception.map_id:
+            self._reception.map_id = map_id
             self._worker.call(partial(self._recorder.name_map, map_id))
             self.get_logger().info(f"poses are in the map {map_id!r}")
 

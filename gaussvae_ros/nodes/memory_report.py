@@ -10,6 +10,7 @@ from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes import diagnostics
 from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.counters import Counters
+from gaussvae_ros.nodes.forgetting import BudgetState
 from gaussvae_ros.nodes.lifecycle import ManagedNode
 from gaussvae_ros.nodes.recorder import Recorder
 from gaussvae_ros.nodes.worker import Worker
@@ -20,7 +21,7 @@ STATUS_S = 1.0
 class MemoryReport:
     """Publishes on /diagnostics from the beginning until `close`.
 
-    `paused()` says whether images are passed over.
+    `paused()` says whether images are passed over, `budget()` what is known of the memory's.
     """
 
     def __init__(
@@ -32,9 +33,11 @@ class MemoryReport:
         counters: Counters,
         cameras: list[Camera],
         paused: Callable[[], bool],
+        budget: Callable[[], BudgetState],
     ) -> None:
         self._node, self._bank, self._recorder, self._worker = node, bank, recorder, worker
         self._counters, self._cameras, self._paused = counters, cameras, paused
+        self._budget = budget
         self._name = node.get_fully_qualified_name().strip("/")
         self._history = diagnostics.History()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -79,6 +82,8 @@ class MemoryReport:
             waiting=self._recorder.waiting,
             faults=faults.count,
             fault=faults.sentence(),
+            budget=self._budget(),
+            refused=sum(self._counters.of_camera(c.name)["refused"] for c in self._cameras),
         )
         timeout, paused = self._node.settings.image_timeout, self._paused()
         states = [camera.state(self._counters, paused) for camera in self._cameras]

@@ -1,7 +1,6 @@
 """The parameters of both nodes: a table each, which declares them and fills docs/ros.md's."""
 
 import math
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 from rcl_interfaces.msg import (
@@ -19,24 +18,14 @@ from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.files import FILE_MODES
 from gaussvae_ros.fit import EFFORTS
 from gaussvae_ros.gates import Limits
+from gaussvae_ros.nodes.budget_parameters import BUDGET
+from gaussvae_ros.nodes.parameter import Parameter
 from gaussvae_ros.record import TIERS
 
 BANK = "~/.ros/gaussvae/memory.db"
 TRANSPORTS = ("raw", "compressed")
 DURABILITIES = ("group", "full")
 RELIABILITIES = ("auto", "reliable", "best_effort")
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One row. Its type is that of `default`; one of float takes whole numbers, too."""
-
-    name: str
-    default: bool | int | float | str | list[str]
-    description: str  # with the unit
-    range: tuple[float, float] | None = None  # both ends belong to it
-    choices: tuple[str, ...] = ()
-    live: bool = False  # may change at any time; the others only while the node is unconfigured
 
 
 COMMON = (
@@ -195,6 +184,7 @@ MEMORY = (
         (0.1, 3600.0),
         live=True,
     ),
+    *BUDGET,
 )
 RECALL = (
     *COMMON,
@@ -204,6 +194,11 @@ RECALL = (
         "s between a stamp that is asked for and the frame returned, at most",
         (0.0, 3600.0),
         live=True,
+    ),
+    Parameter(
+        "publish_recalled",
+        False,
+        "whether recalled frames are also published as Image, with CameraInfo",
     ),
 )
 

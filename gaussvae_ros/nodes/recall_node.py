@@ -11,6 +11,7 @@ from statistics import median
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.timer import Timer
 
 from gaussvae_ros import kernels
 from gaussvae_ros.bank.lock import lock_path, may_be_written
@@ -25,6 +26,8 @@ from gaussvae_ros.nodes.lifecycle import ManagedNode, run
 from gaussvae_ros.nodes.nearness import Nearness
 from gaussvae_ros.nodes.parameters import RECALL
 from gaussvae_ros.nodes.pooled_service import PooledService
+from gaussvae_ros.nodes.recalled_images import RecalledImages
+from gaussvae_ros.nodes.route import Route
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
 
 SERVICES = {
@@ -37,6 +40,7 @@ REMEMBERED = (
     16_000_000  # bytes of splats that stay in memory: windows of a robot that drives on overlap
 )
 DIAGNOSTICS_S = 1.0
+ROUTE_S = 1.0  # between two looks at what changed
 # That answer; one decodes at a time where the kernels hold Python, and the others wait their turn.
 THREADS = 4
 TIMED = 100  # requests that the median is of
@@ -52,7 +56,8 @@ class RecallNode(ManagedNode):
         self._bank: LazyBank | None = None
         self._active = False
         self._offered: list[PooledService] = []
-        self._publisher = self._timer = self._pool = self._nearness = None
+        self._publisher = self._pool = self._nearness = self._route = self._images = None
+        self._timers: list[Timer] = []
         self._counting = threading.Lock()
 
     def load(self) -> None:
@@ -80,7 +85,14 @@ class RecallNode(ManagedNode):
         self._publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # A simulation that stands still is no reason to be silent.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(DIAGNOSTICS_S, self._report, clock=steady)
+        self._route = Route(self, self._bank)
+        if self.settings.publish_recalled:
+            self._images = RecalledImages(self, self._bank)
+        draw = self.faults.guarded("the route", self._draw)
+        self._timers = [
+            self.create_timer(DIAGNOSTICS_S, self._report, clock=steady),
+            self.create_timer(ROUTE_S, lambda: self._pool.submit(draw), clock=steady),
+        ]
         self.adjust()
 
     def activate(self) -> None:
@@ -91,19 +103,23 @@ class RecallNode(ManagedNode):
 
     def close(self) -> None:
         self._active = False
+        while self._timers:
+            self.destroy_timer(self._timers.pop())
         while self._offered:
             self._offered.pop().close()
         if self._pool is not None:  # after a signal nobody waits for an answer that takes seconds
             self._pool.shutdown(wait=self.context.ok(), cancel_futures=True)
         if self._nearness is not None:
             self._nearness.close()
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
+        for shown in (self._route, self._images):
+            if shown is not None:
+                shown.close()
         if self._publisher is not None:
             self.destroy_publisher(self._publisher)
         if self._bank is not None:
             self._bank.close()
-        self._bank = self._publisher = self._timer = self._pool = self._nearness = None
+        self._bank = self._publisher = self._pool = self._nearness = None
+        self._route = self._images = None
 
     def adjust(self) -> None:
         if self._bank is not None:
@@ -114,11 +130,13 @@ class RecallNode(ManagedNode):
         with.
         """
         begun = time.perf_counter()
+        shown = self.faults.guarded("what is shown of recalls", self._show)
         try:
             if not self._active:
                 raise GaussVaeError(f"{self.get_name()} is not active: activate it first")
             getattr(self._answers, name)(request, response)
             response.success = True
+            shown(response)
         except GaussVaeError as error:
             response.success, response.message = False, str(error)
         except Exception as error:  # counts as a request, too
@@ -132,6 +150,22 @@ class RecallNode(ManagedNode):
             self._refused += not response.success
             self._took.append(1e3 * (time.perf_counter() - begun))
         return response
+
+    def _show(self, response: object) -> None:
+        """Let the graph see which frames were recalled."""
+        if not isinstance(response, RecallFrame.Response | RecallFrames.Response):
+            return
+        one = isinstance(response, RecallFrame.Response)
+        self._route.recalled(f.id for f in ([response.frame] if one else response.frames))
+        if self._images is not None:
+            self._images.publish(response)
+
+    def _draw(self) -> None:
+        if self._active:
+            try:
+                self._route.publish()
+            except BankError:  # diagnostics say so
+                pass
 
     def _report(self) -> None:
         """Publish how the node is doing."""

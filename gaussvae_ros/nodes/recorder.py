@@ -34,9 +34,11 @@ class Recorder:
     the stamps. `encoding` is keyword arguments for `Sequences.encode` and may be replaced at any
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
     tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
-    pose, and `forgotten()` when it lies in a file that is gone.
+    pose, and `forgotten()` when it lies in a file that is gone. `full()` says why a frame is not
+    to be stored, empty if it is.
     """
 
+    full: Callable[[], str] = staticmethod(lambda: "")
     placed: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
     forgotten: Callable[[], None] = staticmethod(lambda: None)
 
@@ -77,6 +79,10 @@ class Recorder:
 
     def work(self, frame: PendingFrame) -> None:
         """Encode a frame and add it to the bank, or let it wait; one that cannot be is counted."""
+        if self.full():
+            frame.image = None
+            self._counters.count(frame.camera, frame.session, "refused")
+            return
         begun, frame.file = time.perf_counter(), self._file
         try:
             self._sequences.encode(frame, **self.encoding)

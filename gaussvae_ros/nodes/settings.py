@@ -4,7 +4,8 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
-from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank import Budget, MemoryBank
+from gaussvae_ros.bank.budget import LIMITS
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.files import make_folder
 from gaussvae_ros.gates import Limits
@@ -37,6 +38,13 @@ def commit_period(settings: SimpleNamespace) -> float:
 def limits(settings: SimpleNamespace) -> Limits:
     """What the gates admit."""
     return Limits(**{limit.name: getattr(settings, limit.name) for limit in fields(Limits)})
+
+
+def budget(settings: SimpleNamespace) -> Budget:
+    """How much the memory may hold."""
+    names = (*LIMITS, "protect_before", "protect_after")
+    given = {name: getattr(settings, name) for name in names}
+    return Budget(policy=settings.budget_policy, **given)
 
 
 def open_bank(settings: SimpleNamespace) -> MemoryBank:

@@ -1,5 +1,6 @@
 """What colcon installs: what nodes need, executables in the right Python, a line on what lacks."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from ament_index_python import get_package_prefix
 from graph import ROOT
 
 import gaussvae_ros
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.kernel_cache import MADE_BY, PACKAGE
 from gaussvae_ros.vae.models import find
 
@@ -39,7 +41,7 @@ def test_the_python_package_is_installed_whole():
     there = {
         file.relative_to(installed)
         for file in installed.rglob("*")
-        if file.suffix in (".py", ".json")
+        if file.suffix in (".py", ".json", ".html", ".css", ".js")
     }
     assert wanted <= there
     generated = {
@@ -154,3 +156,16 @@ def test_an_empty_workspace_builds_with_links(tmp_path):
     assert "bank" in said.stdout and said.stdout.splitlines()[-1] == str(
         tmp_path / "install" / "gaussvae_ros"
     ), said
+
+
+def test_the_command_can_start_processes(finished_bank, tmp_path):
+    """A thousand pictures are made by a process for each core."""
+    with MemoryBank(finished_bank, readonly=True) as bank:
+        data = bank.get(1).data
+    with MemoryBank(tmp_path / "memory.db") as bank:
+        for i in range(1000):
+            bank.add(data, stamp_ns=i)
+    page = tmp_path / "page.html"
+    done = run(BIN / "gaussvae", "bank", "timeline", bank.path, "-o", page, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["pictures"] == 1000 and page.stat().st_size > 100_000

@@ -1,0 +1,247 @@
+"""Forgetting: a memory that is larger than its budget loses frames, a piece at a time."""
+
+import logging
+import math
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from gaussvae_ros.bank.budget import Budget, Forgotten, Usage
+from gaussvae_ros.bank.choosing import Chooser, latest_stamp, newest_sessions
+from gaussvae_ros.bank.frame import INT64, Frame
+from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.bank.redundancy import Redundancy
+from gaussvae_ros.bank.removing import PAUSE_S, SPARE, Remover
+from gaussvae_ros.bank.usage import measured
+from gaussvae_ros.errors import BankError, BankGone
+from gaussvae_ros.files import PRIVATE
+
+BATCH = 256  # frames that are removed between two looks at the budget
+PACKED = 4  # rows that are brought together for each frame that is removed here or there
+NEAR = 0.5  # of what is used that may be too much, from where on that pays
+STEP = 16  # one in so many frames is removed for the bytes' sake, before they are counted again
+FEW = 64  # frames, for fewer of which that pays only where there is nothing else to do
+SAVING = 0.25  # of what is used, about, that coarser records save
+
+Recode = Callable[[Sequence[Frame]], Mapping[int, tuple[bytes, int | None]]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Course:
+    """One call of `forget`, and how far it came."""
+
+    budget: Budget
+    recode: Recode | None
+    chooser: Chooser
+    labelled: int  # how often labels had changed when the chooser saw them
+    done: Forgotten
+    packed: bool = False  # all that is left was brought together
+
+
+class Forgetter(Remover):
+    """The forgetting of a `MemoryBank`, to which it adds the rest of the writing."""
+
+    def __init__(self, path: str | Path, readonly: bool = False, file_mode: int = PRIVATE):
+        self._forgetting = threading.Lock()
+        # Where to go on bringing rows together, and for how many that is due.
+        self._packed, self._due = {"records": 0, "descriptors": 0}, 0
+        self._protected_by: tuple = ()  # what said so when frames were last found to be protected
+        super().__init__(path, readonly, file_mode)
+
+    def usage(self) -> Usage:
+        """What the memory takes up, which is known without a look at all of it."""
+        while True:
+            with self._use():
+                if not self._frame_count.advance(self._db):
+                    return measured(self._db, self.path, self._frame_count.frames)
+            time.sleep(PAUSE_S)
+
+    def why_full(self, budget: Budget) -> str:
+        """Why the policy `stop` takes no more frames, in a sentence; empty if it does, and for
+        other policies.
+        """
+        if budget.policy != "stop" or not budget.limited:
+            return ""
+        if sentence := self.usage().sentence(budget):
+            return f"the memory is full: {sentence}"
+        with self._use():
+            if budget.max_age and (latest := latest_stamp(self._db)) is not None:
+                first = self._db.execute("SELECT min(stamp_ns) FROM frames").fetchone()[0]
+                if (latest - first) / 1e9 >= budget.max_age:
+                    return f"the memory is full: its frames span max_age, {budget.max_age:g} s"
+            if budget.max_sessions:
+                sessions = newest_sessions(self._db, budget.max_sessions + 1)
+                if len(set(sessions) - {self._session}) >= budget.max_sessions:
+                    return f"the memory is full: max_sessions is {budget.max_sessions}"
+        return ""
+
+    def forget(
+        self,
+        budget: Budget,
+        recode: Recode | None = None,
+        *,
+        spare: int = 0,
+        ends: Callable[[], bool] = lambda: False,
+        progress: Callable[[Forgotten], None] = lambda done: None,
+    ) -> Forgotten:
+        """Remove frames until the memory is within its budget, or `ends()`. The policy `stop`
+        removes none.
+
+        Other threads can add frames meanwhile; they wait some 15 ms at most. `recode(frames)` gives
+        frames whose records need each other coarser ones, by id, each with its reference, or none;
+        with it `fade` takes detail from older frames before it removes any for the bytes' sake. The
+        `spare` frames stored last stay. `progress` is called with what is done so far.
+
+        Raises:
+            BankError: the disk does not take it; some frames may be removed.
+        """
+        done = Forgotten(why=self.why_full(budget))
+        if budget.policy == "stop" or not budget.limited:
+            return done
+        with self._forgetting:
+            outdates = budget.max_age or budget.max_sessions
+            usage = self.usage()
+            done.why = usage.out_of_reach(budget)
+            if outdates or self._due >= PACKED * FEW or _too_many(usage, budget):
+                self.flush()
+                with closing(open_file(self.path, readonly=True)) as db:
+                    chooser = Chooser(db, budget, self._redundancy, spare)
+                    course = Course(budget, recode, chooser, self._labelled, done)
+                    self._see_labels(course)
+                    while not ends() and self._forget_some(course):
+                        progress(done)
+                        time.sleep(PAUSE_S)
+                self._fit(budget)
+        return done
+
+    def plan(self, budget: Budget, *, spare: int = 0) -> tuple[list[int], str]:
+        """The frames that `forget` would remove, about, and why the memory would still be larger
+        than its budget, empty if it would not. Nothing is changed.
+        """
+        if budget.policy == "stop" or not budget.limited:
+            return [], self.why_full(budget)
+        self._commit_waiting()
+        usage = self.usage()
+        with closing(open_file(self.path, readonly=True)) as db:
+            chooser = Chooser(db, budget, Redundancy(), spare)
+            ids = chooser.outdated(usage.frames)
+            count = _too_many(usage, budget)
+            while len(ids) < count and (more := chooser.next(count - len(ids))):
+                ids += more
+        return ids, _why(usage, budget) if len(ids) < count else usage.out_of_reach(budget)
+
+    # Inside
+
+    def _forget_some(self, course: Course) -> bool:
+        """One step towards the budget; whether there was one to take."""
+        if self._labelled != course.labelled:
+            self._see_labels(course)
+        if ids := course.chooser.outdated(BATCH):
+            self._forget_these(ids, course)
+            return True
+        usage, budget = self.usage(), course.budget
+        over, count = usage.bytes_over(budget), _too_many(usage, budget)
+        for_bytes = count and usage.frames_over(budget) <= 0
+        near = not count or (for_bytes and over <= NEAR * usage.used)
+        if near and self._due >= PACKED * FEW:
+            self._pack_some()
+            return True
+        if not count:
+            course.done.why = _why(usage, budget) if over > 0 else usage.out_of_reach(budget)
+            return False
+        if for_bytes and over <= SAVING * usage.used and self._coarsen_some(course, usage.frames):
+            return True
+        if near and self._due:
+            self._pack_some()
+            return True
+        if for_bytes:
+            count = min(count, -(-usage.frames // STEP))
+        if ids := course.chooser.next(count):
+            removed = self._forget_these(ids, course)
+            if budget.policy == "fade":
+                self._due = min(self._due + PACKED * removed, usage.frames)
+            return True
+        if over > 0 and not course.packed:  # the last way to make room
+            course.packed, self._due = True, usage.frames
+            return usage.frames > 0
+        course.done.why = _why(usage, budget)
+        return False
+
+    def _see_labels(self, course: Course):
+        with self._use_to_write() as group:
+            group.flush()
+            course.labelled = self._labelled
+        course.chooser.protect()
+        protected_by = course.labelled, course.budget.protect_before, course.budget.protect_after
+        if protected_by != self._protected_by:
+            self._protected_by = protected_by
+            self._redundancy.bring_back()
+
+    def _forget_these(self, ids: Sequence[int], course: Course) -> int:
+        ids = sorted(ids, reverse=True)  # those that need others first
+        removed = self._remove(ids, lambda: self._labelled == course.labelled)
+        self.flush()
+        course.chooser.gone.clear()
+        course.done.removed += removed
+        return removed
+
+    def _coarsen_some(self, course: Course, frames: int) -> bool:
+        """Give a few frames coarser records; whether there were any to look at."""
+        if course.recode is None or course.budget.policy != "fade":
+            return False
+        chooser = course.chooser
+        ids = self._families.next(chooser.db, frames, chooser.stays)
+        family = list(self.frames(ids))
+        if len(family) == len(ids) > 0 and (records := course.recode(family)):
+            with self._lock:
+                if self._labelled == course.labelled and self._replaced(records):
+                    course.done.reencoded += len(records)
+                    self._due += PACKED * len(records)
+        return bool(ids)
+
+    def _replaced(self, records: Mapping[int, tuple[bytes, int | None]]) -> bool:
+        """Whether these frames took other records; others may need the old ones since."""
+        try:
+            self.replace(records)
+            return True
+        except BankError as error:
+            if isinstance(error, BankGone) or isinstance(error.__cause__, sqlite3.Error):
+                raise
+            log.info("%s", error)
+            return False
+
+    def _pack_some(self):
+        """Bring some of the rows together for which that is due."""
+        rows = min(self._due, PACKED * BATCH)
+        self._due -= rows
+        for table, at in self._packed.items():
+            at = self._pack(table, at, rows, shrunk=True)
+            self._packed[table] = 0 if at == INT64 else at
+
+    def _fit(self, budget: Budget):
+        """Give free space back, and as much more as the budget asks for."""
+        self._give_back(SPARE[1])
+        usage = self.usage()
+        free = usage.bytes - usage.used
+        if (excess := usage.bytes - usage.most_bytes(budget)) > 0 and free:
+            least = max(free - math.ceil(excess), 0)
+            self._give_back(least, least)
+
+
+def _too_many(usage: Usage, budget: Budget) -> int:
+    """How many frames are to go, about, by the limits of frames and bytes."""
+    frames = usage.frames_over(budget)
+    if usage.frames and (over := usage.bytes_over(budget)) > 0:
+        frames = max(frames, math.ceil(over * usage.frames / usage.used))
+    return min(max(frames, 0), usage.frames)
+
+
+def _why(usage: Usage, budget: Budget) -> str:
+    left = "only protected frames are left" if usage.frames else "no frames are left"
+    return f"{left}: {usage.sentence(budget)}"
