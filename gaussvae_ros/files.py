@@ -90,6 +90,7 @@ def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
             path.write_bytes(data)
             return
         if mode is not None:
+            draft.unlink(missing_ok=True)  # whose mode would stay
             make_file(draft, place.stat().st_mode & 0o777 if place.exists() else mode)
         draft.write_bytes(data)
         os.replace(draft, place)

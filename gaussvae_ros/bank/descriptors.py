@@ -97,8 +97,8 @@ class Descriptors:
     def __init__(self):
         self._last = 0  # the highest id that was read
         self._by_length: dict[int, list[_Block]] = {}
-        self._gone: set[int] = set()  # frames among them that were removed
         self._version = 0  # of the schema, which counts how often the file was written anew
+        self._gone: set[int] = set()  # frames among them that were removed
 
     def drop(self, frames: Iterable[int]):
         """These frames were removed."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from gaussvae_ros.bank import statements
+from gaussvae_ros.bank import runs, statements
 from gaussvae_ros.bank.descriptors import Descriptors, descriptor_checksum
 from gaussvae_ros.bank.frame import checked_descriptor, checked_int
 from gaussvae_ros.bank.journal import log_path
@@ -72,7 +72,8 @@ class Eraser(Reader):
         """
         draft = Path(f"{self.path}.partial")
         with self._use_to_write() as group:
-            group.write_now([])
+            # The index of places, whose boxes and times would go on holding what is gone.
+            group.write_now([(runs.CLEAR, ()), (runs.FILL, ())])
             try:
                 # Not VACUUM, which takes its space where the system keeps temporary files.
                 draft.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from gaussvae_ros.bank.redundancy import Redundancy
 from gaussvae_ros.bank.removing import PAUSE_S, SPARE, Remover
 from gaussvae_ros.bank.usage import measured
 from gaussvae_ros.errors import BankError, BankGone
+from gaussvae_ros.files import PRIVATE
 
 BATCH = 256  # frames that are removed between two looks at the budget
 PACKED = 4  # rows that are brought together for each frame that is removed here or there
@@ -48,13 +49,13 @@ class Course:
 class Forgetter(Remover):
     """The forgetting of a `MemoryBank`, to which it adds the rest of the writing."""
 
-    def __init__(self, path: str | Path, readonly: bool = False):
+    def __init__(self, path: str | Path, readonly: bool = False, file_mode: int = PRIVATE):
         self._forgetting = threading.Lock()
         # Where to go on bringing rows together, and for how many that is due.
         self._packed, self._due = {"records": 0, "descriptors": 0}, 0
         self._protected_by: tuple = ()  # what said so when frames were last found to be protected
         self._stuck: set[int] = set()  # frames that damage keeps in the file
-        super().__init__(path, readonly)
+        super().__init__(path, readonly, file_mode)
 
     def usage(self) -> Usage:
         """What the memory takes up, which is known without a look at all of it."""

@@ -51,17 +51,22 @@ _BOX = "min_x, max_x, min_y, max_y, min_z, max_z"
 _FIT = f"UPDATE pose_runs SET ({_BOX}) = (SELECT {_ENDS} FROM ({_POSES})) WHERE run = {_OF_NEW};"
 
 
+# Fills an empty index.
+FILL = f"""
+    INSERT INTO pose_runs
+    SELECT {_run("f.session", "f.id")}, {_ENDS}, min(stamp_ns), max(stamp_ns) + {PAD_NS}
+    FROM (SELECT frame, x, y, z FROM poses UNION ALL SELECT frame, x, y, z FROM moved_poses)
+        CROSS JOIN frames f ON f.id = frame GROUP BY 1
+"""
+CLEAR = "DELETE FROM pose_runs"
+
+
 def create(db: Database, pose: tuple[str, ...]):
     """Index the poses that there are, and all that come; `pose` are the columns of a pose."""
     db.execute(f"""
         CREATE VIRTUAL TABLE pose_runs USING rtree(run, {_BOX}, +first_ns INTEGER, +last_ns INTEGER)
     """)
-    db.execute(f"""
-        INSERT INTO pose_runs
-        SELECT {_run("f.session", "f.id")}, {_ENDS}, min(stamp_ns), max(stamp_ns) + {PAD_NS}
-        FROM (SELECT frame, x, y, z FROM poses UNION ALL SELECT frame, x, y, z FROM moved_poses)
-            CROSS JOIN frames f ON f.id = frame GROUP BY 1
-    """)
+    db.execute(FILL)
     for trigger in ("poses_insert", "poses_update", "poses_delete", "moved_poses_insert"):
         db.execute(f"DROP TRIGGER {trigger}")
     db.execute("DROP TABLE pose_index")

@@ -31,7 +31,7 @@ def loops(args: argparse.Namespace) -> None:
         frame = bank.newest(args.camera) if args.id is None else bank.get(args.id)
         found = []
         if frame is not None:
-            given = options.given(args)
+            given = options.given(args, bank)
             found = bank.loop_candidates(frame.id, apart_s=args.apart, **given)
     figures = [
         {

@@ -7,7 +7,6 @@ from itertools import islice
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show
-from gaussvae_ros.errors import BankError
 
 
 def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
@@ -38,11 +37,9 @@ def timeline(args: argparse.Namespace) -> None:
     from gaussvae_ros.timeline.floor_map import read_floor_map
 
     floor_map = read_floor_map(args.map) if args.map else None
-    given = options.given(args)
-    limit = given.pop("limit", None)
-    if limit is not None and limit < 1:
-        raise BankError(f"limit must be at least 1, not {limit}")
     with MemoryBank(args.bank, readonly=True) as bank:
+        given = options.given(args, bank)
+        limit = given.pop("limit", None)
         ids = list(islice(bank.ids(**given), limit)) if given or limit else None
         codec = FrameCodec(models=[bank])
         done = write_timeline(
