@@ -35,10 +35,10 @@ def test_the_file_is_no_larger_than_its_budget(bank, policy):
         for i in range(1500):
             add(bank, 2000 * round_ + i, pose(i * 0.02), session=None)
         before = bank.size()
-        budget = Budget(max_bytes=600_000, policy=policy)
-        assert bank.forget(budget).why == "" and bank.size() <= 600_000 < before
+        budget = Budget(max_bytes=450_000, policy=policy)
+        assert bank.forget(budget).why == "" and bank.size() <= 450_000 < before
     bank.close()
-    assert bank.path.stat().st_size <= 600_000
+    assert bank.path.stat().st_size <= 450_000
     with MemoryBank(bank.path, readonly=True) as read:
         assert read.verify() == [] and len(read) > 400
 
