@@ -31,6 +31,7 @@ setup(
     ],
     extras_require={
         "cuda": ["torch"],
+        "lerobot": ["pyarrow"],
         "peers": ["av", "imageio-ffmpeg"],
         "train": ["optuna", "scipy", "tensorboard", "torch"],
     },

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Files written whole or not at all, and for whom."""
 
 import io
 import os
@@ -9,6 +9,8 @@ from PIL import Image
 
 from gaussvae_ros.errors import ImageError
 
+PRIVATE = 0o600  # mode of files that hold what a robot saw: their owner's alone
+FILE_MODES = ("0600", "0640", "0660")  # what else they may have: a group reads, or writes, too
 FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -31,11 +33,48 @@ def name_of(path: str | Path) -> str:
     return printable(Path(os.path.abspath(path)).name) or "/"
 
 
-def write_file(path: str | Path, data: bytes, private: bool = False) -> None:
+def make_file(path: Path, mode: int) -> None:
+    """Make an empty file of this mode, whatever the umask; one that is there stays as it is."""
+    try:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        return
+    try:
+        set_mode(file, mode)
+    finally:
+        os.close(file)
+
+
+def set_mode(file: int | str | Path, mode: int) -> None:
+    """Give an open or closed file a mode, where its file system has modes at all: that of most USB
+    sticks has none, and lets those in whom it was mounted for.
+    """
+    try:
+        os.chmod(file, mode)
+    except PermissionError:
+        pass
+
+
+def folder_mode(mode: int) -> int:
+    """That of a folder with files of this mode."""
+    return mode | 0o100 | (mode & 0o044) >> 2
+
+
+def make_folder(path: Path, mode: int) -> None:
+    """Make a folder, and those above it, to be entered by whoever may read files of this mode;
+    those that are there stay as they are.
+    """
+    for folder in reversed([path, *path.parents]):
+        if not folder.exists():
+            folder.mkdir()
+            set_mode(folder, folder_mode(mode))
+
+
+def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 
     A link stays one, to the new file; what is no file (/dev/null, /dev/stdout,
-    a pipe) takes the bytes. A `private` one is for its owner only (mode 0600).
+    a pipe) takes the bytes. `mode` is that of a new file, without which the umask says it.
 
     Raises:
         OSError: the place cannot be written, or the disk is full; an older
@@ -50,10 +89,9 @@ def write_file(path: str | Path, data: bytes, private: bool = False) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
-        draft.unlink(missing_ok=True)  # whose mode would stay
-        mode = 0o600 if private else 0o666
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(data)
+        if mode is not None:
+            make_file(draft, place.stat().st_mode & 0o777 if place.exists() else mode)
+        draft.write_bytes(data)
         os.replace(draft, place)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
@@ -61,8 +99,9 @@ def write_file(path: str | Path, data: bytes, private: bool = False) -> None:
         draft.unlink(missing_ok=True)
 
 
-def write_image(path: str | Path, image: np.ndarray) -> None:
+def write_image(path: str | Path, image: np.ndarray, mode: int | None = None) -> None:
     """Write a picture, uint8 [H, W, 3] RGB or [H, W], in the format that the name's ending says.
+    `mode` is as for `write_file`.
 
     Raises:
         ImageError: an ending that is not in FORMATS.
@@ -71,7 +110,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     kind = image_format(path)
     out = io.BytesIO()
     Image.fromarray(image).save(out, kind, quality=95)
-    write_file(path, out.getvalue())
+    write_file(path, out.getvalue(), mode)
 
 
 def image_format(path: str | Path) -> str:

@@ -1,6 +1,6 @@
 """Frames of a memory file whose records need those of others, made whole by themselves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
@@ -12,8 +12,10 @@ def make_whole(
     quality: float = 50,
     effort: str = "fast",
     progress: Callable[[int], None] | None = None,
+    ids: Iterable[int] | None = None,
 ) -> int:
-    """Encode what predicted records show as records that need no others, in their place.
+    """Encode what predicted records show as records that need no others, in their place: of all
+    frames, or of those with these ids, in an order in which none needs one before it.
 
     Each loses a little, as any picture that is encoded twice. Damaged frames stay as they are.
     `progress` is called with each count of frames. Returns how many records were replaced.
@@ -21,10 +23,11 @@ def make_whole(
     Raises:
         GaussVaeError: a frame cannot be decoded or stored. Those before it are replaced.
     """
-    depths = {frame.id: len(frame.needed) for frame in bank if frame.needed}
+    if ids is None:
+        depths = {frame.id: len(frame.needed) for frame in bank if frame.needed}
+        ids = sorted(depths, key=depths.get, reverse=True)  # those first that no others need
     count = 0
-    # Those first that no others need.
-    for frame in bank.frames(sorted(depths, key=depths.get, reverse=True)):
+    for frame in bank.frames(ids):
         data = codec.encode(codec.decode(frame.records), quality=quality, effort=effort)
         bank.replace({frame.id: (data, None)})
         count += 1

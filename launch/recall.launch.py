@@ -13,6 +13,7 @@ def generate_launch_description() -> LaunchDescription:
         "params_file",
         "namespace",
         "relative_tf",
+        "enclaves",
         "autostart",
         "use_sim_time",
     )

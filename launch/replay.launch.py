@@ -57,7 +57,8 @@ SHARED = ("device", "params_file")
 CHOICES = {"tier": ["", "latent", "splats"]}
 # What the other launch files leave to the user: the evaluator brings the nodes up,
 # and the bag has the time.
-FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true", "relative_tf": "false"}
+FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true"}
+FIXED |= {"relative_tf": "false", "enclaves": "false"}
 # Every frame is wanted, also late.
 EVERY = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0, "queue_size": 100}
 

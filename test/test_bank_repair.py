@@ -127,7 +127,7 @@ def test_a_page_that_is_lost_costs_what_was_on_it(tmp_path, what):
     found = frames_of(path)
     assert done.old is not None and found.items() <= before.items()
     assert sorted([*found, *done.lost]) == list(range(1, 601)), "each is there or named"
-    assert len(found) == 600 if what.startswith(("frames_by", "pose")) else 300 < len(found) < 600
+    assert len(found) == 600 if what.startswith("frames_by") else 300 < len(found) < 600
 
 
 def test_who_writes_is_asked_first_and_who_reads_notices(tmp_path):

@@ -81,17 +81,19 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-CUDA, PEERS, TRAINING = (
+CUDA, LEROBOT, PEERS, TRAINING = (
     {name(line) for line in setup_arguments()["extras_require"][extra]}
-    for extra in ("cuda", "peers", "train")
+    for extra in ("cuda", "lerobot", "peers", "train")
 )
-PINNED = RUN, TRAIN, BESIDE, DEV = [
-    pins(f"requirements{kind}.txt") for kind in ("", "-train", "-peers", "-dev")
+PINNED = RUN, TRAIN, BESIDE, ROBOT, DEV = [
+    pins(f"requirements{kind}.txt") for kind in ("", "-train", "-peers", "-lerobot", "-dev")
 ]
 
 
 def test_every_import_is_declared_and_nothing_else_is():
-    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == DECLARED | TRAINING | CUDA | PEERS
+    assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == (
+        DECLARED | TRAINING | CUDA | PEERS | LEROBOT
+    )
 
 
 def test_what_only_tests_import_is_pinned_for_them():
@@ -100,7 +102,7 @@ def test_what_only_tests_import_is_pinned_for_them():
 
 def test_every_dependency_is_pinned_exactly():
     assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
-    assert PEERS <= BESIDE.keys()
+    assert PEERS <= BESIDE.keys() and LEROBOT <= ROBOT.keys()
     assert len(set().union(*PINNED)) == sum(map(len, PINNED))
     for lines in (lines for pinned in PINNED for lines in pinned.values()):
         assert all(
@@ -124,7 +126,8 @@ def test_every_dependency_is_explained():
     assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
     tools = (foreign(ROOT / "test") | STARTED) - {"packaging"}
     assert explained["For comparing with peers"] == PEERS
-    assert explained["For the tests"] == tools - DECLARED - TRAINING - PEERS
+    assert explained["For LeRobot datasets"] == LEROBOT
+    assert explained["For the tests"] == tools - DECLARED - TRAINING - PEERS - LEROBOT
     assert explained["For building"] <= RUN.keys()
 
 

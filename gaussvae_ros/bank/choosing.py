@@ -1,11 +1,16 @@
 """Which frames go next where a memory is larger than its budget."""
 
+import logging
+import sqlite3
+
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.budget import Budget
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.protection import Protection
 from gaussvae_ros.bank.redundancy import Redundancy
+
+log = logging.getLogger(__name__)
 
 LATEST = 8  # frames stored last: what is old counts back from the earliest of them
 
@@ -50,13 +55,19 @@ class Chooser:
         """
         found = []
         if self._budget.policy == "fade":
-            while self._redundancy.update(self.db):
-                pass
-            covers = self._protection.covers
-            found = self._redundancy.choose(self.db, count, self.gone, covers, self._newest)
+            try:
+                found = self._redundant(count)
+            except (sqlite3.DatabaseError, UnicodeError) as error:
+                log.warning("what covers what cannot be told, so the oldest go: %s", error)
         return found or self._first("TRUE", [], "id", count)
 
     # Inside
+
+    def _redundant(self, count: int) -> list[int]:
+        while self._redundancy.update(self.db):
+            pass
+        covers = self._protection.covers
+        return self._redundancy.choose(self.db, count, self.gone, covers, self._newest)
 
     def _oldest_session(self) -> int | None:
         """The oldest session that may keep its frames; None if all may."""

@@ -18,6 +18,7 @@ from gaussvae_ros.bank.frame import Pose, checked_int
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.schema import POSE, has_corrections
 from gaussvae_ros.errors import BankError, BankGone
+from gaussvae_ros.files import PRIVATE
 
 PIECE = 300  # poses a commit: 10 ms, or 25 on a busy machine
 PAUSE_S = 0.002  # between two pieces, for those who wait for the bank
@@ -43,9 +44,9 @@ log = logging.getLogger(__name__)
 class Corrector(Reader):
     """The poses of a `MemoryBank` in bulk, to which it adds the rest of the writing."""
 
-    def __init__(self, path: str | Path, readonly: bool = False):
+    def __init__(self, path: str | Path, readonly: bool = False, file_mode: int = PRIVATE):
         self._correcting = threading.Lock()
-        super().__init__(path, readonly)
+        super().__init__(path, readonly, file_mode)
 
     def set_poses(self, poses: Mapping[int, Pose]) -> list[int]:
         """Give many frames other poses, by their ids, committed at once: all of them or none.

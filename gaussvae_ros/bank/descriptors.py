@@ -1,7 +1,8 @@
 """Likeness search: the descriptors of a memory file, kept in memory between questions.
 
 Frames come with higher ids only, so a question reads those that are new. A million descriptors
-of 64 bytes take 76 MB. Descriptors of another length were made in another way and are not compared.
+of 64 bytes take 76 MB. Where frames were redacted, all are read again. Descriptors of another
+length were made in another way and are not compared.
 """
 
 import logging
@@ -97,6 +98,7 @@ class Descriptors:
         self._last = 0  # the highest id that was read
         self._by_length: dict[int, list[_Block]] = {}
         self._gone: set[int] = set()  # frames among them that were removed
+        self._version = 0  # of the schema, which counts how often the file was written anew
 
     def drop(self, frames: Iterable[int]):
         """These frames were removed."""
@@ -135,6 +137,10 @@ class Descriptors:
         self._gone.clear()
 
     def _refresh(self, db: Database):
+        version = db.execute("PRAGMA schema_version").fetchone()[0]
+        if version != self._version:  # a redaction may have changed some
+            self._version, self._last, self._by_length = version, 0, {}
+            self._gone.clear()
         for rows in self._new(db):
             by_length: dict[int, tuple[list[int], list[bytes]]] = {}
             for frame_id, descriptor in rows:

@@ -5,10 +5,12 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlite_utils import Database
 
 from gaussvae_ros.bank.budget import Budget, Forgotten, Usage
 from gaussvae_ros.bank.choosing import Chooser, latest_stamp, newest_sessions
@@ -51,6 +53,7 @@ class Forgetter(Remover):
         # Where to go on bringing rows together, and for how many that is due.
         self._packed, self._due = {"records": 0, "descriptors": 0}, 0
         self._protected_by: tuple = ()  # what said so when frames were last found to be protected
+        self._stuck: set[int] = set()  # frames that damage keeps in the file
         super().__init__(path, readonly)
 
     def usage(self) -> Usage:
@@ -109,8 +112,9 @@ class Forgetter(Remover):
             done.why = usage.out_of_reach(budget)
             if outdates or self._due >= PACKED * FEW or _too_many(usage, budget):
                 self.flush()
-                with closing(open_file(self.path, readonly=True)) as db:
+                with self._looking() as db:
                     chooser = Chooser(db, budget, self._redundancy, spare)
+                    chooser.gone |= self._stuck
                     course = Course(budget, recode, chooser, self._labelled, done)
                     self._see_labels(course)
                     while not ends() and self._forget_some(course):
@@ -127,7 +131,7 @@ class Forgetter(Remover):
             return [], self.why_full(budget)
         self._commit_waiting()
         usage = self.usage()
-        with closing(open_file(self.path, readonly=True)) as db:
+        with self._looking() as db:
             chooser = Chooser(db, budget, Redundancy(), spare)
             ids = chooser.outdated(usage.frames)
             count = _too_many(usage, budget)
@@ -136,6 +140,15 @@ class Forgetter(Remover):
         return ids, _why(usage, budget) if len(ids) < count else usage.out_of_reach(budget)
 
     # Inside
+
+    @contextmanager
+    def _looking(self) -> Iterator[Database]:
+        """A connection to choose frames with, so that nobody waits for that."""
+        with closing(open_file(self.path, readonly=True)) as db:
+            try:
+                yield db
+            except (sqlite3.Error, UnicodeError) as error:
+                raise BankError(f"{self.path}: {error}") from error
 
     def _forget_some(self, course: Course) -> bool:
         """One step towards the budget; whether there was one to take."""
@@ -152,7 +165,9 @@ class Forgetter(Remover):
             self._pack_some()
             return True
         if not count:
-            course.done.why = _why(usage, budget) if over > 0 else usage.out_of_reach(budget)
+            course.done.why = (
+                _why(usage, budget, bool(self._stuck)) if over > 0 else usage.out_of_reach(budget)
+            )
             return False
         if for_bytes and over <= SAVING * usage.used and self._coarsen_some(course, usage.frames):
             return True
@@ -169,7 +184,7 @@ class Forgetter(Remover):
         if over > 0 and not course.packed:  # the last way to make room
             course.packed, self._due = True, usage.frames
             return usage.frames > 0
-        course.done.why = _why(usage, budget)
+        course.done.why = _why(usage, budget, bool(self._stuck))
         return False
 
     def _see_labels(self, course: Course):
@@ -184,9 +199,12 @@ class Forgetter(Remover):
 
     def _forget_these(self, ids: Sequence[int], course: Course) -> int:
         ids = sorted(ids, reverse=True)  # those that need others first
-        removed = self._remove(ids, lambda: self._labelled == course.labelled)
+        known = bool(self._stuck)
+        removed = self._remove(ids, lambda: self._labelled == course.labelled, self._stuck)
         self.flush()
-        course.chooser.gone.clear()
+        if self._stuck and not known:
+            log.warning("%s: damage keeps frames from being removed: see verify", self.path)
+        course.chooser.gone = set(self._stuck)
         course.done.removed += removed
         return removed
 
@@ -241,6 +259,7 @@ def _too_many(usage: Usage, budget: Budget) -> int:
     return min(max(frames, 0), usage.frames)
 
 
-def _why(usage: Usage, budget: Budget) -> str:
-    left = "only protected frames are left" if usage.frames else "no frames are left"
+def _why(usage: Usage, budget: Budget, damaged: bool = False) -> str:
+    which = "no frames" if not usage.frames else "only protected frames"
+    left = f"{which}{' and damaged ones' if damaged else ''} are left"
     return f"{left}: {usage.sentence(budget)}"

@@ -18,14 +18,15 @@ from gaussvae_ros.bank.redundancy import Redundancy
 from gaussvae_ros.bank.usage import FrameCount
 from gaussvae_ros.bank.writing import Group
 from gaussvae_ros.errors import BankError, BankGone
+from gaussvae_ros.files import PRIVATE
 
 
 class Handle:
     """The file of a `MemoryBank`, which adds the questions and the writing."""
 
-    def __init__(self, path: str | Path, readonly: bool = False):
+    def __init__(self, path: str | Path, readonly: bool = False, file_mode: int = PRIVATE):
         self.path = checked_path(path, readonly)
-        self.readonly = readonly
+        self.readonly, self.file_mode = readonly, file_mode
         self._lock = threading.RLock()
         self._db = None
         self._group: Group | None = None  # what a writer has not committed yet
@@ -36,7 +37,7 @@ class Handle:
         self._kept: list[Frame] = []  # what was not committed in a file that is gone
         self._begin_anew()
         self._first_ids = 1, 1  # of those that are given to frames and sessions
-        self._writer_lock = None if readonly else WriterLock(self.path)
+        self._writer_lock = None if readonly else WriterLock(self.path, file_mode)
         try:
             self._open()
         except BaseException:
@@ -172,7 +173,7 @@ class Handle:
 
     def _open(self):
         place = Place(self.path)
-        self._watches, self._db = [], open_file(self.path, self.readonly)
+        self._watches, self._db = [], open_file(self.path, self.readonly, self.file_mode)
         try:
             if not self.readonly:
                 self._group = Group(

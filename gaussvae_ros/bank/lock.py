@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.files import PRIVATE, set_mode
 
 HELD = errno.EWOULDBLOCK, errno.EACCES  # another process has the lock
 LOOKS, LOOK_S = 5, 0.01  # at a lock that is held: readers hold it for microseconds, to ask for it
@@ -26,8 +27,9 @@ class WriterLock:
         BankError: another process holds it, or the file cannot be made.
     """
 
-    def __init__(self, path: Path):
-        self._database, self._path = path, str(lock_path(path))
+    def __init__(self, path: Path, mode: int = PRIVATE):
+        """`mode` is the lock file's, where the memory file has none yet that it could share."""
+        self._database, self._path, self._mode = path, str(lock_path(path)), mode
         self._changing = threading.Lock()
         self._file = self._take()
 
@@ -64,7 +66,7 @@ class WriterLock:
         looks = 0
         while True:
             try:
-                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
             except OSError as error:
                 raise BankError(
                     f"{self._database} cannot be opened for writing: {error.strerror}"
@@ -73,6 +75,7 @@ class WriterLock:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # The holder before us may have removed the name between our open and our lock.
                 if _is_open(self._path, file):
+                    self._share(file)
                     _sign(file)
                     return file
             except OSError as error:
@@ -88,6 +91,14 @@ class WriterLock:
                     " close it there"
                 ) from error
             os.close(file)
+
+    def _share(self, file: int):
+        """Let those read who is writing that may read the memory file."""
+        try:
+            mode = self._database.stat().st_mode & 0o666 | PRIVATE
+        except OSError:
+            mode = self._mode  # it is to be made
+        set_mode(file, mode)
 
 
 def lock_path(path: Path) -> Path:

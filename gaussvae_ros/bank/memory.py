@@ -8,6 +8,7 @@ from pathlib import Path
 from gaussvae_ros.bank import models, statements, upkeep
 from gaussvae_ros.bank.corrections import Corrector
 from gaussvae_ros.bank.descriptors import descriptor_checksum
+from gaussvae_ros.bank.erasing import Eraser
 from gaussvae_ros.bank.forgetting import Forgetter
 from gaussvae_ros.bank.frame import (
     Pose,
@@ -25,13 +26,14 @@ from gaussvae_ros.record import unpack
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Keeper, Forgetter, Corrector):
+class MemoryBank(Keeper, Forgetter, Corrector, Eraser):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one
     up to date, and commits at most a second after a frame was added; its own reads see the frame at
     once, other processes after the commit. A kill or power cut loses at most what was not
-    committed, and the ids of lost frames are not given again.
+    committed, and the ids of lost frames are not given again. `file_mode` is that of a file that it
+    makes, with what lies beside it, and of backups: the owner's alone unless said otherwise.
 
     Raises:
         BankError: from every method, with one clear line: the file cannot be opened, read or
@@ -216,7 +218,7 @@ class MemoryBank(Keeper, Forgetter, Corrector):
         target = checked_path(path, readonly=False)
         lacks = self._commit_waiting()
         with closing(open_file(self.path, readonly=True)) as db:
-            upkeep.copy(db, target, progress)
+            upkeep.copy(db, target, self.file_mode, progress)
         return lacks
 
     # Inside

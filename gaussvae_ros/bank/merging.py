@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.memory import MemoryBank
@@ -11,35 +12,42 @@ from gaussvae_ros.errors import BankError
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Copied:
+    """The new ids of frames and sessions, by their old ones, and how many frames were left out."""
+
+    frames: dict[int, int]
+    sessions: dict[int, int]
+    lost: int
+
+
 def copy_frames(
     source: MemoryBank,
     target: MemoryBank,
     ids: Iterable[int] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> dict[int, int]:
+) -> Copied:
     """Add frames of one memory file, those with these ids or all, to another one.
 
     Each session becomes a new one of the same name, with its cameras and tally; the models that
     `source` carries come along, and so do the records that those of the frames need, of frames that
-    are not among them out of sight. Damaged frames are left out. `progress` is called with each
-    count of frames.
-
-    Returns:
-        The new id of each frame, by its old one.
+    are not among them out of sight. Damaged frames are left out, and those that are removed
+    meanwhile. `progress` is called with each count of frames.
 
     Raises:
         BankError: as `MemoryBank.add`.
     """
-    copying = _Copying(source, target)
+    whole = ids is None
+    ids = sorted(source.ids() if whole else ids)  # what others need comes before them
+    copying = _Copying(source, target)  # knows the sessions of all those by now
     for hash_, name, _ in source.models():
         target.add_model(hash_, name, source.model(hash_))
-    if ids is None:
-        ids = source.ids()
+    if whole:
         for session in copying.facts:
             copying.session(session)
     copied: dict[int, int] = {}
     references: dict[int, int] = {}  # those that are not among the frames
-    for frame in source.frames(sorted(ids)):  # what others need comes before them
+    for frame in source.frames(ids):
         reference = copied.get(frame.reference, references.get(frame.reference))
         new = copied[frame.id] = copying.add(frame, reference or frame.needed)
         if frame.needed and reference is None:
@@ -47,7 +55,7 @@ def copy_frames(
         if progress is not None:
             progress(1)
     target.flush()
-    return copied
+    return Copied(copied, copying.sessions, len(ids) - len(copied))
 
 
 class _Copying:
@@ -56,19 +64,19 @@ class _Copying:
     def __init__(self, source: MemoryBank, target: MemoryBank):
         self._source, self._target = source, target
         self.facts = {session["id"]: session for session in source.info()["sessions"]}
-        self._sessions: dict[int, int] = {}
+        self.sessions: dict[int, int] = {}
         self._cameras: set[tuple[int, str]] = set()
 
     def session(self, session: int) -> int:
         """The session of the target that a session of the source becomes."""
-        if session not in self._sessions:
+        if session not in self.sessions:
             facts = self.facts[session]
             new = self._target.begin_session(
                 facts["name"], start_ns=facts["start_ns"], map_id=facts["map_id"]
             )
             self._target.set_tally(new, {count: facts[count] for count in TALLY})
-            self._sessions[session] = new
-        return self._sessions[session]
+            self.sessions[session] = new
+        return self.sessions[session]
 
     def add(self, frame: Frame, reference: int | tuple[bytes, ...]) -> int:
         """A frame, its record with this reference."""

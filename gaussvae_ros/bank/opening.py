@@ -11,6 +11,7 @@ from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log
 from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.bank.schema import migrate, migrations, refuse_newer, too_old
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.files import PRIVATE, make_file
 
 APPLICATION_ID = (
     0x47535642  # "GSVB", in every memory file's header: any other SQLite file is refused
@@ -49,9 +50,9 @@ def checked_path(path: str | Path, readonly: bool) -> Path:
         raise BankError(f"{str(path)!r} cannot be opened: {error}") from error
 
 
-def open_file(path: Path, readonly: bool) -> Database:
-    """Open a memory file of the current schema; a writer creates a missing one and migrates an
-    older one.
+def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
+    """Open a memory file of the current schema; a writer creates a missing one, of this mode, and
+    migrates an older one.
 
     Raises:
         BankError: foreign, newer, not a database, without the journal that it needs or beside one
@@ -64,6 +65,7 @@ def open_file(path: Path, readonly: bool) -> Database:
         if new:
             for journal in journals(path):  # of a file that is gone
                 journal.unlink(missing_ok=True)
+            make_file(path, mode)  # SQLite gives its journals the mode of the file
         elif not (readonly and may_be_written(path)):  # its writer has looked
             check_journal(path)
         db = _connect(path, readonly)
@@ -100,7 +102,7 @@ def open_file(path: Path, readonly: bool) -> Database:
                 file.unlink(missing_ok=True)
         # The latter two: damage in the schema itself.
         if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):
-            raise BankError(f"{path} cannot be opened: {_why(path, readonly, error)}") from error
+            raise BankError(f"{path} cannot be opened: {why(path, readonly, error)}") from error
         if isinstance(error, OSError):
             raise BankError(f"{path} cannot be opened: {error.strerror}") from error
         raise
@@ -136,7 +138,8 @@ def check_journal(path: Path):
         )
 
 
-def _why(path: Path, readonly: bool, error: Exception) -> str:
+def why(path: Path, readonly: bool, error: Exception) -> str:
+    """What an error means that SQLite, or what reads its tables, raises for a file."""
     if not isinstance(error, sqlite3.Error) or "decode" in str(error):
         return "it is damaged where its tables are described"
     if "disk I/O" in str(error) and _is_full(path):

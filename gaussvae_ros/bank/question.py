@@ -86,6 +86,7 @@ def ask(
     session: int | None = None,
     label: str | None = None,
     map_id: str | None = None,
+    beyond: tuple[int, int] | None = None,  # (stamp_ns, id), those that follow it by stamp and id
 ) -> Question:
     """The question with these conditions, see `MemoryBank.find`.
 
@@ -100,6 +101,8 @@ def ask(
     if before is not None:
         before = checked_int("before", before)
         where = where.also("f.stamp_ns <= ?", before)
+    if beyond is not None:
+        where = where.also("(f.stamp_ns, f.id) > (?, ?)", *beyond)
     if camera is not None:
         where = where.also("f.camera = ?", checked_text("camera", camera))
     if label is not None:

@@ -7,6 +7,7 @@ looks. Only the counts are kept in memory; what is in a cell is asked of the fil
 """
 
 import math
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -191,8 +192,21 @@ class Redundancy:
 
 
 def _of_ids(db: Database, ids: list[int]) -> Iterator[Member]:
-    """Frames with their descriptors."""
-    return _read(db, f"IN ({', '.join('?' * len(ids))}) ORDER BY f.id", ids, looks=True)
+    """Frames with their descriptors; without where there is damage."""
+    try:
+        yield from list(_read(db, _in(ids), ids, looks=True))
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        if isinstance(error, sqlite3.OperationalError) and "decode" not in str(error):
+            raise
+        for frame_id in ids:
+            try:
+                yield from list(_read(db, _in([frame_id]), [frame_id]))
+            except (sqlite3.DatabaseError, UnicodeError):
+                continue
+
+
+def _in(ids: list[int]) -> str:
+    return f"IN ({', '.join('?' * len(ids))}) ORDER BY f.id"
 
 
 def _read(db: Database, ids: str, values: Iterable[int], looks: bool = False) -> Iterator[Member]:
@@ -206,8 +220,12 @@ def _read(db: Database, ids: str, values: Iterable[int], looks: bool = False) ->
         ids=ids,
     )
     for row in db.execute(sql, values).fetchall():
-        pose = None if row[5] is None else row[5 : 4 + len(POSE)]
-        yield Member(*row[:5], pose, row[4 + len(POSE)], *row[5 + len(POSE) :])
+        pose, reference, looks = row[5 : 4 + len(POSE)], row[4 + len(POSE)], row[5 + len(POSE) :]
+        sound = isinstance(reference, str) and all(isinstance(number, float) for number in pose)
+        pose = pose if sound and all(map(math.isfinite, pose)) else None
+        looks = [like if isinstance(like, bytes) else None for like in looks]
+        if isinstance(row[3], int):  # else the row is damaged
+            yield Member(*row[:5], pose, reference, *looks)
 
 
 def _needed(db: Database, ids: list[int]) -> set[int]:

@@ -65,9 +65,15 @@ class Remover(Reader):
 
     # Inside
 
-    def _remove(self, ids: Sequence[int], may_go: Callable[[], bool] = lambda: True) -> int:
+    def _remove(
+        self,
+        ids: Sequence[int],
+        may_go: Callable[[], bool] = lambda: True,
+        stuck: set[int] | None = None,
+    ) -> int:
         """Remove frames, those that need others first, as long as they `may_go`. Returns how many
-        there were of them; all but the last are committed.
+        there were of them; all but the last are committed. Those that damage keeps in the file go
+        into `stuck` where that is given.
         """
         done, count, removed = 0, PIECES[0], 0
         while done < len(ids):
@@ -78,9 +84,14 @@ class Remover(Reader):
                 piece = []
                 for frame_id in ids[done : done + count]:
                     done += 1
-                    if self._is_there(frame_id):
-                        group.write([(statements.REMOVE, (frame_id,))])
-                        piece.append(frame_id)
+                    try:
+                        if self._is_there(frame_id):
+                            group.write([(statements.REMOVE, (frame_id,))])
+                            piece.append(frame_id)
+                    except BankError as error:
+                        if stuck is None or "malformed" not in str(error):
+                            raise
+                        stuck.add(frame_id)
                     if time.perf_counter() - begun > PIECE_S / 2:  # the rest is for the commit
                         break
                 group.waiting.removed.update(piece)

@@ -21,13 +21,14 @@ from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import connect, first_number, journals, log_path
 from gaussvae_ros.bank.lock import WriterLock
 from gaussvae_ros.bank.models import hashes, read_model
-from gaussvae_ros.bank.opening import check_journal, checked_path, open_file
+from gaussvae_ros.bank.opening import check_journal, checked_path, open_file, why
 from gaussvae_ros.bank.queries import DamagedFrame, following, read_frame
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.bank.waiting import GROUP_WRITES
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
+_FIRST = ("sessions", "frames", "records")  # come along also where what they refer to is lost
 ROUNDS = 3  # of looking for damage in the new file
 MOST_SKIPPED = 10**6  # ids that a count may be ahead of the last one and be believed
 # Records of frames whose row is lost are kept where others need them; their own rest is not known.
@@ -74,7 +75,7 @@ def repair(path: str | Path, progress: Callable[[int], None] | None = None) -> R
         with closing(open_file(path, readonly=True)) as source:
             damages = list(upkeep.damages(source))
             if not damages:
-                done.frames = source.execute("SELECT count(*) FROM frames").fetchone()[0]
+                done.frames = _count(source, "frames")
                 return done
             _delete(partial)
             with closing(open_file(partial, readonly=False)) as target:
@@ -82,8 +83,10 @@ def repair(path: str | Path, progress: Callable[[int], None] | None = None) -> R
         shutil.copymode(path, partial)
         done.old = _swap(path, partial)
         return done
-    except (sqlite3.Error, OSError, UnicodeError) as error:
-        raise BankError(f"{path} could not be repaired: {error}") from error
+    except OSError as error:
+        raise BankError(f"{path} could not be repaired: {error.strerror}") from error
+    except (sqlite3.Error, UnicodeError) as error:
+        raise BankError(f"{path} could not be repaired: {why(path, True, error)}") from error
     finally:
         _delete(partial)
         lock.release()
@@ -96,16 +99,20 @@ def _fill(
     done: Repair,
     progress: Callable[[int], None] | None,
 ) -> None:
-    target.execute("PRAGMA foreign_keys=OFF")
     target.execute("PRAGMA synchronous=OFF")  # it is synced before it takes the old one's place
     target.execute("DELETE FROM correction")  # the row of a new file
-    for table in salvage.tables(target):
-        _copy(target, source, table, progress)
-    lost = dict.fromkeys(
-        (frame_id for (frame_id,) in target.execute(_WITHOUT_ROW).fetchall()), "its row is lost"
-    )
+    # What has rows in a new file says what that file is.
+    empty = [name for name in salvage.tables(target) if not _count(target, name)]
+    named: set[int] = set()  # frames that are not there, though something belongs to them
+    for table in empty:
+        target.execute(f"PRAGMA foreign_keys={'OFF' if table in _FIRST else 'ON'}")
+        named |= _copy(target, source, table, progress)
+        if table == "frames":
+            target.execute(_KEEP_SESSIONS)
+    named.update(frame_id for (frame_id,) in target.execute(_WITHOUT_ROW).fetchall())
+    highest = salvage.last_number(source, "frames")
+    lost = dict.fromkeys((i for i in named if 0 < i <= highest), "its row is lost")
     _complete(target)
-    target.execute("PRAGMA foreign_keys=ON")
     for _ in range(ROUNDS):
         lost |= _remove_damaged(target, done.others)
         if not (left := list(upkeep.damages(target))):
@@ -115,7 +122,7 @@ def _fill(
     _go_on_counting(target, source)
     target.execute(f"PRAGMA user_version={first_number()}")  # no journal of the old one's is its
     target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    done.frames = target.execute("SELECT count(*) FROM frames").fetchone()[0]
+    done.frames = _count(target, "frames")
     for frame_id, problem in damages:
         if frame_id is None:
             done.others.append(problem)
@@ -126,34 +133,37 @@ def _fill(
 
 def _copy(
     target: Database, source: Database, table: str, progress: Callable[[int], None] | None
-) -> None:
-    there = salvage.columns(source, table)
+) -> set[int]:
+    """Copy the rows of a table that can be read. Returns the frames of those that have none."""
+    there, named = salvage.columns(source, table), set()
     names = [name for name in salvage.columns(target, table) if name in there]
     if not names:
-        return
+        return named
     marks = ", ".join("?" * len(names))
     insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({marks})"
     target.execute("BEGIN")
     for number, row in enumerate(salvage.rows(source, table, names), 1):
-        with suppress(sqlite3.IntegrityError):  # a value that cannot be
+        try:
             target.execute(insert, row)
+        except sqlite3.IntegrityError:  # its frame is not there
+            if names[0] == "frame" and isinstance(row[0], int):
+                named.add(row[0])
         if number % salvage.PIECE == 0:
             target.execute("COMMIT")
             target.execute("BEGIN")
             if progress is not None:
                 progress(salvage.PIECE)
     target.execute("COMMIT")
+    return named
 
 
 def _complete(db: Database) -> None:
     """Add what rows refer to and is lost, as far as that can be made up; drop the other rows."""
     with db.conn:
         db.execute(_KEEP_RECORDS)
-        db.execute(_KEEP_SESSIONS)
-        if db.execute("SELECT count(*) FROM correction WHERE valid IN (0, 1)").fetchone()[0] != 1:
+        if _count(db, "correction WHERE valid IN (0, 1)") != 1:
             db.execute("DELETE FROM correction")
             db.execute("INSERT INTO correction VALUES (0)")
-        db.execute("DELETE FROM cameras WHERE session NOT IN (SELECT id FROM sessions)")
         for table, number, _, _ in db.execute("PRAGMA foreign_key_check").fetchall():
             db.execute(f"DELETE FROM {table} WHERE rowid = ?", [number])
 
@@ -211,6 +221,10 @@ def _check(db: Database, frame_id: int, references: References, others: list[str
     except DamagedFrame:
         db.execute("DELETE FROM descriptors WHERE frame = ?", [frame_id])
         others.append(f"frame {frame_id} has lost its descriptor")
+
+
+def _count(db: Database, rows: str) -> int:
+    return db.execute(f"SELECT count(*) FROM {rows}").fetchone()[0]
 
 
 def _is_json(text: object) -> bool:

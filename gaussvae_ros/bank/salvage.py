@@ -37,7 +37,7 @@ def rows(db: Database, table: str, names: list[str]) -> Iterator[tuple]:
     except _DAMAGE:  # it has no numbers to go on by after damage
         yield from _until_damage(db, f"SELECT {', '.join(names)} FROM {table}")
         return
-    at, last, missed = -INT64, _last(db, table), 0
+    at, last, missed = -INT64, last_number(db, table), 0
     while True:
         found = _piece(db, table, names, at)
         if found == [] or (found is None and at > last):
@@ -109,7 +109,7 @@ def _first(db: Database, table: str) -> int:
     )
 
 
-def _last(db: Database, table: str) -> int:
+def last_number(db: Database, table: str) -> int:
     """The number beyond which no row is looked for where there is damage."""
     asked = (
         _ask(db, f"SELECT max(rowid) FROM {table}"),

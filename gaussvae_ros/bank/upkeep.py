@@ -16,6 +16,7 @@ from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration,
 from gaussvae_ros.bank.references import DamagedReference, References
 from gaussvae_ros.bank.schema import TALLY, has_references, placed, schema_version
 from gaussvae_ros.errors import BankError, RecordError
+from gaussvae_ros.files import make_file
 from gaussvae_ros.record import unpack
 
 
@@ -122,8 +123,8 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
         yield None, str(error)
 
 
-def copy(db: Database, target: Path, progress: Callable[[int], None] | None = None):
-    """See `MemoryBank.backup`."""
+def copy(db: Database, target: Path, mode: int, progress: Callable[[int], None] | None = None):
+    """See `MemoryBank.backup`; the copy gets this mode."""
     partial = Path(f"{target}.partial")
     for file in (target, *journals(target)):
         if file.exists():
@@ -142,6 +143,7 @@ def copy(db: Database, target: Path, progress: Callable[[int], None] | None = No
 
     try:
         partial.unlink(missing_ok=True)
+        make_file(partial, mode)
         db.conn.set_progress_handler(report, 10_000)
         db.execute("VACUUM INTO ?", [str(partial)])
         with closing(sqlite3.connect(partial, isolation_level=None)) as made:

@@ -177,6 +177,10 @@ class Group:
             except sqlite3.Error:
                 self._undo()
 
+    def merge(self):
+        """Merge the log into the file and empty it, as far as readers allow."""
+        self._journal.merge(shrink=True)
+
     def close(self):
         """Commit, merge the log into the file, and give back the ids that were reserved but not
         used.

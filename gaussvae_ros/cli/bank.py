@@ -1,24 +1,25 @@
 """The verbs of `gaussvae bank`: look into a memory file, take frames out of it."""
 
 import argparse
-import csv
-import io
-from collections.abc import Iterable
-from pathlib import Path
 
-from gaussvae_ros.bank import Frame, MemoryBank
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.cli import (
     bank_copies,
+    bank_export,
+    bank_list,
     bank_loops,
     bank_models,
+    bank_redact,
     bank_repair,
     bank_timeline,
     budgets,
     options,
 )
+from gaussvae_ros.cli.bank_list import facts
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.files import PRIVATE
 from gaussvae_ros.needed_models import needs
 
 ENDS = ("first_ns", "last_ns")
@@ -32,12 +33,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     )
     made = options.bank_verb(bank_verbs, "info", info, "what the file holds")
     options.as_json(made)
-    made = options.bank_verb(bank_verbs, "list", list_, "frames, by stamp or by likeness")
-    options.conditions(made)
-    made.add_argument(
-        "--like", type=int, metavar="N", help="most like the frame with this id first"
-    )
-    options.as_json(made)
+    bank_list.add_verb(bank_verbs)
     made = options.bank_verb(bank_verbs, "recall", recall, "one frame as an image file")
     which = made.add_mutually_exclusive_group(required=True)
     which.add_argument("--id", type=int, metavar="N", help="the frame with this id")
@@ -47,21 +43,18 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument("--camera", metavar="C", help="with --stamp: only frames of this camera")
     options.picture(made)
     options.as_json(made)
-    made = options.bank_verb(
-        bank_verbs, "export", export, "frames as image files with an index.csv"
-    )
-    made.add_argument("-o", "--out", metavar="DIR", required=True)
-    options.conditions(made)
-    options.as_json(made)
+    bank_export.add_verb(bank_verbs)
     made = options.bank_verb(bank_verbs, "backup", backup, "a copy, also while the file is written")
     made.add_argument(
         "-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist"
     )
+    options.file_mode(made)
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)
     budgets.add_verbs(bank_verbs)
     bank_timeline.add_verb(bank_verbs)
     bank_loops.add_verbs(bank_verbs)
+    bank_redact.add_verb(bank_verbs)
     made = options.bank_verb(
         bank_verbs,
         "add-model",
@@ -114,102 +107,19 @@ def info(args: argparse.Namespace) -> None:
     bank_models.print_needed(needed)
 
 
-def list_(args: argparse.Namespace) -> None:
-    with _bank(args) as bank:
-        if args.like is None:
-            frames = [_facts(f) for f in _found(bank, args)]
-        else:
-            frames = [{**_facts(f), "likeness": score} for f, score in _like(bank, args)]
-    if args.json:
-        return show(args, frames, "")
-    columns, rows = (
-        [
-            "id",
-            "stamp (ns)",
-            "camera",
-            "session",
-            "size",
-            "bytes",
-            "label",
-            "x (m)",
-            "y (m)",
-            "z (m)",
-        ],
-        [],
-    )
-    for f in frames:
-        size, place = "x".join(map(str, f["size"])), (f["pose"] or [None] * 3)[:3]
-        row = [
-            str(f["id"]),
-            str(f["stamp_ns"]),
-            f["camera"],
-            f["session"],
-            size,
-            f["bytes"],
-            f["label"],
-            *place,
-        ]
-        rows.append([*row, f["likeness"]] if "likeness" in f else row)
-    table(columns if args.like is None else [*columns, "likeness"], rows)
-
-
 def recall(args: argparse.Namespace) -> None:
     with _bank(args) as bank:
         frame = bank.get(args.id) if args.id is not None else bank.nearest(args.stamp, args.camera)
         if frame is None:
             whose = f" of camera {args.camera}" if args.camera else ""
             raise GaussVaeError(f"no frame in {args.bank}{whose}")
-        write_picture(args, frame.records, _facts(frame), models=[bank])
-
-
-def export(args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from gaussvae_ros.codec import FrameCodec
-    from gaussvae_ros.files import write_file, write_image
-
-    folder, count = Path(args.out), 0
-    index = io.StringIO()
-    rows = csv.writer(index)
-    rows.writerow(
-        [
-            "file",
-            "id",
-            "stamp_ns",
-            "camera",
-            "session",
-            "label",
-            "x",
-            "y",
-            "z",
-            "qx",
-            "qy",
-            "qz",
-            "qw",
-        ]
-    )
-    with _bank(args) as bank:
-        codec = FrameCodec(models=[bank], remember=bank_copies.REMEMBER)
-        folder.mkdir(parents=True, exist_ok=True)
-        for f in tqdm(_found(bank, args), unit="frame", desc="export", delay=1, disable=None):
-            write_image(folder / f"{f.id:08d}.png", codec.decode(f.records))
-            place = [*f.pose.position, *f.pose.orientation] if f.pose else [""] * 7
-            rows.writerow(
-                [f"{f.id:08d}.png", f.id, f.stamp_ns, f.camera, f.session, f.label or "", *place]
-            )
-            count += 1
-    write_file(folder / "index.csv", index.getvalue().encode())
-    show(
-        args,
-        {"frames": count, "folder": args.out},
-        f"{count} frames in {args.out}, listed in index.csv",
-    )
+        write_picture(args, frame.records, facts(frame), models=[bank], mode=PRIVATE)
 
 
 def backup(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    with _bank(args) as bank:
+    with MemoryBank(args.bank, readonly=True, file_mode=args.file_mode) as bank:
         size = bank.size()
         with tqdm(
             total=size, unit="B", unit_scale=True, desc="backup", delay=1, disable=None
@@ -240,32 +150,3 @@ def verify(args: argparse.Namespace) -> int:
 
 def _bank(args: argparse.Namespace) -> MemoryBank:
     return MemoryBank(args.bank, readonly=True)
-
-
-def _found(bank: MemoryBank, args: argparse.Namespace) -> Iterable[Frame]:
-    given = options.given(args)
-    return bank.find(**given) if given else bank
-
-
-def _like(bank: MemoryBank, args: argparse.Namespace) -> list[tuple[Frame, float]]:
-    descriptor = bank.descriptor(args.like)
-    if descriptor is None:
-        raise GaussVaeError(f"frame {args.like} was stored without a descriptor")
-    return bank.find_like(descriptor, **options.given(args))
-
-
-def _facts(frame: Frame) -> dict:
-    return {
-        "id": frame.id,
-        "stamp_ns": frame.stamp_ns,
-        "camera": frame.camera,
-        "session": frame.session,
-        "size": list(frame.size),
-        "bytes": len(frame.data),
-        "label": frame.label,
-        "pose": [*frame.pose.position, *frame.pose.orientation] if frame.pose else None,
-        "reference": frame.pose.reference if frame.pose else None,
-        "frame_id": frame.frame_id or None,
-        "map_id": frame.map_id or None,
-        "needs": frame.reference,
-    }

@@ -3,9 +3,13 @@
 import argparse
 from collections.abc import Callable
 
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.errors import BankError
+from gaussvae_ros.files import FILE_MODES, PRIVATE
 from gaussvae_ros.record import TIERS
 
-CONDITIONS = ("after", "before", "near", "radius", "camera", "session", "label", "map_id", "limit")
+CONDITIONS = ("after", "before", "near", "radius", "reference", "yaw", "yaw_tolerance")
+CONDITIONS += ("camera", "session", "label", "map_id", "limit")
 
 
 class Parser(argparse.ArgumentParser):
@@ -90,7 +94,7 @@ def picture(made: argparse.ArgumentParser) -> None:
     )
 
 
-def conditions(made: argparse.ArgumentParser) -> None:
+def conditions(made: argparse.ArgumentParser, limit: bool = True) -> None:
     """Which frames of a memory file are meant."""
     made.add_argument("--after", type=int, metavar="NS", help="stamp, ns, at least")
     made.add_argument("--before", type=int, metavar="NS", help="stamp, ns, at most")
@@ -98,21 +102,69 @@ def conditions(made: argparse.ArgumentParser) -> None:
         "--near", type=float, nargs=3, metavar=("X", "Y", "Z"), help="position, m; needs --radius"
     )
     made.add_argument("--radius", type=float, metavar="R", help="m, around --near")
+    made.add_argument(
+        "--reference", metavar="FRAME", help="with --near: only poses in this coordinate frame"
+    )
+    made.add_argument(
+        "--yaw", type=float, metavar="A", help="with --near: rad, looking there; 0 is along x"
+    )
+    made.add_argument("--yaw-tolerance", type=float, metavar="A", help="rad, around --yaw")
     made.add_argument("--camera", metavar="C")
-    made.add_argument("--session", type=int, metavar="S")
+    made.add_argument("--session", metavar="S", help="its id, or its name if no other has it")
     made.add_argument("--label", metavar="L")
     map_id(made, "only sessions whose poses are in this map")
-    made.add_argument("--limit", type=int, metavar="N", help="at most so many frames")
+    if limit:
+        made.add_argument("--limit", type=_count, metavar="N", help="at most so many frames")
 
 
-def given(args: argparse.Namespace) -> dict:
+def given(args: argparse.Namespace, bank: MemoryBank) -> dict:
     """Those of the conditions that were given, as `MemoryBank.find` takes them."""
-    return {name: getattr(args, name) for name in CONDITIONS if getattr(args, name) is not None}
+    values = {name: getattr(args, name, None) for name in CONDITIONS}
+    found = {name: value for name, value in values.items() if value is not None}
+    if "session" in found:
+        found["session"] = _session(bank, found["session"])
+    return found
+
+
+def file_mode(made: argparse.ArgumentParser) -> None:
+    """Who may open what is made."""
+    made.add_argument(
+        "--file-mode",
+        type=_mode,
+        default=PRIVATE,
+        metavar="MODE",
+        help=f"who may open it: {FILE_MODES[0]}, its owner (default), or a group, too:"
+        f" {' or '.join(FILE_MODES[1:])}",
+    )
 
 
 def map_id(made: argparse.ArgumentParser, about: str) -> None:
     """Which map poses are in."""
     made.add_argument("--map-id", metavar="MAP", help=about)
+
+
+def _session(bank: MemoryBank, text: str) -> int:
+    """The id of a session that is named by it, or by its name."""
+    if text.isdecimal():
+        return int(text)
+    ids = [session["id"] for session in bank.info()["sessions"] if session["name"] == text]
+    if len(ids) > 1:
+        raise BankError(f"sessions {', '.join(map(str, ids))} are called {text!r}: give an id")
+    if not ids:
+        raise BankError(f"no session in {bank.path} is called {text!r}")
+    return ids[0]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of frames, of at least 1")
+    return int(text)
+
+
+def _mode(text: str) -> int:
+    if text not in FILE_MODES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(FILE_MODES)}")
+    return int(text, 8)
 
 
 def numbers(separator: str, count: int) -> Callable:

@@ -59,9 +59,10 @@ def write_picture(
     data: bytes | list[bytes],
     facts: dict | None = None,
     models: Sequence = (),
+    mode: int | None = None,
 ) -> None:
     """Decode a record, or the records that a frame takes, with the size and region of `args` into
-    the file that they name.
+    the file that they name, which gets this mode if it is new.
 
     `models` is where, besides, its model may be; `facts` go with the figures that are printed.
     """
@@ -73,7 +74,7 @@ def write_picture(
     begun = time.perf_counter()
     image = codec.decode(data, size=args.size, roi=args.roi)
     taken = 1e3 * (time.perf_counter() - begun)
-    write_image(args.out, image)
+    write_image(args.out, image, mode)
     height, width = image.shape[:2]
     figures = {
         "image": args.out,

@@ -46,11 +46,18 @@ ARGUMENTS = {
     "namespace": "Namespace of the nodes, their topics and services",
     "relative_tf": "Listen to tf and tf_static in the namespace instead of /tf and /tf_static, as"
     " nav2 does: true or false",
+    "enclaves": "Start each node in the SROS2 enclave of its full name, as config/sros2_policy.xml"
+    " calls them: true or false",
     "autostart": "Configure and activate the nodes; false leaves that to nav2's lifecycle manager,"
     " or to you",
     "use_sim_time": "Take the time from /clock: true or false. Empty: as params_file says",
 }
-DEFAULTS = {"params_file": PARAMETERS_FILE, "autostart": "true", "relative_tf": "false"}
+DEFAULTS = {
+    "params_file": PARAMETERS_FILE,
+    "autostart": "true",
+    "relative_tf": "false",
+    "enclaves": "false",
+}
 CHOICES = {
     "image_transport": ["", "raw", "compressed"],
     "device": ["", "auto", "cpu", "cuda"],
@@ -157,6 +164,7 @@ def lifecycle_node(
         given["use_sim_time"] = truth(context, "use_sim_time")
     # The node does it itself: whoever sent transitions could reach another node of this name.
     given["autostart"] = truth(context, "autostart")
+    enclave = "/".join(["", *filter(None, [namespace.strip("/"), name])])
     node = LifecycleNode(
         package="gaussvae_ros",
         executable=executable,
@@ -164,6 +172,7 @@ def lifecycle_node(
         namespace=namespace,
         parameters=[file, given],
         remappings=[*remappings, *(RELATIVE_TF if truth(context, "relative_tf") else ())],
+        ros_arguments=["--enclave", enclave] if truth(context, "enclaves") else [],
         output="screen",
         respawn=respawn,
         respawn_delay=RESPAWN_S,

@@ -21,7 +21,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.came = False
-        self.last_words: Callable[[], None] = lambda: None
+        self.let_go()
         receiver, sender = os.pipe()
         os.set_blocking(sender, False)
         signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
@@ -29,6 +29,10 @@ class Ending:
             signal.signal(number, lambda *_: None)
             signal.siginterrupt(number, False)
         threading.Thread(target=self._wait, args=(receiver,), name="ending", daemon=True).start()
+
+    def let_go(self) -> None:
+        """Have no last words, so that nothing is kept from its end for them."""
+        self.last_words: Callable[[], None] = lambda: None
 
     def _wait(self, receiver: int) -> None:
         while os.read(receiver, 1)[0] not in SIGNALS:

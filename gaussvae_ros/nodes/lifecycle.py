@@ -239,6 +239,7 @@ def run(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
         node.faults.guarded("the end", end)()
     code = node.exit_code
     threading.excepthook = threading.__excepthook__
+    ending.let_go()
     del node, executor, end
     # Only now does the graph hear that the node is gone, and nobody waits for its services.
     gc.collect()

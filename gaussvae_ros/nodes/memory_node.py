@@ -9,7 +9,7 @@ from functools import partial
 from rclpy.clock import Clock, ClockType
 
 from gaussvae_ros import kernels
-from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.bank import Frame, Pose
 from gaussvae_ros.bank.frame import checked_map, checked_text
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up
@@ -30,11 +30,11 @@ from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.reception import THROTTLE_S, Reception
 from gaussvae_ros.nodes.recorder import Recorder
 from gaussvae_ros.nodes.settings import (
-    bank_path,
     budget,
     commit_period,
     encoding,
     limits,
+    open_bank,
     tier_note,
 )
 from gaussvae_ros.nodes.topics import TYPES, check_names
@@ -78,7 +78,7 @@ class MemoryNode(ManagedNode):
         if settings.session:
             checked_text("session", settings.session)
         checked_map(settings.map_id)
-        self._bank = MemoryBank(bank_path(settings))
+        self._bank = open_bank(settings)
         self._counters = Counters(settings.cameras)
         self._recorder = Recorder(
             self._bank,

@@ -15,6 +15,7 @@ from rclpy.parameter import Parameter as Value
 
 from gaussvae_ros.codec import DEFAULT_MODEL, DEVICES
 from gaussvae_ros.errors import ConfigError
+from gaussvae_ros.files import FILE_MODES
 from gaussvae_ros.fit import EFFORTS
 from gaussvae_ros.gates import Limits
 from gaussvae_ros.nodes.budget_parameters import BUDGET
@@ -41,6 +42,12 @@ COMMON = (
 )
 MEMORY = (
     *COMMON,
+    Parameter(
+        "file_mode",
+        FILE_MODES[0],
+        "who may open a memory file that is made, and backups: the owner, or a group, too",
+        choices=FILE_MODES,
+    ),
     Parameter(
         "cameras",
         ["camera"],

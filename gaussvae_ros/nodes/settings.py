@@ -4,9 +4,10 @@ from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
-from gaussvae_ros.bank import Budget
+from gaussvae_ros.bank import Budget, MemoryBank
 from gaussvae_ros.bank.budget import LIMITS
 from gaussvae_ros.errors import ConfigError
+from gaussvae_ros.files import make_folder
 from gaussvae_ros.gates import Limits
 from gaussvae_ros.nodes.parameters import BANK
 from gaussvae_ros.tiers import quality_of
@@ -46,16 +47,18 @@ def budget(settings: SimpleNamespace) -> Budget:
     return Budget(policy=settings.budget_policy, **given)
 
 
-def bank_path(settings: SimpleNamespace) -> Path:
-    """Of the memory file; the folder of the default one is made.
+def open_bank(settings: SimpleNamespace) -> MemoryBank:
+    """The memory file, open for writing; the folder of the default one is made.
 
     Raises:
         ConfigError: it cannot be made.
+        BankError: the file cannot be opened.
     """
+    mode = int(settings.file_mode, 8)  # of what is made
     try:
         path = Path(settings.bank).expanduser()
         if settings.bank == BANK:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return path
+            make_folder(path.parent, mode)
     except (OSError, RuntimeError) as error:
         raise ConfigError(f"the memory file {settings.bank} cannot be made: {error}") from error
+    return MemoryBank(path, file_mode=mode)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.files import printable, write_file
+from gaussvae_ros.files import PRIVATE, printable, write_file
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.timeline import page
 from gaussvae_ros.timeline.facts import Facts
@@ -105,7 +105,7 @@ def write_timeline(
         "failed": [frame_id for frame_id, _ in failed],
     }
     whole = page.assemble(figures, columns, files)
-    write_file(path, whole, private=True)
+    write_file(path, whole, PRIVATE)
     shown = {number for number, file in enumerate(files) if file}
     places = columns["picture"].tolist()
     return {

@@ -14,7 +14,8 @@ from gaussvae_ros.nodes.bringup import ARGUMENTS
 from gaussvae_ros.nodes.parameters import MEMORY, RECALL
 
 BOTH = ("visual_memory", "visual_recall")
-RECALLS = {"bank", "device", "params_file", "namespace", "relative_tf", "autostart", "use_sim_time"}
+RECALLS = {"bank", "device", "params_file", "namespace", "relative_tf", "enclaves", "autostart"}
+RECALLS |= {"use_sim_time"}
 DESIGNED = {
     *RECALLS,
     "image_topic",

@@ -186,6 +186,15 @@ def test_a_signal_while_a_node_brings_itself_up(ros, executable):
     assert "Traceback" not in process.log, process.log
 
 
+def test_the_graph_knows_at_once_that_a_node_is_gone(ros):
+    """Otherwise who asks the next one of its name asks into the void."""
+    for _ in range(2):
+        memory = Memory(ros, active=False)
+        assert ros.transition(NODE, "configure"), ros.logs()
+        assert memory.process.stop() == 0
+        until(lambda: NODE not in ros.node.get_node_names(), 5, ros.logs)
+
+
 def test_shutdown_by_request(ros, frames):
     memory = Memory(ros)
     memory.show(frames[0], START)

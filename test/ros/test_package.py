@@ -59,7 +59,8 @@ def test_share_holds_what_users_need():
             {f.name for f in (top / folder).iterdir() if f.is_file()} for top in (SHARE, ROOT)
         )
         assert installed == source
-    assert [file.name for file in (SHARE / "config").iterdir()] == ["memory.yaml"]
+    config = {file.name for file in (SHARE / "config").iterdir()}
+    assert config == {"memory.yaml", "sros2_policy.xml"}
     assert (SHARE / "requirements.txt").read_text() == (ROOT / "requirements.txt").read_text()
     assert find("anchors").is_relative_to(SHARE)
     for kind in ("msg", "srv"):

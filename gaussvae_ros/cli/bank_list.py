@@ -1,0 +1,124 @@
+"""`gaussvae bank list`: which frames there are, by stamp, nearest to one, or by likeness."""
+
+import argparse
+
+from gaussvae_ros.bank import Frame, MemoryBank
+from gaussvae_ros.bank.frame import INT64
+from gaussvae_ros.cli import options
+from gaussvae_ros.cli.show import show, table
+from gaussvae_ros.errors import GaussVaeError
+
+FEW = 10  # frames that are listed by nearness or likeness, unless one asks for more
+NEAR_NS = 10**9  # as far from a stamp frames are looked for first
+
+
+def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
+    """Add it, with its options."""
+    about = "frames, by stamp, nearest to one, or by likeness"
+    made = options.bank_verb(bank_verbs, "list", list_, about)
+    options.conditions(made)
+    order = made.add_mutually_exclusive_group()
+    order.add_argument("--stamp", type=int, metavar="NS", help="nearest to this stamp first")
+    order.add_argument(
+        "--like",
+        metavar="N|IMAGE",
+        help="most like this frame, or an image file, first",
+    )
+    options.as_json(made)
+
+
+def list_(args: argparse.Namespace) -> None:
+    with MemoryBank(args.bank, readonly=True) as bank:
+        given = options.given(args, bank)
+        if args.like is not None:
+            descriptor = _descriptor(bank, args.like)
+            found = bank.find_like(descriptor, **{"limit": FEW, **given})
+            frames = [{**facts(frame), "likeness": score} for frame, score in found]
+        elif args.stamp is not None:
+            limit = given.pop("limit", FEW)
+            frames = [facts(frame) for frame in nearest(bank, args.stamp, limit, given)]
+        else:
+            frames = [facts(frame) for frame in (bank.find(**given) if given else bank)]
+    if args.json:
+        return show(args, frames, "")
+    _print(frames, likeness=args.like is not None)
+
+
+def nearest(bank: MemoryBank, stamp_ns: int, limit: int, given: dict) -> list[Frame]:
+    """The frames nearest to a stamp that meet conditions, at most `limit`; of two equally near, the
+    earlier first.
+    """
+    begin, end = given.get("after", -INT64), given.get("before", INT64 - 1)
+    reach, ids = NEAR_NS, []
+    while True:
+        span = {"after": max(begin, stamp_ns - reach), "before": min(end, stamp_ns + reach)}
+        if span["after"] <= span["before"]:
+            ids = bank.ids(**{**given, **span})
+        if len(ids) >= limit or (span["after"], span["before"]) == (begin, end):
+            break
+        reach *= 4
+    frames = sorted(bank.frames(ids), key=lambda frame: abs(frame.stamp_ns - stamp_ns))
+    return frames[:limit]
+
+
+def facts(frame: Frame) -> dict:
+    """What is known of a frame, ready for JSON."""
+    return {
+        "id": frame.id,
+        "stamp_ns": frame.stamp_ns,
+        "camera": frame.camera,
+        "session": frame.session,
+        "size": list(frame.size),
+        "bytes": len(frame.data),
+        "label": frame.label,
+        "pose": [*frame.pose.position, *frame.pose.orientation] if frame.pose else None,
+        "reference": frame.pose.reference if frame.pose else None,
+        "frame_id": frame.frame_id or None,
+        "map_id": frame.map_id or None,
+        "needs": frame.reference,
+    }
+
+
+def _descriptor(bank: MemoryBank, like: str) -> bytes:
+    """That of a frame, by its id, or of an image file."""
+    if not like.isdecimal():
+        from gaussvae_ros.evaluation.images import read_image
+        from gaussvae_ros.likeness import describe
+
+        return describe(read_image(like)).tobytes()
+    descriptor = bank.descriptor(int(like))
+    if descriptor is None:
+        raise GaussVaeError(f"frame {like} was stored without a descriptor")
+    return descriptor
+
+
+def _print(frames: list[dict], likeness: bool) -> None:
+    columns, rows = (
+        [
+            "id",
+            "stamp (ns)",
+            "camera",
+            "session",
+            "size",
+            "bytes",
+            "label",
+            "x (m)",
+            "y (m)",
+            "z (m)",
+        ],
+        [],
+    )
+    for f in frames:
+        size, place = "x".join(map(str, f["size"])), (f["pose"] or [None] * 3)[:3]
+        row = [
+            str(f["id"]),
+            str(f["stamp_ns"]),
+            f["camera"],
+            f["session"],
+            size,
+            f["bytes"],
+            f["label"],
+            *place,
+        ]
+        rows.append([*row, f["likeness"]] if "likeness" in f else row)
+    table([*columns, "likeness"] if likeness else columns, rows)

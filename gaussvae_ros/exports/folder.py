@@ -1,0 +1,28 @@
+"""Pictures named by id, and index.csv with what the memory knows of each."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from gaussvae_ros.bank import Frame, MemoryBank
+from gaussvae_ros.exports.form import Format
+
+POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")  # m, and a quaternion; x ahead, y left, z up
+COLUMNS = ("file", "id", "stamp_ns", "camera", "session", "label", *POSE, "reference", "map_id")
+
+
+class Folder(Format):
+    """All frames, whether or not they have a pose."""
+
+    def __init__(self, folder: Path, bank: MemoryBank, pictures: str | None) -> None:
+        super().__init__(folder, bank, pictures)
+        self._rows = csv.writer(self.text("index.csv"))
+        self._rows.writerow(COLUMNS)
+
+    def add(self, frame: Frame, image: np.ndarray) -> None:
+        name, pose = f"{frame.id:08d}.{self.ending}", frame.pose
+        (self.folder / name).write_bytes(self.picture(image))
+        place = [*pose.position, *pose.orientation, pose.reference] if pose else [""] * 8
+        facts = frame.id, frame.stamp_ns, frame.camera, frame.session, frame.label or ""
+        self._rows.writerow([name, *facts, *place, frame.map_id])
