@@ -142,6 +142,9 @@ def test_it_is_its_owners_only_and_whole_or_not_there(memory, tmp_path):
             write_timeline(out, bank, Breaks())
     assert out.read_text() == "older" and [f.name for f in tmp_path.iterdir()] == ["page.html"]
     write(memory, out)
+    assert stat.S_IMODE(out.stat().st_mode) == 0o644  # as it was
+    out.unlink()
+    write(memory, out)
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
 
 
