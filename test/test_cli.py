@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +28,7 @@ STEP = 100_000_000  # ns
 @pytest.fixture(autouse=True)
 def codec(monkeypatch):
     """The stand-in in place of the real codec: these tests are about the command line."""
-    module = types.ModuleType("gaussvae_ros.codec")
-    module.FrameCodec = JpegCodec
-    monkeypatch.setitem(sys.modules, "gaussvae_ros.codec", module)
+    monkeypatch.setattr("gaussvae_ros.codec.FrameCodec", JpegCodec)
 
 
 @pytest.fixture
