@@ -96,11 +96,13 @@ def listen(node: Node, over: threading.Event) -> dict:
     """What `visual_memory` says it stored, with the time from each stamp to its message, ms, and
     its last counts.
     """
-    heard, statuses = [], {}
+    latencies_ns, statuses = [], {}
     node.create_subscription(
         MemoryFrame,
         "visual_memory/frames",
-        lambda message: heard.append(time.time_ns() - convert.stamp_ns(message.header.stamp)),
+        lambda message: latencies_ns.append(
+            time.time_ns() - convert.stamp_ns(message.header.stamp)
+        ),
         UNREAD,
     )
     node.create_subscription(
@@ -117,12 +119,12 @@ def listen(node: Node, over: threading.Event) -> dict:
         ]
     )
     print("ready", flush=True)
-    heard.clear()
+    latencies_ns.clear()
     while not over.is_set():
         rclpy.spin_once(node, timeout_sec=POLL_S)
     said = statuses["visual_memory: camera"]
     return {
-        "latency_ms": [round(ns / 1e6, 2) for ns in heard],
+        "latency_ms": [round(ns / 1e6, 2) for ns in latencies_ns],
         "counts": {what: int(said[what.replace("_", " ")]) for what in COUNTS},
     }
 
