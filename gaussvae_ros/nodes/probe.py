@@ -96,13 +96,11 @@ def listen(node: Node, over: threading.Event) -> dict:
     """What `visual_memory` says it stored, with the time from each stamp to its message, ms, and
     its last counts.
     """
-    latencies_ns, statuses = [], {}
+    waits_ns, statuses = [], {}
     node.create_subscription(
         MemoryFrame,
         "visual_memory/frames",
-        lambda message: latencies_ns.append(
-            time.time_ns() - convert.stamp_ns(message.header.stamp)
-        ),
+        lambda message: waits_ns.append(time.time_ns() - convert.stamp_ns(message.header.stamp)),
         UNREAD,
     )
     node.create_subscription(
@@ -119,12 +117,12 @@ def listen(node: Node, over: threading.Event) -> dict:
         ]
     )
     print("ready", flush=True)
-    latencies_ns.clear()
+    waits_ns.clear()
     while not over.is_set():
         rclpy.spin_once(node, timeout_sec=POLL_S)
     said = statuses["visual_memory: camera"]
     return {
-        "latency_ms": [round(ns / 1e6, 2) for ns in latencies_ns],
+        "latency_ms": [round(ns / 1e6, 2) for ns in waits_ns],
         "counts": {what: int(said[what.replace("_", " ")]) for what in COUNTS},
     }
 
