@@ -27,10 +27,12 @@ with_ros() { # sources it; false where there is none for this Python
   return 1
 }
 
+# Two files at a time, since many of them wait for processes half of the time.
+parallel=(-n 2 --dist loadfile)
 if ! (with_ros); then
-  exec "$python" -m pytest # test/ros is skipped there with the reason
+  exec "$python" -m pytest "${parallel[@]}" # test/ros is skipped there with the reason
 fi
-"$python" -m pytest --ignore=test/ros
+"$python" -m pytest "${parallel[@]}" --ignore=test/ros
 
 with_ros
 mkdir -p build/ros
@@ -53,7 +55,6 @@ python -c 'import sys; from colcon_core.command import main; sys.exit(main())' b
 set +u
 . install/local_setup.bash
 set -u
-# Without the pytest plugins of ROS, which are for launch tests and do not go with every pytest. Two
-# files at a time, each with domains of its own, since half of the time they wait for processes.
-PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 exec python -m pytest -p xdist -n 2 --dist loadfile \
+# Without the pytest plugins of ROS, which are for launch tests and do not go with every pytest.
+PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 exec python -m pytest -p xdist "${parallel[@]}" \
   -c "$root/pyproject.toml" --rootdir "$root" "$root/test/ros"
