@@ -45,7 +45,7 @@ def test_a_map_below(memory, tmp_path, capsys):
     "options, says",
     [
         (["--camera", "nobody"], "no such frame, so there is nothing to show"),
-        (["--limit", "0"], "limit must be at least 1, not 0"),
+        (["--limit", "0"], "argument --limit: '0' is no number of frames"),
         (["--megabytes", "1"], "a timeline takes at least 1.5 MB, not 1"),
         (["--megabytes", "nan"], "a timeline takes at least 1.5 MB, not nan"),
         (["--map", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
