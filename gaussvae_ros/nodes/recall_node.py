@@ -57,7 +57,7 @@ class RecallNode(ManagedNode):
         self._active = False
         self._offered: list[PooledService] = []
         self._publisher = self._pool = self._nearness = self._route = self._images = None
-        self._timers: list[Timer] = []
+        self._reports: list[Timer] = []
         self._counting = threading.Lock()
 
     def load(self) -> None:
@@ -89,7 +89,7 @@ class RecallNode(ManagedNode):
         if self.settings.publish_recalled:
             self._images = RecalledImages(self, self._bank)
         draw = self.faults.guarded("the route", self._draw)
-        self._timers = [
+        self._reports = [
             self.create_timer(DIAGNOSTICS_S, self._report, clock=steady),
             self.create_timer(ROUTE_S, lambda: self._pool.submit(draw), clock=steady),
         ]
@@ -103,8 +103,8 @@ class RecallNode(ManagedNode):
 
     def close(self) -> None:
         self._active = False
-        while self._timers:
-            self.destroy_timer(self._timers.pop())
+        while self._reports:
+            self.destroy_timer(self._reports.pop())
         while self._offered:
             self._offered.pop().close()
         if self._pool is not None:  # after a signal nobody waits for an answer that takes seconds

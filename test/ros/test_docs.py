@@ -200,7 +200,7 @@ def test_calls(graph, name, kind, request_text):
     reply = graph.call(made, name, **fields)
     assert reply.success, reply.message
     if hasattr(reply, "frames") and isinstance(reply.frames, list):
-        assert reply.frames
+        assert reply.frames or "loops" in request_text  # the robot has not come back yet
     if hasattr(reply, "frame") and "stamp" in request_text:
         assert reply.frame.id == 7 and reply.frame.header.stamp.sec == START // 10**9
 

@@ -1,11 +1,15 @@
 """A visual_memory with a budget: what it forgets while it runs, and what it says of that."""
 
+import time
+
 import numpy as np
 from conftest import START
 from gaussvae_ros.srv import LabelFrame
 from graph import until
 from messages import image_message
 from writing import NODE, Memory
+
+from gaussvae_ros.bank.journal import MERGE_S
 
 SECOND = 10**9  # ns
 
@@ -84,6 +88,7 @@ def test_older_frames_fade_where_bytes_are_short(ros, frames):
     noise = np.random.default_rng(0).integers(0, 40, (400, *frames[0].shape), np.uint8)
     for i in range(150):
         memory.show(frames[i % len(frames)] // 2 + noise[i], START + i * SECOND)
+    time.sleep(MERGE_S + 2)  # until then the journal has some of it
     size = memory.path.stat().st_size
     assert ros.set_parameter(NODE, "max_bytes", int(size * 0.85)) == ""
     until(lambda: memory.path.stat().st_size <= size * 0.85, 60, ros.logs)

@@ -28,7 +28,7 @@ def replayed(ros: Ros, path: Path, *arguments: str) -> tuple[dict, str]:
 def offline(path: Path, folder: Path, **how: object) -> dict[int, tuple[bytes, object]]:
     """Record and pose by stamp, as `gaussvae replay` makes them."""
     with MemoryBank(folder / "offline.db") as bank:
-        replay(path, FrameCodec(), bank, compare=0, **how)
+        replay(path, FrameCodec(), bank, compare=0, ahead=0, **how)
         return {frame.stamp_ns: (frame.data, frame.pose) for frame in bank}
 
 
