@@ -18,6 +18,7 @@ GAP_NS = 2_000_000_000  # nothing is interpolated across a longer silence
 JUMP_NS = 1_000_000_000  # a stamp this far back is a clock that was set back, not a late message
 # x forward, z up as seen in z forward, y down (REP 103)
 BODY_IN_OPTICAL = np.array([0, 0, 0, 0.5, -0.5, 0.5, 0.5])
+OPTICAL_IN_BODY = np.array([0, 0, 0, -0.5, 0.5, -0.5, 0.5])  # the other way round
 
 FAR_M = 1e10  # beyond all coordinates: UTM and ECEF stay below 1e7
 WILD = 3  # so many samples in a row may be a fault; more are a place where the robot was

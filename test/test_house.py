@@ -30,7 +30,8 @@ LAYERS = (
     ("budgeting", "codec", "needed_models", "revisits"),
     ("vae",),
     ("quantise", "refine"),
-    ("bags", "fit", "sim"),
+    ("fit", "sim"),
+    ("bags",),
     ("entropy",),  # below fit: a descent weighs bits in the steps of a record
     (
         "bank",

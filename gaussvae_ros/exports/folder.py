@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.bank import Frame, MemoryBank
+from gaussvae_ros.bank.schema import POSE
 from gaussvae_ros.exports.form import Format
 
-POSE = ("x", "y", "z", "qx", "qy", "qz", "qw")  # m, and a quaternion; x ahead, y left, z up
-COLUMNS = ("file", "id", "stamp_ns", "camera", "session", "label", *POSE, "reference", "map_id")
+# Poses in m, and a quaternion; x ahead, y left, z up.
+COLUMNS = ("file", "id", "stamp_ns", "camera", "session", "label", *POSE, "map_id")
 
 
 class Folder(Format):

@@ -11,11 +11,10 @@ from PIL import Image
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.exports import PICTURES
-from gaussvae_ros.poses import BODY_IN_OPTICAL, compose, inverse
+from gaussvae_ros.poses import OPTICAL_IN_BODY, compose
 
 QUALITY = 95  # of JPEG
 PACKED = 1  # PNG, of 9: three times as fast as the usual 6, for a third more bytes
-OPTICAL_IN_BODY = inverse(BODY_IN_OPTICAL)
 
 
 class Format:

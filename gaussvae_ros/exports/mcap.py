@@ -8,29 +8,15 @@ from itertools import count
 from pathlib import Path
 
 import numpy as np
-from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability
-from rosbags.interfaces import QosTime as Time
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
+from gaussvae_ros.bags.writer import BagWriter
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.exports.form import OPTICAL_IN_BODY, Format, array_of, calibration_of
+from gaussvae_ros.exports.form import Format, array_of, calibration_of
+from gaussvae_ros.poses import OPTICAL_IN_BODY
 
 LAST_NS = 2**31 * 10**9 - 1  # what a message's stamp holds
-FOREVER = Time(9223372036, 854775807)
-# Kept for whoever listens later; of as many cameras as a robot may have.
-LATCHED = Qos(
-    QosHistory.KEEP_LAST,
-    100,
-    QosReliability.RELIABLE,
-    QosDurability.TRANSIENT_LOCAL,
-    FOREVER,
-    FOREVER,
-    QosLiveliness.AUTOMATIC,
-    FOREVER,
-    False,
-)
+CAMERAS = 100  # at most that a robot may have
 AT_ORIGIN = np.zeros(3)
 
 
@@ -46,10 +32,7 @@ class Mcap(Format):
     def __init__(self, folder: Path, bank: MemoryBank, pictures: str | None) -> None:
         super().__init__(folder, bank, pictures)
         folder.rmdir()  # which the writer makes
-        self._bag = self.files.enter_context(
-            Writer(folder, version=8, storage_plugin=StoragePlugin.MCAP)
-        )
-        self._store, self._connections = get_typestore(Stores.ROS2_JAZZY), {}
+        self._bag = self.files.enter_context(BagWriter(folder, kept=CAMERAS))
         self._topics: dict[str, str] = {}  # by camera
         self._infos: dict[tuple[int, str], dict] = {}  # by session and camera
         self._turned: set[str] = set()  # frames whose turn was told
@@ -64,13 +47,13 @@ class Mcap(Format):
         name = frame.frame_id or topic.strip("/").replace("/", "_")
         if frame.pose is not None:
             self._place(frame, name)
-        header = self._header(frame.stamp_ns, name)
+        header = self._bag.header(frame.stamp_ns, name)
         form = "rgb8; {} compressed bgr8" if image.ndim == 3 else "mono8; {} compressed mono8"
         data = np.frombuffer(self.picture(image), np.uint8)
         message = "sensor_msgs/msg/CompressedImage", header, form.format(self.kind), data
-        self._put(f"{topic}/compressed", frame.stamp_ns, self._make(*message))
+        self._bag.put(f"{topic}/compressed", frame.stamp_ns, self._bag.make(*message))
         if (info := self._info(frame, header)) is not None:
-            self._put(f"{topic.rpartition('/')[0]}/camera_info", frame.stamp_ns, info)
+            self._bag.put(f"{topic.rpartition('/')[0]}/camera_info", frame.stamp_ns, info)
 
     def _topic(self, camera: str) -> str:
         """The base of a camera's topics: itself where it is one."""
@@ -106,7 +89,7 @@ class Mcap(Format):
         try:
             x, y, width, height = map(int, known.get("roi", (0, 0, 0, 0)))
             rectify = bool(known.get("do_rectify", False))
-            return self._make(
+            return self._bag.make(
                 "sensor_msgs/msg/CameraInfo",
                 header,
                 int(known["height"]),
@@ -117,7 +100,7 @@ class Mcap(Format):
                 np.reshape(known.get("r", np.eye(3)), 9).astype(float),
                 np.reshape(known.get("p", np.zeros(12)), 12).astype(float),
                 *map(int, known.get("binning", (0, 0))),
-                self._make("sensor_msgs/msg/RegionOfInterest", x, y, height, width, rectify),
+                self._bag.make("sensor_msgs/msg/RegionOfInterest", x, y, height, width, rectify),
             )
         except (KeyError, TypeError, ValueError, OverflowError):
             return None  # a memory may hold any calibration
@@ -125,28 +108,5 @@ class Mcap(Format):
     def _transform(
         self, topic: str, stamp_ns: int, parent: str, child: str, pose: np.ndarray
     ) -> None:
-        moved = self._make(
-            "geometry_msgs/msg/Transform",
-            self._make("geometry_msgs/msg/Vector3", *map(float, pose[:3])),
-            self._make("geometry_msgs/msg/Quaternion", *map(float, pose[3:])),
-        )
-        header = self._header(stamp_ns, parent)
-        stamped = self._make("geometry_msgs/msg/TransformStamped", header, child, moved)
-        self._put(topic, stamp_ns, self._make("tf2_msgs/msg/TFMessage", [stamped]))
-
-    def _header(self, stamp_ns: int, frame_id: str) -> object:
-        stamp = self._make("builtin_interfaces/msg/Time", *divmod(stamp_ns, 10**9))
-        return self._make("std_msgs/msg/Header", stamp, frame_id)
-
-    def _make(self, name: str, *fields: object) -> object:
-        return self._store.types[name](*fields)
-
-    def _put(self, topic: str, stamp_ns: int, message: object) -> None:
-        name = message.__msgtype__
-        if topic not in self._connections:
-            profiles = [LATCHED] if topic == "/tf_static" else []
-            self._connections[topic] = self._bag.add_connection(
-                topic, name, typestore=self._store, offered_qos_profiles=profiles
-            )
-        data = self._store.serialize_cdr(message, name)
-        self._bag.write(self._connections[topic], stamp_ns, data)
+        moved = self._bag.transforms(stamp_ns, [(parent, child, pose[:3], pose[3:])])
+        self._bag.put(topic, stamp_ns, moved)

@@ -7,18 +7,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
 
+from gaussvae_ros.bags.writer import BagWriter
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.poses import OPTICAL_IN_BODY
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor, World, render
 
@@ -27,24 +19,9 @@ FOCAL = 381.0  # px: 80 degrees across
 RATE, ODOMETRY_RATE = 10, 50  # Hz
 ROUNDS = 2  # of the loop
 MOUNT = (0.2, 0.0, 0.6)  # m, the camera on the robot's base
-OPTICAL = (-0.5, 0.5, -0.5, 0.5)  # quaternion of REP 103's optical axes in body axes
 CENTRE, HALF, RADIUS = (4.5, 3.5), (3.5, 2.5), 0.8  # m, the loop: a rectangle with round corners
 EXPOSURE_S = 0.008
 START_NS = 1_700_000_000_000_000_000
-FOREVER = QosTime(9223372036, 854775807)
-# Published once, for whoever listens later, too: without it `ros2 bag play` has no /tf_static
-# that a node would hear.
-LATCHED = Qos(
-    QosHistory.KEEP_LAST,
-    1,
-    QosReliability.RELIABLE,
-    QosDurability.TRANSIENT_LOCAL,
-    FOREVER,
-    FOREVER,
-    QosLiveliness.AUTOMATIC,
-    FOREVER,
-    False,
-)
 IMAGE, INFO, ODOM = "/camera/image_raw/compressed", "/camera/camera_info", "/odom"
 
 
@@ -68,7 +45,7 @@ def write_drive(path: str | Path, seconds: float = 30.0, seed: int = 0, progress
         draft.mkdir()
         # Of the bag's own name already: its file is called after the folder, and
         # metadata.yaml names the file.
-        with Writer(draft / path.name, version=8, storage_plugin=StoragePlugin.MCAP) as bag:
+        with BagWriter(draft / path.name) as bag:
             _Recorder(bag).record(seconds, seed, progress)
         shutil.rmtree(path, ignore_errors=True)
         (draft / path.name).rename(path)
@@ -134,10 +111,8 @@ def photograph(
 class _Recorder:
     """Makes the messages and puts them into a bag in the order of their stamps."""
 
-    def __init__(self, bag: Writer) -> None:
+    def __init__(self, bag: BagWriter) -> None:
         self._bag = bag
-        self._store = get_typestore(Stores.ROS2_JAZZY)
-        self._connections = {}
 
     def record(self, seconds: float, seed: int, progress: Iterable) -> None:
         world, sensor = build(seed), Sensor(SIZE, FOCAL, seed)
@@ -145,14 +120,14 @@ class _Recorder:
         times = np.arange(int(seconds * ODOMETRY_RATE)) / ODOMETRY_RATE
         poses = where(times, seconds)
         turning = np.gradient(np.unwrap(poses[:, 2]), times)  # rad/s
-        self._put(
+        self._bag.put(
             "/tf_static",
             START_NS,
-            self._transforms(
+            self._bag.transforms(
                 START_NS,
                 [
                     ("base_link", "camera_link", MOUNT, (0, 0, 0, 1)),
-                    ("camera_link", "camera_optical_frame", (0, 0, 0), OPTICAL),
+                    ("camera_link", "camera_optical_frame", (0, 0, 0), OPTICAL_IN_BODY[3:]),
                 ],
             ),
         )
@@ -167,79 +142,44 @@ class _Recorder:
             image = photograph(world, sensor, *poses[frame * steps], turning[frame * steps])
             self._image(START_NS + round(times[frame * steps] * 1e9), image)
 
-    def _put(self, topic: str, stamp_ns: int, message: object) -> None:
-        name = message.__msgtype__
-        if topic not in self._connections:
-            qos = [LATCHED] if topic == "/tf_static" else []
-            self._connections[topic] = self._bag.add_connection(
-                topic, name, typestore=self._store, offered_qos_profiles=qos
-            )
-        self._bag.write(
-            self._connections[topic], stamp_ns, self._store.serialize_cdr(message, name)
-        )
-
-    def _make(self, name: str, *fields: object) -> object:
-        return self._store.types[name](*fields)
-
-    def _header(self, stamp_ns: int, frame_id: str) -> object:
-        return self._make(
-            "std_msgs/msg/Header",
-            self._make("builtin_interfaces/msg/Time", *divmod(stamp_ns, 10**9)),
-            frame_id,
-        )
-
-    def _vector(self, x: float, y: float, z: float, name: str = "Vector3") -> object:
-        return self._make(f"geometry_msgs/msg/{name}", float(x), float(y), float(z))
-
-    def _transforms(self, stamp_ns: int, links: list[tuple]) -> object:
-        made = []
-        for parent, child, shift, turn in links:
-            turn = self._make("geometry_msgs/msg/Quaternion", *map(float, turn))
-            transform = self._make("geometry_msgs/msg/Transform", self._vector(*shift), turn)
-            made.append(
-                self._make(
-                    "geometry_msgs/msg/TransformStamped",
-                    self._header(stamp_ns, parent),
-                    child,
-                    transform,
-                )
-            )
-        return self._make("tf2_msgs/msg/TFMessage", made)
-
     def _odometry(
         self, stamp_ns: int, x: float, y: float, yaw: float, speed: float, turning: float
     ) -> None:
         turn = (0.0, 0.0, float(np.sin(yaw / 2)), float(np.cos(yaw / 2)))
-        self._put(
-            "/tf", stamp_ns, self._transforms(stamp_ns, [("odom", "base_link", (x, y, 0), turn)])
+        self._bag.put(
+            "/tf",
+            stamp_ns,
+            self._bag.transforms(stamp_ns, [("odom", "base_link", (x, y, 0), turn)]),
         )
-        pose = self._make(
+        pose = self._bag.make(
             "geometry_msgs/msg/Pose",
-            self._vector(x, y, 0, "Point"),
-            self._make("geometry_msgs/msg/Quaternion", *turn),
+            self._bag.vector(x, y, 0, "Point"),
+            self._bag.make("geometry_msgs/msg/Quaternion", *turn),
         )
-        twist = self._make(
-            "geometry_msgs/msg/Twist", self._vector(speed, 0, 0), self._vector(0, 0, turning)
+        twist = self._bag.make(
+            "geometry_msgs/msg/Twist",
+            self._bag.vector(speed, 0, 0),
+            self._bag.vector(0, 0, turning),
         )
-        self._put(
+        self._bag.put(
             ODOM,
             stamp_ns,
-            self._make(
+            self._bag.make(
                 "nav_msgs/msg/Odometry",
-                self._header(stamp_ns, "odom"),
+                self._bag.header(stamp_ns, "odom"),
                 "base_link",
-                self._make("geometry_msgs/msg/PoseWithCovariance", pose, np.zeros(36)),
-                self._make("geometry_msgs/msg/TwistWithCovariance", twist, np.zeros(36)),
+                self._bag.make("geometry_msgs/msg/PoseWithCovariance", pose, np.zeros(36)),
+                self._bag.make("geometry_msgs/msg/TwistWithCovariance", twist, np.zeros(36)),
             ),
         )
 
     def _image(self, stamp_ns: int, image: np.ndarray) -> None:
-        header = self._header(stamp_ns, "camera_optical_frame")
+        header = self._bag.header(stamp_ns, "camera_optical_frame")
         _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
-        self._put(
+        self._bag.put(
             IMAGE,
             stamp_ns,
-            self._make(
+            self._bag.make(
                 "sensor_msgs/msg/CompressedImage",
                 header,
                 "rgb8; jpeg compressed bgr8",
@@ -249,11 +189,11 @@ class _Recorder:
         w, h = SIZE
         k = np.array([FOCAL, 0, w / 2, 0, FOCAL, h / 2, 0, 0, 1.0])
         p = np.array([FOCAL, 0, w / 2, 0, 0, FOCAL, h / 2, 0, 0, 0, 1.0, 0])
-        roi = self._make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
-        self._put(
+        roi = self._bag.make("sensor_msgs/msg/RegionOfInterest", 0, 0, 0, 0, False)
+        self._bag.put(
             INFO,
             stamp_ns,
-            self._make(
+            self._bag.make(
                 "sensor_msgs/msg/CameraInfo",
                 header,
                 h,
