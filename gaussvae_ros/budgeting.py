@@ -5,7 +5,6 @@ from gaussvae_ros.bank.budget import Forgotten
 from gaussvae_ros.bank.forgetting import Recode
 
 EACH = 10  # frames between two looks at the budget
-SPARED = 64  # frames stored last, as in visual_memory; half of few
 
 
 class Budgeted:
@@ -13,8 +12,7 @@ class Budgeted:
 
     def __init__(self, bank: MemoryBank, budget: Budget, recode: Recode | None = None):
         self._bank, self._budget, self._recode = bank, budget, recode
-        few = budget.max_frames // 2 if budget.max_frames else SPARED
-        self._spare, self._done, self._added, self._refused = min(few, SPARED), Forgotten(), 0, 0
+        self._done, self._added, self._refused = Forgotten(), 0, 0
 
     def refuses(self) -> bool:
         """Whether the memory is full, and its policy is to stop."""
@@ -30,7 +28,7 @@ class Budgeted:
 
     def forget(self):
         """Keep to the budget now."""
-        done = self._bank.forget(self._budget, self._recode, spare=self._spare)
+        done = self._bank.forget(self._budget, self._recode, spare=self._budget.spared)
         self._done.removed += done.removed
         self._done.reencoded += done.reencoded
         self._done.why = done.why

@@ -61,7 +61,6 @@ class _Side:
 
     middle: bytes | None = None  # the latest that is predicted from the key
     middle_cost: float = 0.0
-    frames: int = 0
 
 
 @dataclass
@@ -73,6 +72,7 @@ class _Group:
     cost: float  # of all its frames so far
     frames: int = 1
     share: float = 1.0  # sum over its frames of their cost over that of a frame alone
+    later: int = 0  # of them, that came after the key
     before: _Side = field(default_factory=_Side)
     after: _Side = field(default_factory=_Side)
 
@@ -135,14 +135,14 @@ class SequenceEncoder:
         """
         checked(image, quality, effort)
         self._waiting.append(_Frame(image, quality, effort, earlier, tag))
-        return self._coded(self._before)
+        return self._coded(wait=True)
 
     def flush(self) -> list[Coded]:
         """The frames that wait."""
-        return self._coded(0)
+        return self._coded(wait=False)
 
-    def _coded(self, wanted: int) -> list[Coded]:
-        """Code what can be, if a new group waits until it has `wanted` frames before its key."""
+    def _coded(self, wait: bool) -> list[Coded]:
+        """Code what can be; a new group may `wait` for its key record."""
         made: list[Coded] = []
         try:
             while self._waiting:
@@ -155,7 +155,7 @@ class SequenceEncoder:
                     del self._waiting[0]
                 elif self._paused:
                     made.append(self._alone(self._waiting.pop(0)))
-                elif len(self._waiting) > min(wanted, self._before):
+                elif not wait or len(self._waiting) > self._before:
                     count = min(self._before + 1, len(self._waiting))
                     made += self._begun(self._waiting[:count])
                     del self._waiting[:count]
@@ -172,6 +172,7 @@ class SequenceEncoder:
         group = self._group
         found = self._tried(frame, group, group.after)
         if found and found.made.cost <= min(group.cost / group.frames, found.made.alone):
+            group.later += 1
             return self._taken(frame, group, group.after, found)
         self._refused, self._due, self._asked = found, True, False
         self._adapt(group)
@@ -192,7 +193,6 @@ class SequenceEncoder:
     def _taken(self, frame: _Frame, group: _Group, side: _Side, found: _Try) -> Coded:
         """A frame predicted so, as one of the group."""
         group.count(found.made.cost, found.share)
-        side.frames += 1
         if len(found.chain) == 1:
             side.middle, side.middle_cost = found.made.data, found.made.cost
         return frame.coded(found.made.data, *found.chain)
@@ -234,7 +234,7 @@ class SequenceEncoder:
         if found is None or found.cost > REVISITED * found.alone:
             return None
         sides = (_Side(found.data, found.cost) for _ in range(2))
-        self._group = _Group(earlier, frame.image.shape, found.cost, 1, 1.0, *sides)
+        self._group = _Group(earlier, frame.image.shape, found.cost, 1, 1.0, 0, *sides)
         self._due, self._paused = False, 0
         return frame.coded(found.data, earlier)
 
@@ -260,7 +260,7 @@ class SequenceEncoder:
         predicted, longer and longer pauses without a try, which takes as long as coding the
         frame."""
         self._finer = min(group.frames / group.share, FINEST)
-        self._before = min(self._ahead, max(group.after.frames, 1))
+        self._before = min(self._ahead, max(group.later, 1))
         self._failures = 0 if group.before.middle or group.after.middle else self._failures + 1
         self._paused = min(max(self._failures - 2, 0), LONGEST_PAUSE)
 

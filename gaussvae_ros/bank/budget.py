@@ -7,6 +7,7 @@ from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.errors import BankError
 
 POLICIES = ("fade", "fifo", "stop")
+SPARED = 64  # frames stored last
 RESERVE = 2**18  # bytes of the file that stay free for new frames, at most
 LIMITS = ("max_bytes", "max_age", "max_frames", "max_sessions", "min_free_bytes")
 
@@ -45,6 +46,12 @@ class Budget:
                 raise BankError(f"{field.name} is a number from 0 on, not {value!r}")
         if self.policy not in POLICIES:
             raise BankError(f"policy is one of {', '.join(POLICIES)}, not {self.policy!r}")
+
+    @property
+    def spared(self) -> int:
+        """How many frames stored last stay while others are being stored, since who writes may
+        still be about them: half of few."""
+        return min(SPARED, self.max_frames // 2) if self.max_frames else SPARED
 
     @property
     def limited(self) -> bool:

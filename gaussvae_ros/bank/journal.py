@@ -160,6 +160,12 @@ def journals(path: Path) -> list[Path]:
     return [Path(f"{path}{ending}") for ending in ("-journal", "-wal", "-shm")]
 
 
+def delete(path: Path) -> None:
+    """Delete a database with its journals, those that there are."""
+    for file in (path, *journals(path)):
+        file.unlink(missing_ok=True)
+
+
 def log_path(path: Path) -> Path:
     """Where SQLite keeps the log of a database."""
     return Path(f"{path}-wal")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.journal import ask_alone, belongs, connect, journals, log_path
+from gaussvae_ros.bank.journal import ask_alone, belongs, connect, delete, journals, log_path
 from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.bank.schema import migrate, migrations, refuse_newer, too_old
 from gaussvae_ros.errors import BankError
@@ -98,8 +98,7 @@ def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
         if db is not None:
             db.close()
         if new:
-            for file in (path, *journals(path)):
-                file.unlink(missing_ok=True)
+            delete(path)
         # The latter two: damage in the schema itself.
         if isinstance(error, (sqlite3.Error, UnicodeError, LookupError)):
             raise BankError(f"{path} cannot be opened: {why(path, readonly, error)}") from error

@@ -18,7 +18,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank import salvage, upkeep
 from gaussvae_ros.bank.descriptors import read_descriptor
-from gaussvae_ros.bank.journal import connect, first_number, journals, log_path
+from gaussvae_ros.bank.journal import connect, delete, first_number, journals, log_path
 from gaussvae_ros.bank.lock import WriterLock
 from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.opening import check_journal, checked_path, open_file, why
@@ -77,7 +77,7 @@ def repair(path: str | Path, progress: Callable[[int], None] | None = None) -> R
             if not damages:
                 done.frames = _count(source, "frames")
                 return done
-            _delete(partial)
+            delete(partial)
             with closing(open_file(partial, readonly=False)) as target:
                 _fill(target, source, damages, done, progress)
         shutil.copymode(path, partial)
@@ -88,7 +88,7 @@ def repair(path: str | Path, progress: Callable[[int], None] | None = None) -> R
     except (sqlite3.Error, UnicodeError) as error:
         raise BankError(f"{path} could not be repaired: {why(path, True, error)}") from error
     finally:
-        _delete(partial)
+        delete(partial)
         lock.release()
 
 
@@ -278,8 +278,3 @@ def _swap(path: Path, partial: Path) -> Path:
     finally:
         os.close(folder)
     return old
-
-
-def _delete(path: Path) -> None:
-    for file in (path, *journals(path)):
-        file.unlink(missing_ok=True)

@@ -51,9 +51,9 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     options.file_mode(made)
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)
-    budgets.add_verbs(bank_verbs)
+    budgets.add_verb(bank_verbs)
     bank_timeline.add_verb(bank_verbs)
-    bank_loops.add_verbs(bank_verbs)
+    bank_loops.add_verb(bank_verbs)
     bank_redact.add_verb(bank_verbs)
     made = options.bank_verb(
         bank_verbs,

@@ -5,10 +5,9 @@ import csv
 import io
 from contextlib import ExitStack
 from itertools import islice
-from pathlib import Path
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.journal import journals
+from gaussvae_ros.bank.journal import delete
 from gaussvae_ros.bank.merging import Copied, copy_frames
 from gaussvae_ros.bank.opening import checked_path
 from gaussvae_ros.cli import options
@@ -57,8 +56,8 @@ def merge(args: argparse.Namespace) -> int:
             for bank, conditions, limit in zip(banks, given, limits)
         ]
         wanted = sum(map(len, chosen if some else banks))
-        stack.callback(_delete, partial)
-        _delete(partial)
+        stack.callback(delete, partial)
+        delete(partial)
         bar = tqdm(total=wanted, unit="frame", desc="merge", delay=1, disable=None)
         with bar, MemoryBank(partial, file_mode=args.file_mode) as target:
             done = [copy_frames(bank, target, ids, bar.update) for bank, ids in zip(banks, chosen)]
@@ -114,8 +113,3 @@ def _mapping(banks: list[str], done: list[Copied]) -> bytes:
     for bank, copied in zip(banks, done):
         rows.writerows((bank, *pair) for pair in copied.frames.items())
     return text.getvalue().encode(errors="replace")
-
-
-def _delete(path: Path) -> None:
-    for file in (path, *journals(path)):
-        file.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, table
 
 
-def add_verbs(bank_verbs: argparse._SubParsersAction) -> None:
+def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
     """Add it, with its options."""
     about = "places where a frame may have been taken before"
     made = options.bank_verb(bank_verbs, "loops", loops, about)

@@ -12,7 +12,7 @@ from gaussvae_ros.errors import BankError
 SHOWN = 10  # ids that a dry run names
 
 
-def add_verbs(bank_verbs: argparse._SubParsersAction) -> None:
+def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
     """Add the verb, with its options."""
     made = options.bank_verb(bank_verbs, "prune", prune, "forget frames until a budget is met")
     add_budget(made, [policy for policy in POLICIES if policy != "stop"])

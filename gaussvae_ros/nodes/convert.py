@@ -10,7 +10,7 @@ from geometry_msgs.msg import Point, PoseStamped, Quaternion
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
-from gaussvae_ros.bank import Frame
+from gaussvae_ros.bank import Frame, Pose
 from gaussvae_ros.encodings import picture
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.messages import ImageDecoder, rows_of, sample_layout
@@ -159,9 +159,15 @@ def memory_frame(frame: Frame, now_ns: int) -> MemoryFrame:
         age=Duration(sec=age.sec, nanosec=age.nanosec),
     )
     if frame.pose is not None:
-        message.pose = PoseStamped(header=header(frame.stamp_ns, frame.pose.reference))
-        message.pose.pose.position = Point(**dict(zip("xyz", frame.pose.position)))
-        message.pose.pose.orientation = Quaternion(**dict(zip("xyzw", frame.pose.orientation)))
+        message.pose = pose_stamped(frame.stamp_ns, frame.pose)
+    return message
+
+
+def pose_stamped(stamp_ns: int, pose: Pose) -> PoseStamped:
+    """A pose in its coordinate frame."""
+    message = PoseStamped(header=header(stamp_ns, pose.reference))
+    message.pose.position = Point(**dict(zip("xyz", pose.position)))
+    message.pose.orientation = Quaternion(**dict(zip("xyzw", pose.orientation)))
     return message
 
 

@@ -12,7 +12,6 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
 
 LOOK_S = 1.0  # between two looks at the budget
-SPARED = 64  # frames stored last, which others of the node may still be about; half of few
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +98,10 @@ class Forgetting:
         budget = self._budget
         if self._ended or not budget.limited:
             return
-        spare = min(SPARED, budget.max_frames // 2) if budget.max_frames else SPARED
         done = self._bank.forget(
             budget,
             Coarsening(self._codec, self._quality),
-            spare=spare,
+            spare=budget.spared,
             ends=self._changed.is_set,
             progress=self._note,
         )

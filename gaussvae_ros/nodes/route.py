@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 
 import numpy as np
-from geometry_msgs.msg import Point, PoseStamped, Quaternion
+from geometry_msgs.msg import Point
 from nav_msgs.msg import Path
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -130,10 +130,7 @@ class Route:
         path = Path()
         path.header.stamp = self._node.get_clock().now().to_msg()
         for frame in frames:
-            pose = PoseStamped(header=convert.header(frame.stamp_ns, frame.pose.reference))
-            pose.pose.position = Point(**dict(zip("xyz", frame.pose.position)))
-            pose.pose.orientation = Quaternion(**dict(zip("xyzw", frame.pose.orientation)))
-            path.poses.append(pose)
+            path.poses.append(convert.pose_stamped(frame.stamp_ns, frame.pose))
             path.header.frame_id = frame.pose.reference
         return path
 
