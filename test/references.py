@@ -2,6 +2,8 @@
 
 import random
 
+from hypothesis import strategies as st
+
 from gaussvae_ros.record import PREDICTED, Record, checksum, pack
 
 SIZE = (640, 480)  # px
@@ -21,3 +23,13 @@ def chain(number: int, length: int = 3) -> list[bytes]:
     for i in range(length):
         made.append(record(10 * number + i, *made))
     return made
+
+
+def drawn_needs(draw, count: int) -> list[int | None]:
+    """For each of so many frames, which one before it its record needs, at most two in a row."""
+    needs, depth = [], []
+    for i in range(count):
+        shallow = [j for j in range(i) if depth[j] < 3]
+        needs.append(draw(st.sampled_from([None, *shallow])))
+        depth.append(1 if needs[i] is None else depth[needs[i]] + 1)
+    return needs

@@ -5,7 +5,7 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from references import chain, record
+from references import chain, drawn_needs, record
 from test_bank_references import add, add_chain
 from test_cli import run
 
@@ -17,11 +17,7 @@ from gaussvae_ros.bank.merging import copy_frames
 def graphs(draw):
     """Of each frame, which one before it its record needs; which are removed, and which chosen."""
     count = draw(st.integers(1, 12))
-    needs, depth = [], []
-    for i in range(count):
-        shallow = [j for j in range(i) if depth[j] < 3]
-        needs.append(draw(st.sampled_from([None, *shallow])))
-        depth.append(1 if needs[i] is None else depth[needs[i]] + 1)
+    needs = drawn_needs(draw, count)
     some = st.sets(st.integers(0, count - 1))
     return needs, draw(some), draw(st.none() | some)
 

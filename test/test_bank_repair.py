@@ -27,6 +27,13 @@ def frames_of(path):
         return facts(bank)
 
 
+def with_a_damaged_record(path):
+    """A file of 40 frames, of which the one with id 7 is damaged."""
+    make(path)
+    overwrite(path, record(6)[700:740], bytes(40))
+    return path
+
+
 def test_a_sound_file_stays_as_it_is(tmp_path):
     path = tmp_path / "m.db"
     make(path)
@@ -131,9 +138,7 @@ def test_a_page_that_is_lost_costs_what_was_on_it(tmp_path, what):
 
 
 def test_who_writes_is_asked_first_and_who_reads_notices(tmp_path):
-    path = tmp_path / "m.db"
-    make(path)
-    overwrite(path, record(6)[700:740], bytes(40))
+    path = with_a_damaged_record(tmp_path / "m.db")
     with MemoryBank(path) as bank:
         bank.add(record(50), stamp_ns=50)
         with pytest.raises(BankError, match="is being written by process"):
@@ -146,9 +151,7 @@ def test_who_writes_is_asked_first_and_who_reads_notices(tmp_path):
 
 
 def test_what_a_killed_writer_left_in_its_journal_is_not_lost(tmp_path):
-    path = tmp_path / "m.db"
-    make(path)
-    overwrite(path, record(6)[700:740], bytes(40))
+    path = with_a_damaged_record(tmp_path / "m.db")
     with MemoryBank(path) as bank:
         bank.add(record(50), stamp_ns=50)
         bank.flush()
@@ -160,9 +163,7 @@ def test_what_a_killed_writer_left_in_its_journal_is_not_lost(tmp_path):
 
 
 def test_a_new_file_that_cannot_take_its_place_leaves_the_old_one(tmp_path, monkeypatch):
-    path = tmp_path / "m.db"
-    make(path)
-    overwrite(path, record(6)[700:740], bytes(40))
+    path = with_a_damaged_record(tmp_path / "m.db")
     contents, replace = path.read_bytes(), Path.replace
 
     def fail(self, target):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redacting import Bytes, descriptor, fill, record, traces
+from references import drawn_needs
 from standin import JpegCodec
 
 from gaussvae_ros.bank import MemoryBank, Pose
@@ -39,11 +40,7 @@ def test_removed_frames_leave_none(tmp_path):
 def graphs(draw):
     """Of each frame, which one before it its record needs; which were removed, and which are to."""
     count = draw(st.integers(1, 10))
-    needs, depth = [], []
-    for i in range(count):
-        shallow = [j for j in range(i) if depth[j] < 3]
-        needs.append(draw(st.sampled_from([None, *shallow])))
-        depth.append(1 if needs[i] is None else depth[needs[i]] + 1)
+    needs = drawn_needs(draw, count)
     some = st.sets(st.integers(1, count))
     return [None if j is None else j + 1 for j in needs], draw(some), draw(some)
 

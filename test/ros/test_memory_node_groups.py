@@ -7,20 +7,9 @@ import pytest
 from conftest import START
 from gaussvae_ros.msg import MemoryFrame
 from graph import until
-from messages import image_message
-from writing import NODE, Memory
+from writing import NODE, Memory, stream
 
 from gaussvae_ros.bank import MemoryBank
-
-
-def stream(ros, frames, seconds, first=0, hz=15.0):
-    """Publish pictures for a while; returns how many."""
-    count, deadline = first, time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        ros.publish("image", image_message(frames[count % len(frames)], START + count * 10**8))
-        count += 1
-        time.sleep(1 / hz)
-    return count
 
 
 def test_a_frame_can_be_recalled_elsewhere_as_soon_as_it_is_announced(ros, frames):
@@ -31,7 +20,7 @@ def test_a_frame_can_be_recalled_elsewhere_as_soon_as_it_is_announced(ros, frame
             seen.append((message.id, reader.get(message.id).stamp_ns, time.monotonic()))
 
         ros.node.create_subscription(MemoryFrame, f"{NODE}/frames", look, 1000)
-        count = stream(ros, frames, 4.0)
+        count = stream(ros, frames, 4.0, hz=15)
         until(lambda: len(seen) == count, 60, ros.logs)
     ids, stamps, times = zip(*seen)
     assert list(ids) == list(range(1, count + 1)), "each is announced once"
@@ -43,7 +32,7 @@ def test_a_frame_can_be_recalled_elsewhere_as_soon_as_it_is_announced(ros, frame
 @pytest.mark.parametrize("end", ["deactivate", "shutdown", signal.SIGINT, signal.SIGTERM])
 def test_what_is_left_is_committed_and_announced_at_the_end(ros, frames, end):
     memory = Memory(ros, durability="group", queue_size=2)
-    stream(ros, frames, 1.3)
+    stream(ros, frames, 1.3, hz=15)
     if isinstance(end, str):
         assert ros.transition(NODE, end), ros.logs()
     else:

@@ -10,19 +10,9 @@ from conftest import START
 from graph import until
 from lifecycle_msgs.srv import ChangeState
 from messages import image_message
-from writing import NODE, Memory
+from writing import NODE, Memory, stream
 
 from gaussvae_ros.bank import MemoryBank
-
-
-def stream(ros, memory, frames, seconds, hz=20.0):
-    """Publish pictures for a while; returns how many."""
-    count, deadline = 0, time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        ros.publish("image", image_message(frames[count % len(frames)], START + count * 10**8))
-        count += 1
-        time.sleep(1 / hz)
-    return count
 
 
 def test_every_transition_may_be_repeated_and_deactivating_loses_nothing(ros, frames):
@@ -128,7 +118,7 @@ def test_wrong_parameters_at_the_start_are_one_line(ros):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_writing_loses_nothing_that_waited(ros, frames, number):
     memory = Memory(ros, queue_size=4)
-    stream(ros, memory, frames, 1.5, hz=60)
+    stream(ros, frames, 1.5, hz=60)
     begun = time.monotonic()
     assert memory.process.stop(number) == 0, memory.process.log
     took = time.monotonic() - begun
@@ -144,7 +134,7 @@ def test_a_signal_while_writing_loses_nothing_that_waited(ros, frames, number):
 
 def test_ctrl_c_again_and_again(ros, frames):
     memory = Memory(ros)
-    stream(ros, memory, frames, 0.5)
+    stream(ros, frames, 0.5)
     for _ in range(5):
         memory.process.send(signal.SIGINT)
         time.sleep(0.03)
@@ -207,7 +197,7 @@ def test_shutdown_by_request(ros, frames):
 
 def test_sigkill_keeps_what_was_told_of(ros, frames):
     memory = Memory(ros)
-    stream(ros, memory, frames, 2.0)
+    stream(ros, frames, 2.0)
     memory.process.send(signal.SIGKILL)
     memory.process.wait()
     time.sleep(0.2)

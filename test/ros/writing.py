@@ -1,6 +1,9 @@
 """A visual_memory for one test, and what a test asks of it."""
 
+import time
+
 import numpy as np
+from conftest import START
 from diagnostic_msgs.msg import DiagnosticArray
 from gaussvae_ros.msg import MemoryFrame
 from graph import until
@@ -9,6 +12,16 @@ from messages import image_message
 from gaussvae_ros.bank import MemoryBank
 
 NODE = "visual_memory"
+
+
+def stream(ros, frames, seconds, first=0, hz=20.0):
+    """Publish pictures for a while, stamped 0.1 s apart; returns the number after the last."""
+    count, deadline = first, time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        ros.publish("image", image_message(frames[count % len(frames)], START + count * 10**8))
+        count += 1
+        time.sleep(1 / hz)
+    return count
 
 
 class Memory:
