@@ -32,10 +32,12 @@ def warm_up_old(codec) -> None:
 def compile_kernels() -> None:
     """Compile all that codec and simulation take; what was compiled before stays as it is."""
     from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.fit import EFFORTS
     from gaussvae_ros.sim import building, camera
 
     codec = FrameCodec(device="cpu")
-    warm_up(codec)
+    for effort in EFFORTS:
+        warm_up(codec, effort)
     warm_up_old(codec)
     camera.render(building.build(0), 0.0, 0.0, 0.6, 0.0, SIZE, float(SIZE[0]))
 

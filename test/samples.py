@@ -14,7 +14,8 @@ from threaded import kernel_threads
 
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
-from gaussvae_ros.training.config import dump_config
+from gaussvae_ros.training.config import config_of, dump_config
+from gaussvae_ros.training.loop import train
 from gaussvae_ros.training.prepare import FORMAT, SPLATS, sample_type, shard_path
 
 ROOT, SIZE = Path(__file__).parents[1], (64, 48)
@@ -39,6 +40,13 @@ def picture(seed: int, size: tuple[int, int] = (96, 72)) -> np.ndarray:
     """A smooth random picture, uint8 [h, w, 3], unlike every other."""
     small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
     return cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)
+
+
+def trained_once(folder: Path) -> Path:
+    """The folder, once a step of training has compiled its kernels: that is said only once."""
+    config = config_of(changed(training={"steps": 1, "validate_every": 1}))
+    train(config, folder, folder.with_name("trained_once"))
+    return folder
 
 
 def write_samples(folder: Path, train: int = 12, valid: int = 4, seed: int = 0) -> Path:

@@ -8,7 +8,13 @@ import threading
 
 import optuna
 import pytest
-from samples import changed, one_thread, start, write_samples  # noqa: F401 (a fixture of the file)
+from samples import (  # noqa: F401 (a fixture)
+    changed,
+    one_thread,
+    start,
+    trained_once,
+    write_samples,
+)
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import ConfigError, TrainingError
@@ -24,7 +30,7 @@ SPACE = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_samples(tmp_path_factory.mktemp("data"))
+    return trained_once(write_samples(tmp_path_factory.mktemp("data")))
 
 
 def searching(space: dict, **training: object) -> dict:

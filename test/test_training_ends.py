@@ -11,7 +11,15 @@ import threading
 import numpy as np
 import pytest
 import torch
-from samples import CONFIG, SIZE, changed, one_thread, start, write_samples  # noqa: F401 (a fixture)
+from samples import (  # noqa: F401 (a fixture)
+    CONFIG,
+    SIZE,
+    changed,
+    one_thread,
+    start,
+    trained_once,
+    write_samples,
+)
 from trainings import NOISY, kept, rows, weights
 
 from gaussvae_ros.cli import main
@@ -27,7 +35,7 @@ from gaussvae_ros.training.validation import validate
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_samples(tmp_path_factory.mktemp("data"))
+    return trained_once(write_samples(tmp_path_factory.mktemp("data")))
 
 
 def test_a_stopped_command_says_so(data, tmp_path, capsys):
