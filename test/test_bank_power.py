@@ -3,11 +3,12 @@
 """
 
 import random
+import time
 from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank import MemoryBank, writing
 from gaussvae_ros.bench import durability
 from gaussvae_ros.bench.disk_log import Change, DiskLog
 from gaussvae_ros.bench.power_loss import WAYS, Disk, losses
@@ -16,6 +17,19 @@ from gaussvae_ros.bench.writes import add_frame
 
 def test_nothing_that_was_promised_is_lost_with_the_power(tmp_path):
     assert [problem for problem in durability.after_losses(tmp_path, 15) if problem] == []
+
+
+def test_a_machine_that_is_held_up_loses_nothing(tmp_path, monkeypatch):
+    add = MemoryBank.add
+
+    def add_late(*args, **kwargs):
+        time.sleep(0.001)
+        return add(*args, **kwargs)
+
+    monkeypatch.setattr(MemoryBank, "add", add_late)
+    monkeypatch.setattr(writing, "COMMIT_S", 0.0005)
+    assert [problem for problem in durability.after_losses(tmp_path, 30) if problem] == []
+    assert writing.COMMIT_S == 0.0005
 
 
 def test_nothing_that_was_promised_is_lost_with_the_process(tmp_path):

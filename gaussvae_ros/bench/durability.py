@@ -5,6 +5,7 @@ import multiprocessing
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def after_losses(folder: Path, count: int) -> Iterator[str]:
     """What is wrong after each loss, empty where nothing is."""
     rng = random.Random(count)
     path = folder / "lost.db"
-    with DiskLog() as log:
+    with DiskLog() as log, _commits_only_on_flush():
         states = _write_states(path, log, rng)
     moments = (rng.randrange(len(log.changes)) for _ in range(count))
     for way, promised, files in losses(log.changes, moments, rng):
@@ -174,8 +175,7 @@ def after_kills(folder: Path, count: int) -> Iterator[str]:
 
 def write_groups(path: Path, first: int, said: Connection) -> None:
     """Add frames for ever, and say of each group from the first that it was promised."""
-    writing.COMMIT_S = 3600.0  # where a group ends is known
-    with MemoryBank(path) as bank:
+    with _commits_only_on_flush(), MemoryBank(path) as bank:
         group = first
         while True:
             for frame in _group(group):
@@ -216,6 +216,19 @@ def _not_whole(bank: MemoryBank, promised: int) -> str:
 def _facts(bank: MemoryBank, frame: Frame) -> dict:
     facts = {name: getattr(frame, name) for name in ("data", "stamp_ns", "pose", "label")}
     return facts | {"descriptor": bank.descriptor(frame.id)}
+
+
+# Both
+
+
+@contextmanager
+def _commits_only_on_flush() -> Iterator[None]:
+    """Where a group ends is known, however long a machine takes to fill it."""
+    before, writing.COMMIT_S = writing.COMMIT_S, 3600.0
+    try:
+        yield
+    finally:
+        writing.COMMIT_S = before
 
 
 def _problem(path: Path, look: Callable[[MemoryBank], str]) -> str:
