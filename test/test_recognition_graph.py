@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.recognition import convolution
-from gaussvae_ros.recognition.graph import EDGE, NEIGHBOURS, NODE, graph
+from gaussvae_ros.recognition.graph import EDGE, FEWEST, NEIGHBOURS, NODE, graph
 from gaussvae_ros.splats import Splats
 
 
@@ -26,20 +26,37 @@ def test_neighbours_are_the_nearest_and_nearest_first():
     places = splats(0).params[:, :2].astype(float)
     away = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
     np.fill_diagonal(away, np.inf)
-    assert np.array_equal(made.neighbours, np.argsort(away, axis=1)[:, :NEIGHBOURS])
+    assert np.array_equal(made.levels[0].neighbours, np.argsort(away, axis=1)[:, :NEIGHBOURS])
 
 
 def test_frames_in_one_graph_are_as_each_alone():
     frames = [splats(1), splats(2, 33), splats(3, 50, channels=1)]
-    together, at = graph(frames), 0
-    assert list(together.starts) == [0, 40, 73, 123]
-    for frame in frames:
-        alone, part = graph([frame]), slice(at, at + len(frame))
+    together = graph(frames)
+    assert list(together.levels[0].starts) == [0, 40, 73, 123]
+    assert list(together.levels[1].starts) == [0, 10, 19, 32]
+    assert together.nodes.shape == (123, NODE)
+    for number, frame in enumerate(frames):
+        alone = graph([frame])
+        for level, own in zip(together.levels, alone.levels):
+            at = level.starts[number]
+            part = slice(at, level.starts[number + 1])
+            assert np.array_equal(level.edges[part], own.edges)
+            assert np.array_equal(level.neighbours[part] - at, own.neighbours)
+            assert own.edges.shape[1:] == (NEIGHBOURS, EDGE)
+        part = slice(*together.levels[0].starts[number : number + 2])
         assert np.array_equal(together.nodes[part], alone.nodes)
-        assert np.array_equal(together.edges[part], alone.edges)
-        assert np.array_equal(together.neighbours[part] - at, alone.neighbours)
-        at += len(frame)
-    assert together.nodes.shape == (123, NODE) and together.edges.shape[1:] == (NEIGHBOURS, EDGE)
+        rows = together.levels[1].members[slice(*together.levels[1].starts[number : number + 2])]
+        assert np.array_equal(rows - part.start, alone.levels[1].members)
+
+
+@pytest.mark.parametrize("count", [FEWEST, 6, 32, 33, 200])
+def test_each_splat_is_in_one_group_also_where_they_are_few(count):
+    made = graph([splats(0, count)])
+    members = made.levels[1].members
+    assert np.array_equal(np.unique(members), np.arange(count)) and len(members) == -(-count // 4)
+    for level in made.levels:
+        rows = np.arange(len(level.neighbours))
+        assert (level.neighbours != rows[:, None]).all() and level.neighbours.max() <= rows[-1]
 
 
 def test_the_same_picture_at_another_size_has_the_same_graph():
@@ -49,7 +66,8 @@ def test_the_same_picture_at_another_size_has_the_same_graph():
     params[:, 2:4] += np.log(4)
     one, other = graph([small]), graph([Splats(params, (256, 192))])
     assert np.allclose(one.nodes, other.nodes, atol=1e-5)
-    assert np.allclose(one.edges, other.edges, atol=1e-4)
+    for here, there in zip(one.levels, other.levels):
+        assert np.allclose(here.edges, there.edges, atol=1e-4)
 
 
 def test_edges_know_no_place_and_no_half_turn():
@@ -58,8 +76,9 @@ def test_edges_know_no_place_and_no_half_turn():
     params[:, 0] += 7
     params[::2, 4] += np.pi
     one, other = graph([here]), graph([Splats(params, here.size)])
-    assert np.array_equal(one.neighbours, other.neighbours)
-    assert np.allclose(one.edges, other.edges, atol=1e-4)
+    for ours, theirs in zip(one.levels, other.levels):
+        assert np.array_equal(ours.neighbours, theirs.neighbours)
+        assert np.allclose(ours.edges, theirs.edges, atol=1e-4)
     assert np.allclose(one.nodes[:, 1:], other.nodes[:, 1:], atol=1e-5)
 
 
@@ -70,7 +89,8 @@ def test_whatever_a_record_can_hold_gives_finite_numbers():
     wild.params[2, 5:] = 1e3
     wild.params[3, :2] = wild.params[4, :2]
     made = graph([wild])
-    assert np.isfinite(made.nodes).all() and np.isfinite(made.edges).all()
+    assert np.isfinite(made.nodes).all()
+    assert all(np.isfinite(level.edges).all() for level in made.levels)
 
 
 @settings(max_examples=20, deadline=None)

@@ -14,41 +14,78 @@ from gaussvae_ros.splats import COLOUR, LOG_S1, LOG_S2, THETA, Splats, X, Y
 
 NODE, EDGE = 8, 8  # numbers of a node and of an edge
 NEIGHBOURS = 8
+GROUP = 4  # splats
+FEWEST = GROUP + 1  # splats of a frame, so that there are two groups
 OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
 @dataclass(frozen=True)
-class Graph:
-    """The graphs of B frames as one, rows of a frame in a row.
+class Level:
+    """Rows of B frames, those of a frame in a row: its splats, or groups of them.
 
-    `nodes` [N, NODE] float32: place (x, y over half the frame's longer side, from its middle), size
-    (log), thinness along x and y and along the diagonals, light, and two opponent colours.
-    `edges` [N, K, EDGE] float32: what `_relate` says of a node and each neighbour.
-    `neighbours` [N, K] int32: rows, nearest first. `starts` [B + 1]: where each frame's rows begin.
+    `edges` [N, K, EDGE] float32: what `_relate` says of a node and each neighbour. `neighbours`
+    [N, K] int32: their rows, nearest first. `starts` [B + 1]: where each frame's rows begin.
+    `members` [N, GROUP]: rows of the level below that make a row, the last one repeated if need be.
     """
 
-    nodes: np.ndarray
     edges: np.ndarray
     neighbours: np.ndarray
     starts: np.ndarray
+    members: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The graphs of B frames as one.
+
+    `nodes` [N, NODE] float32: place (x, y over half the frame's longer side, from its middle), size
+    (log), thinness along x and y and along the diagonals, light, and two opponent colours. `levels`
+    are those of splats and of groups of GROUP splats that follow each other in Morton order.
+    """
+
+    nodes: np.ndarray
+    levels: tuple[Level, Level]
 
 
 def graph(frames: Sequence[Splats], neighbours: int = NEIGHBOURS) -> Graph:
-    """The graphs of frames, none of which has fewer than `neighbours` + 1 splats."""
-    counts = [len(splats) for splats in frames]
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    total = int(starts[-1])
-    nodes = np.empty((total, NODE), np.float32)
-    edges = np.empty((total, neighbours, EDGE), np.float32)
-    rows = np.empty((total, neighbours), np.int32)
-    for first, splats in zip(starts, frames):
-        part = slice(first, first + len(splats))
-        unit = np.sqrt(splats.size[0] * splats.size[1] / len(splats))
-        nodes[part] = _nodes(splats, unit)
-        params = np.ascontiguousarray(splats.params[:, :COLOUR], np.float32)
-        _connect(params, unit, rows[part], edges[part])
+    """The graphs of frames, none of which has fewer than FEWEST splats."""
+    params = [np.ascontiguousarray(s.params[:, :COLOUR], np.float32) for s in frames]
+    units = [np.sqrt(s.size[0] * s.size[1] / len(s)) for s in frames]
+    nodes = np.concatenate([_nodes(splats, unit) for splats, unit in zip(frames, units)])
+    members = [_members(len(splats)) for splats in frames]
+    groups = [_grouped(some, rows) for some, rows in zip(params, members)]
+    below = _level(params, units, neighbours)
+    wider = [unit * np.sqrt(GROUP) for unit in units]
+    rows = np.concatenate([rows + start for rows, start in zip(members, below.starts)])
+    return Graph(nodes.astype(np.float32), (below, _level(groups, wider, neighbours, rows)))
+
+
+def _level(
+    params: list[np.ndarray], units: list[float], count: int, members: np.ndarray | None = None
+) -> Level:
+    """That of rows [N, 5] of each frame, laid out as splats are."""
+    starts = np.concatenate([[0], np.cumsum([len(some) for some in params])]).astype(np.int64)
+    edges = np.empty((starts[-1], count, EDGE), np.float32)
+    rows = np.empty((starts[-1], count), np.int32)
+    for first, some, unit in zip(starts, params, units):
+        part = slice(first, first + len(some))
+        _connect(some, unit, rows[part], edges[part])
         rows[part] += first
-    return Graph(nodes, edges, rows, starts)
+    return Level(edges, rows, starts, members)
+
+
+def _members(count: int) -> np.ndarray:  # [groups, GROUP]
+    rows = np.arange(-(-count // GROUP) * GROUP).reshape(-1, GROUP)
+    return np.minimum(rows, count - 1)
+
+
+def _grouped(params: np.ndarray, members: np.ndarray) -> np.ndarray:  # [groups, 5]
+    """Groups as round splats in the middle of theirs, as large as these together."""
+    made = np.zeros((len(members), params.shape[1]), np.float32)
+    made[:, [X, Y]] = params[:, [X, Y]][members].mean(1)
+    size = params[:, [LOG_S1, LOG_S2]][members].mean((1, 2)) + np.log(GROUP) / 2
+    made[:, LOG_S1] = made[:, LOG_S2] = size
+    return made
 
 
 def _nodes(splats: Splats, unit: float) -> np.ndarray:  # [N, NODE]
@@ -71,7 +108,8 @@ def _nodes(splats: Splats, unit: float) -> np.ndarray:  # [N, NODE]
 def _connect(params, unit, rows, edges):
     """The nearest neighbours of each splat of [N, 5], and their relations, into `rows` [N, K] and
     `edges` [N, K, EDGE]."""
-    n, k = rows.shape
+    n, most = rows.shape
+    k = min(most, n - 1)
     away = np.empty(k, np.float32)
     for i in range(n):
         away[:] = np.inf
@@ -87,7 +125,9 @@ def _connect(params, unit, rows, edges):
                 away[at], rows[i, at] = away[at - 1], rows[i, at - 1]
                 at -= 1
             away[at], rows[i, at] = d, j
-        for at in range(k):
+        for at in range(k, most):  # where there are no more, the same again
+            rows[i, at] = rows[i, at - k]
+        for at in range(most):
             _relate(params[i], params[rows[i, at]], unit, edges[i, at])
 
 

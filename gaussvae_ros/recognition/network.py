@@ -14,13 +14,13 @@ import numpy as np
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.recognition import convolution
-from gaussvae_ros.recognition.graph import NEIGHBOURS, Graph, graph
+from gaussvae_ros.recognition.graph import FEWEST, Graph, graph
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.vae.models import read
 
 ARCHITECTURE = "graph"
 STEEPEST = 5.0  # bound of the attention's logarithms
-TINY = 1e-5  # beside a variance, as torch's LayerNorm has it
+TINY = 1e-5  # beside a variance, as torch's BatchNorm1d has it
 
 
 class Classifier:
@@ -33,7 +33,7 @@ class Classifier:
             raise ModelError(f"{path}: is no graph network, but {about.get('architecture')}")
         self.card = about["card"]
         self.classes, self._several = tuple(self.card["classes"]), self.card["several"]
-        self._depth = about["config"]["depth"]
+        self._depths = about["config"]["depths"]
 
     def scores(self, frames: Sequence[Splats]) -> np.ndarray:  # float32 [B, C]
         """Probabilities of the classes for each frame; where a frame may show several, of each on
@@ -42,8 +42,8 @@ class Classifier:
         Raises:
             ModelError: a frame has too few splats; records have 32 at least.
         """
-        if any(len(splats) <= NEIGHBOURS for splats in frames):
-            raise ModelError(f"a frame to classify has more than {NEIGHBOURS} splats")
+        if any(len(splats) < FEWEST for splats in frames):
+            raise ModelError(f"a frame to classify has at least {FEWEST} splats")
         said = self._said(graph(frames))
         if self._several:
             return 1 / (1 + np.exp(-said))
@@ -51,32 +51,37 @@ class Classifier:
         return shares / shares.sum(1, keepdims=True)
 
     def _said(self, g: Graph) -> np.ndarray:  # [B, C]
-        counts = np.diff(g.starts)
-        frame, share = np.repeat(np.arange(len(counts)), counts), 1 / counts[:, None]
         x = self._linear("node", g.nodes)
-        edges = np.maximum(self._linear("edge", g.edges), 0)
-        for k in range(self._depth):
-            name = f"layers.{k}."
-            h = np.maximum(self._normed(name + "norm", x), 0)
-            near = convolution.gather(h, self._linear(name + "edge", edges), g.neighbours)
-            mean = _sums(h, g.starts) * share.astype(np.float32)
-            x = x + self._linear(name + "near", near.reshape(len(h), -1))
-            x = x + self._linear(name + "self", h)
-            x = x + (mean @ self._tensors[name + "all.weight"].T)[frame]
+        for number, level in enumerate(g.levels):
+            if level.members is not None:
+                some = x[level.members]  # [groups, GROUP, W]
+                x = self._linear("group", np.concatenate([some.mean(1), some.max(1)], 1))
+            edges = np.maximum(self._linear(f"edges.{number}", level.edges), 0)
+            counts = np.diff(level.starts)
+            frame, share = np.repeat(np.arange(len(counts)), counts), (1 / counts)[:, None]
+            share = share.astype(np.float32)
+            for k in range(self._depths[number]):
+                name = f"levels.{number}.{k}."
+                h = np.maximum(self._normed(name + "norm", x), 0)
+                near = convolution.gather(h, self._linear(name + "edge", edges), level.neighbours)
+                mean = _sums(h, level.starts) * share
+                x = x + self._linear(name + "near", near.reshape(len(h), -1))
+                x = x + self._linear(name + "self", h)
+                x = x + (mean @ self._tensors[name + "all.weight"].T)[frame]
         x = np.maximum(self._normed("norm", x), 0)
         steep = np.exp(STEEPEST * np.tanh(self._linear("heads", x) / STEEPEST))
-        steep /= _sums(steep, g.starts)[frame]
-        pooled = [_sums(x, g.starts) * share.astype(np.float32)]
-        pooled += [_sums(x * steep[:, k : k + 1], g.starts) for k in range(steep.shape[1])]
+        steep /= _sums(steep, level.starts)[frame]
+        pooled = [_sums(x, level.starts) * share]
+        pooled += [_sums(x * column[:, None], level.starts) for column in steep.T]
         return self._linear("last", np.concatenate(pooled, 1))
 
     def _linear(self, name: str, x: np.ndarray) -> np.ndarray:
         return x @ self._tensors[name + ".weight"].T + self._tensors[name + ".bias"]
 
     def _normed(self, name: str, x: np.ndarray) -> np.ndarray:
-        x = x - x.mean(1, keepdims=True)
-        x /= np.sqrt(np.square(x).mean(1, keepdims=True) + np.float32(TINY))
-        return x * self._tensors[name + ".weight"] + self._tensors[name + ".bias"]
+        names = ("weight", "bias", "running_mean", "running_var")
+        weight, bias, mean, variance = (self._tensors[f"{name}.{kind}"] for kind in names)
+        return (x - mean) * (weight / np.sqrt(variance + np.float32(TINY))) + bias
 
 
 def _sums(x: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gaussvae_ros.recognition import convolution
-from gaussvae_ros.recognition.graph import EDGE, NODE, Graph
+from gaussvae_ros.recognition.graph import EDGE, NODE, Graph, Level
 
 
 class Gather(torch.autograd.Function):
@@ -24,58 +24,78 @@ class Gather(torch.autograd.Function):
         return *map(torch.from_numpy, convolution.slopes(*arrays)), None
 
 
+class Frames:
+    """Sums and means over the rows of each frame of a level."""
+
+    def __init__(self, level: Level):
+        counts = torch.from_numpy(level.starts[1:] - level.starts[:-1])
+        self.rows = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        self._share = 1 / counts[:, None].float()
+
+    def sum(self, x: Tensor) -> Tensor:  # [N, W] -> [B, W]
+        return x.new_zeros(len(self._share), x.shape[1]).index_add_(0, self.rows, x)
+
+    def mean(self, x: Tensor) -> Tensor:
+        return self.sum(x) * self._share
+
+
 class Convolution(nn.Module):
     """A residual step: neighbours by edge geometry, the node itself, and the frame's mean."""
 
     def __init__(self, width: int, bases: int, inner: int):
         super().__init__()
         self.edge = nn.Linear(inner, bases)
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.BatchNorm1d(width)
         self.near = nn.Linear(bases * width, width)
         self.self = nn.Linear(width, width)
         self.all = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, edges: Tensor, neighbours: Tensor, frame: Tensor, share: Tensor):
+    def forward(self, x: Tensor, edges: Tensor, neighbours: Tensor, frames: Frames) -> Tensor:
         h = torch.relu(self.norm(x))
-        gathered = Gather.apply(h, self.edge(edges), neighbours).flatten(1)
-        mean = torch.zeros(len(share), h.shape[1]).index_add_(0, frame, h) * share
-        return x + self.near(gathered) + self.self(h) + self.all(mean)[frame]
+        near = Gather.apply(h, self.edge(edges), neighbours).flatten(1)
+        return x + self.near(near) + self.self(h) + self.all(frames.mean(h))[frames.rows]
 
 
 class GraphNetwork(nn.Module):
-    """Graphs to classes: nodes embedded, residual convolutions, mean and attention pooling."""
+    """Graphs to classes: convolutions among splats, then among groups of them, then the mean and
+    attention over a frame."""
 
-    def __init__(self, classes, width=32, depth=7, bases=8, inner=16, heads=2, drop=0.1):
+    def __init__(
+        self,
+        classes: int,
+        widths: tuple[int, int] = (24, 44),
+        depths: tuple[int, int] = (3, 3),
+        bases: int = 8,
+        inner: int = 16,
+        heads: int = 2,
+        drop: float = 0.1,
+    ):
         super().__init__()
-        self.config = dict(
-            classes=classes, width=width, depth=depth, bases=bases, inner=inner, heads=heads
+        self.config = {"classes": classes, "widths": list(widths), "depths": list(depths)}
+        self.config |= {"bases": bases, "inner": inner, "heads": heads}
+        self.node = nn.Linear(NODE, widths[0])
+        self.group = nn.Linear(2 * widths[0], widths[1])
+        self.edges = nn.ModuleList(nn.Linear(EDGE, inner) for _ in depths)
+        self.levels = nn.ModuleList(
+            nn.ModuleList(Convolution(width, bases, inner) for _ in range(depth))
+            for width, depth in zip(widths, depths)
         )
-        self.node = nn.Linear(NODE, width)
-        self.edge = nn.Linear(EDGE, inner)
-        self.layers = nn.ModuleList(Convolution(width, bases, inner) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
-        self.heads = nn.Linear(width, heads)
+        self.norm = nn.BatchNorm1d(widths[1])
+        self.heads = nn.Linear(widths[1], heads)
         self.drop = nn.Dropout(drop)
-        self.last = nn.Linear(width * (1 + heads), classes)
-        for layer in self.layers:
-            nn.init.normal_(layer.near.weight, std=(2 / layer.near.in_features / depth) ** 0.5)
+        self.last = nn.Linear(widths[1] * (1 + heads), classes)
 
     def forward(self, g: Graph) -> Tensor:
-        nodes, edges, neighbours = map(torch.from_numpy, (g.nodes, g.edges, g.neighbours))
-        counts = torch.from_numpy(g.starts[1:] - g.starts[:-1])
-        frame, share = (
-            torch.repeat_interleave(torch.arange(len(counts)), counts),
-            1 / counts[:, None],
-        )
-        x = self.node(nodes)
-        e = torch.relu(self.edge(edges))
-        for layer in self.layers:
-            x = layer(x, e, neighbours, frame, share)
+        x = self.node(torch.from_numpy(g.nodes))
+        for level, edge, layers in zip(g.levels, self.edges, self.levels):
+            if level.members is not None:
+                some = x[torch.from_numpy(level.members)]  # [groups, GROUP, W]
+                x = self.group(torch.cat([some.mean(1), some.amax(1)], 1))
+            frames, edges = Frames(level), torch.relu(edge(torch.from_numpy(level.edges)))
+            for layer in layers:
+                x = layer(x, edges, torch.from_numpy(level.neighbours), frames)
         x = torch.relu(self.norm(x))
-        pooled = [torch.zeros(len(counts), x.shape[1]).index_add_(0, frame, x) * share]
-        a = torch.exp(5 * torch.tanh(self.heads(x) / 5))
-        total = torch.zeros(len(counts), a.shape[1]).index_add_(0, frame, a)
-        a = a / total[frame]
-        for k in range(a.shape[1]):
-            pooled.append(torch.zeros_like(pooled[0]).index_add_(0, frame, x * a[:, k : k + 1]))
+        steep = torch.exp(5 * torch.tanh(self.heads(x) / 5))
+        steep = steep / frames.sum(steep)[frames.rows]
+        pooled = [frames.mean(x)] + [frames.sum(x * column[:, None]) for column in steep.T]
         return self.last(self.drop(torch.cat(pooled, 1)))

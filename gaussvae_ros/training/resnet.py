@@ -1,4 +1,4 @@
-"""ResNet-8 (https://arxiv.org/abs/1512.03385): what a graph network on splats is measured beside."""
+"""ResNet-8 (https://arxiv.org/abs/1512.03385), beside which networks on splats are measured."""
 
 import torch
 from torch import Tensor, nn
