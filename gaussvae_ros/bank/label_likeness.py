@@ -1,10 +1,10 @@
 """Frames that look as those with a label do: learned from their descriptors within a question.
 
 A ridge regression in the space of a Gaussian kernel says +1 for frames with the label and -1 for
-those with other labels and for some of all the rest, which may well look so, too, and count less.
-A logistic function, fitted to places and scenes that are known, makes a probability of what it
-says; docs/recognition.md has the figures. Descriptors are taken as they are stored, of any length,
-each length on its own.
+those with other labels and for some of all the rest, which may well look so, too, and count less. A logistic function,
+fitted to places and scenes that are known, makes a probability of what it says and of how far that
+is from what it says of most frames; docs/recognition.md has the figures. Descriptors are taken as
+they are stored, of any length, each length on its own.
 """
 
 import heapq
@@ -19,11 +19,15 @@ from gaussvae_ros.bank.descriptors import Descriptors
 from gaussvae_ros.bank.frame import checked_label
 from gaussvae_ros.errors import BankError
 
-SHARPNESS = 4.0  # of the kernel exp(SHARPNESS (cosine - 1))
+SHARPNESS = 2.0  # of the kernel exp(SHARPNESS (cosine - 1))
 SMOOTHNESS = 0.1  # of the regression
 LABELLED, REST = 100, 200  # frames with the label, with others, and of the rest, at most
 REST_SHARE = 0.1  # of the weight of all that say -1, where there are other labels
-OFFSET, SLOPE, COUNTED = 2.6, 9.1, -1.8  # of the logistic function, COUNTED by log(labelled frames)
+USUAL = 1000  # frames without a label, at most, that say what is usual
+NARROWEST = 0.03  # spread of what is said of them, at least
+# Of the logistic function: by how many spreads above the usual, by what is said itself, and by
+# log(frames with the label).
+OFFSET, ABOVE, SAID, COUNTED = -1.3, 1.0, 3.6, -0.75
 LIKE = "~"  # before a label, in a question, where frames are meant that look so
 SEED = 0  # of which frames are taken where there are too many
 
@@ -38,28 +42,32 @@ class Likeness:
 
     def probability(self, rows: np.ndarray) -> np.ndarray:  # int8 [M, N] -> float32 [M]
         """That frames with these descriptors have the label."""
-        said = _kernel(_unit(rows), self.known) @ self.weights
-        return (1 / (1 + np.exp(-(SLOPE * said + self.offset)))).astype(np.float32)
+        logits = _kernel(_unit(rows), self.known) @ self.weights + self.offset
+        return (1 / (1 + np.exp(-np.clip(logits, -50, 50)))).astype(np.float32)
 
 
-def learn(having: np.ndarray, others: np.ndarray, rest: np.ndarray) -> Likeness:
+def learn(having: np.ndarray, others: np.ndarray, free: np.ndarray) -> Likeness:
     """Learn from descriptors, int8 [M, N]: of frames with the label (one at least), with other
-    labels, and of some of the rest."""
+    labels, and without any."""
+    rest, usual = _some(free, REST), _some(free, USUAL)
     known = np.concatenate([_unit(rows) for rows in (having, others, rest)])
     wanted = np.repeat([1.0, -1.0], [len(having), len(others) + len(rest)])
     share = REST_SHARE if len(others) and len(rest) else float(len(rest) > 0)
-    weights = np.concatenate(
-        [
-            np.full(len(rows), part / max(len(rows), 1))
-            for rows, part in ((having, 1), (others, 1 - share), (rest, share))
-        ]
-    )
+    parts = ((having, 1.0), (others, 1 - share), (rest, share))
+    weights = np.concatenate([np.full(len(rows), part / max(len(rows), 1)) for rows, part in parts])
     # with a constant beside the kernel: (K + smoothness / weight) a + b = wanted, sum of a = 0
     matrix = _kernel(known, known).astype(float) + np.diag(2 * SMOOTHNESS / weights)
     solved, ones = np.linalg.solve(matrix, np.stack([wanted, np.ones(len(known))], 1)).T
     constant = solved.sum() / ones.sum()
-    offset = OFFSET + COUNTED * np.log(len(having)) + SLOPE * constant
-    return Likeness(known, (solved - constant * ones).astype(np.float32), float(offset))
+    solved -= constant * ones
+    middle, spread = 0.0, 1.0
+    if len(usual):
+        said = _kernel(_unit(usual), known) @ solved + constant
+        low, middle, high = np.percentile(said, (25, 50, 75))
+        spread = max(high - low, NARROWEST)
+    slope = ABOVE / spread + SAID
+    offset = OFFSET + COUNTED * np.log(len(having)) + slope * constant - ABOVE / spread * middle
+    return Likeness(known, (slope * solved).astype(np.float32), float(offset))
 
 
 def labelled_alike(
@@ -82,8 +90,7 @@ def labelled_alike(
         ids, stored = (np.concatenate(parts) for parts in zip(*some))
         having, others = (_some(stored[np.isin(ids, labelled[of])], LABELLED) for of in (has, ~has))
         if len(having):
-            rest = _some(stored[~np.isin(ids, labelled)], REST)
-            learned[length] = learn(having, others, rest)
+            learned[length] = learn(having, others, stored[~np.isin(ids, labelled)])
     if not learned:
         raise BankError(f"no frame with the label {label!r} was stored with a descriptor")
 

@@ -19,14 +19,14 @@ def add_verb(train_verbs: argparse._SubParsersAction) -> None:
         "--out", metavar="DIR", required=True, help="folder for fits, both models and checkpoints"
     )
     made.add_argument(
-        "--steps", metavar="N", type=int, default=1500, help="of each training (default 1500)"
+        "--steps", metavar="N", type=int, default=1000, help="of each training (default 1000)"
     )
     made.add_argument(
         "--quality",
         metavar="Q",
         type=float,
-        default=50,
-        help="of the records, 0 to 100; 50, the default, has 128 splats",
+        default=75,
+        help="of the records, 0 to 100; 75, the default, has 256 splats",
     )
     made.add_argument(
         "--side",

@@ -40,8 +40,8 @@ SUFFIX = ".safetensors"
 class Settings:
     """What a training of classifiers is asked for."""
 
-    steps: int = 1500
-    quality: float = 50.0
+    steps: int = 1000
+    quality: float = 75.0
     side: int = 64  # px
     limit: int | None = None
     mirror: bool = False

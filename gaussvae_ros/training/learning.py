@@ -24,7 +24,7 @@ from gaussvae_ros.training.config import Training
 from gaussvae_ros.training.scores import accuracy, auc
 from gaussvae_ros.training.steps import adamw, follow, learning_rate, seed_step
 
-BATCH, RATE, WARMUP, DECAY, KEPT = 64, 3e-3, 100, 0.02, 0.995
+BATCH, RATE, WARMUP, DECAY, KEPT = 64, 6e-3, 100, 0.02, 0.995
 SAVE_EVERY, SHOW_EVERY = 100, 20  # steps
 MEASURED = 128  # pictures that are measured at once
 
