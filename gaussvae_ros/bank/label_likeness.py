@@ -1,10 +1,10 @@
 """Frames that look as those with a label do: learned from their descriptors within a question.
 
-A ridge regression in the space of a Gaussian kernel says +1 for frames with the label and -1 for
-those with other labels and for some of all the rest, which may well look so, too, and count less. A logistic function,
-fitted to places and scenes that are known, makes a probability of what it says and of how far that
-is from what it says of most frames; docs/recognition.md has the figures. Descriptors are taken as
-they are stored, of any length, each length on its own.
+A ridge regression in the space of a Gaussian kernel says +1 for frames with the label, and -1 for
+those with other labels and for some of all the rest, which may well look so, too, and count less.
+A logistic function, fitted to places and scenes that are known, makes a probability of what it says
+and of how far that is from what it says of most frames; docs/recognition.md has the figures.
+Descriptors are taken as they are stored, of any length, each length on its own.
 """
 
 import heapq
