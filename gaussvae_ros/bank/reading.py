@@ -133,7 +133,7 @@ class Reader(Walker):
         with the probability, 0 to 1, that they show the same.
 
         It is learned, from the descriptors of frames with this and other labels and of some of the
-        rest, each time anew: in milliseconds, and a second or two where there are a million.
+        rest, each time anew: in milliseconds, and in some 3 s where there are a million.
         `conditions` are those of `find`, and what is left out is what `find_like` leaves out.
 
         Raises:

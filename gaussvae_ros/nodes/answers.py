@@ -106,12 +106,9 @@ class Answers:
             raise GaussVaeError("loops of what? give like_id, like_image or like_compressed")
         if request.label.startswith(LIKE):
             if like is not None or request.loops or request.by_distance:
-                raise GaussVaeError(
-                    f"frames that look labelled so ({request.label}) are sorted by how likely that"
-                    " is, and by nothing else"
-                )
-            conditions.pop("label")
-            found = bank.find_labelled_alike(request.label[len(LIKE) :], limit=limit, **conditions)
+                raise GaussVaeError("frames that look labelled so are sorted by nothing else")
+            label = conditions.pop("label")[len(LIKE) :]
+            found = bank.find_labelled_alike(label, limit=limit, **conditions)
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
         elif like is None:
             frames = bank.find(limit=limit, nearest_first=request.by_distance, **conditions)

@@ -20,7 +20,7 @@ from torch import nn
 
 from gaussvae_ros.errors import DataError, TrainingError
 from gaussvae_ros.files import write_file
-from gaussvae_ros.recognition.graph import graph
+from gaussvae_ros.recognition.graph import FEWEST, graph
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training import checkpoints as files
 from gaussvae_ros.training.fitted import fitted
@@ -34,6 +34,7 @@ from gaussvae_ros.training.variations import Variation
 from gaussvae_ros.vae.models import serialised
 
 SUFFIX = ".safetensors"
+DROPPED = 0.3  # of a picture's splats that training leaves out, at most
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,16 @@ def _of_splats(splats: dict[str, np.ndarray], size: tuple[int, int], mirror: boo
         frames = [splats[part][i] for i in indices]
         if rng is not None:
             frames = [Variation.draw(rng, mirror).splats(params, size) for params in frames]
+            frames = [_thinned(params, rng) for params in frames]
         return graph([Splats(params, size) for params in frames])
 
     return inputs
+
+
+def _thinned(params: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Without some of the splats, so that none is relied on."""
+    left = rng.random(len(params)) >= rng.uniform(0, DROPPED)
+    return params[left] if left.sum() >= FEWEST else params
 
 
 def _of_pixels(data: Labelled, mirror: bool) -> Callable:
