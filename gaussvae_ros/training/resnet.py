@@ -29,7 +29,7 @@ class Block(nn.Module):
 class ResNet8(nn.Module):
     """Pictures [B, C, H, W], 0 to 1, to classes [B, classes]; about 78 thousand parameters."""
 
-    def __init__(self, channels: int, classes: int, drop=0.1):
+    def __init__(self, channels: int, classes: int, drop=0.2):
         super().__init__()
         self.config = {"channels": channels, "classes": classes}
         self.stem = nn.Sequential(

@@ -8,8 +8,8 @@ import numpy as np
 
 from gaussvae_ros.splats import COLOUR, LOG_S1, LOG_S2, THETA, X, Y
 
-ZOOM, SHIFT, TURN = 0.15, 0.08, 0.1  # log of the scale, share of the sides, rad: at most
-CONTRAST, LIGHT = 0.2, 0.1  # log of the gain, and share of the range: at most
+ZOOM, SHIFT, TURN = 0.2, 0.08, 0.15  # log of the scale, share of the sides, rad: at most
+CONTRAST, LIGHT = 0.3, 0.15  # log of the gain, and share of the range: at most
 
 
 @dataclass(frozen=True)
