@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from samples import one_thread  # noqa: F401 (a fixture)
 from test_cli import run
 
 from gaussvae_ros.errors import DataError, ModelError, TrainingError
@@ -39,7 +40,9 @@ def pictures(count: int, seed: int, colour: bool = False) -> tuple[np.ndarray, n
 
 
 @pytest.fixture
-def archive(tmp_path):
+def archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(learning, "BATCH", 16)
+    monkeypatch.setattr(learning, "WARMUP", 5)
     path, arrays = tmp_path / "discs.npz", {}
     for seed, (part, count) in enumerate((("train", 48), ("val", 16), ("test", 32))):
         arrays[f"{part}_images"], arrays[f"{part}_labels"] = pictures(count, seed)
@@ -50,12 +53,9 @@ def archive(tmp_path):
 # The whole
 
 
-def test_both_networks_learn_and_the_graph_network_runs_without_torch(
-    archive, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr(learning, "WARMUP", 5)
+def test_both_networks_learn_and_the_graph_network_runs_without_torch(archive, tmp_path, capsys):
     out = tmp_path / "out"
-    asked = ("train", "classify", archive, "--out", out, "--steps", 20, "--quality", 0)
+    asked = ("train", "classify", archive, "--out", out, "--steps", 30, "--quality", 0)
     code, printed, err = run(capsys, *asked, "--jobs", 1, "--json")
     assert code == 0, err
     result = json.loads(printed)
@@ -81,7 +81,7 @@ def test_both_networks_learn_and_the_graph_network_runs_without_torch(
 
 
 def test_a_stopped_training_goes_on_to_the_same_weights(archive, tmp_path, monkeypatch):
-    settings_ = Settings(steps=6, quality=0, mirror=True)
+    settings_ = Settings(steps=4, quality=0, mirror=True)
     whole = train_classify(archive, tmp_path / "whole", settings_, jobs=1)
     (tmp_path / "parts").mkdir()
     for file in (tmp_path / "whole").glob("splats-*"):  # the same fits
@@ -89,7 +89,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(archive, tmp_path, monke
     step = learning._step
 
     def interrupted(*args):
-        if args[-1] == 3:
+        if args[-1] == 2:
             signal.raise_signal(signal.SIGINT)
         return step(*args)
 
