@@ -1,6 +1,6 @@
 """The frames most like a descriptor that meet conditions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from sqlite_utils import Database
@@ -17,16 +17,29 @@ def alike(
 ) -> Iterator[tuple[int, float]]:
     """(frame id, likeness) of the frames that meet all conditions, see `MemoryBank.find`, best
     first, then by id.
+    """
+    yield from meeting_conditions(
+        db, lambda among: descriptors.ranked(db, descriptor, among), **conditions
+    )
 
-    Where few meet them, those are compared; else all are, and the best held against them.
+
+def meeting_conditions(
+    db: Database,
+    ranking: Callable[[list[int] | None], Iterator[tuple[int, float]]],
+    **conditions: object,
+) -> Iterator[tuple[int, float]]:
+    """(frame id, score) of the frames that meet all conditions, in the order that `ranking` has
+    them in; it takes the ids that it is to rank, None for all.
+
+    Where few meet them, those are ranked; else all are, and the best held against them.
     """
     if all(value is None for value in conditions.values()):
-        yield from descriptors.ranked(db, descriptor, None)
+        yield from ranking(None)
         return
     if (those := few(db, FEW, **conditions)) is not None:
-        yield from descriptors.ranked(db, descriptor, those)
+        yield from ranking(those)
         return
-    ranked, (count, most) = descriptors.ranked(db, descriptor, None), CHECKED
+    ranked, (count, most) = ranking(None), CHECKED
     while best := list(islice(ranked, count)):
         met = meeting(db, [frame_id for frame_id, _ in best], **conditions)
         yield from (found for found in best if found[0] in met)

@@ -126,6 +126,19 @@ class Descriptors:
             if at == len(gone) or gone[at] != frame_id:
                 yield frame_id, score
 
+    def blocks(self, db: Database) -> dict[int, list[tuple[np.ndarray, np.ndarray]]]:
+        """All of them by length: some ids, int64 [M] ascending, with their rows, int8 [M, N], and
+        so on.
+        """
+        self._refresh(db)
+        if self._gone:
+            self._compact()
+        return {
+            length: [(block.ids, block.rows) for block in blocks]
+            for length, blocks in self._by_length.items()
+            if blocks
+        }
+
     def _all_ids(self) -> Iterator[np.ndarray]:
         return (block.ids for blocks in self._by_length.values() for block in blocks)
 

@@ -1,6 +1,7 @@
 """Reading a memory file: the questions that frames answer."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 
@@ -8,6 +9,7 @@ from gaussvae_ros.bank import loops, queries
 from gaussvae_ros.bank.alike import alike
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.frame import INT64, Frame, checked_descriptor, checked_int
+from gaussvae_ros.bank.label_likeness import labelled_alike
 from gaussvae_ros.bank.matching import matching
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.bank.walking import Walker
@@ -122,21 +124,43 @@ class Reader(Walker):
         limit = _checked_limit(limit)
         with self._use_at_once():
             ranked = alike(self._db, self._descriptors, descriptor, **conditions)
-            found, gone, references = [], [], References(self._db)
-            for frame_id, score in ranked:
-                if len(found) == limit:
-                    break
-                try:
-                    frame = queries.read_frame(self._db, frame_id, references)
-                except queries.DamagedFrame as error:
-                    log.warning("%s: %s", self.path, error)
-                    continue
-                if frame is None:
-                    gone.append(frame_id)
-                else:
-                    found.append((frame, score))
-            self._descriptors.drop(gone)
-            return found
+            return self._best(ranked, limit)
+
+    def find_labelled_alike(
+        self, label: str, *, limit: int = 10, **conditions: object
+    ) -> list[tuple[Frame, float]]:
+        """The frames without any label that look as those with this one do, the likeliest first,
+        with the probability, 0 to 1, that they show the same.
+
+        It is learned, from the descriptors of frames with this and other labels and of some of the
+        rest, each time anew: in milliseconds, and in some 3 s where there are a million.
+        `conditions` are those of `find`, and what is left out is what `find_like` leaves out.
+
+        Raises:
+            BankError: no frame has the label, or none of them a descriptor.
+        """
+        limit = _checked_limit(limit)
+        with self._use_at_once():
+            ranked = labelled_alike(self._db, self._descriptors, label, **conditions)
+            return self._best(ranked, limit)
+
+    def _best(self, ranked: Iterator[tuple[int, float]], limit: int) -> list[tuple[Frame, float]]:
+        """The first readable frames of (id, score) by descriptors, with their scores."""
+        found, gone, references = [], [], References(self._db)
+        for frame_id, score in ranked:
+            if len(found) == limit:
+                break
+            try:
+                frame = queries.read_frame(self._db, frame_id, references)
+            except queries.DamagedFrame as error:
+                log.warning("%s: %s", self.path, error)
+                continue
+            if frame is None:
+                gone.append(frame_id)
+            else:
+                found.append((frame, score))
+        self._descriptors.drop(gone)
+        return found
 
     def loop_candidates(
         self, of: int | bytes, *, limit: int = 10, apart_s: float = 10.0, **conditions: object

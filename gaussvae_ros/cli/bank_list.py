@@ -1,9 +1,12 @@
-"""`gaussvae bank list`: which frames there are, by stamp, nearest to one, or by likeness."""
+"""`gaussvae bank list`: which frames there are, by stamp, nearest to one, or by likeness, also to
+those with a label.
+"""
 
 import argparse
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.frame import INT64
+from gaussvae_ros.bank.label_likeness import LIKE
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, table
 from gaussvae_ros.errors import GaussVaeError
@@ -28,9 +31,19 @@ def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
 
 
 def list_(args: argparse.Namespace) -> None:
+    label = None
+    if (args.label or "").startswith(LIKE):
+        label, args.label = args.label[len(LIKE) :], None
+        if args.like is not None or args.stamp is not None:
+            raise GaussVaeError(
+                f"--label {LIKE}{label} sorts by how likely that is: give no --like and no --stamp"
+            )
     with MemoryBank(args.bank, readonly=True) as bank:
         given = options.given(args, bank)
-        if args.like is not None:
+        if label is not None:
+            found = bank.find_labelled_alike(label, **{"limit": FEW, **given})
+            frames = [{**facts(frame), "probability": score} for frame, score in found]
+        elif args.like is not None:
             descriptor = _descriptor(bank, args.like)
             found = bank.find_like(descriptor, **{"limit": FEW, **given})
             frames = [{**facts(frame), "likeness": score} for frame, score in found]
@@ -41,7 +54,7 @@ def list_(args: argparse.Namespace) -> None:
             frames = [facts(frame) for frame in (bank.find(**given) if given else bank)]
     if args.json:
         return show(args, frames, "")
-    _print(frames, likeness=args.like is not None)
+    _print(frames, "likeness" if args.like is not None else "probability" if label else None)
 
 
 def nearest(bank: MemoryBank, stamp_ns: int, limit: int, given: dict) -> list[Frame]:
@@ -92,7 +105,7 @@ def _descriptor(bank: MemoryBank, like: str) -> bytes:
     return descriptor
 
 
-def _print(frames: list[dict], likeness: bool) -> None:
+def _print(frames: list[dict], score: str | None) -> None:
     columns, rows = (
         [
             "id",
@@ -120,5 +133,5 @@ def _print(frames: list[dict], likeness: bool) -> None:
             f["label"],
             *place,
         ]
-        rows.append([*row, f["likeness"]] if "likeness" in f else row)
-    table([*columns, "likeness"] if likeness else columns, rows)
+        rows.append([*row, f[score]] if score else row)
+    table([*columns, score] if score else columns, rows)

@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Callable
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.errors import BankError
+from gaussvae_ros.bank.label_likeness import LIKE
+from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.files import FILE_MODES, PRIVATE
 from gaussvae_ros.record import TIERS
 
@@ -120,6 +121,8 @@ def conditions(made: argparse.ArgumentParser, limit: bool = True) -> None:
 def given(args: argparse.Namespace, bank: MemoryBank) -> dict:
     """Those of the conditions that were given, as `MemoryBank.find` takes them."""
     values = {name: getattr(args, name, None) for name in CONDITIONS}
+    if (values["label"] or "").startswith(LIKE):
+        raise GaussVaeError(f"--label {values['label']}, frames that look so, is of bank list")
     found = {name: value for name, value in values.items() if value is not None}
     if "session" in found:
         found["session"] = _session(bank, found["session"])

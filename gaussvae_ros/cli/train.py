@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gaussvae_ros.cli import options
+from gaussvae_ros.cli import options, train_classify
 from gaussvae_ros.cli.show import show, table
 from gaussvae_ros.errors import GaussVaeError
 
@@ -101,6 +101,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "--trials", metavar="N", type=int, required=True, help="trainings that this process does"
     )
     options.as_json(made)
+
+    train_classify.add_verb(train_verbs)
 
 
 def _of_a_prior(made: argparse.ArgumentParser, measured: str, steps: int) -> None:

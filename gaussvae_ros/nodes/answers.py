@@ -8,6 +8,7 @@ from geometry_msgs.msg import Point
 from sensor_msgs.msg import RegionOfInterest
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.bank.label_likeness import LIKE
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.likeness import describe
@@ -103,7 +104,13 @@ class Answers:
             raise GaussVaeError("frames are sorted by distance or by likeness, not by both")
         if like is None and request.loops:
             raise GaussVaeError("loops of what? give like_id, like_image or like_compressed")
-        if like is None:
+        if request.label.startswith(LIKE):
+            if like is not None or request.loops or request.by_distance:
+                raise GaussVaeError("frames that look labelled so are sorted by nothing else")
+            label = conditions.pop("label")[len(LIKE) :]
+            found = bank.find_labelled_alike(label, limit=limit, **conditions)
+            frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
+        elif like is None:
             frames = bank.find(limit=limit, nearest_first=request.by_distance, **conditions)
         else:
             if request.loops:

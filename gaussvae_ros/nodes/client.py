@@ -153,6 +153,8 @@ class MemoryClient:
         first.
 
         Args:
+            label: exactly this one; "~kitchen": frames without any that look as those with the
+                label kitchen do, the likeliest first.
             map_id: only of sessions whose poses are in this map.
             near, radius: taken at most `radius` from there.
             yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts
@@ -166,7 +168,7 @@ class MemoryClient:
 
         Returns:
             Each frame with its likeness, 0 to 1, or None where none was asked for; with `loops` the
-            probability that it is the same place.
+            probability that it is the same place, with "~" that it shows what the label says.
         """
         request = FindFrames.Request(
             after=convert.to_time(after_ns),

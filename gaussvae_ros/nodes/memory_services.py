@@ -7,6 +7,7 @@ from pathlib import Path
 from std_srvs.srv import Trigger
 
 from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.label_likeness import LIKE
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.lifecycle import ManagedNode, refusal
@@ -51,6 +52,8 @@ class MemoryServices:
         self, request: LabelFrame.Request, response: LabelFrame.Response
     ) -> LabelFrame.Response:
         try:
+            if request.label.startswith(LIKE):
+                raise BankError(f"a label does not begin with {LIKE}, which asks for what looks so")
             frame_id = request.id
             if not frame_id:
                 if (newest := self._bank.newest()) is None:

@@ -128,7 +128,7 @@ def model_card(
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "numpy")},
         },
-        "commit": _commit(),
+        "commit": commit(),
         "curve": [{key: round(value, 5) for key, value in row.items()} for row in shown],
     }
 
@@ -172,7 +172,7 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The git commit of this source tree, "-dirty" if files differ from it; None if installed."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():

@@ -215,6 +215,7 @@ def test_pause_resume_and_label(ros, frames):
         {"id": 99, "label": "x"},
         {"id": 1, "label": "two\nlines"},
         {"id": -5, "label": "x"},
+        {"id": 1, "label": "~dock"},
     ):
         reply = ros.call(LabelFrame, f"{NODE}/label_frame", **wrong)
         assert not reply.success and reply.message

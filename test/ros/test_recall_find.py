@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from graph import Ros
 from messages import image_message, jpeg_message
-from recalling import BARE, DAMAGED, FOREIGN, MONO, find, near, stamp
+from recalling import BARE, DAMAGED, FOREIGN, MONO, START, find, near, stamp
 from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros.bank import MemoryBank
@@ -48,6 +48,22 @@ def test_find_by_conditions(recall: Ros, request_: dict, ids: list[int]) -> None
     answer = find(recall, **request_)
     assert answer.success and answer.message == "", answer.message
     assert [f.id for f in answer.frames] == ids and len(answer.scores) == 0
+
+
+def test_frames_that_look_labelled_so(recall: Ros, recalled: Path) -> None:
+    with MemoryBank(recalled) as bank:
+        bank.set_label(4, "hall")
+    try:
+        with MemoryBank(recalled, readonly=True) as bank:
+            expected = bank.find_labelled_alike("hall", limit=3, before=START + 8 * 10**8)
+        answer = find(recall, label="~hall", limit=3, before=stamp(0.8))
+        assert answer.success, answer.message
+        assert [f.id for f in answer.frames] == [frame.id for frame, _ in expected]
+        assert list(answer.scores) == pytest.approx([score for _, score in expected])
+        assert len(expected) == 3 and 4 not in [f.id for f in answer.frames]
+    finally:
+        with MemoryBank(recalled) as bank:
+            bank.set_label(4, None)
 
 
 def test_loop_candidates(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None:
@@ -108,6 +124,9 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
             "by distance or by likeness, not by both",
         ),
         ({"loops": True, "camera": "camera"}, "loops of what"),
+        ({"label": "~nowhere"}, "no frame has the label 'nowhere'"),
+        ({"label": "~dock"}, "'dock' was stored with a descriptor"),
+        ({"label": "~dock", "like_id": 5}, "sorted by nothing else"),
         (
             {"near": near(1.0, reference="moon"), "radius": 1.0},
             "in the frame moon and the poses of the memory are in map",

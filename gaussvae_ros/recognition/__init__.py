@@ -1,0 +1,1 @@
+"""Descriptors of frames, and what is learned on their splats without drawing them."""
