@@ -8,8 +8,11 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.likeness import describe
+from gaussvae_ros.looking.looks import Looker
 from gaussvae_ros.revisits import earlier_view
 from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
+
+PERIOD_NS = 1_000_000_000  # between two frames that are looked at, at least
 
 
 @dataclass
@@ -33,11 +36,14 @@ class Writer:
         topic: str,
         about: dict[str, str],
         sequence: SequenceEncoder | None,  # None: each frame alone
+        looker: Looker | None = None,  # None: frames are not looked at
     ) -> None:
         self._recalls, self._bank, self._topic, self._about = recalls, bank, topic, about
         self._ids: dict[int, int] = {}  # of sessions, in the bank
         self._sequence, self._session = sequence, 0
         self._stored: StoredAs[int] = StoredAs()
+        self._looker, self.looked_at = looker, 0  # frames
+        self._looked: tuple[int, int] | None = None  # session and stamp (ns) of the last one
         self._spent_s = 0.0  # on frames that are not stored yet
 
     def remember(self, session: int, number: int, image: BagImage, pose: Pose | None) -> None:
@@ -106,6 +112,7 @@ class Writer:
             reference=self._reference(coded),
         )
         self._stored.stored(coded, frame_id)
+        self._look(frame, frame_id)
         begun = time.perf_counter()
         recalled = self._recalls.codec.decode(bank.get(frame_id).records)
         recall_ms = 1e3 * (time.perf_counter() - begun)
@@ -121,6 +128,16 @@ class Writer:
             encode_ms=encode_ms,
             recall_ms=recall_ms,
         )
+
+    def _look(self, frame: _Frame, frame_id: int) -> None:
+        """Look at a frame, if the last one that was looked at is a second away."""
+        if self._looker is None:
+            return
+        now = frame.session, frame.image.stamp_ns
+        if self._looked and self._looked[0] == now[0] and now[1] - self._looked[1] < PERIOD_NS:
+            return
+        self._looked, self.looked_at = now, self.looked_at + 1
+        self._looker.look(frame.image.pixels).keep(self._bank, frame_id)
 
     def _reference(self, coded: Coded) -> int | tuple[bytes, ...] | None:
         """Which frame has the record that another needs, or, where that was forgotten, the

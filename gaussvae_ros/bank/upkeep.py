@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import runs
+from gaussvae_ros.bank import runs, texts
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
@@ -50,6 +50,7 @@ def summary(db: Database, path: Path) -> dict:
         "cameras": counts("SELECT camera, count(*) FROM frames GROUP BY camera"),
         "sessions": [dict(zip(names, row)) for row in sessions],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
+        "texts": texts.count(db),
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
         "corrected": db.execute(f"SELECT count(*) FROM {corrected}").fetchone()[0],
         "bounds_m": None

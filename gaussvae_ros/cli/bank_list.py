@@ -24,13 +24,25 @@ def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
         metavar="N|IMAGE",
         help="most like this frame, or an image file, first",
     )
+    order.add_argument(
+        "--like-text", metavar="T", help="most showing what this text says first; needs --encoder"
+    )
+    options.encoder(made, "with --like-text: file of the encoder that made the frames' vectors")
     options.as_json(made)
 
 
 def list_(args: argparse.Namespace) -> None:
+    if (args.like_text is None) != (args.encoder is None):
+        raise GaussVaeError("--like-text and --encoder go together: give both or none")
     with MemoryBank(args.bank, readonly=True) as bank:
         given = options.given(args, bank)
-        if args.like is not None:
+        if args.like_text is not None:
+            from gaussvae_ros.looking.encoder import Encoder
+
+            given = {"limit": FEW, **given}
+            found = Encoder(args.encoder).find(bank, args.like_text, **given)
+            frames = [{**facts(frame), "likeness": score} for frame, score in found]
+        elif args.like is not None:
             descriptor = _descriptor(bank, args.like)
             found = bank.find_like(descriptor, **{"limit": FEW, **given})
             frames = [{**facts(frame), "likeness": score} for frame, score in found]
@@ -39,9 +51,11 @@ def list_(args: argparse.Namespace) -> None:
             frames = [facts(frame) for frame in nearest(bank, args.stamp, limit, given)]
         else:
             frames = [facts(frame) for frame in (bank.find(**given) if given else bank)]
+        if args.text is not None:
+            frames = [{**f, "texts": [t.text for t in bank.texts(f["id"])]} for f in frames]
     if args.json:
         return show(args, frames, "")
-    _print(frames, likeness=args.like is not None)
+    _print(frames)
 
 
 def nearest(bank: MemoryBank, stamp_ns: int, limit: int, given: dict) -> list[Frame]:
@@ -92,7 +106,7 @@ def _descriptor(bank: MemoryBank, like: str) -> bytes:
     return descriptor
 
 
-def _print(frames: list[dict], likeness: bool) -> None:
+def _print(frames: list[dict]) -> None:
     columns, rows = (
         [
             "id",
@@ -120,5 +134,7 @@ def _print(frames: list[dict], likeness: bool) -> None:
             f["label"],
             *place,
         ]
-        rows.append([*row, f["likeness"]] if "likeness" in f else row)
-    table([*columns, "likeness"] if likeness else columns, rows)
+        row += [f["likeness"]] if "likeness" in f else []
+        rows.append([*row, ", ".join(f["texts"])] if "texts" in f else row)
+    more = [name for name in ("likeness", "texts") if frames and name in frames[0]]
+    table([*columns, *("read there" if name == "texts" else name for name in more)], rows)

@@ -10,6 +10,8 @@ import sqlite3
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.bank.place import mount_of
 from gaussvae_ros.codec import FrameCodec
@@ -34,12 +36,13 @@ class Recorder:
     the stamps. `encoding` is keyword arguments for `Sequences.encode` and may be replaced at any
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
     tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
-    pose, and `forgotten()` when it lies in a file that is gone. `full()` says why a frame is not
-    to be stored, empty if it is.
+    pose, `taken(frame, image)` once one is encoded and waits for the bank, and `forgotten()` when
+    it lies in a file that is gone. `full()` says why a frame is not to be stored, empty if it is.
     """
 
     full: Callable[[], str] = staticmethod(lambda: "")
     placed: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
+    taken: Callable[[PendingFrame, np.ndarray], None] = staticmethod(lambda frame, image: None)
     forgotten: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
@@ -83,7 +86,7 @@ class Recorder:
             frame.image = None
             self._counters.count(frame.camera, frame.session, "refused")
             return
-        begun, frame.file = time.perf_counter(), self._file
+        begun, frame.file, image = time.perf_counter(), self._file, frame.image
         try:
             self._sequences.encode(frame, **self.encoding)
         except GaussVaeError as error:
@@ -103,6 +106,7 @@ class Recorder:
             return
         self._waiting.append(frame)
         self._attempt(self._add)
+        self.taken(frame, image)
 
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
