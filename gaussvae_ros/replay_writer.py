@@ -24,6 +24,7 @@ class _Frame:
     image: BagImage
     pose: Pose | None
     descriptor: bytes
+    is_due: bool  # to be looked at
 
 
 class Writer:
@@ -56,7 +57,8 @@ class Writer:
             self._sequence.restart()
         begun = time.perf_counter()
         descriptor = describe(image.pixels).tobytes()
-        coded = self._encode(_Frame(session, number, image, pose, descriptor))
+        due = self._is_due(session, image.stamp_ns)
+        coded = self._encode(_Frame(session, number, image, pose, descriptor, due))
         self._spent_s += time.perf_counter() - begun
         self._recalls.begin(session, image.stamp_ns)
         if session not in self._ids:
@@ -112,7 +114,9 @@ class Writer:
             reference=self._reference(coded),
         )
         self._stored.stored(coded, frame_id)
-        self._look(frame, frame_id)
+        if frame.is_due:
+            self._looker.look(image.pixels).keep(bank, frame_id)
+            self.looked_at += 1
         begun = time.perf_counter()
         recalled = self._recalls.codec.decode(bank.get(frame_id).records)
         recall_ms = 1e3 * (time.perf_counter() - begun)
@@ -129,15 +133,15 @@ class Writer:
             recall_ms=recall_ms,
         )
 
-    def _look(self, frame: _Frame, frame_id: int) -> None:
-        """Look at a frame, if the last one that was looked at is a second away."""
+    def _is_due(self, session: int, stamp_ns: int) -> bool:
+        """Whether an image is to be looked at: the last one is a second away."""
         if self._looker is None:
-            return
-        now = frame.session, frame.image.stamp_ns
-        if self._looked and self._looked[0] == now[0] and now[1] - self._looked[1] < PERIOD_NS:
-            return
-        self._looked, self.looked_at = now, self.looked_at + 1
-        self._looker.look(frame.image.pixels).keep(self._bank, frame_id)
+            return False
+        last = self._looked
+        if last and last[0] == session and abs(stamp_ns - last[1]) < PERIOD_NS:
+            return False
+        self._looked = session, stamp_ns
+        return True
 
     def _reference(self, coded: Coded) -> int | tuple[bytes, ...] | None:
         """Which frame has the record that another needs, or, where that was forgotten, the
