@@ -73,7 +73,7 @@ def test_words_follow_their_frames(bank):
     bank._db.execute("INSERT INTO words (words, rank) VALUES ('integrity-check', 1)")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(st.data())
 def test_the_index_stays_that_of_the_words_whatever_changes(tmp_path_factory, data):
     words = st.sampled_from(["exit", "fire exit", "214", "Büro 214", "出口"])
@@ -138,6 +138,30 @@ def test_words_come_along_into_copies_merges_and_repairs(bank, tmp_path):
     with MemoryBank(path) as mended:
         assert ids(mended, "exit") == [2, 4] and ids(mended, "monday") == [2, 3, 4]
         assert mended.texts(2) == [EXIT, ROOM] and mended.verify() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE words_data SET block = zeroblob(length(block)) WHERE id > 10",
+        "DELETE FROM words_data WHERE id > 10",
+        "INSERT INTO words (words) VALUES ('delete-all')",
+        "INSERT INTO words (rowid, text) VALUES (4000, 'stray')",
+    ],
+)
+def test_an_index_that_is_damaged_is_named_and_made_anew(bank, change):
+    assert bank.verify() == []
+    bank.flush()
+    bank._db.execute(change)
+    bank._db.conn.commit()
+    path = bank.path
+    bank.close()
+    with MemoryBank(path, readonly=True) as reader:
+        [(frame_id, problem), *_] = reader.verify()
+        assert frame_id is None and "index of words" in problem and len(list(reader)) == 5
+    assert not repairing.repair(path).lost
+    with MemoryBank(path) as mended:
+        asked(mended)
 
 
 def test_a_file_of_the_eighth_schema_is_read_as_it_is_and_gets_its_index(tmp_path):

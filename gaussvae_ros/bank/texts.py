@@ -7,6 +7,7 @@ it. A word is a run of letters and digits, whatever their case and accents.
 
 import json
 import math
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +143,26 @@ def frames_with(db: Database, asked: str) -> tuple[list[int], list[int]]:
         if all(frame_id in ids or session_of.get(frame_id) in named for ids, named in found)
     )
     return sorted(every), sorted(sessions)
+
+
+def damage(db: Database) -> str:
+    """What is wrong with the index, empty if it has the words of all that it is of."""
+    if not has_texts(db):
+        return ""
+    try:
+        db.execute("CREATE VIRTUAL TABLE temp.indexed USING fts5vocab(main, words, instance)")
+        try:
+            found = {entry for (entry,) in db.execute("SELECT DISTINCT doc FROM indexed")}
+            told = dict(db.execute("SELECT entry, text FROM entries").fetchall())
+        finally:
+            db.execute("DROP TABLE temp.indexed")
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        return f"the index of words is damaged: {error}"
+    # Python may know letters that SQLite does not, so only those count that both surely do.
+    words = {k for k, text in told.items() if any(c.isascii() and c.isalnum() for c in text)}
+    if found - told.keys() or words - found:
+        return "the index of words does not go with the texts, labels and names in the file"
+    return ""
 
 
 def _matches(db: Database, word: str) -> tuple[set[int], set[int]]:

@@ -115,6 +115,8 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
         # frames were added.
         for table, row, _, _ in db.execute("PRAGMA foreign_key_check").fetchall():
             yield None, f"row {row} of {table} belongs to nothing in the file"
+        if problem := texts.damage(db):
+            yield None, problem
         index = "pose_runs" if runs.has_runs(db) else "pose_index"
         if (problem := db.execute(f"SELECT rtreecheck('{index}')").fetchone()[0]) != "ok":
             yield None, problem

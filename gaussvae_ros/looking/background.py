@@ -132,7 +132,6 @@ class Background(Generic[T]):
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
                 env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,  # Ctrl-C is for the one that it works for
             )
         return self._process
 

@@ -7,6 +7,7 @@ it delays nobody. It ends when its input does.
 
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 
@@ -38,6 +39,8 @@ def main(given: str) -> int:
 
 
 def _give_way() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that it works for
+    # Not in a session of its own, which Linux may give a share of the CPU like any other.
     with suppress(OSError, AttributeError):
         os.nice(19)
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
