@@ -13,6 +13,7 @@ from test_bank_likeness import record
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.cli import main
+from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.looking import encoder as encoders
 from gaussvae_ros.looking import reading
@@ -79,6 +80,23 @@ def test_the_verbs_list_frames_by_what_a_text_says(described, tmp_path, capsys):
     assert main([*asked, "--encoder", str(described)]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[0] == "2"
     assert main(asked) == 2 and "go together" in capsys.readouterr().err
+
+
+def test_frames_that_are_there_get_vectors_of_their_recalls(described, tmp_path, capsys):
+    path = tmp_path / "m.db"
+    with MemoryBank(path) as bank:
+        for k in range(3):
+            bank.add(FrameCodec(device="cpu").encode(plain(k)), stamp_ns=k)
+        bank.add(record(9), stamp_ns=9)  # which does not decode
+    verb = ["bank", "embed", str(path), "--encoder", str(described)]
+    assert main([*verb, "--limit", "1"]) == 0 and "1 vectors by tiny" in capsys.readouterr().out
+    assert main(verb) == 1
+    said = capsys.readouterr()
+    assert "2 vectors by tiny" in said.out and "frame 4: " in said.err
+    with MemoryBank(path, readonly=True) as bank:
+        [(frame, _)] = Encoder(described).find(bank, "blue", limit=1)
+        assert frame.id == 3 and bank.encoders() == {"tiny": 3}
+    assert main(verb[:3]) == 2 and "--encoder is needed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
