@@ -163,7 +163,7 @@ class Findings:
 
     def wait(self, count):
         with self._changed:
-            assert self._changed.wait_for(lambda: len(self.found) >= count, 120)
+            assert self._changed.wait_for(lambda: len(self.found) >= count, 300)
 
 
 def test_another_process_looks_that_gives_way_and_ends_with_this_one():
@@ -195,7 +195,7 @@ def test_a_process_that_dies_is_told_of_and_started_again_later(monkeypatch, cap
         background.offer("a", 1, sign())
         findings.wait(1)
         os.kill(background._process.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while len(findings.found) < 2 and time.monotonic() < deadline:
             background.offer("a", 2, sign())
             time.sleep(0.05)
@@ -209,7 +209,7 @@ def test_what_cannot_begin_says_why(caplog):
     background = Background(Looks(encoder="/no/such.yaml"), findings)
     try:
         background.offer("a", 1, sign())
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while "/no/such.yaml" not in caplog.text and time.monotonic() < deadline:
             time.sleep(0.05)
         assert "No such file" in caplog.text and not findings.found

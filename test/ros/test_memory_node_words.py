@@ -24,7 +24,7 @@ def sign(text: str) -> np.ndarray:
 def test_frames_are_found_by_what_was_read_in_them(ros):
     memory = Memory(ros, read_text="true")
     memory.show(sign("EXIT"), START)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 300
     with MemoryBank(memory.path, readonly=True) as bank:
         while not bank.ids(text="exit"):
             assert time.monotonic() < deadline, "nothing was read"
