@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
-
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.looking.background import Background
@@ -30,10 +28,10 @@ class Contents:
         self._due: list[tuple[PendingFrame, Found]] = []
         self._background = Background(looks, self._found) if looks else None
 
-    def look(self, frame: PendingFrame, image: np.ndarray) -> None:
+    def look(self, frame: PendingFrame) -> None:
         """A frame goes into the memory; its picture is looked at if there is time."""
         if self._background is not None:
-            self._background.offer(frame.camera, frame, image)
+            self._background.offer(frame.camera, frame, frame.image)
 
     def close(self) -> None:
         """Look at nothing more."""
@@ -48,8 +46,9 @@ class Contents:
         self._due.append((frame, found))
         left = []
         for frame, found in self._due:
-            if frame.id is None:  # it waits for the memory itself
-                left.append((frame, found))
+            if frame.id is None:
+                if frame.data or frame.image is not None:  # else it is lost itself
+                    left.append((frame, found))
                 continue
             try:
                 found.keep(self._bank, frame.id)
