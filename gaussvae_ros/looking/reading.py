@@ -12,9 +12,7 @@ from gaussvae_ros.errors import ConfigError
 
 PACKAGES = ("onnxruntime", "rapidocr")
 CONFIDENT = 0.5  # what is read with less is left out
-SIDE = (
-    736  # px, to which the shorter side of a smaller picture is enlarged, so as to read small text
-)
+SIDE = 736  # px, to which the shorter side of a smaller picture is enlarged
 _THREADS = "EngineConfig.onnxruntime.{}_op_num_threads"
 
 
