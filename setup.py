@@ -32,7 +32,9 @@ setup(
     extras_require={
         "cuda": ["torch"],
         "lerobot": ["pyarrow"],
+        "mcp": ["mcp>=2"],
         "peers": ["av", "imageio-ffmpeg"],
+        "text": ["onnxruntime", "rapidocr>=3.10"],
         "train": ["optuna", "scipy", "tensorboard", "torch"],
     },
     entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},

@@ -30,8 +30,8 @@ class Redaction:
 
     def blank(self, frame_id: int, boxes: Sequence[Box]) -> list[int]:
         """Fill boxes of a frame with their mean colour, and make its record and descriptor of what
-        is left. Frames that were predicted from it get records of their own; they show what they
-        showed.
+        is left. Texts that reach into a box go, and so do all vectors of encoders. Frames that were
+        predicted from it get records of their own; they show what they showed.
 
         Returns:
             The ids of those frames.
@@ -47,6 +47,9 @@ class Redaction:
         self.bank.replace({frame_id: (data, None)})
         if self._has_descriptor(frame_id):
             self.bank.set_descriptor(frame_id, describe(image).tobytes())
+        left = [t for t in self.bank.texts(frame_id) if not any(_meet(t.box, b) for b in boxes)]
+        self.bank.set_texts(frame_id, left)
+        self.bank.drop_vectors(frame_id)
         self.bank.scrub()
         return needing
 
@@ -85,6 +88,13 @@ class Redaction:
             return self.bank.descriptor(frame_id) is not None
         except BankError:  # a damaged one
             return True
+
+
+def _meet(one: Box, other: Box) -> bool:
+    """Whether two boxes share a pixel."""
+    return all(
+        one[k] < other[k] + other[k + 2] and other[k] < one[k] + one[k + 2] for k in range(2)
+    )
 
 
 def blanked(image: np.ndarray, boxes: Sequence[Box]) -> np.ndarray:

@@ -13,6 +13,7 @@ from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.files import name_of, printable
+from gaussvae_ros.looking.looks import Looker, Looks
 from gaussvae_ros.pose_source import PoseSource
 from gaussvae_ros.replay_writer import Writer
 from gaussvae_ros.sequence import AHEAD, SequenceEncoder
@@ -36,6 +37,7 @@ def replay(
     ahead: int = AHEAD,
     budget: Budget = Budget(),
     coarse_quality: float | None = None,
+    looks: Looks = Looks(),
 ) -> dict:
     """Store every image of one topic of a bag, and measure what comes back.
 
@@ -55,16 +57,18 @@ def replay(
         budget: which the bank is kept within while frames are stored, as a robot would.
         coarse_quality: what older frames fade to before any goes for the bytes' sake; None: they
             stay as they are.
+        looks: what frames are looked at for, one a second by their stamps; what they show is kept
+            with them.
 
     Returns:
         Ready for JSON. bag, topic, quality, poses (the topic used or None), frames, skipped,
         problems (what was skipped, dropped or guessed: sentences, the first few of each kind),
         problem_counts (all, by kind), with_pose, keys (records that need no other), sessions,
         first_id, last_id, span_s (by the stamps), bytes (mean), total_bytes, psnr (mean),
-        worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), compared {codec: {frames,
-        bytes, psnr, ssim}} of ours, each frame alone, and of each peer on the same few frames at
-        equal bytes (None where not every frame fits), report (path or None); with a budget, the
-        figures of `Budgeted`, too.
+        worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), looked_at (frames that
+        were), compared {codec: {frames, bytes, psnr, ssim}} of ours, each frame alone, and of each
+        peer on the same few frames at equal bytes (None where not every frame fits), report (path
+        or None); with a budget, the figures of `Budgeted`, too.
 
     Raises:
         BagError: no such bag, topic or poses, or no image that can be read.
@@ -83,7 +87,9 @@ def replay(
         recode = None if coarse_quality is None else Coarsening(codec, coarse_quality, effort)
         budgeted = Budgeted(bank, budget, recode)
         sequence = SequenceEncoder(codec, ahead) if predict else None
-        writer = Writer(recalls, bank, topic, {"name": name_of(path), "map_id": map_id}, sequence)
+        about = {"name": name_of(path), "map_id": map_id}
+        looker = Looker(looks) if looks else None
+        writer = Writer(recalls, bank, topic, about, sequence, looker)
         images = tqdm(
             bag.images(topic), total=expected, unit="frame", desc="replay", delay=1, disable=None
         )
@@ -120,6 +126,7 @@ def replay(
         "quality": quality,
         "poses": poses.name or None,
         **recalls.figures(),
+        "looked_at": writer.looked_at,
         **budgeted.figures(),
     }
     report = None if report_dir is None else str(recalls.write_report(report_dir, result))

@@ -8,8 +8,11 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.likeness import describe
+from gaussvae_ros.looking.looks import Looker
 from gaussvae_ros.revisits import earlier_view
 from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
+
+PERIOD_NS = 1_000_000_000  # between two frames that are looked at, at least
 
 
 @dataclass
@@ -21,6 +24,7 @@ class _Frame:
     image: BagImage
     pose: Pose | None
     descriptor: bytes
+    is_due: bool  # to be looked at
 
 
 class Writer:
@@ -33,11 +37,14 @@ class Writer:
         topic: str,
         about: dict[str, str],
         sequence: SequenceEncoder | None,  # None: each frame alone
+        looker: Looker | None = None,  # None: frames are not looked at
     ) -> None:
         self._recalls, self._bank, self._topic, self._about = recalls, bank, topic, about
         self._ids: dict[int, int] = {}  # of sessions, in the bank
         self._sequence, self._session = sequence, 0
         self._stored: StoredAs[int] = StoredAs()
+        self._looker, self.looked_at = looker, 0  # frames
+        self._looked: tuple[int, int] | None = None  # session and stamp (ns) of the last one
         self._spent_s = 0.0  # on frames that are not stored yet
 
     def remember(self, session: int, number: int, image: BagImage, pose: Pose | None) -> None:
@@ -50,7 +57,8 @@ class Writer:
             self._sequence.restart()
         begun = time.perf_counter()
         descriptor = describe(image.pixels).tobytes()
-        coded = self._encode(_Frame(session, number, image, pose, descriptor))
+        due = self._is_due(session, image.stamp_ns)
+        coded = self._encode(_Frame(session, number, image, pose, descriptor, due))
         self._spent_s += time.perf_counter() - begun
         self._recalls.begin(session, image.stamp_ns)
         if session not in self._ids:
@@ -106,6 +114,9 @@ class Writer:
             reference=self._reference(coded),
         )
         self._stored.stored(coded, frame_id)
+        if frame.is_due:
+            self._looker.look(image.pixels).keep(bank, frame_id)
+            self.looked_at += 1
         begun = time.perf_counter()
         recalled = self._recalls.codec.decode(bank.get(frame_id).records)
         recall_ms = 1e3 * (time.perf_counter() - begun)
@@ -121,6 +132,16 @@ class Writer:
             encode_ms=encode_ms,
             recall_ms=recall_ms,
         )
+
+    def _is_due(self, session: int, stamp_ns: int) -> bool:
+        """Whether an image is to be looked at: the last one is a second away."""
+        if self._looker is None:
+            return False
+        last = self._looked
+        if last and last[0] == session and abs(stamp_ns - last[1]) < PERIOD_NS:
+            return False
+        self._looked = session, stamp_ns
+        return True
 
     def _reference(self, coded: Coded) -> int | tuple[bytes, ...] | None:
         """Which frame has the record that another needs, or, where that was forgotten, the

@@ -22,7 +22,7 @@ LAYERS = (
     ("client",),
     ("nodes",),  # above cli, since the replay evaluator prints what `gaussvae replay` prints
     ("cli",),
-    ("bench", "demo"),
+    ("agents", "bench", "demo"),
     ("replay", "training"),
     ("redaction", "replay_writer"),
     ("coarsening", "compile", "evaluation", "exports", "reencoding", "timeline"),
@@ -31,7 +31,7 @@ LAYERS = (
     ("vae",),
     ("quantise", "refine"),
     ("fit", "sim"),
-    ("bags",),
+    ("bags", "looking"),
     ("entropy",),  # below fit: a descent weighs bits in the steps of a record
     (
         "bank",

@@ -27,6 +27,7 @@ PACKAGE_OF = {
 }
 # Imported, and there with another package.
 BROUGHT = {"llvmlite": "numba", "triton": "torch", "packaging": "pytest"}
+BROUGHT |= {"anyio": "mcp", "pydantic": "mcp"}
 STARTED = {"pytest-xdist", "ruff"}  # as a process, by tests or for them
 ROS = re.compile(
     r"rclpy|rosidl_.*|ament_.*|launch.*|tf2_.*|cv_bridge|rosbag2_py|domain_coordinator|yaml|"
@@ -81,18 +82,19 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-CUDA, LEROBOT, PEERS, TRAINING = (
+CUDA, LEROBOT, PEERS, TRAINING, TEXT, MCP = (
     {name(line) for line in setup_arguments()["extras_require"][extra]}
-    for extra in ("cuda", "lerobot", "peers", "train")
+    for extra in ("cuda", "lerobot", "peers", "train", "text", "mcp")
 )
-PINNED = RUN, TRAIN, BESIDE, ROBOT, DEV = [
-    pins(f"requirements{kind}.txt") for kind in ("", "-train", "-peers", "-lerobot", "-dev")
+KINDS = ("", "-train", "-peers", "-lerobot", "-text", "-mcp", "-dev")
+PINNED = RUN, TRAIN, BESIDE, ROBOT, READ, TOOLS, DEV = [
+    pins(f"requirements{kind}.txt") for kind in KINDS
 ]
 
 
 def test_every_import_is_declared_and_nothing_else_is():
     assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == (
-        DECLARED | TRAINING | CUDA | PEERS | LEROBOT
+        DECLARED | TRAINING | CUDA | PEERS | LEROBOT | TEXT | MCP
     )
 
 
@@ -103,7 +105,10 @@ def test_what_only_tests_import_is_pinned_for_them():
 def test_every_dependency_is_pinned_exactly():
     assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
     assert PEERS <= BESIDE.keys() and LEROBOT <= ROBOT.keys()
-    assert len(set().union(*PINNED)) == sum(map(len, PINNED))
+    assert TEXT <= READ.keys() and MCP <= TOOLS.keys()
+    for one in PINNED:  # several extras may need a package, of one version
+        assert all(one[p] == other[p] for other in PINNED for p in one.keys() & other.keys())
+        assert one is RUN or not one.keys() & RUN.keys()
     for lines in (lines for pinned in PINNED for lines in pinned.values()):
         assert all(
             re.fullmatch(r"[\w.-]+==[\w.]+(; python_version (<|==|>=) \"3\.\d+\")?", line)
@@ -124,10 +129,13 @@ def test_every_dependency_is_explained():
     }
     assert {name(package) for package in explained["For running"]} == DECLARED
     assert {name(package) for package in explained["For training and GPUs"]} == TRAINING | CUDA
-    tools = (foreign(ROOT / "test") | STARTED) - {"packaging"}
+    tools = (foreign(ROOT / "test") | STARTED) - {"packaging", "anyio"}
     assert explained["For comparing with peers"] == PEERS
     assert explained["For LeRobot datasets"] == LEROBOT
-    assert explained["For the tests"] == tools - DECLARED - TRAINING - PEERS - LEROBOT
+    assert {name(package) for package in explained["For words and encoders"]} == TEXT
+    assert {name(package) for package in explained["For agents"]} == MCP
+    extras = DECLARED | TRAINING | PEERS | LEROBOT | TEXT | MCP
+    assert explained["For the tests"] == tools - extras
     assert explained["For building"] <= RUN.keys()
 
 

@@ -8,7 +8,7 @@ from redacting import Bytes, descriptor, fill, record, traces
 from references import drawn_needs
 from standin import JpegCodec
 
-from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank import MemoryBank, Pose, Text
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.redaction import Redaction, blanked
@@ -134,3 +134,23 @@ def test_damaged_frames_that_needed_what_is_gone_go_too(tmp_path):
         for i in (1, 4):
             assert traces(tmp_path, i, chains[i][-1]) == []
         assert work.blank(7, [(0, 0, 9, 9)]) == [] and bank.verify() == []
+
+
+def test_what_was_read_in_a_box_goes_with_it(tmp_path):
+    path = tmp_path / "a.db"
+    with MemoryBank(path) as bank:
+        fill(bank, [None, None])
+        bank._db.execute("PRAGMA secure_delete=OFF")
+        kept = Text("Lavendelweg", (40, 20, 8, 4), 0.9)
+        bank.set_texts(1, [Text("Quittengasse", (2, 2, 9, 5), 0.8), kept])
+        bank.set_texts(2, [Text("Quittengasse", (2, 2, 9, 5), 0.8)])
+        for frame_id in (1, 2):
+            bank.set_vector(frame_id, "clip", np.arange(1, 9))
+        bank.flush()
+        Redaction(bank, Bytes()).blank(1, [(0, 0, 3, 3)])
+        assert bank.texts(1) == [kept] and bank.vectors(1) == {}
+        assert bank.ids(text="quittengasse") == [2] and len(bank.vectors(2)) == 1
+        Redaction(bank, Bytes()).remove([2])
+        assert bank.ids(text="lavendelweg") == [1] and bank.verify() == []
+    held = b"".join(file.read_bytes() for file in tmp_path.iterdir()).lower()
+    assert b"quitten" not in held and b"lavendelweg" in held

@@ -5,5 +5,6 @@ Python, no torch.
 from gaussvae_ros.bank.budget import Budget
 from gaussvae_ros.bank.frame import Frame, Pose
 from gaussvae_ros.bank.memory import MemoryBank
+from gaussvae_ros.bank.texts import Text
 
-__all__ = ["Budget", "Frame", "MemoryBank", "Pose"]
+__all__ = ["Budget", "Frame", "MemoryBank", "Pose", "Text"]

@@ -1,8 +1,8 @@
 """Which frames meet conditions: their ids, so that a damaged row costs only its own frame.
 
 They are looked for along whatever leads past the fewest frames: the index of places, the frames of
-a label, sessions or a camera, or all stamps. But for labels, the frames come in the order that they
-are asked for in, so that only as many are looked at as are taken.
+words, a label, sessions or a camera, or all stamps. But for words and labels, the frames come in
+the order that they are asked for in, so that only as many are looked at as are taken.
 """
 
 import heapq
@@ -83,8 +83,8 @@ def _conditions(question: Question) -> tuple[Where, str]:
 
 
 def _along_stamps(db: Database, question: Question) -> Iterator[int]:
-    if _labelled(db, question, FEW) < FEW:
-        yield from _of_label(db, question, nearest_first=False)
+    if _named(db, question, FEW) < FEW:
+        yield from _of_those(db, question, nearest_first=False)
     elif question.sessions is None or len(question.sessions) > FEW_SESSIONS:
         yield from _walk(
             db, "stamp" if question.camera is None else "camera", [question.in_sessions]
@@ -110,15 +110,21 @@ def _walk(db: Database, index: str, each: list[Where]) -> Iterator[int]:
             yield frame_id
 
 
-def _of_label(db: Database, question: Question, nearest_first: bool) -> Iterator[int]:
+def _of_those(db: Database, question: Question, nearest_first: bool) -> Iterator[int]:
+    """Those of the frames that the words asked for, or else the label, name."""
     (where, posed), order, values = _conditions(question), "f.stamp_ns, f.id", ()
     if nearest_first:
         order, values = f"{question.ball.away}, {order}", question.ball.centres
+    if question.ids is None:
+        named, given, value = "labels named", "named.frame", question.label
+        where = Where(("named.label = ?", *where.conditions), where.values)
+    else:
+        named, given, value = "json_each(?) named", "named.value", json.dumps(question.ids)
     sql = f"""
-        SELECT f.id FROM labels named CROSS JOIN frames f ON f.id = named.frame {posed}
-        WHERE named.label = ? AND {where} ORDER BY {order}
+        SELECT f.id FROM {named} CROSS JOIN frames f ON f.id = {given} {posed}
+        WHERE {where} ORDER BY {order}
     """
-    with closing(db.execute(sql, [question.label, *where.values, *values])) as rows:
+    with closing(db.execute(sql, [value, *where.values, *values])) as rows:
         for (frame_id,) in rows:
             yield frame_id
 
@@ -130,8 +136,8 @@ def _around(
     centre = ball.centre if nearest_first else None
     near = runs.around(db, ball.sides, centre, question.times, question.sessions)
     most = len(near) * runs.LENGTH
-    if _labelled(db, question, most) < most:
-        yield from _of_label(db, question, nearest_first)
+    if _named(db, question, most) < most:
+        yield from _of_those(db, question, nearest_first)
         return
     page = []
     while True:
@@ -187,8 +193,12 @@ def _of_runs(question: Question) -> str:
     """
 
 
-def _labelled(db: Database, question: Question, most: int) -> int:
-    """How many frames have the label, `most` at most, and if none is asked for."""
+def _named(db: Database, question: Question, most: int) -> int:
+    """How many frames the words asked for, or else the label, name, `most` at most, and if there
+    are neither.
+    """
+    if question.ids is not None:
+        return min(len(question.ids), most)
     if question.label is None:
         return most
     sql = "SELECT count(*) FROM (SELECT 1 FROM labels WHERE label = ? LIMIT ?)"

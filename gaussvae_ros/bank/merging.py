@@ -93,6 +93,10 @@ class _Copying:
             frame_id=frame.frame_id,
             reference=reference,
         )
+        if read := self._sound(self._source.texts, frame.id):
+            self._target.set_texts(new, read)
+        for encoder, vector in (self._sound(self._source.vectors, frame.id) or {}).items():
+            self._target.set_vector(new, encoder, vector)
         if first and first != frame.pose:
             self._target.set_pose(new, frame.pose)
         if (frame.session, frame.camera) not in self._cameras:

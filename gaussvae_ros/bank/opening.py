@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import texts
 from gaussvae_ros.bank.journal import ask_alone, belongs, connect, delete, journals, log_path
 from gaussvae_ros.bank.lock import may_be_written
 from gaussvae_ros.bank.schema import migrate, migrations, refuse_newer, too_old
@@ -74,6 +75,8 @@ def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
                 raise BankError(f"{path} is not a memory file of gaussvae_ros")
             _start_file(db)
         refuse_newer(db, path)
+        if not readonly:
+            texts.check_module(db, path)
         if readonly:
             if too_old(db):
                 raise BankError(

@@ -1,10 +1,12 @@
 """What is asked of a memory file's frames: conditions, checked, and as SQL."""
 
+import json
 import math
 from dataclasses import dataclass
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import texts
 from gaussvae_ros.bank.frame import checked_int, checked_map, checked_text, name_from_outside
 from gaussvae_ros.bank.schema import has_corrections, placed
 from gaussvae_ros.errors import BankError
@@ -62,6 +64,7 @@ class Question:
     camera: str | None
     label: str | None
     sessions: list[int] | None  # None: all
+    ids: list[int] | None  # of the only frames that may meet `where`; None: any
     ball: Ball | None
 
     @property
@@ -86,6 +89,7 @@ def ask(
     session: int | None = None,
     label: str | None = None,
     map_id: str | None = None,
+    text: str | None = None,
     beyond: tuple[int, int] | None = None,  # (stamp_ns, id), those that follow it by stamp and id
 ) -> Question:
     """The question with these conditions, see `MemoryBank.find`.
@@ -108,7 +112,13 @@ def ask(
     if label is not None:
         labelled = "EXISTS (SELECT 1 FROM labels l WHERE l.frame = f.id AND l.label = ?)"
         where = where.also(labelled, checked_text("label", label))
-    sessions = _sessions(db, session, map_id)
+    sessions, ids = _sessions(db, session, map_id), None
+    if text is not None:
+        found, named = texts.frames_with(db, text)
+        told = "f.id IN (SELECT value FROM json_each(?))"
+        if named:
+            told = f"({told} OR f.session IN ({', '.join(map(str, named))}))"
+        where, ids = where.also(told, json.dumps(found)), None if named else found
     if (near is None) != (radius is None):
         raise BankError("near and radius go together: give both or none")
     if reference is not None and near is None:
@@ -126,7 +136,7 @@ def ask(
             pose = pose.also(f"{columns['reference']} = ?", name)
         if yaw is not None:
             pose = pose.also(*_heading(columns, yaw, yaw_tolerance))
-    return Question(where, pose, moved, (after, before), camera, label, sessions, ball)
+    return Question(where, pose, moved, (after, before), camera, label, sessions, ids, ball)
 
 
 def _sessions(db: Database, session: int | None, map_id: str | None) -> list[int] | None:

@@ -67,6 +67,7 @@ class Reader(Walker):
         session: int | None = None,
         label: str | None = None,
         map_id: str | None = None,
+        text: str | None = None,
         nearest_first: bool = False,
         limit: int | None = None,
     ) -> list[Frame]:
@@ -81,10 +82,12 @@ class Reader(Walker):
             yaw, yaw_tolerance: with near, only poses that look at most `yaw_tolerance` rad from the
                 heading `yaw`, which is 0 along x and counts towards y.
             map_id: only sessions whose poses are in this map; "" is those that know none.
+            text: words that are all in what was read in the frame, in its label, or in the name of
+                its session; `*` after a word stands for any ending.
             nearest_first: with near, by distance from it; the limit keeps the nearest.
         """
         if limit is not None:
-            limit = _checked_limit(limit)
+            limit = checked_limit(limit)
         with self._use_at_once():
             ids = matching(
                 self._db,
@@ -99,6 +102,7 @@ class Reader(Walker):
                 session=session,
                 label=label,
                 map_id=map_id,
+                text=text,
                 nearest_first=nearest_first,
                 limit=limit,
             )
@@ -121,7 +125,7 @@ class Reader(Walker):
         file.
         """
         descriptor = checked_descriptor(descriptor)
-        limit = _checked_limit(limit)
+        limit = checked_limit(limit)
         with self._use_at_once():
             ranked = alike(self._db, self._descriptors, descriptor, **conditions)
             return self._best(ranked, limit)
@@ -177,7 +181,7 @@ class Reader(Walker):
         Raises:
             BankError: there is no such frame, or its descriptor is damaged.
         """
-        limit = _checked_limit(limit)
+        limit = checked_limit(limit)
         if not isinstance(apart_s, (int, float)) or not 0 <= apart_s < INT64 / 1e9:
             raise BankError(f"apart_s must be at least 0, in s, not {apart_s!r}")
         if isinstance(of, (bytes, bytearray, memoryview)):
@@ -232,7 +236,8 @@ class Reader(Walker):
             return queries.read_calibration(self._db, session, camera)
 
 
-def _checked_limit(limit: int) -> int:
+def checked_limit(limit: int) -> int:
+    """`limit` if it is a whole number of at least 1."""
     limit = checked_int("limit", limit)
     if limit < 1:
         raise BankError(f"limit must be at least 1, not {limit}")

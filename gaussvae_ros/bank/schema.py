@@ -18,7 +18,7 @@ from weakref import WeakSet
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from gaussvae_ros.bank import runs
+from gaussvae_ros.bank import runs, texts, vectors
 from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
@@ -218,8 +218,14 @@ def m008_runs(db: Database):
         """)
 
 
+@migrations()
+def m009_text(db: Database):
+    texts.create(db)
+    vectors.create(db)
+
+
 # What those add is asked for only where there is some of it.
-NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references", "m008_runs")
+NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references", "m008_runs", "m009_text")
 
 
 def schema_version(db: Database) -> int:

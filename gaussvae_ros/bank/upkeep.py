@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import runs
+from gaussvae_ros.bank import runs, texts
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
@@ -50,6 +50,7 @@ def summary(db: Database, path: Path) -> dict:
         "cameras": counts("SELECT camera, count(*) FROM frames GROUP BY camera"),
         "sessions": [dict(zip(names, row)) for row in sessions],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
+        "texts": texts.count(db),
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
         "corrected": db.execute(f"SELECT count(*) FROM {corrected}").fetchone()[0],
         "bounds_m": None
@@ -114,6 +115,8 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
         # frames were added.
         for table, row, _, _ in db.execute("PRAGMA foreign_key_check").fetchall():
             yield None, f"row {row} of {table} belongs to nothing in the file"
+        if problem := texts.damage(db):
+            yield None, problem
         index = "pose_runs" if runs.has_runs(db) else "pose_index"
         if (problem := db.execute(f"SELECT rtreecheck('{index}')").fetchone()[0]) != "ok":
             yield None, problem

@@ -37,12 +37,21 @@ class Graph:
         } | own
 
     @contextmanager
-    def nodes(self) -> Iterator[tuple[dict[str, int], float]]:
-        """Both nodes, launched and active: their process ids, and the seconds that took."""
+    def nodes(self, **parameters: object) -> Iterator[tuple[dict[str, int], float]]:
+        """Both nodes, launched and active: their process ids, and the seconds that took.
+        `parameters` are those of `visual_memory` that are not as by default.
+        """
+        given = self.folder / "parameters.yaml"
+        given.write_text(json.dumps({"/**/visual_memory": {"ros__parameters": parameters}}))
         with self.probe("active") as probe:
             begun = time.monotonic()
             with self.process(
-                "ros2", "launch", "gaussvae_ros", "memory.launch.py", f"bank:={self.bank}"
+                "ros2",
+                "launch",
+                "gaussvae_ros",
+                "memory.launch.py",
+                f"bank:={self.bank}",
+                *([f"params_file:={given}"] if parameters else []),
             ) as launched:
                 seconds = probe.result() - begun
                 yield nodes_of(launched.popen.pid), round(seconds, 2)

@@ -13,6 +13,7 @@ from gaussvae_ros.bench.frames import drive_frames, drive_poses
 from gaussvae_ros.bench.graph import PATIENCE, Graph, cpu_seconds, load, resident_mb, written_kb
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.looking.reading import PACKAGES
 
 STARTS = 3
 FRAMES = 75  # of the drive, 0.6 m apart, so that every one is new to the gates
@@ -46,8 +47,8 @@ def run(folder: str | Path) -> list[dict]:
     frames, poses = folder / "frames.npy", folder / "poses.npy"
     np.save(frames, drive_frames(FRAMES))
     np.save(poses, drive_poses(FRAMES))
-    graph = Graph(folder)
-    with tqdm(total=STARTS + 1 + len(RUNS) + 2, desc="ros", disable=None) as bar:
+    graph, reads = Graph(folder), all(map(find_spec, PACKAGES))
+    with tqdm(total=STARTS + 1 + len(RUNS) + 2 + reads, desc="ros", disable=None) as bar:
         times = []
         for _ in range(1 + STARTS):  # the first fills caches and does not count
             with graph.nodes() as (_, seconds):
@@ -77,6 +78,11 @@ def run(folder: str | Path) -> list[dict]:
                     rows += _answers(asked.result())
                 camera.stop()
             bar.update()
+        if reads:  # beside which the recorder should be as it was
+            with graph.nodes(read_text=True) as (pids, _):
+                name = f"ros, {WRITING} Hz, text read"
+                rows += _keeping_up(graph, name, pids, frames, poses, WRITING)
+                bar.update()
     with MemoryBank(graph.bank, readonly=True) as bank:
         info = bank.info()
     return [*rows, row("ros: disk a frame", round(info["bytes"] / info["frames"]), "bytes")]

@@ -6,6 +6,7 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.cli import (
     bank_copies,
+    bank_embed,
     bank_export,
     bank_list,
     bank_loops,
@@ -55,6 +56,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     bank_timeline.add_verb(bank_verbs)
     bank_loops.add_verb(bank_verbs)
     bank_redact.add_verb(bank_verbs)
+    bank_embed.add_verb(bank_verbs)
     made = options.bank_verb(
         bank_verbs,
         "add-model",

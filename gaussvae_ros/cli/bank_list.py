@@ -27,6 +27,10 @@ def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
         metavar="N|IMAGE",
         help="most like this frame, or an image file, first",
     )
+    order.add_argument(
+        "--like-text", metavar="T", help="most showing what this text says first; needs --encoder"
+    )
+    options.encoder(made, "with --like-text: file of the encoder that made the frames' vectors")
     options.as_json(made)
 
 
@@ -34,15 +38,24 @@ def list_(args: argparse.Namespace) -> None:
     label = None
     if (args.label or "").startswith(LIKE):
         label, args.label = args.label[len(LIKE) :], None
-        if args.like is not None or args.stamp is not None:
+        if (args.like, args.like_text, args.stamp) != (None, None, None):
             raise GaussVaeError(
-                f"--label {LIKE}{label} sorts by how likely that is: give no --like and no --stamp"
+                f"--label {LIKE}{label} sorts by how likely that is: give no --like, --like-text or"
+                " --stamp"
             )
+    if (args.like_text is None) != (args.encoder is None):
+        raise GaussVaeError("--like-text and --encoder go together: give both or none")
     with MemoryBank(args.bank, readonly=True) as bank:
         given = options.given(args, bank)
         if label is not None:
             found = bank.find_labelled_alike(label, **{"limit": FEW, **given})
             frames = [{**facts(frame), "probability": score} for frame, score in found]
+        elif args.like_text is not None:
+            from gaussvae_ros.looking.encoder import Encoder
+
+            given = {"limit": FEW, **given}
+            found = Encoder(args.encoder).find(bank, args.like_text, **given)
+            frames = [{**facts(frame), "likeness": score} for frame, score in found]
         elif args.like is not None:
             descriptor = _descriptor(bank, args.like)
             found = bank.find_like(descriptor, **{"limit": FEW, **given})
@@ -52,9 +65,11 @@ def list_(args: argparse.Namespace) -> None:
             frames = [facts(frame) for frame in nearest(bank, args.stamp, limit, given)]
         else:
             frames = [facts(frame) for frame in (bank.find(**given) if given else bank)]
+        if args.text is not None:
+            frames = [{**f, "texts": [t.text for t in bank.texts(f["id"])]} for f in frames]
     if args.json:
         return show(args, frames, "")
-    _print(frames, "likeness" if args.like is not None else "probability" if label else None)
+    _print(frames)
 
 
 def nearest(bank: MemoryBank, stamp_ns: int, limit: int, given: dict) -> list[Frame]:
@@ -105,7 +120,7 @@ def _descriptor(bank: MemoryBank, like: str) -> bytes:
     return descriptor
 
 
-def _print(frames: list[dict], score: str | None) -> None:
+def _print(frames: list[dict]) -> None:
     columns, rows = (
         [
             "id",
@@ -133,5 +148,7 @@ def _print(frames: list[dict], score: str | None) -> None:
             f["label"],
             *place,
         ]
-        rows.append([*row, f[score]] if score else row)
-    table([*columns, score] if score else columns, rows)
+        row += [f[score] for score in ("likeness", "probability") if score in f]
+        rows.append([*row, ", ".join(f["texts"])] if "texts" in f else row)
+    extra = [name for name in ("likeness", "probability", "texts") if frames and name in frames[0]]
+    table([*columns, *("read there" if name == "texts" else name for name in extra)], rows)

@@ -10,7 +10,7 @@ from gaussvae_ros.files import FILE_MODES, PRIVATE
 from gaussvae_ros.record import TIERS
 
 CONDITIONS = ("after", "before", "near", "radius", "reference", "yaw", "yaw_tolerance")
-CONDITIONS += ("camera", "session", "label", "map_id", "limit")
+CONDITIONS += ("camera", "session", "label", "map_id", "text", "limit")
 
 
 class Parser(argparse.ArgumentParser):
@@ -114,6 +114,9 @@ def conditions(made: argparse.ArgumentParser, limit: bool = True) -> None:
     made.add_argument("--session", metavar="S", help="its id, or its name if no other has it")
     made.add_argument("--label", metavar="L")
     map_id(made, "only sessions whose poses are in this map")
+    made.add_argument(
+        "--text", metavar="T", help="words that are read there, or in the label or session's name"
+    )
     if limit:
         made.add_argument("--limit", type=_count, metavar="N", help="at most so many frames")
 
@@ -139,6 +142,11 @@ def file_mode(made: argparse.ArgumentParser) -> None:
         help=f"who may open it: {FILE_MODES[0]}, its owner (default), or a group, too:"
         f" {' or '.join(FILE_MODES[1:])}",
     )
+
+
+def encoder(made: argparse.ArgumentParser, about: str) -> None:
+    """An encoder of images and texts."""
+    made.add_argument("--encoder", metavar="YAML", help=f"{about}; docs/words.md says more")
 
 
 def map_id(made: argparse.ArgumentParser, about: str) -> None:

@@ -45,6 +45,8 @@ def replayed(result: dict) -> None:
     frames = f"{result['frames']} frames, {result['keys']} of them key records{skipped}"
     print(f"{result['topic']}: {frames}, {result['span_s']:.1f} s, {where}")
     table(COLUMNS, as_rows(result))
+    if result.get("looked_at"):
+        print(f"Looked at: {result['looked_at']} frames")
     if "forgotten" in result:
         counts = [f"{result[what]} frames {what}" for what in ("forgotten", "reencoded", "refused")]
         print(f"Budget: {', '.join(counts)}, {result['left']} left")

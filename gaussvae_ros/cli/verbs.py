@@ -65,6 +65,12 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         default=2,
         help="how many frames may wait for a later one to be predicted from (default 2)",
     )
+    made.add_argument(
+        "--text",
+        action="store_true",
+        help="read signs and numbers in a frame a second; needs the extra text",
+    )
+    options.encoder(made, "file of an encoder that makes a vector of a frame a second")
     budgets.add_budget(made, budgets.POLICIES)
     options.quality(made)
     options.as_json(made)
@@ -152,12 +158,15 @@ def replay(args: argparse.Namespace) -> None:
     from gaussvae_ros.bags import Bag
     from gaussvae_ros.bank import MemoryBank
     from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.looking.looks import Looks
     from gaussvae_ros.replay import replay as run
 
     if args.compare < 0:
         raise GaussVaeError(f"--compare must be at least 0, not {args.compare}")
     if args.ahead < 0:
         raise GaussVaeError(f"--ahead must be at least 0, not {args.ahead}")
+    looks = Looks(args.text, args.encoder or "")
+    looks.check()
     with Bag(args.bag) as bag:  # before the codec loads and a memory file appears
         bag.image_topic(args.topic)
     with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
@@ -177,6 +186,7 @@ def replay(args: argparse.Namespace) -> None:
                 args.ahead,
                 budgets.budget_of(args),
                 args.coarse_quality,
+                looks,
             )
     _show_replay(args, {**result, "bank": args.bank})
 

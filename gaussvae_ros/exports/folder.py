@@ -1,4 +1,6 @@
-"""Pictures named by id, and index.csv with what the memory knows of each."""
+"""Pictures named by id, index.csv with what the memory knows of each, and texts.csv with what was
+read in them.
+"""
 
 import csv
 from pathlib import Path
@@ -11,6 +13,7 @@ from gaussvae_ros.exports.form import Format
 
 # Poses in m, and a quaternion; x ahead, y left, z up.
 COLUMNS = ("file", "id", "stamp_ns", "camera", "session", "label", *POSE, "map_id")
+TEXTS = ("id", "text", "x", "y", "w", "h", "confidence")  # boxes in px of the camera frame
 
 
 class Folder(Format):
@@ -20,6 +23,7 @@ class Folder(Format):
         super().__init__(folder, bank, pictures)
         self._rows = csv.writer(self.text("index.csv"))
         self._rows.writerow(COLUMNS)
+        self._bank, self._texts = bank, None
 
     def add(self, frame: Frame, image: np.ndarray) -> None:
         name, pose = f"{frame.id:08d}.{self.ending}", frame.pose
@@ -27,3 +31,8 @@ class Folder(Format):
         place = [*pose.position, *pose.orientation, pose.reference] if pose else [""] * 8
         facts = frame.id, frame.stamp_ns, frame.camera, frame.session, frame.label or ""
         self._rows.writerow([name, *facts, *place, frame.map_id])
+        for text in self._bank.texts(frame.id):
+            if self._texts is None:
+                self._texts = csv.writer(self.text("texts.csv"))
+                self._texts.writerow(TEXTS)
+            self._texts.writerow([frame.id, text.text, *text.box, text.confidence])

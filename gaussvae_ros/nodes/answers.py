@@ -12,6 +12,7 @@ from gaussvae_ros.bank.label_likeness import LIKE
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.likeness import describe
+from gaussvae_ros.looking.encoder import Encoder
 from gaussvae_ros.msg import MemorySession
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.lazy_bank import LazyBank
@@ -40,6 +41,7 @@ class Answers:
     ) -> None:
         self._bank, self._codec, self._nearness, self._now_ns = bank, codec, nearness, now_ns
         self.tolerance = 0.0  # s, where a request says none
+        self.encoder: Encoder | None = None
 
     def recall_frame(self, request: RecallFrame.Request, response: RecallFrame.Response) -> None:
         encoding, bank = _encoding(request.encoding), self._bank.get()
@@ -102,18 +104,24 @@ class Answers:
         conditions, like = self._conditions(bank, request), self._like(bank, request)
         if like is not None and request.by_distance:
             raise GaussVaeError("frames are sorted by distance or by likeness, not by both")
+        if request.like_text and (like is not None or request.by_distance or request.loops):
+            raise GaussVaeError("like_text goes with no like_..., by_distance or loops")
+        if request.like_text and self.encoder is None:
+            raise GaussVaeError("like_text takes an encoder: set the parameter encoder")
         if like is None and request.loops:
             raise GaussVaeError("loops of what? give like_id, like_image or like_compressed")
         if request.label.startswith(LIKE):
-            if like is not None or request.loops or request.by_distance:
+            if like is not None or request.like_text or request.loops or request.by_distance:
                 raise GaussVaeError("frames that look labelled so are sorted by nothing else")
             label = conditions.pop("label")[len(LIKE) :]
             found = bank.find_labelled_alike(label, limit=limit, **conditions)
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
-        elif like is None:
+        elif like is None and not request.like_text:
             frames = bank.find(limit=limit, nearest_first=request.by_distance, **conditions)
         else:
-            if request.loops:
+            if request.like_text:
+                found = self.encoder.find(bank, request.like_text, limit, **conditions)
+            elif request.loops:
                 stored = request.like_id and bank.descriptor(request.like_id)
                 of = request.like_id if stored else like
                 found = bank.loop_candidates(of, limit=limit, **conditions)
@@ -216,6 +224,7 @@ class Answers:
             "session": request.session,
             "label": request.label,
             "map_id": request.map_id,
+            "text": request.text,
         }
         if request.radius or request.yaw_tolerance or request.by_distance:
             place, reference = self._nearness.place(request.near, bank.references())

@@ -139,6 +139,7 @@ class MemoryClient:
         session: int = 0,
         label: str = "",
         map_id: str = "",
+        text: str = "",
         near: tuple[float, float, float] | None = None,  # (x, y, z) m
         radius: float = 0.0,  # m
         yaw: float = 0.0,  # rad
@@ -148,6 +149,7 @@ class MemoryClient:
         limit: int = 100,
         by_distance: bool = False,
         loops: bool = False,
+        like_text: str = "",
     ) -> list[tuple[MemoryFrame, float | None]]:
         """The frames that meet every condition given, by stamp, or with `like` the most like ones
         first.
@@ -156,6 +158,7 @@ class MemoryClient:
             label: exactly this one; "~kitchen": frames without any that look as those with the
                 label kitchen do, the likeliest first.
             map_id: only of sessions whose poses are in this map.
+            text: words that were read in the frame, or are in its label or its session's name.
             near, radius: taken at most `radius` from there.
             yaw, yaw_tolerance: looking at most so far from a heading, which is 0 along x and counts
                 towards y.
@@ -165,6 +168,8 @@ class MemoryClient:
             by_distance: those nearest to `near` first, of which `limit` keeps as many.
             loops: with `like`, places where that may have been taken before, as
                 `MemoryBank.loop_candidates` finds them.
+            like_text: what the frame shows, in words, by the encoder that `visual_recall` has; most
+                like it first, with the cosine.
 
         Returns:
             Each frame with its likeness, 0 to 1, or None where none was asked for; with `loops` the
@@ -177,6 +182,8 @@ class MemoryClient:
             session=checked_int("session", session),
             label=label,
             map_id=map_id,
+            text=text,
+            like_text=like_text,
             radius=float(radius),
             yaw_tolerance=float(yaw_tolerance),
             limit=requests.whole("limit", limit),

@@ -17,6 +17,7 @@ from gaussvae_ros.msg import MemoryFrame
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.command_line import wants_help
+from gaussvae_ros.nodes.contents import Contents
 from gaussvae_ros.nodes.corrected_poses import CorrectedPoses
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.forgetting import Forgetting
@@ -34,6 +35,7 @@ from gaussvae_ros.nodes.settings import (
     commit_period,
     encoding,
     limits,
+    looks,
     open_bank,
     tier_note,
 )
@@ -57,7 +59,7 @@ class MemoryNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("visual_memory", MEMORY)
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
-        self._forgetting = self._reception = None
+        self._forgetting = self._reception = self._contents = None
         self._control = self._told = self._frames = None  # services, diagnostics, announcements
         self._map = None
         self._cameras: list[Camera] = []
@@ -78,6 +80,7 @@ class MemoryNode(ManagedNode):
         if settings.session:
             checked_text("session", settings.session)
         checked_map(settings.map_id)
+        looks(settings).check()
         self._bank = open_bank(settings)
         self._counters = Counters(settings.cameras)
         self._recorder = Recorder(
@@ -101,6 +104,8 @@ class MemoryNode(ManagedNode):
             self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
         )
         alone = len(settings.cameras) == 1
+        self._contents = Contents(looks(settings), self._bank, self._worker.call)
+        self._recorder.taken = self._contents.look
         self._cameras = [
             Camera(self, name, alone, settings.image_transport, limits(settings))
             for name in settings.cameras
@@ -152,6 +157,7 @@ class MemoryNode(ManagedNode):
 
     def close(self) -> None:
         if self._worker is not None:
+            self._contents.close()
             self._forgetting.close(LAST_DRAIN_S)
             self._quiet(LAST_DRAIN_S)
             self._worker.stop(LAST_DRAIN_S)
@@ -166,7 +172,7 @@ class MemoryNode(ManagedNode):
         if self._frames is not None:
             self.destroy_publisher(self._frames)
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
-        self._forgetting = self._reception = None
+        self._forgetting = self._reception = self._contents = None
         self._control = self._told = self._frames = None
         self._cameras = []
 

@@ -39,6 +39,7 @@ COMMON = (
     Parameter("model", DEFAULT_MODEL, "name or path of the model that frames are encoded with"),
     Parameter("threads", 1, "that encode and draw; more pay only where cores are idle", (1, 64)),
     Parameter("autostart", False, "whether the node configures and activates itself as it starts"),
+    Parameter("encoder", "", "YAML file of an encoder of images and texts in ONNX; empty: none"),
 )
 MEMORY = (
     *COMMON,
@@ -113,6 +114,11 @@ MEMORY = (
         True,
         "whether records may be predicted from earlier ones, which takes fewer bytes",
         live=True,
+    ),
+    Parameter(
+        "read_text",
+        False,
+        "whether signs and numbers are read in stored frames, one a second; takes the extra text",
     ),
     Parameter(
         "queue_size",

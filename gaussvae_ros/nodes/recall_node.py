@@ -18,6 +18,7 @@ from gaussvae_ros.bank.lock import lock_path, may_be_written
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up, warm_up_old
 from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.looking.encoder import Encoder
 from gaussvae_ros.nodes import convert, diagnostics
 from gaussvae_ros.nodes.answers import Answers
 from gaussvae_ros.nodes.command_line import wants_help
@@ -75,6 +76,8 @@ class RecallNode(ManagedNode):
         self._answers = Answers(
             self._bank, self._codec, self._nearness, lambda: self.get_clock().now().nanoseconds
         )
+        if self.settings.encoder:
+            self._answers.encoder = Encoder(self.settings.encoder)
         self._pool = ThreadPoolExecutor(THREADS, "recall")
         self._served = self._refused = 0
         self._took: deque[float] = deque(maxlen=TIMED)  # ms

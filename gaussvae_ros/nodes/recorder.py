@@ -34,12 +34,13 @@ class Recorder:
     the stamps. `encoding` is keyword arguments for `Sequences.encode` and may be replaced at any
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
     tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
-    pose, and `forgotten()` when it lies in a file that is gone. `full()` says why a frame is not
-    to be stored, empty if it is.
+    pose, `taken(frame)` before one is encoded, with its image still, and `forgotten()` when it lies
+    in a file that is gone. `full()` says why a frame is not to be stored, empty if it is.
     """
 
     full: Callable[[], str] = staticmethod(lambda: "")
     placed: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
+    taken: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
     forgotten: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
@@ -86,6 +87,7 @@ class Recorder:
             self._counters.count(frame.camera, frame.session, "refused")
             return
         frame.file = self._file
+        self.taken(frame)
         self._sequences.encode(frame, **self.encoding)
 
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:

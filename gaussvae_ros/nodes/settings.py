@@ -9,6 +9,7 @@ from gaussvae_ros.bank.budget import LIMITS
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.files import make_folder
 from gaussvae_ros.gates import Limits
+from gaussvae_ros.looking.looks import Looks
 from gaussvae_ros.nodes.parameters import BANK
 from gaussvae_ros.tiers import quality_of
 
@@ -45,6 +46,11 @@ def budget(settings: SimpleNamespace) -> Budget:
     names = (*LIMITS, "protect_before", "protect_after")
     given = {name: getattr(settings, name) for name in names}
     return Budget(policy=settings.budget_policy, **given)
+
+
+def looks(settings: SimpleNamespace) -> Looks:
+    """What pictures are looked at for."""
+    return Looks(settings.read_text, settings.encoder)
 
 
 def open_bank(settings: SimpleNamespace) -> MemoryBank:

@@ -17,6 +17,7 @@ from gaussvae_ros.timeline.sheets import ACROSS, CELLS, WIDTHS, Sheets, picture_
 A_PICTURE = 100_000  # bytes, more than any takes
 SAMPLED = 24  # frames whose pictures say how large the others may be
 MARGIN = 1.1  # of what they say
+A_TEXT = 16  # bytes that a text takes beside its letters
 A_FRAME = 160  # bytes of the columns of a frame, without its picture
 BASE64 = 4 / 3
 LEAST = 1.5  # MB, of which the page itself takes 0.1
@@ -63,7 +64,9 @@ def write_timeline(
     if not ids:
         raise GaussVaeError(f"{bank.path}: no such frame, so there is nothing to show")
     ground = floor_map.figures() if floor_map is not None else None
+    texts = _texts(bank, ids)
     taken = len(ids) * A_FRAME * BASE64 + len(ground["png"] if ground else "")
+    taken += sum(len(text) + A_TEXT for _, text in texts)
     room = max(megabytes * 1e6 - 100_000 - taken, 0) / BASE64
     width, step = _plan(bank, codec, ids, room)
     info = bank.info()
@@ -89,9 +92,11 @@ def write_timeline(
     _say(failed)
     files = sheets.files()
     columns, labels = facts.columns(sorted(all_ids))
+    row_of = {int(frame_id): row for row, frame_id in enumerate(columns["id"])}
     figures = {
         "title": printable(bank.path.name),
         "labels": labels,
+        "texts": [[row_of[i], text] for i, text in texts if i in row_of],
         "cameras": list(facts.cameras),
         "sessions": _sessions(info, facts),
         "sizes": [[*size, *picture_size(size, width)] for size in facts.sizes],
@@ -147,6 +152,17 @@ def _descriptor(bank: MemoryBank, frame: Frame, picture: object | None) -> bytes
     if descriptor is None and picture is not None:
         return describe(picture).tobytes()
     return descriptor
+
+
+def _texts(bank: MemoryBank, ids: Sequence[int]) -> list[tuple[int, str]]:
+    """(id, line) of all that was read in frames."""
+    found = []
+    for frame_id in ids if bank.info()["texts"] else ():
+        try:
+            found += ((frame_id, text.text) for text in bank.texts(frame_id))
+        except GaussVaeError:  # removed meanwhile
+            continue
+    return found
 
 
 def _sessions(info: dict, facts: Facts) -> list[dict]:

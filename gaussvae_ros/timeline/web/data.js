@@ -38,6 +38,11 @@ for (const name of Object.keys(figures.columns)) {
 const count = frames.id.length;
 
 const labelOf = new Map(figures.labels);
+const textsOf = new Map(); // what was read, by row
+for (const [row, text] of figures.texts) {
+  if (!textsOf.has(row)) textsOf.set(row, []);
+  textsOf.get(row).push(text);
+}
 const rowOfId = new Map();
 for (let row = 0; row < count; row++) rowOfId.set(frames.id[row], row);
 

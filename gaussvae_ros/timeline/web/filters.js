@@ -1,6 +1,6 @@
-// What is in the head of the page: the summary, the search for labels, cameras and sessions.
+// What is in the head of the page: the summary, the search for words, cameras and sessions.
 
-const FOUND = 40; // labels that are listed, at most
+const FOUND = 40; // labels and texts that are listed, at most
 
 function writeSummary() {
   at("title").append(made("bdi", "", figures.title));
@@ -65,15 +65,15 @@ function addChoices(id, names, chosen) {
   });
 }
 
-/** List the labels that contain what is typed, and the frame whose id it is. */
+/** List the labels and what was read that contain what is typed, and the frame whose id it is. */
 function search() {
   const text = at("search").value.trim().toLocaleLowerCase();
   const found = [];
   const row = /^#?\d+$/.test(text) ? rowOfId.get(Number(text.replace("#", ""))) : undefined;
   if (row !== undefined) found.push([row, `frame ${frames.id[row]}`]);
-  for (const [place, label] of figures.labels) {
+  for (const [place, words] of [...figures.labels, ...(text ? figures.texts : [])]) {
     if (found.length >= FOUND) break;
-    if (label.toLocaleLowerCase().includes(text)) found.push([place, label]);
+    if (words.toLocaleLowerCase().includes(text)) found.push([place, words]);
   }
   const items = found.map(([place, name]) => {
     const when = `${dayOf(frames.stamp[place])} ${timeOf(frames.stamp[place], 0)}`.trim();
@@ -85,7 +85,9 @@ function search() {
     };
     return made("li", "", "", button);
   });
-  const none = figures.labels.length ? "No label has that in it" : "No frame has a label";
+  const any = figures.labels.length + figures.texts.length;
+  const read = figures.texts.length ? ", and nothing that was read" : "";
+  const none = any ? `No label has that in it${read}` : "No frame has a label";
   at("found").replaceChildren(...(items.length ? items : [made("li", "none", none)]));
   at("found").hidden = document.activeElement !== at("search") && !items.length;
 }

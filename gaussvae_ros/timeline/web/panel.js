@@ -27,6 +27,7 @@ function describeChosen(row) {
   const facts = [
     ["Frame", String(frames.id[row])],
     ["Label", label],
+    ["Read there", (textsOf.get(row) || []).join(", ")],
     ["Time", `${dayOf(frames.stamp[row])} ${timeOf(frames.stamp[row])}`.trim()],
     ["Stamp", `${frames.stamp[row]} ns`],
     ["Camera", camera],
