@@ -58,6 +58,18 @@ def read_descriptor(db: Database, frame_id: int) -> bytes | None:
     return None if row is None else row[2]
 
 
+def last_length(db: Database) -> int | None:
+    """Of the descriptor with the highest id, as far as it can be read."""
+    sql = "SELECT length(descriptor) FROM descriptors ORDER BY frame DESC LIMIT 1"
+    try:
+        row = db.execute(sql).fetchone()
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise
+        return None
+    return row and row[0]
+
+
 @dataclass
 class _Block:
     """Some descriptors of one length."""
@@ -125,6 +137,17 @@ class Descriptors:
             at = np.searchsorted(gone, frame_id)
             if at == len(gone) or gone[at] != frame_id:
                 yield frame_id, score
+
+    def rows(self, ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """The descriptors of frames, int64 [N], of so many bytes as of the last question: int8
+        [N, length], and which are there, bool [N].
+        """
+        found, there = np.zeros((len(ids), length), np.int8), np.zeros(len(ids), bool)
+        for block in self._by_length.get(length, []):
+            at = np.minimum(np.searchsorted(block.ids, ids), len(block.ids) - 1)
+            here = block.ids[at] == ids
+            found[here], there[here] = block.rows[at[here]], True
+        return found, there
 
     def _all_ids(self) -> Iterator[np.ndarray]:
         return (block.ids for blocks in self._by_length.values() for block in blocks)
