@@ -130,7 +130,7 @@ def test_a_file_is_asked_in_the_kind_that_it_has(tmp_path):
     assert kind_of(64) is GRADIENTS and kind_of(128) is PLACES and kind_of(17) is GRADIENTS
 
 
-def test_an_old_file_is_described_anew(tmp_path, capsys):
+def test_an_old_file_is_described_anew(tmp_path, capsys, caplog):
     codec, images = FrameCodec(device="cpu"), [scene(k, (160, 120)) for k in range(4)]
     path = tmp_path / "m.db"
     with MemoryBank(path) as bank:
@@ -140,7 +140,8 @@ def test_an_old_file_is_described_anew(tmp_path, capsys):
         bank.add(codec.encode(images[3], quality=25), stamp_ns=0)
     with MemoryBank(path, readonly=True) as reader:
         query = describe(images[1]).tobytes()
-        assert reader.find_like(query) == []
+        assert reader.find_like(query) == reader.find_like(query) == []
+        assert caplog.text.count("3 frames have descriptors of another kind") == 1
         done = json.loads(run(capsys, "bank", "describe", path, "--json")[1])
         assert done == {"frames": 4, "described": 4, "failed": []}
         assert reader.find_like(query)[0][0].id == 2 and len(reader.find_like(query)) == 4

@@ -111,6 +111,7 @@ class Descriptors:
         self._by_length: dict[int, list[_Block]] = {}
         self._version = 0  # of the schema, which counts how often the file was written anew
         self._gone: set[int] = set()  # frames among them that were removed
+        self._told = False  # that some are of another kind
 
     def drop(self, frames: Iterable[int]):
         """These frames were removed."""
@@ -126,6 +127,7 @@ class Descriptors:
         if len(self._gone) > MOST_GONE * sum(map(len, self._all_ids())):
             self._compact()
         blocks = self._by_length.get(len(descriptor), [])
+        self._tell_others(len(descriptor))
         if among is not None:
             ids = np.unique(np.fromiter(among, np.int64))
             blocks = [block.only(at) for block in blocks if len(at := block.at(ids))]
@@ -137,6 +139,18 @@ class Descriptors:
             at = np.searchsorted(gone, frame_id)
             if at == len(gone) or gone[at] != frame_id:
                 yield frame_id, score
+
+    def _tell_others(self, length: int):
+        """Say once how many are not compared."""
+        kinds = self._by_length.items()
+        others = sum(len(block.ids) for kind, some in kinds if kind != length for block in some)
+        if others and not self._told:
+            self._told = True
+            log.warning(
+                "%d frames have descriptors of another kind and are not compared; gaussvae bank"
+                " describe makes new ones",
+                others,
+            )
 
     def rows(self, ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
         """The descriptors of frames, int64 [N], of so many bytes as of the last question: int8
