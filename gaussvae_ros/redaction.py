@@ -8,7 +8,7 @@ import numpy as np
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.likeness import describe
+from gaussvae_ros.recognition.kinds import describe_for
 from gaussvae_ros.reencoding import make_whole
 
 Box = tuple[int, int, int, int]  # (x, y, w, h) px of the frame
@@ -46,7 +46,7 @@ class Redaction:
         data = self.codec.encode(image, quality=self.quality, effort=self.effort)
         self.bank.replace({frame_id: (data, None)})
         if self._has_descriptor(frame_id):
-            self.bank.set_descriptor(frame_id, describe(image).tobytes())
+            self.bank.set_descriptor(frame_id, describe_for(self.bank, image))
         left = [t for t in self.bank.texts(frame_id) if not any(_meet(t.box, b) for b in boxes)]
         self.bank.set_texts(frame_id, left)
         self.bank.drop_vectors(frame_id)

@@ -7,8 +7,8 @@ from gaussvae_ros.bags import BagImage
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation.recalls import Recalls
-from gaussvae_ros.likeness import describe
 from gaussvae_ros.looking.looks import Looker
+from gaussvae_ros.recognition.places import describe
 from gaussvae_ros.revisits import earlier_view
 from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
 

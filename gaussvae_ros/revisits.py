@@ -6,10 +6,10 @@ import numpy as np
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.poses import angles
+from gaussvae_ros.recognition.kinds import kind_of
 
 RADIUS = 1.0  # m between two views of one place
 TURN = 0.35  # rad by which one is turned from the other
-ALIKE = 0.8  # likeness of two views of one place, where there is no pose
 APART_NS = 5 * 10**9  # nearer frames of the same drive are no visit
 LOOKED_AT = 16  # frames that are found, among which there may be one that stands alone
 
@@ -59,7 +59,7 @@ def _near(
                 yield frame
     elif descriptor is not None:
         for frame, likeness in bank.find_like(descriptor, limit=LOOKED_AT, camera=camera):
-            if likeness >= ALIKE:
+            if likeness >= kind_of(len(descriptor)).alike:
                 yield frame
 
 

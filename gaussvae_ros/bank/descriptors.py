@@ -58,6 +58,18 @@ def read_descriptor(db: Database, frame_id: int) -> bytes | None:
     return None if row is None else row[2]
 
 
+def last_length(db: Database) -> int | None:
+    """Of the descriptor with the highest id, as far as it can be read."""
+    sql = "SELECT length(descriptor) FROM descriptors ORDER BY frame DESC LIMIT 1"
+    try:
+        row = db.execute(sql).fetchone()
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise
+        return None
+    return row and row[0]
+
+
 @dataclass
 class _Block:
     """Some descriptors of one length."""
@@ -99,6 +111,7 @@ class Descriptors:
         self._by_length: dict[int, list[_Block]] = {}
         self._version = 0  # of the schema, which counts how often the file was written anew
         self._gone: set[int] = set()  # frames among them that were removed
+        self._told = False  # that some are of another kind
 
     def drop(self, frames: Iterable[int]):
         """These frames were removed."""
@@ -114,6 +127,7 @@ class Descriptors:
         if len(self._gone) > MOST_GONE * sum(map(len, self._all_ids())):
             self._compact()
         blocks = self._by_length.get(len(descriptor), [])
+        self._tell_others(len(descriptor))
         if among is not None:
             ids = np.unique(np.fromiter(among, np.int64))
             blocks = [block.only(at) for block in blocks if len(at := block.at(ids))]
@@ -138,6 +152,29 @@ class Descriptors:
             for length, blocks in self._by_length.items()
             if blocks
         }
+
+    def _tell_others(self, length: int):
+        """Say once how many are not compared."""
+        kinds = self._by_length.items()
+        others = sum(len(block.ids) for kind, some in kinds if kind != length for block in some)
+        if others and not self._told:
+            self._told = True
+            log.warning(
+                "%d frames have descriptors of another kind and are not compared; gaussvae bank"
+                " describe makes new ones",
+                others,
+            )
+
+    def rows(self, ids: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """The descriptors of frames, int64 [N], of so many bytes as of the last question: int8
+        [N, length], and which are there, bool [N].
+        """
+        found, there = np.zeros((len(ids), length), np.int8), np.zeros(len(ids), bool)
+        for block in self._by_length.get(length, []):
+            at = np.minimum(np.searchsorted(block.ids, ids), len(block.ids) - 1)
+            here = block.ids[at] == ids
+            found[here], there[here] = block.rows[at[here]], True
+        return found, there
 
     def _all_ids(self) -> Iterator[np.ndarray]:
         return (block.ids for blocks in self._by_length.values() for block in blocks)

@@ -53,7 +53,7 @@ class Eraser(Reader):
 
     def set_descriptor(self, frame_id: int, descriptor: bytes):
         """Give a frame another descriptor. Other programs that have the file open compare by the
-        old one until `scrub`.
+        old one until `scrub` or `announce_descriptors`.
         """
         frame_id, descriptor = checked_int("frame id", frame_id), checked_descriptor(descriptor)
         with self._use_to_write() as group:
@@ -61,6 +61,12 @@ class Eraser(Reader):
             row = frame_id, descriptor_checksum(frame_id, descriptor), descriptor
             group.write([(statements.SET_DESCRIPTOR, row)])
             self._descriptors = Descriptors()
+
+    def announce_descriptors(self):
+        """Let other programs that have the file open read all descriptors anew."""
+        with self._use_to_write() as group:
+            # They go by the version of the schema, which such a change counts up.
+            group.write_now([("CREATE TABLE announced (a)", ()), ("DROP TABLE announced", ())])
 
     def scrub(self):
         """Write the whole file anew and empty its journal, so that nothing of what was removed or

@@ -19,8 +19,8 @@ from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.queries import DamagedFrame
 from gaussvae_ros.bank.schema import has_corrections, placed
 from gaussvae_ros.likeness import likeness
+from gaussvae_ros.recognition.kinds import kind_of
 
-OFFSET, SLOPE = -9.75, 16.02  # of the logistic function
 STEPS, STEP_NS = 3, 10**9  # neighbours on each side that are compared, and the time between them
 SAME_M = 2.0  # m within which two frames are of one place
 LOOKED_AT = 20_000  # frames, the likest ones, that are looked at for places
@@ -86,12 +86,16 @@ def candidates(
             places.append(spot)
     scores = [(_alike(around, _neighbours(db, place)), place.frame_id) for place in places]
     best = sorted(scores, key=lambda scored: (-scored[0], scored[1]))[:count]
-    return [(frame_id, probability(score)) for score, frame_id in best]
+    length = len(around[0])
+    return [(frame_id, probability(score, length)) for score, frame_id in best]
 
 
-def probability(score: float) -> float:
-    """That two frames are of one place, by the mean likeness of their neighbours and themselves."""
-    return 1 / (1 + math.exp(-(OFFSET + SLOPE * score)))
+def probability(score: float, length: int) -> float:
+    """That two frames are of one place, by the mean likeness of their neighbours and themselves, by
+    descriptors of `length` bytes.
+    """
+    kind = kind_of(length)
+    return 1 / (1 + math.exp(-(kind.offset + kind.slope * score)))
 
 
 def _spot(db: Database, frame_id: int) -> Spot | None:

@@ -89,9 +89,10 @@ class MemoryBank(Keeper, Forgetter, Corrector, Eraser, Shown):
 
         Stamps are any 64-bit integers, in any order, also equal ones. `session` defaults to the one
         begun last. `descriptor` is what `find_like` compares, such as the bytes of
-        `likeness.describe`. `frame_id` names the camera's coordinate frame; it is kept once per
-        session and camera, the last one named holds. `reference` is for a predicted record: the id
-        of the frame whose record it needs, or the records themselves, as `Frame.needed` has them.
+        `recognition.places.describe`. `frame_id` names the camera's coordinate frame; it is kept
+        once per session and camera, the last one named holds. `reference` is for a predicted
+        record: the id of the frame whose record it needs, or the records themselves, as
+        `Frame.needed` has them.
 
         Raises:
             RecordError: `data` is not a whole record; nothing is stored.

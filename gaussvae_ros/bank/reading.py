@@ -1,19 +1,22 @@
 """Reading a memory file: the questions that frames answer."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
 from gaussvae_ros.bank import loops, queries
 from gaussvae_ros.bank.alike import alike
-from gaussvae_ros.bank.descriptors import read_descriptor
+from gaussvae_ros.bank.descriptors import last_length, read_descriptor
 from gaussvae_ros.bank.frame import INT64, Frame, checked_descriptor, checked_int
 from gaussvae_ros.bank.label_likeness import labelled_alike
 from gaussvae_ros.bank.matching import matching
 from gaussvae_ros.bank.references import References
+from gaussvae_ros.bank.voting import voted
 from gaussvae_ros.bank.walking import Walker
 from gaussvae_ros.errors import BankError
+
+MOST_ASKED = 100  # descriptors of frames in a row
 
 log = logging.getLogger(__name__)
 
@@ -115,19 +118,34 @@ class Reader(Walker):
             return queries.references(self._db)
 
     def find_like(
-        self, descriptor: bytes, *, limit: int = 10, **conditions: object
+        self,
+        descriptor: bytes | Sequence[bytes],
+        *,
+        limit: int = 10,
+        **conditions: object,
     ) -> list[tuple[Frame, float]]:
         """The frames whose descriptor is most like this one, best first, with their likeness, 0 to
         1.
+
+        Of several descriptors, of frames in a row of which the one asked about comes last, each
+        votes: found are frames where the likest rows end, passed in the same or in the opposite
+        order, with the mean likeness along the row.
 
         Frames without a descriptor, or with one of another length, are left out; so are damaged
         ones. `conditions` are those of `find`. Needs 64 bytes or so of memory for each frame of the
         file.
         """
-        descriptor = checked_descriptor(descriptor)
+        one = isinstance(descriptor, (bytes, bytearray, memoryview, str))
+        asked = [descriptor] if one else list(descriptor)
+        asked = [checked_descriptor(each) for each in asked]
+        if len({len(each) for each in asked}) != 1 or len(asked) > MOST_ASKED:
+            raise BankError(f"a row is 1 to {MOST_ASKED} descriptors of one length")
         limit = checked_limit(limit)
         with self._use_at_once():
-            ranked = alike(self._db, self._descriptors, descriptor, **conditions)
+            if len(asked) == 1:
+                ranked = alike(self._db, self._descriptors, *asked, **conditions)
+            else:
+                ranked = voted(self._db, self._descriptors, asked, **conditions)
             return self._best(ranked, limit)
 
     def find_labelled_alike(
@@ -143,7 +161,7 @@ class Reader(Walker):
         Raises:
             BankError: no frame has the label, or none of them a descriptor.
         """
-        limit = _checked_limit(limit)
+        limit = checked_limit(limit)
         with self._use_at_once():
             ranked = labelled_alike(self._db, self._descriptors, label, **conditions)
             return self._best(ranked, limit)
@@ -229,6 +247,39 @@ class Reader(Walker):
         with self._use():
             self._check_frame(frame_id)
             return read_descriptor(self._db, frame_id)
+
+    def row(self, frame_id: int, count: int) -> list[bytes]:
+        """The descriptors of at most `count` frames in a row of one camera and session, as
+        `find_like` takes them: of this one, which comes last, and of those before it that have any
+        of its length.
+
+        Raises:
+            BankError: there is no such frame, or its descriptor is damaged, or it has none.
+        """
+        if not 1 <= checked_int("count", count) <= MOST_ASKED:
+            raise BankError(f"a row has 1 to {MOST_ASKED} frames, not {count}")
+        with self._use_at_once():
+            own = self.descriptor(frame_id)
+            if own is None:
+                raise BankError(f"frame {frame_id} was stored without a descriptor")
+            found = [own]
+            with closing(queries.around(self._db, self.get(frame_id), -1)) as ids:
+                for other in islice(ids, count - 1):
+                    try:
+                        descriptor = read_descriptor(self._db, other)
+                    except queries.DamagedFrame as error:
+                        log.warning("%s: %s", self.path, error)
+                        continue
+                    if len(descriptor or b"") == len(own):
+                        found.append(descriptor)
+            return found[::-1]
+
+    def descriptor_length(self) -> int | None:
+        """Bytes of the descriptor stored last, which say of which kind it is; None: there is none.
+        Nothing of another length can be found by one.
+        """
+        with self._use():
+            return last_length(self._db)
 
     def calibration(self, session: int, camera: str) -> dict | None:
         """What `set_calibration` was given for a camera in a session, None if nothing."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaussvae_ros.likeness import likenesses
+from gaussvae_ros.recognition.kinds import kind_of
 
 YEAR_S = 31_557_600.0
-UNLIKE = 0.4  # 1 - likeness of unrelated pictures
 NEEDED = 0.25  # by which a frame counts as farther from others whose record others need
 
 
@@ -44,7 +44,7 @@ def distances(frames: Sequence[Member], width: float) -> np.ndarray:  # [N, N]
     for length in {len(frame.descriptor) for frame in frames if frame.descriptor}:
         some = [i for i, frame in enumerate(frames) if len(frame.descriptor or b"") == length]
         looks = np.array([np.frombuffer(frames[i].descriptor, np.int8) for i in some])
-        total[np.ix_(some, some)] += np.clip((1 - likenesses(looks)) / UNLIKE, 0, 1)
+        total[np.ix_(some, some)] += np.clip((1 - likenesses(looks)) / kind_of(length).unlike, 0, 1)
     return total
 
 

@@ -14,7 +14,8 @@ from gaussvae_ros.bench import writes
 from gaussvae_ros.bench.bank_data import PERIOD, RECORDS, Drive, Folder, write_bank, write_plain
 from gaussvae_ros.bench.bank_questions import QUESTIONS, TARGETS, percentile
 from gaussvae_ros.bench.rows import in_fresh_process, row
-from gaussvae_ros.likeness import LENGTH, likeness
+from gaussvae_ros.likeness import likeness
+from gaussvae_ros.recognition.places import LENGTH
 
 FRAMES = 100_000
 MARKS = (10_000, 100_000, 1_000_000)  # frames, at which the cost of one more is taken

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.likeness import LENGTH
+from gaussvae_ros.recognition.places import LENGTH
 from gaussvae_ros.record import OVERHEAD, Record, pack
 
 RECORD, SPREAD = 512, 120  # bytes of a record: mean and standard deviation

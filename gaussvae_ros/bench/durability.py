@@ -16,7 +16,7 @@ from gaussvae_ros.bench.disk_log import DiskLog
 from gaussvae_ros.bench.power_loss import losses
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.likeness import LENGTH
+from gaussvae_ros.recognition.places import LENGTH
 from gaussvae_ros.record import Record, pack
 
 KILLS, LOSSES = 1000, 200

@@ -13,7 +13,7 @@ import numpy as np
 
 from gaussvae_ros.bank import Budget, MemoryBank, Pose
 from gaussvae_ros.bench.rows import row
-from gaussvae_ros.likeness import LENGTH
+from gaussvae_ros.recognition.places import LENGTH
 from gaussvae_ros.record import OVERHEAD, Record, pack
 from gaussvae_ros.sim.drive import where
 

@@ -7,7 +7,7 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bench.frames import drive_frames
 from gaussvae_ros.bench.rows import PEAK_MB, in_fresh_process, row
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.likeness import describe
+from gaussvae_ros.recognition.places import describe
 
 FRAMES = 10_000
 DIFFERENT = 120  # among them, more than the codec remembers, so that each is decoded

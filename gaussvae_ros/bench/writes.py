@@ -10,7 +10,7 @@ from pathlib import Path
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bench.disk_log import DiskLog
 from gaussvae_ros.bench.rows import row
-from gaussvae_ros.likeness import LENGTH
+from gaussvae_ros.recognition.places import LENGTH
 from gaussvae_ros.record import OVERHEAD, Record, pack
 
 RECORD = 500  # bytes

@@ -6,6 +6,7 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.cli import (
     bank_copies,
+    bank_describe,
     bank_embed,
     bank_export,
     bank_list,
@@ -55,6 +56,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     budgets.add_verb(bank_verbs)
     bank_timeline.add_verb(bank_verbs)
     bank_loops.add_verb(bank_verbs)
+    bank_describe.add_verb(bank_verbs)
     bank_redact.add_verb(bank_verbs)
     bank_embed.add_verb(bank_verbs)
     made = options.bank_verb(

@@ -25,7 +25,9 @@ def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
     order.add_argument(
         "--like",
         metavar="N|IMAGE",
-        help="most like this frame, or an image file, first",
+        nargs="+",
+        help="most like this frame, or an image file, first; of several in a row, of which the one "
+        "asked about comes last, each votes",
     )
     order.add_argument(
         "--like-text", metavar="T", help="most showing what this text says first; needs --encoder"
@@ -57,8 +59,8 @@ def list_(args: argparse.Namespace) -> None:
             found = Encoder(args.encoder).find(bank, args.like_text, **given)
             frames = [{**facts(frame), "likeness": score} for frame, score in found]
         elif args.like is not None:
-            descriptor = _descriptor(bank, args.like)
-            found = bank.find_like(descriptor, **{"limit": FEW, **given})
+            asked = [_descriptor(bank, like) for like in args.like]
+            found = bank.find_like(asked, **{"limit": FEW, **given})
             frames = [{**facts(frame), "likeness": score} for frame, score in found]
         elif args.stamp is not None:
             limit = given.pop("limit", FEW)
@@ -111,9 +113,9 @@ def _descriptor(bank: MemoryBank, like: str) -> bytes:
     """That of a frame, by its id, or of an image file."""
     if not like.isdecimal():
         from gaussvae_ros.evaluation.images import read_image
-        from gaussvae_ros.likeness import describe
+        from gaussvae_ros.recognition.kinds import describe_for
 
-        return describe(read_image(like)).tobytes()
+        return describe_for(bank, read_image(like))
     descriptor = bank.descriptor(int(like))
     if descriptor is None:
         raise GaussVaeError(f"frame {like} was stored without a descriptor")

@@ -34,6 +34,18 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         help="IMAGES are sequences: folders of images, videos and bags; peers code them as videos",
     )
     made.add_argument(
+        "--recognition",
+        action="store_true",
+        help="IMAGES are folders of visits, each a folder of pictures, of which those equally far "
+        "along show one place: whether it is found again by what codecs leave of the first visit",
+    )
+    made.add_argument(
+        "--within",
+        metavar="N",
+        type=int,
+        help="of --recognition: pictures from the right one that still show its place, default 2",
+    )
+    made.add_argument(
         "--models",
         metavar="MODEL",
         nargs="+",
@@ -64,7 +76,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "--peers",
         metavar="CODEC",
         nargs="*",
-        help="of jpeg, webp, av1, hevc and vvc; with --video of x265-10, x265, svt-av1-10, svt-av1 "
+        help="of jpeg, webp, av1, hevc and vvc; with --recognition of jpeg, webp and avif; "
+        "with --video of x265-10, x265, svt-av1-10, svt-av1 "
         "and vvenc-16; default: all that are installed",
     )
     options.as_json(made)
@@ -77,8 +90,14 @@ def evaluate(args: argparse.Namespace) -> None:
         raise GaussVaeError("--video and --models exclude each other")
     if not args.video and (args.every is not None or args.topic is not None):
         raise GaussVaeError("--every and --topic belong to --video")
+    if args.recognition and (args.video or args.models):
+        raise GaussVaeError("--recognition excludes --video and --models")
+    if args.within is not None and not args.recognition:
+        raise GaussVaeError("--within belongs to --recognition")
     if args.models:
         return _models(args)
+    if args.recognition:
+        return _recognition(args)
     summary, found = _video(args) if args.video else _images(args)
     from gaussvae_ros.evaluation.plots import NAMES
 
@@ -125,6 +144,32 @@ def _video(args: argparse.Namespace) -> tuple[dict, list]:
         codecs=PEERS if args.peers is None else args.peers,
     )
     return summary, video_tables(summary)
+
+
+def _recognition(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from gaussvae_ros.codec import FrameCodec
+    from gaussvae_ros.evaluation import recognition
+
+    settings = recognition.Settings(
+        qualities=args.qualities or recognition.QUALITIES,
+        codecs=recognition.CODECS if args.peers is None else args.peers,
+        frames=args.frames,
+        within=recognition.Settings.within if args.within is None else args.within,
+    )
+    result = recognition.evaluate_recognition(
+        args.images,
+        args.out,
+        FrameCodec(device="cpu"),
+        settings,
+        lambda qualities: tqdm(qualities, unit="quality", disable=None),
+    )
+    if not args.json:
+        for one in recognition.recognition_tables(result):
+            print(f"\n{one.caption}")
+            table(one.columns, one.rows)
+    show(args, result, f"\nFigures: {Path(args.out) / 'recognition.json'}")
 
 
 def _models(args: argparse.Namespace) -> None:

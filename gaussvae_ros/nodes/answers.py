@@ -11,13 +11,13 @@ from gaussvae_ros.bank import Frame, MemoryBank, Pose
 from gaussvae_ros.bank.label_likeness import LIKE
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
-from gaussvae_ros.likeness import describe
 from gaussvae_ros.looking.encoder import Encoder
 from gaussvae_ros.msg import MemorySession
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.nodes.nearness import Nearness
 from gaussvae_ros.raster.view import MAX_PIXELS
+from gaussvae_ros.recognition.kinds import describe_for
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
 
 MAX_FRAMES = 1000  # a call
@@ -108,6 +108,8 @@ class Answers:
             raise GaussVaeError("like_text goes with no like_..., by_distance or loops")
         if request.like_text and self.encoder is None:
             raise GaussVaeError("like_text takes an encoder: set the parameter encoder")
+        if request.row > 1 and (request.loops or not request.like_id):
+            raise GaussVaeError("a row is that of like_id, and not one for loops")
         if like is None and request.loops:
             raise GaussVaeError("loops of what? give like_id, like_image or like_compressed")
         if request.label.startswith(LIKE):
@@ -126,7 +128,8 @@ class Answers:
                 of = request.like_id if stored else like
                 found = bank.loop_candidates(of, limit=limit, **conditions)
             else:
-                found = bank.find_like(like, limit=limit, **conditions)
+                asked = bank.row(request.like_id, request.row) if request.row > 1 else like
+                found = bank.find_like(asked, limit=limit, **conditions)
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
         response.frames = [convert.memory_frame(frame, self._now_ns()) for frame in frames]
 
@@ -261,7 +264,7 @@ class Answers:
             image = self._codec.decode(frame.records)
         else:
             image = convert.image_from(request.like_image if given[1] else request.like_compressed)
-        return describe(image).tobytes()
+        return describe_for(bank, image)
 
 
 def _heading(pose: Pose) -> float:

@@ -150,6 +150,7 @@ class MemoryClient:
         by_distance: bool = False,
         loops: bool = False,
         like_text: str = "",
+        row: int = 0,
     ) -> list[tuple[MemoryFrame, float | None]]:
         """The frames that meet every condition given, by stamp, or with `like` the most like ones
         first.
@@ -170,6 +171,7 @@ class MemoryClient:
                 `MemoryBank.loop_candidates` finds them.
             like_text: what the frame shows, in words, by the encoder that `visual_recall` has; most
                 like it first, with the cosine.
+            row: with `like` a frame's id, so many frames, it and those before it, vote.
 
         Returns:
             Each frame with its likeness, 0 to 1, or None where none was asked for; with `loops` the
@@ -189,6 +191,7 @@ class MemoryClient:
             limit=requests.whole("limit", limit),
             by_distance=bool(by_distance),
             loops=bool(loops),
+            row=requests.whole("row", row),
         )
         request.near.header.frame_id = reference
         place = request.near.pose.position

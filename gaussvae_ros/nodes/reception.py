@@ -9,14 +9,15 @@ from collections.abc import Callable
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
+from gaussvae_ros import likeness
 from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.camera import Camera
 from gaussvae_ros.nodes.corrected_poses import CorrectedPoses
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.pending import PendingFrame
+from gaussvae_ros.recognition import places
 from gaussvae_ros.sessions import Clock, Sessions
 
 THROTTLE_S = 5.0  # between two log lines on bad images
@@ -61,7 +62,7 @@ class Reception:
             return
         try:
             image = camera.image(message)
-            descriptor = describe(image)
+            seen = likeness.describe(image)
         except GaussVaeError as error:
             camera.refusal = str(error)
             self._counters.count(camera.name, session, "bad")
@@ -70,10 +71,11 @@ class Reception:
             )
             return
         frame_id = message.header.frame_id.strip("/")
-        if not camera.gate(clock).admits(stamp_ns, descriptor, self._poses.newest(frame_id)):
+        if not camera.gate(clock).admits(stamp_ns, seen, self._poses.newest(frame_id)):
             self._counters.count(camera.name, session, "gated")
             return
-        frame = PendingFrame(camera.name, session, stamp_ns, image, descriptor.tobytes(), frame_id)
+        descriptor = places.describe(image).tobytes()
+        frame = PendingFrame(camera.name, session, stamp_ns, image, descriptor, frame_id)
         frame.map_id = self.map_id
         self._poses.find(frame)
         self._put(frame)

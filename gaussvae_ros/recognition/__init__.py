@@ -1,1 +1,1 @@
-"""Descriptors of frames, and what is learned on their splats without drawing them."""
+"""What frames show: descriptors of places, and what is learned on splats without drawing them."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from gaussvae_ros.bank import Frame
-from gaussvae_ros.likeness import LENGTH
 
 NONE = 0xFFFFFFFF  # in a column of places in a list
 
@@ -23,7 +22,9 @@ class Facts:
     """Of the frames in the order in which they come; `columns` has them as the page shows them:
     session by session as each began, within one by stamp."""
 
-    def __init__(self) -> None:
+    def __init__(self, length: int) -> None:
+        """`length` of descriptors in bytes; others are not compared."""
+        self._length = length
         self.cameras, self.sessions, self.frame_ids, self.sizes, self.places = (
             Names() for _ in range(5)
         )
@@ -41,8 +42,8 @@ class Facts:
             place = self.places.place((frame.map_id, frame.pose.reference))
         if frame.label is not None:
             self._labels[len(self)] = frame.label
-        fits = descriptor is not None and len(descriptor) == LENGTH
-        self._descriptors += descriptor if fits else bytes(LENGTH)
+        fits = descriptor is not None and len(descriptor) == self._length
+        self._descriptors += descriptor if fits else bytes(self._length)
         pose = (*frame.pose.position, *frame.pose.orientation) if frame.pose else [np.nan] * 7
         self._poses.extend(pose)
         self._numbers.extend(
@@ -82,7 +83,7 @@ class Facts:
         columns["stamp"] = stamps[order]
         columns["missing"] = _missing(columns["id"], columns["session"], all_ids)
         columns["position"], columns["turn"] = poses[:, :3].copy(), poses[:, 3:].astype(np.float32)
-        descriptors = np.frombuffer(self._descriptors, np.int8).reshape(-1, LENGTH)
+        descriptors = np.frombuffer(self._descriptors, np.int8).reshape(-1, self._length)
         columns["descriptor"] = descriptors[order]
         row = {came: place for place, came in enumerate(order.tolist())}
         labels = sorted((row[came], label) for came, label in self._labels.items())

@@ -7,7 +7,7 @@ from pathlib import Path
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.files import PRIVATE, printable, write_file
-from gaussvae_ros.likeness import describe
+from gaussvae_ros.recognition.kinds import PLACES, describe_for
 from gaussvae_ros.timeline import page
 from gaussvae_ros.timeline.facts import Facts
 from gaussvae_ros.timeline.floor_map import FloorMap
@@ -72,7 +72,8 @@ def write_timeline(
     info = bank.info()
     pictures = -(-len(ids) // step) + sum(info["labels"].values())
     processes = max(min(processes, pictures // PAYS), 1)
-    facts, sheets, failed = Facts(), Sheets(pictures, int(room)), []
+    facts = Facts(bank.descriptor_length() or PLACES.length)
+    sheets, failed = Sheets(pictures, int(room)), []
     turns: dict[tuple, int] = {}  # frames so far, by session and camera
 
     def jobs() -> Iterator[tuple[Frame, Job | None]]:
@@ -150,7 +151,7 @@ def _descriptor(bank: MemoryBank, frame: Frame, picture: object | None) -> bytes
     except GaussVaeError:  # damaged, or removed meanwhile
         descriptor = None
     if descriptor is None and picture is not None:
-        return describe(picture).tobytes()
+        return describe_for(bank, picture)
     return descriptor
 
 

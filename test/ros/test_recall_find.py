@@ -109,6 +109,11 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
     assert (
         find(recall, like_id=BARE, limit=1).frames[0].id == 7
     )  # it has no descriptor: its picture is described
+    with MemoryBank(recalled, readonly=True) as bank:
+        row = [(f.id, score) for f, score in bank.find_like(bank.row(7, 4), limit=4)]
+    answer = find(recall, limit=4, like_id=7, row=4)
+    assert row[0] == (7, 1.0) and [f.id for f in answer.frames] == [f for f, _ in row]
+    assert list(answer.scores) == pytest.approx([score for _, score in row], abs=1e-6)
     among = find(recall, like_id=7, after=stamp(0), before=stamp(0.2))
     assert sorted(f.id for f in among.frames) == [1, 2, 3] and list(among.scores) == sorted(
         among.scores, reverse=True
@@ -130,6 +135,9 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
         ({"label": "~nowhere"}, "no frame has the label 'nowhere'"),
         ({"label": "~dock"}, "'dock' was stored with a descriptor"),
         ({"label": "~dock", "like_id": 5}, "sorted by nothing else"),
+        ({"like_id": 5, "row": 3, "loops": True}, "a row is that of like_id"),
+        ({"row": 3}, "a row is that of like_id"),
+        ({"like_id": 5, "row": 101}, "a row has 1 to 100 frames, not 101"),
         (
             {"near": near(1.0, reference="moon"), "radius": 1.0},
             "in the frame moon and the poses of the memory are in map",

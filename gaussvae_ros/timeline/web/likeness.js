@@ -1,10 +1,10 @@
 // How alike frames are: by the angle between their descriptors, as gaussvae_ros.likeness has it.
 
-const LENGTH = 64; // numbers of a descriptor
 const ALIKE = 8; // frames that are shown as like the chosen one
 const APART = 10; // s in a session, at most, within which a frame is not taken elsewhere in time
 
 let descriptors = null;
+let length = 0; // numbers of a descriptor
 let lengths = null;
 let scored = { row: -1, scores: null };
 
@@ -13,13 +13,14 @@ let scored = { row: -1, scores: null };
 function scoresOf(row) {
   if (scored.row === row && scored.scores) return scored.scores;
   if (!descriptors && !(descriptors = column("descriptor"))) return null;
+  length = descriptors.length / count;
   lengths ||= measured(descriptors);
   if (!lengths[row]) return null;
   const scores = new Float32Array(count);
-  const query = Float64Array.from(descriptors.subarray(row * LENGTH, (row + 1) * LENGTH));
+  const query = Float64Array.from(descriptors.subarray(row * length, (row + 1) * length));
   for (let other = 0, k = 0; other < count; other++) {
     let sum = 0;
-    for (let n = 0; n < LENGTH; n++, k++) sum += query[n] * descriptors[k];
+    for (let n = 0; n < length; n++, k++) sum += query[n] * descriptors[k];
     const cosine = sum / Math.sqrt(lengths[row] * lengths[other]);
     const angle = Math.acos(Math.max(-1, Math.min(1, cosine)));
     scores[other] = lengths[other] ? Math.max(0, 1 - (angle * 2) / Math.PI) : -1;
@@ -31,7 +32,7 @@ function scoresOf(row) {
 function measured(values) {
   const found = new Float64Array(count);
   for (let row = 0, k = 0; row < count; row++) {
-    for (let n = 0; n < LENGTH; n++, k++) found[row] += values[k] * values[k];
+    for (let n = 0; n < length; n++, k++) found[row] += values[k] * values[k];
   }
   return found;
 }

@@ -1,0 +1,127 @@
+"""Which place a picture shows: descriptors of 128 bytes, compared by the angle between them.
+
+The picture is made very small, each of its edges is held against those around it, and how strong
+they are in each direction is added up in overlapping parts (histograms of oriented gradients,
+Dalal and Triggs, CVPR 2005). A learned projection keeps of that what tells pictures apart, and not
+what another light, a step aside or a record changes (after Fisher). docs/recognition.md has what it
+was chosen by, and `gaussvae train places` makes the model. No ROS, no torch.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from gaussvae_ros.errors import ImageError, ModelError
+
+LENGTH = 128  # bytes of a descriptor
+WIDTH, HEIGHT = 96, 72  # px, to which a picture is shrunk, or at which a record is drawn
+DIRECTIONS, ROWS, COLUMNS = 8, 5, 7  # of edges, and parts of the picture
+FEATURES = DIRECTIONS * ROWS * COLUMNS
+BLUR = 1.0  # px
+AROUND = 8.0  # px, how far around edges are compared
+FLOOR = 1.0  # grey levels a pixel: fainter edges are taken for noise
+OVERLAP = 0.8  # of a part's side, the standard deviation of its weights
+MODEL, ARCHITECTURE = "places", "places"
+
+
+class Decoder(Protocol):
+    """What draws records, such as `FrameCodec`."""
+
+    def decode(
+        self, data: bytes | Sequence[bytes], size: tuple[int, int] | None = None
+    ) -> np.ndarray:
+        """A record as a picture of `size` (w, h) px."""
+
+
+def describe(image: np.ndarray) -> np.ndarray:
+    """The descriptor of the place that a picture shows.
+
+    Args:
+        image: uint8 [H, W, 3] RGB or [H, W], of any size.
+
+    Returns:
+        int8 [LENGTH].
+
+    Raises:
+        ImageError: not such a picture.
+        ModelError: the model is not installed, or damaged.
+    """
+    mean, projection = _model()
+    return quantised((features(image) - mean) @ projection)
+
+
+def describe_record(codec: Decoder, records: bytes | Sequence[bytes]) -> np.ndarray:
+    """The descriptor of a record's frame, which is drawn at WIDTH x HEIGHT only: int8 [LENGTH].
+    Raises as `codec.decode` and `describe`.
+    """
+    return describe(codec.decode(records, size=(WIDTH, HEIGHT)))
+
+
+def features(image: np.ndarray) -> np.ndarray:
+    """How strong edges of each direction are in each part of a picture, float32 [FEATURES] of
+    length 1. Takes what `describe` takes.
+    """
+    import cv2
+
+    grey = cv2.GaussianBlur(_small(image).astype(np.float32), (0, 0), BLUR)
+    across, down = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1)))
+    strength = np.square(across) + np.square(down)
+    around = np.sqrt(cv2.GaussianBlur(strength, (0, 0), AROUND)) + FLOOR
+    strength = np.sqrt(strength) / around
+    # An edge is one from dark to bright as well as from bright to dark, as by day and night.
+    turn = cv2.phase(across, down) * (DIRECTIONS / math.pi)
+    apart = np.abs(turn - np.arange(DIRECTIONS, dtype=np.float32)[:, None, None]) % DIRECTIONS
+    shares = np.maximum(1 - np.minimum(apart, DIRECTIONS - apart), 0) * strength
+    parts = _weights(HEIGHT, ROWS) @ shares @ _weights(WIDTH, COLUMNS).T
+    values = np.sqrt(parts).ravel()
+    return values / max(float(np.linalg.norm(values)), 1e-9)
+
+
+def quantised(values: np.ndarray) -> np.ndarray:  # [N] -> int8 [N]
+    """Numbers whose largest becomes 127."""
+    return np.rint(values * (127 / max(float(np.abs(values).max()), 1e-9))).astype(np.int8)
+
+
+def _small(image: np.ndarray) -> np.ndarray:  # uint8 [HEIGHT, WIDTH]
+    import cv2
+
+    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size):
+        raise ImageError("a picture to describe is a uint8 array that is not empty")
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        raise ImageError(f"a picture to describe is [H, W, 3] or [H, W], not {list(image.shape)}")
+    height, width = image.shape[:2]
+    # Halving is several times faster than any other ratio.
+    while width >= 4 * WIDTH and height >= 4 * HEIGHT:
+        width, height = width // 2, height // 2
+        image = cv2.resize(
+            image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+        )
+    small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
+
+
+@functools.cache
+def _weights(size: int, parts: int) -> np.ndarray:  # float32 [parts, size]
+    """What each pixel of a side counts in each of its parts."""
+    side = size / parts
+    away = np.arange(size) + 0.5 - (np.arange(parts)[:, None] + 0.5) * side
+    weights = np.exp(-np.square(away / (OVERLAP * side)) / 2)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+@functools.cache
+def _model() -> tuple[np.ndarray, np.ndarray]:
+    """The mean of features, float32 [FEATURES], and the projection, float32 [FEATURES, LENGTH]."""
+    from gaussvae_ros.vae.models import find, read
+
+    path = find(MODEL)
+    about, tensors = read(path)
+    mean, projection = tensors.get("mean"), tensors.get("projection")
+    if about.get("architecture") != ARCHITECTURE or mean is None or projection is None:
+        raise ModelError(f"{path}: is no model of descriptors of places")
+    if mean.shape != (FEATURES,) or projection.shape != (FEATURES, LENGTH):
+        raise ModelError(f"{path}: this release describes places in another way")
+    return mean, projection
