@@ -63,7 +63,7 @@ class Overview(Handle):
         labels {label: frames}, poses (frames with one), corrected (those whose pose changed),
         bounds_m [[min x, max x], [min y, max y], [min z, max z]].
         """
-        with self._use():
+        with self._use_at_once():
             return upkeep.summary(self._db, self.path)
 
     def version(self) -> int:
