@@ -103,6 +103,8 @@ class Answers:
             raise GaussVaeError("frames are sorted by distance or by likeness, not by both")
         if like is None and request.loops:
             raise GaussVaeError("loops of what? give like_id, like_image or like_compressed")
+        if not 0 <= request.min_score <= (like is not None):
+            raise GaussVaeError("min_score is from 0 to 1, and goes with like_...")
         if like is None:
             frames = bank.find(limit=limit, nearest_first=request.by_distance, **conditions)
         else:
@@ -112,6 +114,7 @@ class Answers:
                 found = bank.loop_candidates(of, limit=limit, **conditions)
             else:
                 found = bank.find_like(like, limit=limit, **conditions)
+            found = [(frame, score) for frame, score in found if score >= request.min_score]
             frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
         response.frames = [convert.memory_frame(frame, self._now_ns()) for frame in frames]
 

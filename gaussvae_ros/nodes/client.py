@@ -148,6 +148,7 @@ class MemoryClient:
         limit: int = 100,
         by_distance: bool = False,
         loops: bool = False,
+        min_score: float = 0.0,
     ) -> list[tuple[MemoryFrame, float | None]]:
         """The frames that meet every condition given, by stamp, or with `like` the most like ones
         first.
@@ -163,6 +164,7 @@ class MemoryClient:
             by_distance: those nearest to `near` first, of which `limit` keeps as many.
             loops: with `like`, places where that may have been taken before, as
                 `MemoryBank.loop_candidates` finds them.
+            min_score: with `like`, only frames that are as likely, or as much alike, at least.
 
         Returns:
             Each frame with its likeness, 0 to 1, or None where none was asked for; with `loops` the
@@ -180,6 +182,7 @@ class MemoryClient:
             limit=requests.whole("limit", limit),
             by_distance=bool(by_distance),
             loops=bool(loops),
+            min_score=float(min_score),
         )
         request.near.header.frame_id = reference
         place = request.near.pose.position

@@ -85,6 +85,9 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
             for f, score in zip(answer.frames, answer.scores, strict=True)
         ]
         assert found == expected
+    least = expected[1][1]
+    answer = find(recall, like_id=7, min_score=least - 1e-6)
+    assert [f.id for f in answer.frames] == [frame_id for frame_id, _ in expected[:2]]
     answer = find(recall, limit=1, like_compressed=jpeg_message(frames[6], 0))
     assert answer.frames[0].id == 7 and answer.scores[0] > 0.9
     assert (
@@ -108,6 +111,8 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
             "by distance or by likeness, not by both",
         ),
         ({"loops": True, "camera": "camera"}, "loops of what"),
+        ({"min_score": 0.5}, "goes with like_"),
+        ({"min_score": math.nan, "like_id": 5}, "min_score is from 0 to 1"),
         (
             {"near": near(1.0, reference="moon"), "radius": 1.0},
             "in the frame moon and the poses of the memory are in map",
