@@ -41,6 +41,14 @@ class Columns:
         which = np.flatnonzero(self.stamps > since)
         if len(stamps) and not beyond:
             which = which[self.stamps[which] <= stamps[-1]]
+        return self.by_origins(stamps, origin, which)
+
+    def by_origins(
+        self, stamps: np.ndarray, origin: np.ndarray, which: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(those of the frames at places `which` that move [M], and their poses [M, 7]) where
+        odometry's origin was at these poses in the map.
+        """
         if not (len(stamps) and len(which)):
             return np.zeros(0, np.int64), np.zeros((0, 7))
         poses = compose(interpolated(stamps, origin, self.stamps[which]), self.seen[which])

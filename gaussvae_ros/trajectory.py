@@ -79,8 +79,12 @@ def interpolated(stamps: np.ndarray, poses: np.ndarray, at: np.ndarray) -> np.nd
     after = np.clip(np.searchsorted(stamps, at), 1, max(len(stamps) - 1, 1))
     before, after = after - 1, np.minimum(after, len(stamps) - 1)
     length = np.maximum(stamps[after] - stamps[before], 1)
-    t = np.clip((at - stamps[before]) / length, 0, 1)[:, None]
-    a, b = poses[before], poses[after]
+    return mixed(poses[before], poses[after], np.clip((at - stamps[before]) / length, 0, 1))
+
+
+def mixed(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:  # [M, 7]
+    """Between poses [M, 7], by shares [M] of the second: linear in position, slerp in rotation."""
+    t = share[:, None]
     p, q = a[:, 3:], b[:, 3:]
     q = np.where((p * q).sum(1, keepdims=True) < 0, -q, q)  # the short way
     angle = np.arccos(np.clip((p * q).sum(1, keepdims=True), 0, 1))

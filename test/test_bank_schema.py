@@ -145,3 +145,36 @@ def test_a_file_of_the_sixth_schema_is_read_as_it_is_and_brought_up_to_date(tmp_
             assert [f.id for f in bank.find(near=(-7, 0, 0), radius=1)] == [31]
             assert [f.id for f in bank.find(near=(100, 0, 0), radius=1)] == [40]
             assert bank.find(near=(10, 5, 0), radius=3.2) == [] and bank.verify() == []
+
+
+def test_a_file_of_the_eighth_schema_is_read_as_it_is_and_brought_up_to_date(tmp_path):
+    """In it three sessions of 100 frames, one a second; ids 20 to 39 were removed."""
+    path, second = tmp_path / "old.db", 10**9
+    path.write_bytes(
+        gzip.decompress((REPO / "test" / "data" / "bank8_sessions.db.gz").read_bytes())
+    )
+
+    def asked(bank):
+        stamps = [frame.stamp_ns for frame in bank]
+        assert len(stamps) == 280 == len(bank) and stamps == sorted(stamps)
+        span = {"after": 10 * second, "before": 16 * second}
+        assert bank.ids(**span) == [i for n in range(11, 17) for i in (n, n + 100)] + [17]
+        assert [f.id for f in bank.find(**span, camera="r")] == [12, 112, 14, 114, 16, 116]
+        assert [f.id for f in bank.find(**span, session=2, camera="l")] == [111, 113, 115]
+        assert bank.ids(camera="rare") == [51, 151, 251] and bank.ids(map_id="attic") == [
+            *range(101, 301)
+        ]
+        assert (
+            bank.nearest(28 * second + 1, "r").id == 128 and bank.nearest(2000 * second).id == 200
+        )
+        assert bank.newest("rare").id == 251 and bank.newest("none") is None
+        assert [f.id for f in bank.window(12, 9)] == [*range(2, 20, 2), *range(40, 52, 2)]
+        assert bank.verify() == [] and bank.info()["sessions"][2]["first_ns"] == 8640 * second
+
+    with MemoryBank(path, readonly=True) as reader:
+        asked(reader)
+        with MemoryBank(path) as bank:
+            for either in (reader, bank):
+                asked(either)
+            assert bank.add(record(9), stamp_ns=0, camera="rare", session=1) == 301
+            assert bank.ids(camera="rare") == [301, 51, 151, 251] and bank.verify() == []

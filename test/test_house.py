@@ -35,6 +35,7 @@ LAYERS = (
     ("entropy",),  # below fit: a descent weighs bits in the steps of a record
     (
         "bank",
+        "leaps",
         "messages",
         "placed_frames",
         "pose_source",

@@ -2,9 +2,13 @@
 
 import logging
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import stamps
 from gaussvae_ros.bank.budget import Budget
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.protection import Protection
@@ -44,9 +48,10 @@ class Chooser:
         found = []
         if self._budget.max_age and (latest := latest_stamp(self.db)) is not None:
             limit = max(latest - round(1e9 * self._budget.max_age), -INT64)
-            found = self._first("stamp_ns < ?", [limit], "stamp_ns, id", count)
+            found = self._first(self._in_time(before=limit - 1), count) if limit > -INT64 else []
         if not found and self._budget.max_sessions and (limit := self._oldest_session()):
-            found = self._first("session < ?", [limit], "session, stamp_ns, id", count)
+            old = reversed(newest_sessions(self.db, INT64, below=limit))
+            found = self._first((f for s in old for f in self._in_time(sessions=[s])), count)
         return found
 
     def next(self, count: int) -> list[int]:
@@ -59,7 +64,12 @@ class Chooser:
                 found = self._redundant(count)
             except (sqlite3.DatabaseError, UnicodeError) as error:
                 log.warning("what covers what cannot be told, so the oldest go: %s", error)
-        return found or self._first("TRUE", [], "id", count)
+        if found:
+            return found
+        with closing(
+            self.db.execute("SELECT id, session, stamp_ns FROM frames ORDER BY id")
+        ) as all:
+            return self._first(all, count)
 
     # Inside
 
@@ -74,26 +84,24 @@ class Chooser:
         newest = newest_sessions(self.db, self._budget.max_sessions)
         return newest[-1] if len(newest) == self._budget.max_sessions else None
 
-    def _first(self, where: str, values: list, order: str, count: int) -> list[int]:
-        sql = f"SELECT id, session, stamp_ns FROM frames WHERE {where} ORDER BY {order}"
-        found, rows = [], self.db.execute(sql, values)
-        for row in rows:
-            if row[0] not in self.gone and not self.stays(*row):
-                found.append(row[0])
-                if len(found) == count:
-                    break
-        rows.close()
+    def _in_time(self, **of: object) -> Iterator[tuple[int, int, int]]:
+        """(id, session, stamp) of frames, by stamp; `of` is as in `stamps.walk`."""
+        for stamp_ns, frame_id in stamps.walk(self.db, **of):
+            sql = "SELECT session FROM frames WHERE id = ?"
+            yield frame_id, self.db.execute(sql, [frame_id]).fetchone()[0], stamp_ns
+
+    def _first(self, frames: Iterator[tuple[int, int, int]], count: int) -> list[int]:
+        """The first of some frames, each (id, session, stamp), that may go."""
+        may_go = (row[0] for row in frames if row[0] not in self.gone and not self.stays(*row))
+        found = list(islice(may_go, count))
         self.gone.update(found)
         return found
 
 
-def newest_sessions(db: Database, count: int) -> list[int]:
-    """At most so many sessions that have frames, the newest first."""
-    found = [INT64 - 1]
-    while len(found) <= count:
-        sql = "SELECT max(session) FROM frames WHERE session < ?"
-        if (session := db.execute(sql, [found[-1]]).fetchone()[0]) is None:
-            break
+def newest_sessions(db: Database, count: int, below: int = INT64 - 1) -> list[int]:
+    """At most so many sessions that have frames, the newest first, of those `below` one."""
+    found = [below]
+    while len(found) <= count and (session := stamps.session_before(db, found[-1])) is not None:
         found.append(session)
     return found[1:]
 

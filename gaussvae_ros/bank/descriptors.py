@@ -8,10 +8,12 @@ length were made in another way and are not compared.
 import logging
 import math
 import sqlite3
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import repeat
+from operator import itemgetter
 from zlib import crc32
 
 import numpy as np
@@ -91,7 +93,16 @@ class _Block:
         at = np.searchsorted(self.ids, wanted)
         return at[self.ids[at] == wanted]
 
-    def only(self, at: np.ndarray) -> "_Block":
+    def within(self, spans: list[tuple[int, int]]) -> Iterator["_Block"]:
+        """Those with ids in spans."""
+        for begin, end in spans[bisect_left(spans, self.ids[0], key=itemgetter(1)) :]:
+            if begin > self.ids[-1]:
+                return
+            first, last = np.searchsorted(self.ids, (begin, end + 1))
+            if first < last:
+                yield self.only(slice(first, last))
+
+    def only(self, at: np.ndarray | slice) -> "_Block":
         """Those at these places."""
         return _Block(self.ids[at], self.rows[at], self.inverses[at])
 
@@ -118,10 +129,14 @@ class Descriptors:
         self._gone.update(frame_id for frame_id in frames if frame_id <= self._last)
 
     def ranked(
-        self, db: Database, descriptor: bytes, among: Iterable[int] | None
+        self,
+        db: Database,
+        descriptor: bytes,
+        among: Iterable[int] | None,
+        spans: list[tuple[int, int]] | None = None,
     ) -> Iterator[tuple[int, float]]:
-        """(frame id, likeness to `descriptor`) of the frames, or of those in `among`, best first,
-        then by id.
+        """(frame id, likeness to `descriptor`) of the frames, or of those in `among`, or with ids
+        in `spans`, both ends included, ascending; best first, then by id.
         """
         self._refresh(db)
         if len(self._gone) > MOST_GONE * sum(map(len, self._all_ids())):
@@ -131,6 +146,8 @@ class Descriptors:
         if among is not None:
             ids = np.unique(np.fromiter(among, np.int64))
             blocks = [block.only(at) for block in blocks if len(at := block.at(ids))]
+        if spans is not None:
+            blocks = [part for block in blocks for part in block.within(spans)]
         if not blocks:
             return
         query = np.frombuffer(descriptor, np.int8)

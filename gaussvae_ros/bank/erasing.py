@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from gaussvae_ros.bank import runs, statements, texts
+from gaussvae_ros.bank import runs, stamps, statements, texts
 from gaussvae_ros.bank.descriptors import Descriptors, descriptor_checksum
 from gaussvae_ros.bank.frame import checked_descriptor, checked_int
 from gaussvae_ros.bank.journal import log_path
@@ -78,8 +78,9 @@ class Eraser(Reader):
         """
         draft = Path(f"{self.path}.partial")
         with self._use_to_write() as group:
-            # The indexes of places and words, which would go on holding what is gone.
-            group.write_now([(runs.CLEAR, ()), (runs.FILL, ()), (texts.REBUILD, ())])
+            # The indexes, of which those of places and words would go on holding what is gone.
+            anew = (runs.CLEAR, runs.FILL, stamps.CLEAR, stamps.FILL, texts.REBUILD)
+            group.write_now([(sql, ()) for sql in anew])
             try:
                 # Not VACUUM, which takes its space where the system keeps temporary files.
                 draft.unlink(missing_ok=True)

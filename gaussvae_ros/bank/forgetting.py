@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import stamps
 from gaussvae_ros.bank.budget import Budget, Forgotten, Usage
 from gaussvae_ros.bank.choosing import Chooser, latest_stamp, newest_sessions
 from gaussvae_ros.bank.frame import INT64, Frame
@@ -75,7 +76,7 @@ class Forgetter(Remover):
             return f"the memory is full: {sentence}"
         with self._use():
             if budget.max_age and (latest := latest_stamp(self._db)) is not None:
-                first = self._db.execute("SELECT min(stamp_ns) FROM frames").fetchone()[0]
+                first, _ = next(stamps.walk(self._db))
                 if (latest - first) / 1e9 >= budget.max_age:
                     return f"the memory is full: its frames span max_age, {budget.max_age:g} s"
             if budget.max_sessions:

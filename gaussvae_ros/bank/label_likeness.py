@@ -94,7 +94,7 @@ def labelled_alike(
     if not learned:
         raise BankError(f"no frame with the label {label!r} was stored with a descriptor")
 
-    def ranked(among: list[int] | None) -> Iterator[tuple[int, float]]:
+    def ranked(among: list[int] | None, within: object) -> Iterator[tuple[int, float]]:
         each = (_ranked(blocks[length], said, labelled, among) for length, said in learned.items())
         return heapq.merge(*each, key=lambda found: (-found[1], found[0]))
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import stamps
 from gaussvae_ros.bank.alike import alike
 from gaussvae_ros.bank.descriptors import Descriptors, read_descriptor
 from gaussvae_ros.bank.frame import INT64
@@ -111,30 +112,27 @@ def _spot(db: Database, frame_id: int) -> Spot | None:
 
 
 def _neighbours(db: Database, spot: Spot) -> dict[int, bytes]:
-    """The descriptors of a frame, under 0, and of those about so many steps before and after."""
+    """The descriptors of a frame, under 0, and of those about so many steps before and after: the
+    nearest within half a step.
+    """
+    reach, half = STEPS * STEP_NS, STEP_NS // 2
+    ends = max(spot.stamp_ns - reach - half, -INT64), min(spot.stamp_ns + reach + half, INT64 - 1)
+    of = {"camera": spot.camera, "sessions": [spot.session]}
+    nearest: dict[int, tuple[int, int]] = {}  # by step: how far from it, and the frame
+    for stamp_ns, frame_id in stamps.walk(db, after=ends[0], before=ends[1], **of):
+        step, off = divmod(stamp_ns - spot.stamp_ns + half, STEP_NS)
+        if abs(step) <= STEPS:
+            far = abs(off - half), frame_id
+            nearest[step] = min(nearest.get(step, far), far)
+    nearest[0] = 0, spot.frame_id
     found = {}
-    for step in range(-STEPS, STEPS + 1):
-        frame_id = spot.frame_id if step == 0 else _at(db, spot, step)
+    for step, (_, frame_id) in sorted(nearest.items()):
         try:
-            if frame_id is not None and (known := read_descriptor(db, frame_id)) is not None:
+            if (known := read_descriptor(db, frame_id)) is not None:
                 found[step] = known
         except DamagedFrame:
             continue
     return found
-
-
-def _at(db: Database, spot: Spot, step: int) -> int | None:
-    """The frame nearest to a time before or after, within half a step of it."""
-    stamp_ns = max(-INT64, min(spot.stamp_ns + step * STEP_NS, INT64 - 1))
-    sql = """
-        SELECT id FROM frames INDEXED BY frames_by_session
-        WHERE session = ? AND camera = ? AND stamp_ns >= ? AND stamp_ns < ?
-        ORDER BY abs(stamp_ns - ?), id LIMIT 1
-    """
-    begin, end = stamp_ns - STEP_NS // 2, stamp_ns + STEP_NS // 2
-    ends = max(begin, -INT64), min(end, INT64 - 1)
-    row = db.execute(sql, [spot.session, spot.camera, *ends, stamp_ns]).fetchone()
-    return None if row is None else row[0]
 
 
 def _alike(some: dict[int, bytes], others: dict[int, bytes]) -> float:

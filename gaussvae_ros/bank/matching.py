@@ -1,26 +1,27 @@
 """Which frames meet conditions: their ids, so that a damaged row costs only its own frame.
 
 They are looked for along whatever leads past the fewest frames: the index of places, the frames of
-words, a label, sessions or a camera, or all stamps. But for words and labels, the frames come in
-the order that they are asked for in, so that only as many are looked at as are taken.
+words or a label, or the index of time. But for words and labels, the frames come in the order that
+they are asked for in, so that only as many are looked at as are taken.
 """
 
-import heapq
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from itertools import islice
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import runs
+from gaussvae_ros.bank import runs, stamps
 from gaussvae_ros.bank.question import Question, Where, ask
 from gaussvae_ros.errors import BankError
 
 FEW = 5000  # frames that are looked at and sorted in some 5 ms
-FEW_SESSIONS = 100  # that are walked along side by side
-MAYBE = 4  # times as many frames as are few, in runs that may be near, are taken for more
+# Times as many frames as are few, in runs that may be near, are taken for more; so are a part as
+# many by time, which are all looked at otherwise.
+MAYBE = 4
 RUNS = 4  # that are looked at first, then twice as many, and so on
+ALL = 2**31  # runs
 INF = float("inf")
 
 
@@ -47,6 +48,8 @@ def few(db: Database, most: int, **conditions: object) -> list[int] | None:
     """
     question = ask(db, **conditions)
     if question.ball is None:
+        is_named = question.label is not None or question.ids is not None
+        most = most if is_named else most // MAYBE
         ids = list(islice(_along_stamps(db, question), most))
     else:
         enough = MAYBE * most // runs.LENGTH + 1
@@ -59,6 +62,17 @@ def few(db: Database, most: int, **conditions: object) -> list[int] | None:
         firsts = json.dumps([first for _, first in near])
         ids = [frame_id for (frame_id,) in db.execute(sql, [firsts, *where.values]).fetchall()]
     return ids if len(ids) < most else None
+
+
+def spans(db: Database, **conditions: object) -> list[tuple[int, int]] | None:
+    """From which id to which one, both included, the frames are that may meet the conditions of
+    time and session, ascending; None where those say nothing.
+    """
+    question = ask(db, **conditions)
+    if question.times == (None, None) and question.sessions is None:
+        return None
+    of = {"camera": question.camera, "sessions": question.sessions}
+    return stamps.spans(db, *question.times, **of)
 
 
 def meeting(db: Database, ids: list[int], **conditions: object) -> set[int]:
@@ -85,29 +99,11 @@ def _conditions(question: Question) -> tuple[Where, str]:
 def _along_stamps(db: Database, question: Question) -> Iterator[int]:
     if _named(db, question, FEW) < FEW:
         yield from _of_those(db, question, nearest_first=False)
-    elif question.sessions is None or len(question.sessions) > FEW_SESSIONS:
-        yield from _walk(
-            db, "stamp" if question.camera is None else "camera", [question.in_sessions]
-        )
-    elif question.camera is not None and _of_camera(db, question) < FEW:
-        yield from _walk(db, "camera", [question.in_sessions])
-    else:
-        each = [question.where.also("f.session = ?", session) for session in question.sessions]
-        yield from _walk(db, "session", each)
-
-
-def _walk(db: Database, index: str, each: list[Where]) -> Iterator[int]:
-    """Along an index, once for each of some conditions, side by side by stamp."""
-    with ExitStack() as stack:
-        walks = []
-        for where in each:
-            sql = f"""
-                SELECT f.stamp_ns, f.id FROM frames f INDEXED BY frames_by_{index}
-                WHERE {where} ORDER BY f.stamp_ns, f.id
-            """
-            walks.append(stack.enter_context(closing(db.execute(sql, where.values))))
-        for _, frame_id in heapq.merge(*walks):
-            yield frame_id
+        return
+    (after, before), where = question.times, question.where
+    of = {"camera": question.camera, "sessions": question.sessions}
+    walk = stamps.walk(db, str(where), where.values, after=after, before=before, **of)
+    yield from (frame_id for _, frame_id in walk)
 
 
 def _of_those(db: Database, question: Question, nearest_first: bool) -> Iterator[int]:
@@ -134,8 +130,8 @@ def _around(
 ) -> Iterator[int]:
     ball = question.ball
     centre = ball.centre if nearest_first else None
-    near = runs.around(db, ball.sides, centre, question.times, question.sessions)
-    most = len(near) * runs.LENGTH
+    near = runs.Nearby(db, ball.sides, centre, question.times, question.sessions)
+    most = len(near.first(runs.FIRST)) * runs.LENGTH
     if _named(db, question, most) < most:
         yield from _of_those(db, question, nearest_first)
         return
@@ -152,7 +148,7 @@ def _page(
     db: Database,
     question: Question,
     nearest_first: bool,
-    near: list[tuple[float, int]],
+    near: runs.Nearby,
     last: tuple | None,
     limit: int | None,
 ) -> list[tuple]:
@@ -170,13 +166,14 @@ def _page(
         where = where.also(f"({key}, f.stamp_ns, f.id) > (?, ?, ?)", *values, *last)
     sql = f"""
         SELECT {key}, f.stamp_ns, f.id FROM {_of_runs(question)}
-        WHERE {where} AND {key} <= ? ORDER BY 1, 2, 3 LIMIT ?
+        WHERE {ball.beside} AND {where} AND {key} <= ? ORDER BY 1, 2, 3 LIMIT ?
     """
     most = -1 if limit is None else limit  # LIMIT -1 is none
-    found, at, count = [], 0, RUNS if limit else len(near)
-    while at < len(near) and near[at][0] <= farthest:
-        firsts = json.dumps([first for _, first in near[at : at + count]])
-        given = (*values, firsts, *where.values, *values, farthest, most)
+    found, at, count = [], 0, RUNS if limit else ALL
+    while (some := near.first(at + count)[at:]) and some[0][0] <= farthest:
+        firsts = json.dumps([first for _, first in some])
+        beside = ball.beside_within(farthest if nearest_first else ball.square)
+        given = (*values, firsts, *beside, *where.values, *values, farthest, most)
         found = sorted(found + db.execute(sql, given).fetchall())[:limit]
         if len(found) == limit:
             farthest = found[-1][0]
@@ -203,13 +200,3 @@ def _named(db: Database, question: Question, most: int) -> int:
         return most
     sql = "SELECT count(*) FROM (SELECT 1 FROM labels WHERE label = ? LIMIT ?)"
     return db.execute(sql, [question.label, most]).fetchone()[0]
-
-
-def _of_camera(db: Database, question: Question) -> int:
-    """How many frames of that time the camera has, FEW at most."""
-    where = question.where
-    sql = f"""
-        SELECT count(*) FROM (SELECT 1 FROM frames f INDEXED BY frames_by_camera
-                              WHERE {where} LIMIT {FEW})
-    """
-    return db.execute(sql, where.values).fetchone()[0]

@@ -64,7 +64,7 @@ class Overview(Handle):
         corrected (those whose pose changed), bounds_m [[min x, max x], [min y, max y], [min z, max
         z]].
         """
-        with self._use():
+        with self._use_at_once():
             return upkeep.summary(self._db, self.path)
 
     def version(self) -> int:

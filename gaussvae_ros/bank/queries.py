@@ -9,10 +9,11 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import runs
+from gaussvae_ros.bank import runs, stamps
 from gaussvae_ros.bank.frame import (
     INT64,
     Frame,
@@ -89,46 +90,34 @@ def by_distance(
     """Ids of the frames at most `tolerance_ns` from a stamp, nearest first; of two equally near,
     the earlier.
     """
-    where, values = (
-        ("camera = ? AND", [checked_text("camera", camera)]) if camera is not None else ("", [])
-    )
-    sql = f"SELECT stamp_ns, id FROM frames WHERE {where} stamp_ns"
-    with (
-        closing(
-            db.execute(f"{sql} <= ? ORDER BY stamp_ns DESC, id DESC", [*values, stamp_ns])
-        ) as earlier,
-        closing(db.execute(f"{sql} > ? ORDER BY stamp_ns, id", [*values, stamp_ns])) as later,
-    ):
-        for stamp, frame_id in heapq.merge(earlier, later, key=lambda row: abs(row[0] - stamp_ns)):
-            if tolerance_ns is not None and abs(stamp - stamp_ns) > tolerance_ns:
-                return
-            yield frame_id
+    if camera is not None:
+        checked_text("camera", camera)
+    earlier = stamps.walk(db, before=stamp_ns, camera=camera, backwards=True)
+    later = stamps.walk(db, "f.stamp_ns > ?", [stamp_ns], after=stamp_ns, camera=camera)
+    for stamp, frame_id in heapq.merge(earlier, later, key=lambda row: abs(row[0] - stamp_ns)):
+        if tolerance_ns is not None and abs(stamp - stamp_ns) > tolerance_ns:
+            return
+        yield frame_id
 
 
 def following(db: Database, last: tuple[int, int] | None, count: int) -> list[tuple[int, int]]:
     """(stamp_ns, id) of the next `count` frames after `last` in the order of (stamp_ns, id); None
     is the start.
     """
-    return db.execute(
-        "SELECT stamp_ns, id FROM frames WHERE (stamp_ns, id) > (?, ?)"
-        " ORDER BY stamp_ns, id LIMIT ?",
-        [*(last or (-INT64, -1)), count],
-    ).fetchall()
+    last = last or (-INT64, -1)
+    walk = stamps.walk(db, "(f.stamp_ns, f.id) > (?, ?)", last, after=last[0])
+    return list(islice(walk, count))
 
 
 def around(db: Database, frame: Frame, sign: int) -> Iterator[int]:
     """Ids of the frames of the same camera and session before (`sign` -1) or after (1) a frame,
     nearest first.
     """
-    comparison, order = ("<", "DESC") if sign < 0 else (">", "ASC")
-    sql = f"""
-        SELECT id FROM frames
-        WHERE session = ? AND camera = ? AND (stamp_ns, id) {comparison} (?, ?)
-        ORDER BY stamp_ns {order}, id {order}
-    """
-    with closing(db.execute(sql, [frame.session, frame.camera, frame.stamp_ns, frame.id])) as rows:
-        for (frame_id,) in rows:
-            yield frame_id
+    end, compared = ("before", "<") if sign < 0 else ("after", ">")
+    where, at = f"(f.stamp_ns, f.id) {compared} (?, ?)", (frame.stamp_ns, frame.id)
+    of = {"camera": frame.camera, "sessions": [frame.session], end: frame.stamp_ns}
+    for _, frame_id in stamps.walk(db, where, at, **of, backwards=sign < 0):
+        yield frame_id
 
 
 def references(db: Database) -> list[str]:
@@ -142,22 +131,16 @@ def references(db: Database) -> list[str]:
 
 def latest(db: Database, camera: str | None) -> Iterator[int]:
     """All ids, or those of a camera, from the highest down."""
-    if camera is None:
-        ways = [("frames", "1", [])]
-    else:
-        named = checked_text("camera", camera)
+    lately, values = "SELECT id FROM frames WHERE id > ?", [-INT64]
+    if camera is not None:
         begin = (db.execute("SELECT max(id) FROM frames").fetchone()[0] or 0) - LATELY
-        # Along the index on cameras, SQLite sorts all frames of the camera first: only where the
-        # camera took none lately.
-        ways = [
-            ("frames NOT INDEXED", "id > ? AND camera = ?", [begin, named]),
-            ("frames INDEXED BY frames_by_camera", "camera = ? AND id <= ?", [named, begin]),
-        ]
-    for table, where, values in ways:
-        sql = f"SELECT id FROM {table} WHERE {where} ORDER BY id DESC"
-        with closing(db.execute(sql, values)) as rows:
-            for (frame_id,) in rows:
-                yield frame_id
+        lately += " AND camera = ?"
+        values = [begin, checked_text("camera", camera)]
+    with closing(db.execute(f"{lately} ORDER BY id DESC", values)) as rows:
+        for (frame_id,) in rows:
+            yield frame_id
+    if camera is not None:  # where it took none lately
+        yield from stamps.of_camera(db, camera, begin)
 
 
 def read_calibration(db: Database, session: int, camera: str) -> dict | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import runs
+from gaussvae_ros.bank import runs, stamps
 from gaussvae_ros.bank.cells import LAST_LEVEL, Cells
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.groups import Groups
@@ -31,7 +31,6 @@ _FRAMES = """
     FROM frames f LEFT JOIN sessions s ON s.id = f.session
         LEFT JOIN poses p ON p.frame = f.id {moved} {descriptors} WHERE f.id {ids}
 """
-_IN_SPAN = "SELECT id FROM frames WHERE session = ? AND camera = ? AND stamp_ns BETWEEN ? AND ?"
 
 
 class Redundancy:
@@ -176,8 +175,9 @@ class Redundancy:
         ends = [end for axis in box for end in axis]
         if len(area) != 3:
             return sorted(runs.in_box(db, ends, *placed(db)))
-        ends = [*area[:2], *(min(max(end, -INT64), INT64 - 1) for end in ends)]
-        return sorted(frame_id for (frame_id,) in db.execute(_IN_SPAN, ends).fetchall())
+        after, before = (min(max(end, -INT64), INT64 - 1) for end in ends)
+        of = {"sessions": [area[0]], "camera": area[1]}
+        return sorted(i for _, i in stamps.walk(db, after=after, before=before, **of))
 
     def _thin(
         self, db: Database, members: list[Member], others: list[Member], count: int

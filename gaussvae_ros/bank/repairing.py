@@ -22,7 +22,7 @@ from gaussvae_ros.bank.journal import connect, delete, first_number, journals, l
 from gaussvae_ros.bank.lock import WriterLock
 from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.opening import check_journal, checked_path, open_file, why
-from gaussvae_ros.bank.queries import DamagedFrame, following, read_frame
+from gaussvae_ros.bank.queries import DamagedFrame, read_frame
 from gaussvae_ros.bank.references import References
 from gaussvae_ros.bank.waiting import GROUP_WRITES
 from gaussvae_ros.errors import BankError, RecordError
@@ -103,6 +103,7 @@ def _fill(
     target.execute("DELETE FROM correction")  # the row of a new file
     # What has rows in a new file says what that file is.
     empty = [name for name in salvage.tables(target) if not _count(target, name)]
+    empty.remove("stamp_runs")  # an index, which triggers fill
     named: set[int] = set()  # frames that are not there, though something belongs to them
     for table in empty:
         target.execute(f"PRAGMA foreign_keys={'OFF' if table in _FIRST else 'ON'}")
@@ -171,10 +172,9 @@ def _complete(db: Database) -> None:
 def _remove_damaged(db: Database, others: list[str]) -> dict[int, str]:
     """Take out rows that are damaged. Returns the frames that are lost with them, and why."""
     lost: dict[int, str] = {}
-    last = None
-    while page := following(db, last, 256):
-        last, references = page[-1], References(db)
-        for _, frame_id in page:
+    for page in upkeep.pages_of_ids(db):
+        references = References(db)
+        for frame_id in page:
             try:
                 _check(db, frame_id, references, others)
             except BankError as error:

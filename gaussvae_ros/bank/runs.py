@@ -14,6 +14,7 @@ from sqlite_utils import Database
 BITS = 5  # of a frame's id, that count within a run
 LENGTH = 2**BITS  # frames of a run at most
 PAD, PAD_NS = 0.5, 2**33  # m and ns by which a run's box and time grow beyond what they must
+FIRST = 256  # runs that are looked for first: where thousands are near, to sort all takes longer
 ALL_FRAMES = 2**32 - 1  # the numbers of one session's runs: its id times 2^32, plus the frame's
 
 
@@ -139,11 +140,39 @@ def around(
     with `centre` a pose whose squared distance from it is less. A file of an earlier release has no
     bounds.
     """
+    return _once(sorted(_around(db, sides, centre, times, sessions, most)))
+
+
+class Nearby:
+    """What `around` finds, of which no more is looked for than is asked for."""
+
+    def __init__(self, db: Database, *of: object):
+        self._db, self._of = db, of
+        rows = _around(db, *of, FIRST, " ORDER BY 1, 2")
+        self._found, self._whole = _once(rows), len(rows) < FIRST
+
+    def first(self, count: int) -> list[tuple[float, int]]:
+        """The first `count`, all where those are fewer."""
+        if count > len(self._found) and not self._whole:
+            self._found, self._whole = around(self._db, *self._of), True
+        return self._found[:count]
+
+
+def _around(
+    db: Database,
+    sides: list[float],
+    centre: tuple[float, float, float] | None,
+    times: tuple[int | None, int | None],
+    sessions: list[int] | None,
+    most: int,
+    order: str = "",
+) -> list[tuple[float, int]]:
     box = " AND ".join(f"i.max_{axis} >= ? AND i.min_{axis} <= ?" for axis in "xyz")
-    if not has_runs(db):
-        sql = f"SELECT DISTINCT (i.frame >> {BITS}) << {BITS} FROM pose_index i WHERE {box} LIMIT ?"
-        return [(float("-inf"), first) for (first,) in db.execute(sql, [*sides, most]).fetchall()]
     bound, values, ends = "i.first_ns", [], []
+    if not has_runs(db):
+        first = f"(i.frame >> {BITS}) << {BITS}"
+        sql = f"SELECT DISTINCT -1e999, {first} FROM pose_index i WHERE {box}{order} LIMIT ?"
+        return db.execute(sql, [*sides, most]).fetchall()
     if centre is not None:
         steps = (f"max(i.min_{axis} - ?, 0, ? - i.max_{axis})" for axis in "xyz")
         bound = " + ".join(f"{step} * {step}" for step in steps)
@@ -155,7 +184,10 @@ def around(
             ends.append(time)
     if sessions is not None:
         sql += f" AND i.run >> 32 IN ({', '.join(map(str, sessions))})"
-    found = sorted(db.execute(f"{sql} LIMIT ?", [*values, *sides, *ends, most]).fetchall())
+    return db.execute(f"{sql}{order} LIMIT ?", [*values, *sides, *ends, most]).fetchall()
+
+
+def _once(found: list[tuple[float, int]]) -> list[tuple[float, int]]:
     bounds: dict[int, float] = {}
     for bound, first in found:  # where a session ends and another begins, there is a run of each
         bounds.setdefault(first, bound)

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from gaussvae_ros.bank import runs, texts, vectors
+from gaussvae_ros.bank import runs, stamps, texts, vectors
 from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
@@ -224,8 +224,20 @@ def m009_text(db: Database):
     vectors.create(db)
 
 
+@migrations()
+def m012_stamps(db: Database):
+    stamps.create(db)
+
+
 # What those add is asked for only where there is some of it.
-NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references", "m008_runs", "m009_text")
+NOT_FOR_READERS = (
+    "m004_corrections",
+    "m005_maps",
+    "m006_references",
+    "m008_runs",
+    "m009_text",
+    "m012_stamps",
+)
 
 
 def schema_version(db: Database) -> int:
@@ -251,8 +263,13 @@ def has_corrections(db: Database) -> bool:
 
 
 def placed(db: Database) -> tuple[str, dict[str, str]]:
-    """What to join to a row `p` of `poses`, and each column of where its frame is now."""
-    return _NOW if has_corrections(db) else _BEFORE
+    """What to join to a row `p` of `poses`, and each column of where its frame is now: as of the
+    moment of the call, so that an answer of several frames takes a transaction.
+    """
+    if not has_corrections(db):
+        return _BEFORE
+    valid = db.execute("SELECT max(valid) FROM correction").fetchone()[0]
+    return _NOW if valid else _BEFORE  # the join would take as long as all the rest
 
 
 def _has(db: Database, table: str) -> bool:

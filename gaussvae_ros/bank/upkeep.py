@@ -1,23 +1,27 @@
 """Looking after a memory file: what it holds, whether it is sound, a copy of it."""
 
+import heapq
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from itertools import groupby, islice
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import runs, texts
+from gaussvae_ros.bank import runs, salvage, stamps, texts
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
-from gaussvae_ros.bank.queries import DamagedFrame, following, read_calibration, read_frame
+from gaussvae_ros.bank.queries import DamagedFrame, read_calibration, read_frame
 from gaussvae_ros.bank.references import DamagedReference, References
-from gaussvae_ros.bank.schema import TALLY, has_references, placed, schema_version
+from gaussvae_ros.bank.schema import TALLY, has_corrections, has_references, placed, schema_version
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.files import make_file
 from gaussvae_ros.record import unpack
+
+PAGE = 256  # frames whose references are read once
 
 
 def summary(db: Database, path: Path) -> dict:
@@ -26,29 +30,33 @@ def summary(db: Database, path: Path) -> dict:
     def counts(sql: str) -> dict[str, int]:
         return dict(db.execute(sql).fetchall())
 
-    first_ns, last_ns = db.execute("SELECT min(stamp_ns), max(stamp_ns) FROM frames").fetchone()
+    parts = db.execute("""
+        SELECT session, camera, tier, count(*), min(stamp_ns), max(stamp_ns) FROM frames
+        GROUP BY 1, 2, 3
+    """).fetchall()
     moved, pose = placed(db)
     ends = ", ".join(f"min({pose[axis]}), max({pose[axis]})" for axis in "xyz")
     bounds = db.execute(f"SELECT {ends} FROM poses p {moved}").fetchone()
-    map_id, corrected = ("s.map_id", "original_poses") if moved else ("''", "(SELECT 1 WHERE 0)")
+    map_id, corrected = (
+        ("s.map_id", "original_poses") if has_corrections(db) else ("''", "(SELECT 1 WHERE 0)")
+    )
     sessions = db.execute(f"""
-        SELECT s.id, s.name, {map_id}, s.start_ns, count(f.id), min(f.stamp_ns), max(f.stamp_ns),
-            {", ".join(TALLY)}
-        FROM sessions s LEFT JOIN frames f ON f.session = s.id GROUP BY s.id
-    """)
-    names = ("id", "name", "map_id", "start_ns", "frames", "first_ns", "last_ns", *TALLY)
+        SELECT s.id, s.name, {map_id}, s.start_ns, {", ".join(TALLY)} FROM sessions s ORDER BY s.id
+    """).fetchall()
+    names = ("id", "name", "map_id", "start_ns", *TALLY)
     files = (path, Path(f"{path}-wal"))
     return {
         "path": str(path),
         "schema": schema_version(db),
         "bytes": sum(file.stat().st_size for file in files if file.exists()),
-        "frames": db.execute("SELECT count(*) FROM frames").fetchone()[0],
-        "first_ns": first_ns,
-        "last_ns": last_ns,
+        **_of_parts(parts),
         "kept": len(kept(db)),
-        "tiers": counts("SELECT tier, count(*) FROM frames GROUP BY tier"),
-        "cameras": counts("SELECT camera, count(*) FROM frames GROUP BY camera"),
-        "sessions": [dict(zip(names, row)) for row in sessions],
+        "tiers": _counted((tier, count) for _, _, tier, count, *_ in parts),
+        "cameras": _counted((camera, count) for _, camera, _, count, *_ in parts),
+        "sessions": [
+            dict(zip(names, row)) | _of_parts(part for part in parts if part[0] == row[0])
+            for row in sessions
+        ],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
         "texts": texts.count(db),
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
@@ -57,6 +65,20 @@ def summary(db: Database, path: Path) -> dict:
         if bounds[0] is None
         else [list(bounds[0:2]), list(bounds[2:4]), list(bounds[4:6])],
     }
+
+
+def _of_parts(parts: Iterable[tuple]) -> dict[str, int | None]:
+    counts, *ends = list(zip(*parts))[3:] or ((), (), ())
+    first, last = ([at for at in end if isinstance(at, int)] for end in ends)  # else damaged
+    span = {"first_ns": min(first, default=None), "last_ns": max(last, default=None)}
+    return {"frames": sum(counts), **span}
+
+
+def _counted(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, count in sorted(counts, key=str):
+        found[name] = found.get(name, 0) + count
+    return found
 
 
 def kept(db: Database) -> list[int]:
@@ -76,11 +98,10 @@ def size(db: Database) -> int:
 
 def damages(db: Database) -> Iterator[tuple[int | None, str]]:
     """See `MemoryBank.verify`."""
-    last = None
     try:
-        while page := following(db, last, 256):
-            last, references = page[-1], References(db)
-            for _, frame_id in page:
+        for page in pages_of_ids(db):
+            references = References(db)
+            for frame_id in page:
                 try:
                     frame = read_frame(db, frame_id, references)
                     if frame is None:
@@ -122,8 +143,20 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
             yield None, problem
         for frame_id in runs.not_found(db) if runs.has_runs(db) else ():
             yield frame_id, f"the pose of frame {frame_id} is not in the index"
+        for frame_id in stamps.not_found(db) if stamps.has_slots(db) else ():
+            yield frame_id, f"the stamp of frame {frame_id} is not in the index"
     except (sqlite3.DatabaseError, UnicodeError) as error:
         yield None, str(error)
+
+
+def pages_of_ids(db: Database) -> Iterator[list[int]]:
+    """The ids of all frames, some at a time, also of those whose row is lost and whose record is
+    not.
+    """
+    named = (salvage.rows(db, *of) for of in (("frames", ["id"]), ("records", ["frame"])))
+    ids = (frame_id for (frame_id,), _ in groupby(heapq.merge(*named)))
+    while page := list(islice(ids, PAGE)):
+        yield page
 
 
 def copy(db: Database, target: Path, mode: int, progress: Callable[[int], None] | None = None):

@@ -7,11 +7,13 @@ with those before it, or, for a way back, after it, at several paces.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 
 import numpy as np
 from sqlite_utils import Database
 
+from gaussvae_ros.bank import stamps
 from gaussvae_ros.bank.alike import alike
 from gaussvae_ros.bank.descriptors import Descriptors
 from gaussvae_ros.bank.matching import meeting
@@ -21,12 +23,6 @@ LEADS = 30  # likest frames of each one asked about, that are followed
 PACES = 0.5, 0.75, 1.0, 1.5, 2.0  # stored frames for each one asked about
 MET = 1000  # frames that are held against conditions at once
 _FRAME = "SELECT session, camera, stamp_ns FROM frames WHERE id = ?"
-_SIDE = """
-    SELECT id FROM frames INDEXED BY frames_by_session
-    WHERE session = ? AND camera = ? AND (stamp_ns, id) {} (?, ?)
-    ORDER BY stamp_ns {order}, id {order} LIMIT ?
-"""
-_BEFORE, _AFTER = _SIDE.format("<", order="DESC"), _SIDE.format(">", order="ASC")
 
 
 def voted(
@@ -69,13 +65,22 @@ def _stretches(
         row = db.execute(_FRAME, [frame_id]).fetchone()
         if row is None or frame_id in inside:
             continue
-        given = (*row, frame_id, 3 * reach)
-        before = [other for (other,) in db.execute(_BEFORE, given).fetchall()]
-        after = [other for (other,) in db.execute(_AFTER, given).fetchall()]
+        before, after = (_beside(db, frame_id, *row, 3 * reach, end) for end in ("before", "after"))
         stretches.append([*reversed(before), frame_id, *after])
         near = slice(max(len(before) - reach, 0), len(before) + reach + 1)
         inside.update(stretches[-1][near])
     return stretches
+
+
+def _beside(
+    db: Database, frame_id: int, session: int, camera: str, stamp_ns: int, most: int, end: str
+) -> list[int]:
+    """Ids of the frames right "before" or "after" one, of its session and camera, nearest first."""
+    back = end == "before"
+    where = f"(f.stamp_ns, f.id) {'<' if back else '>'} (?, ?)"
+    of = {"camera": camera, "sessions": [session], end: stamp_ns, "backwards": back}
+    with closing(stamps.walk(db, where, (stamp_ns, frame_id), **of)) as walk:
+        return [other for _, other in islice(walk, most)]
 
 
 def _scores(

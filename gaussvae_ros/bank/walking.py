@@ -48,7 +48,7 @@ class Walker(Overview):
 
     def ids(self, **conditions: object) -> list[int]:
         """The ids of the frames that meet all conditions, which are those of `find`, by stamp."""
-        with self._use():
+        with self._use_at_once():
             return list(matching(self._db, **conditions))
 
     def each_id(self, **conditions: object) -> Iterator[int]:

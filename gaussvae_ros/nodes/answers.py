@@ -1,30 +1,27 @@
 """What the services of the recall node answer: requests to responses, over a memory and a codec."""
 
-import math
 from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point
 from sensor_msgs.msg import RegionOfInterest
 
-from gaussvae_ros.bank import Frame, MemoryBank, Pose
-from gaussvae_ros.bank.label_likeness import LIKE
+from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.looking.encoder import Encoder
 from gaussvae_ros.msg import MemorySession
 from gaussvae_ros.nodes import convert
+from gaussvae_ros.nodes.finding import Finding
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.nodes.nearness import Nearness
 from gaussvae_ros.raster.view import MAX_PIXELS
-from gaussvae_ros.recognition.kinds import describe_for
 from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
 
 MAX_FRAMES = 1000  # a call
 FOUND = 100  # frames at most where no limit is given
 SAID = 5  # problems, of many, that an answer spells out
 ENCODINGS = ("rgb8", "bgr8", "mono8", "jpeg")
-ANYWHERE = 4e9  # m, more than between any two poses that a memory holds
 
 
 class Answers:
@@ -101,36 +98,9 @@ class Answers:
         limit = request.limit or FOUND
         _at_most_frames(limit)
         bank = self._bank.get()
-        conditions, like = self._conditions(bank, request), self._like(bank, request)
-        if like is not None and request.by_distance:
-            raise GaussVaeError("frames are sorted by distance or by likeness, not by both")
-        if request.like_text and (like is not None or request.by_distance or request.loops):
-            raise GaussVaeError("like_text goes with no like_..., by_distance or loops")
-        if request.like_text and self.encoder is None:
-            raise GaussVaeError("like_text takes an encoder: set the parameter encoder")
-        if request.row > 1 and (request.loops or not request.like_id):
-            raise GaussVaeError("a row is that of like_id, and not one for loops")
-        if like is None and request.loops:
-            raise GaussVaeError("loops of what? give like_id, like_image or like_compressed")
-        if request.label.startswith(LIKE):
-            if like is not None or request.like_text or request.loops or request.by_distance:
-                raise GaussVaeError("frames that look labelled so are sorted by nothing else")
-            label = conditions.pop("label")[len(LIKE) :]
-            found = bank.find_labelled_alike(label, limit=limit, **conditions)
-            frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
-        elif like is None and not request.like_text:
-            frames = bank.find(limit=limit, nearest_first=request.by_distance, **conditions)
-        else:
-            if request.like_text:
-                found = self.encoder.find(bank, request.like_text, limit, **conditions)
-            elif request.loops:
-                stored = request.like_id and bank.descriptor(request.like_id)
-                of = request.like_id if stored else like
-                found = bank.loop_candidates(of, limit=limit, **conditions)
-            else:
-                asked = bank.row(request.like_id, request.row) if request.row > 1 else like
-                found = bank.find_like(asked, limit=limit, **conditions)
-            frames, response.scores = [frame for frame, _ in found], [score for _, score in found]
+        found = Finding(bank, self._codec, self._nearness, self.encoder, request).found(limit)
+        frames = [frame for frame, _ in found]
+        response.scores = [score for _, score in found if score is not None]
         response.frames = [convert.memory_frame(frame, self._now_ns()) for frame in frames]
 
     def describe_memory(
@@ -217,60 +187,6 @@ class Answers:
             )
         _at_most_frames(2 * request.radius + 1)
         return request.center or self._nearest(bank, request).id
-
-    def _conditions(self, bank: MemoryBank, request: FindFrames.Request) -> dict:
-        """What `MemoryBank.find` is to hold the frames against."""
-        conditions = {
-            "after": convert.stamp_ns(request.after),
-            "before": convert.stamp_ns(request.before),
-            "camera": request.camera,
-            "session": request.session,
-            "label": request.label,
-            "map_id": request.map_id,
-            "text": request.text,
-        }
-        if request.radius or request.yaw_tolerance or request.by_distance:
-            place, reference = self._nearness.place(request.near, bank.references())
-            conditions["near"], conditions["radius"] = (
-                tuple(place[:3].tolist()),
-                request.radius or ANYWHERE,
-            )
-            conditions["reference"] = reference
-        if request.yaw_tolerance:
-            conditions["yaw"] = _heading(Pose(*place.tolist()))
-            conditions["yaw_tolerance"] = request.yaw_tolerance
-        return {
-            name: value for name, value in conditions.items() if value or name in ("near", "yaw")
-        }
-
-    def _like(self, bank: MemoryBank, request: FindFrames.Request) -> bytes | None:
-        """The descriptor of what the frames are to be like, None where nothing is given."""
-        given = [
-            bool(request.like_id),
-            request.like_image.width > 0,
-            len(request.like_compressed.data) > 0,
-        ]
-        if not any(given):
-            return None
-        if sum(given) > 1:
-            raise GaussVaeError(
-                "likeness is asked for with one of like_id, like_image and like_compressed, not"
-                " several"
-            )
-        if request.like_id:
-            frame = bank.get(request.like_id)
-            if descriptor := bank.descriptor(frame.id):
-                return descriptor
-            image = self._codec.decode(frame.records)
-        else:
-            image = convert.image_from(request.like_image if given[1] else request.like_compressed)
-        return describe_for(bank, image)
-
-
-def _heading(pose: Pose) -> float:
-    """rad, from x towards y, of the way the x axis of a pose points."""
-    x, y, z, w = pose.orientation
-    return math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
 
 
 def _encoding(name: str) -> str:

@@ -151,6 +151,7 @@ class MemoryClient:
         loops: bool = False,
         like_text: str = "",
         row: int = 0,
+        min_score: float = 0.0,
     ) -> list[tuple[MemoryFrame, float | None]]:
         """The frames that meet every condition given, by stamp, or with `like` the most like ones
         first.
@@ -172,6 +173,7 @@ class MemoryClient:
             like_text: what the frame shows, in words, by the encoder that `visual_recall` has; most
                 like it first, with the cosine.
             row: with `like` a frame's id, so many frames, it and those before it, vote.
+            min_score: with `like`, only frames that are as likely, or as much alike, at least.
 
         Returns:
             Each frame with its likeness, 0 to 1, or None where none was asked for; with `loops` the
@@ -192,6 +194,7 @@ class MemoryClient:
             by_distance=bool(by_distance),
             loops=bool(loops),
             row=requests.whole("row", row),
+            min_score=float(min_score),
         )
         request.near.header.frame_id = reference
         place = request.near.pose.position

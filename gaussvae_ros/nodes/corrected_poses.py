@@ -1,4 +1,6 @@
-"""Poses of the running session, moved as a trajectory says that SLAM has corrected since."""
+"""Poses of the running session, moved as a trajectory says that SLAM has corrected since, or as
+leaps of map ← odom do.
+"""
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +13,7 @@ from rclpy.serialization import deserialize_message
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.leaps import Origins
 from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode
@@ -18,7 +21,7 @@ from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.polled import Polled
 from gaussvae_ros.path_message import Trajectory, read_path
 from gaussvae_ros.placed_frames import NEVER, Columns, PlacedFrames
-from gaussvae_ros.trajectory import Odometry, alike, cleaned
+from gaussvae_ros.trajectory import Odometry, alike, cleaned, interpolated
 
 SAMPLE_S = 0.1  # between two looks at odometry
 LOOKS = 10  # of them for one look at the path
@@ -37,9 +40,10 @@ class CorrectedPoses:
     def __init__(self, node: ManagedNode, bank: MemoryBank, poses: FramePoses) -> None:
         self._node, self._bank, self._poses = node, bank, poses
         self._path: Polled | None = None
-        self._frames, self._odometry = PlacedFrames(), Odometry()
+        self._listens = False
+        self._frames, self._odometry, self._origins = PlacedFrames(), Odometry(), Origins()
         self._raw, self._done = b"", b""  # the newest path, and the one that was followed last
-        self._end = -NEVER  # ns, its last stamp
+        self._end = -NEVER  # ns, its last stamp, or that of the leap that was followed last
         self._followed = NO_PATH  # what all frames were held against
         self._ticks, self._said = 0, ""
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="correction")
@@ -49,21 +53,24 @@ class CorrectedPoses:
         self._timer.cancel()
 
     def listen(self, topic: str) -> None:
-        """Follow the paths on a topic from now on."""
+        """Follow the paths on a topic from now on; without one, the leaps of map ← odom."""
         self._reference = self._node.settings.map_frame.strip("/")
-        self._path = Polled(self._node, Path, topic, QoSProfile(depth=1), raw=True)
-        self._path_topic = self._path.topic
+        if topic:
+            self._path = Polled(self._node, Path, topic, QoSProfile(depth=1), raw=True)
+            self._path_topic = self._path.topic
+        self._listens = True
         self._timer.reset()
 
     def quiet(self) -> None:
         """Follow the last path, and listen no more."""
-        if self._path is not None:
+        if self._listens:
             self._timer.cancel()
             self._look()
             if self._running is not None and not self._pool_is_idle(LAST_S):
                 log.warning("the last correction of poses takes long, and is not waited for")
-            self._path.close()
-            self._path = None
+            if self._path is not None:
+                self._path.close()
+            self._path, self._listens = None, False
 
     def close(self) -> None:
         """Let go of the timer and the thread; `quiet` comes before."""
@@ -72,7 +79,7 @@ class CorrectedPoses:
 
     def placed(self, frame: PendingFrame) -> None:
         """A frame is in the bank with its pose."""
-        if self._path is not None and frame.odometry is not None:
+        if self._listens and frame.odometry is not None:
             pose = *frame.pose.position, *frame.pose.orientation
             session = frame.bank_session
             self._frames.add(session, frame.id, frame.stamp_ns, frame.odometry, pose)
@@ -84,6 +91,7 @@ class CorrectedPoses:
     def set_back(self) -> None:
         """The images' clock was set back, and odometry's: frames of before stay as they are."""
         self._odometry, self._followed = Odometry(), NO_PATH
+        self._origins, self._end = Origins(), -NEVER
         self._frames.forget(newer=True)
 
     # Inside
@@ -98,6 +106,31 @@ class CorrectedPoses:
             self._look()
 
     def _look(self) -> None:
+        if self._path is None:
+            self._look_for_leaps()
+        else:
+            self._look_at_path()
+
+    def _look_for_leaps(self) -> None:
+        settings, origins = self._node.settings, self._origins
+        if len(self._odometry):
+            odometry = self._odometry.samples()
+            of = settings.map_frame, settings.odom_frame
+            for stamp, origin in self._poses.since(origins.last_ns, *of):
+                origins.add(stamp, origin, interpolated(*odometry, np.array([stamp]))[0])
+        new = origins.leap_ns > max(self._end, 0) or self._frames.come_until(self._end)
+        if new and origins.leap_ns and self._pool_is_idle():
+            leaps = origins.leap_ns, *origins.corrected()
+            self._running = self._pool.submit(self._follow_leaps, *leaps)
+
+    def _follow_leaps(self, leap_ns: int, stamps: np.ndarray, origins: np.ndarray) -> None:
+        frames = self._frames.columns()
+        which = np.flatnonzero(frames.stamps <= leap_ns)
+        which, moved = frames.by_origins(stamps, origins, which)
+        if not len(which) or self._move(frames, which, moved):
+            self._end = leap_ns
+
+    def _look_at_path(self) -> None:
         for raw in self._path.take():
             self._raw = raw
         # The same again says nothing new, but of frames that were on their way.
@@ -118,7 +151,8 @@ class CorrectedPoses:
         except TimeoutError:
             return False
         if error is not None:
-            self._done, self._end = self._raw, -NEVER
+            self._done = self._raw
+            self._end = -NEVER if self._path is not None else self._origins.leap_ns
             self._node.faults.note("the correction of poses", error)
         self._running = None
         return True

@@ -133,10 +133,10 @@ class MemoryNode(ManagedNode):
     def activate(self) -> None:
         settings = self.settings
         if settings.map_frame:
-            corrected = settings.corrected_path_topic
-            self._poses.listen(settings.map_frame, settings.odom_frame if corrected else "")
-            if corrected:
-                self._corrected.listen(corrected)
+            corrects = settings.corrected_path_topic or settings.correct_leaps
+            self._poses.listen(settings.map_frame, settings.odom_frame if corrects else "")
+            if corrects:
+                self._corrected.listen(settings.corrected_path_topic)
         self._map.listen(settings.map_topic)
         for camera in self._cameras:
             camera.listen(

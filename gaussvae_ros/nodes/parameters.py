@@ -73,9 +73,14 @@ MEMORY = (
         "where SLAM publishes its whole trajectory, which moves stored poses; empty: they stay",
     ),
     Parameter(
-        "odom_frame", "odom", "coordinate frame that drifts and never leaps, for that trajectory"
+        "correct_leaps",
+        False,
+        "without that topic: whether leaps of odom_frame in map_frame move stored poses",
     ),
-    Parameter("base_frame", "base_link", "coordinate frame that moves along that trajectory"),
+    Parameter(
+        "odom_frame", "odom", "coordinate frame that drifts and never leaps, for corrections"
+    ),
+    Parameter("base_frame", "base_link", "coordinate frame that moves with the robot, likewise"),
     Parameter(
         "map_id",
         "",

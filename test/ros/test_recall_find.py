@@ -104,6 +104,9 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
             for f, score in zip(answer.frames, answer.scores, strict=True)
         ]
         assert found == expected
+    least = expected[1][1]
+    answer = find(recall, like_id=7, min_score=least - 1e-6)
+    assert [f.id for f in answer.frames] == [frame_id for frame_id, _ in expected[:2]]
     answer = find(recall, limit=1, like_compressed=jpeg_message(frames[6], 0))
     assert answer.frames[0].id == 7 and answer.scores[0] > 0.9
     assert (
@@ -129,15 +132,17 @@ def test_likeness(recall: Ros, recalled: Path, frames: list[np.ndarray]) -> None
         ({"near": near(math.nan), "radius": 1.0}, "near must be finite"),
         (
             {"near": near(1.0), "by_distance": True, "like_id": 5},
-            "by distance or by likeness, not by both",
+            "by distance or by score, not by both",
         ),
         ({"loops": True, "camera": "camera"}, "loops of what"),
         ({"label": "~nowhere"}, "no frame has the label 'nowhere'"),
         ({"label": "~dock"}, "'dock' was stored with a descriptor"),
-        ({"label": "~dock", "like_id": 5}, "sorted by nothing else"),
+        ({"label": "~dock", "like_id": 5}, "scored by one of"),
         ({"like_id": 5, "row": 3, "loops": True}, "a row is that of like_id"),
         ({"row": 3}, "a row is that of like_id"),
         ({"like_id": 5, "row": 101}, "a row has 1 to 100 frames, not 101"),
+        ({"min_score": 0.5}, "goes with what scores"),
+        ({"min_score": math.nan, "like_id": 5}, "min_score is from 0 to 1"),
         (
             {"near": near(1.0, reference="moon"), "radius": 1.0},
             "in the frame moon and the poses of the memory are in map",
