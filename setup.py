@@ -32,7 +32,7 @@ setup(
     extras_require={
         "cuda": ["torch"],
         "lerobot": ["pyarrow"],
-        "peers": ["av", "imageio-ffmpeg"],
+        "peers": ["av", "imageio-ffmpeg", "pysz", "zfpy"],
         "train": ["optuna", "scipy", "tensorboard", "torch"],
     },
     entry_points={"console_scripts": ["gaussvae = gaussvae_ros.cli:main"]},

@@ -27,7 +27,7 @@ LAYERS = (
     ("redaction", "replay_writer"),
     ("coarsening", "compile", "evaluation", "exports", "reencoding", "timeline"),
     ("sequence",),
-    ("budgeting", "codec", "needed_models", "revisits"),
+    ("budgeting", "codec", "needed_models", "revisits", "volume"),
     ("vae",),
     ("quantise", "refine"),
     ("fit", "sim"),

@@ -42,6 +42,31 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     _of_a_prior(made, "frames", 4000)
 
     made = options.verb(
+        train_verbs, "volumes", train_volumes, "the model that volumes are coded with"
+    )
+    made.add_argument(
+        "sources",
+        metavar="SOURCE",
+        nargs="+",
+        help="volume files, each learned from in its first half, or sim",
+    )
+    made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
+    made.add_argument(
+        "--rooms",
+        metavar="N",
+        type=int,
+        default=6,
+        help="of sim: simulated volumes of each kind (default 6)",
+    )
+    made.add_argument(
+        "--steps", metavar="N", type=int, default=12000, help="of the network (default 12000)"
+    )
+    made.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of volumes and training (default 0)"
+    )
+    options.as_json(made)
+
+    made = options.verb(
         train_verbs, "prepare", train_prepare, "pictures to samples that a model learns from"
     )
     made.add_argument(
@@ -166,6 +191,22 @@ def train_changes(args: argparse.Namespace) -> None:
         table(("part of a record", "bits per frame"), list(card["bits_per_frame"].items()))
     learned = f"learned from {args.frames} predictions, measured on {args.held_out} others"
     show(args, card, f"{args.out}: {learned}: {card['seconds']:.0f} s")
+
+
+def train_volumes(args: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from gaussvae_ros.training.volumes import Settings
+    from gaussvae_ros.training.volumes import train_volumes as run
+
+    card = run(
+        args.sources,
+        args.out,
+        Settings(args.rooms, args.steps, args.seed),
+        lambda steps: tqdm(steps, unit="step", desc="network", disable=None),
+    )
+    left = f"the network leaves {card['curve'][-1][1]:.3f} of the linear part's error"
+    show(args, card, f"{args.out}: {left}: {card['seconds']:.0f} s")
 
 
 def train_prepare(args: argparse.Namespace) -> None:
