@@ -20,7 +20,7 @@ from gaussvae_ros.volume.format import CHUNK, VolumeRecord, pack, unpack
 from gaussvae_ros.volume.transform import SIDE, SIZE
 
 AT_ONCE = 64  # chunks that are encoded side by side
-COARSEST = 15  # quality below which the network has learned nothing, and adds nothing
+HELPED = 15, 55  # qualities at which the network adds to blocks: at others it gained nothing
 NOWHERE = 1.0, (0.0, 0.0, 0.0)  # voxel size and origin of a volume without a place
 
 
@@ -209,7 +209,7 @@ def _draw(record, made, q, low, begin, end, out, linear) -> None:
     inside = tuple(slice(b - SIDE * f, e - SIDE * f) for b, e, f in zip(begin, end, first))[1:]
     for z in range(first[0], last[0]):
         n = 0
-        if not linear and record.quality >= COARSEST:
+        if not linear and HELPED[0] <= record.quality <= HELPED[1]:
             n = synthesis.gather(q, low, made.bias, step, z, first[1:], last[1:], inputs, places)
         numbers = np.full(last[1:] - first[1:], -1)
         numbers[tuple((places[:n] - first[1:]).T)] = np.arange(n)
