@@ -61,6 +61,7 @@ FIXED = {"namespace": "", "autostart": "false", "use_sim_time": "true"}
 FIXED |= {"relative_tf": "false", "enclaves": "false"}
 # Every frame is wanted, also late.
 EVERY = {"min_interval": 0.0, "max_interval": 0.0, "novelty": 0.0, "queue_size": 100}
+EVERY["durability"] = "full"  # how frames fall into groups would depend on the machine
 
 
 def generate_launch_description() -> LaunchDescription:

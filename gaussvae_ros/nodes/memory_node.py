@@ -147,7 +147,8 @@ class MemoryNode(ManagedNode):
     def last_words(self) -> None:
         if (worker := self._worker) is not None:
             self._reception.ended = True
-            worker.drain(LAST_DRAIN_S)
+            if not worker.drain(LAST_DRAIN_S):
+                log.warning("encoding takes long: what is stored from now on is not announced")
 
     def close(self) -> None:
         if self._worker is not None:

@@ -25,6 +25,7 @@ class PendingFrame:
     settled: bool = True  # False: `settle` is still to say whether there is a pose
     data: bytes = b""  # the record, once it is encoded and until it is stored
     before: PendingFrame | None = None  # whose record that one needs
+    encode_s: float = 0.0  # that it took
     needed: tuple[bytes, ...] = ()  # the records that it needs, which go with it elsewhere
     id: int | None = None  # in the bank, once it is there
     bank_session: int = 0  # likewise

@@ -55,7 +55,7 @@ class Recorder:
     ) -> None:
         self.encoding, self.refusal, self.behind = encoding, "", False
         self._bank, self._counters = bank, counters
-        self._sequences = Sequences(codec, bank)
+        self._sequences = Sequences(codec, bank, self._coded, self._not_coded)
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._mount = mount_of(bank.path)
         self._file = 0  # its number
@@ -78,31 +78,15 @@ class Recorder:
         return lost if time.monotonic() - since < LOST_S else ""
 
     def work(self, frame: PendingFrame) -> None:
-        """Encode a frame and add it to the bank, or let it wait; one that cannot be is counted."""
+        """Encode a frame and add it to the bank; it may wait, for later ones until the next commit.
+        One that cannot be encoded is counted.
+        """
         if self.full():
             frame.image = None
             self._counters.count(frame.camera, frame.session, "refused")
             return
-        begun, frame.file = time.perf_counter(), self._file
-        try:
-            self._sequences.encode(frame, **self.encoding)
-        except GaussVaeError as error:
-            self._fail(frame, f"a frame of {frame.camera} could not be encoded: {error}")
-            return
-        finally:
-            frame.image = None
-        self._counters.took(frame.camera, "encode", time.perf_counter() - begun)
-        if (
-            self.waiting >= WAITING
-            or sum(len(other.data) for other in self._waiting) >= WAITING_BYTES
-        ):
-            self._fail(
-                frame,
-                f"{self.waiting} frames wait for {self._bank.path}, and no more can: one is lost",
-            )
-            return
-        self._waiting.append(frame)
-        self._attempt(self._add)
+        frame.file = self._file
+        self._sequences.encode(frame, **self.encoding)
 
     def settle(self, frame: PendingFrame, pose: Pose | None) -> None:
         """Give a frame its late pose, or None for good."""
@@ -125,6 +109,7 @@ class Recorder:
 
     def commit(self) -> bool:
         """Store what waits; False if the bank refuses, which keeps it for the next time."""
+        self._sequences.flush()
         if not self._attempt(self._catch_up):
             return False
         frames = [frame for frame in self._waiting if frame.id is not None]
@@ -149,11 +134,10 @@ class Recorder:
 
     def close(self) -> None:
         """Close the bank, and announce what it takes still; the log tells what is lost with it."""
-        never = sum(frame.id is None for frame in self._waiting)
+        never = sum(frame.id is None for frame in self._waiting) + self._sequences.waiting
         if never:
-            log.error(
-                "%d frames that waited for %s are lost: %s", never, self._bank.path, self.refusal
-            )
+            why = self.refusal or "there was no time to encode them"
+            log.error("%d frames that waited for %s are lost: %s", never, self._bank.path, why)
         try:
             self._bank.flush()
             self._announce([frame for frame in self._waiting if frame.id is not None])
@@ -165,6 +149,22 @@ class Recorder:
             log.error("%s", error)
 
     # Inside
+
+    def _coded(self, frames: list[PendingFrame]) -> None:
+        """Let the bank take frames that have their records."""
+        for frame in frames:
+            frame.image = None
+            self._counters.took(frame.camera, "encode", frame.encode_s)
+            size = sum(len(other.data) for other in self._waiting)
+            if self.waiting < WAITING and size < WAITING_BYTES:
+                self._waiting.append(frame)
+            else:
+                waiting = f"{self.waiting} frames wait for {self._bank.path}"
+                self._fail(frame, f"{waiting}, and no more can: one is lost")
+        self._attempt(self._add)
+
+    def _not_coded(self, frame: PendingFrame, error: Exception) -> None:
+        self._fail(frame, f"a frame of {frame.camera} could not be encoded: {error}")
 
     def _attempt(self, work: Callable[[], None]) -> bool:
         """Whether the bank took something; if not, that is the refusal."""
@@ -197,7 +197,7 @@ class Recorder:
             except BankError as error:
                 log.warning("a stored frame is not announced: %s", error)
         if found:
-            self._stored(found)
+            self._stored(sorted(found, key=lambda frame: frame.stamp_ns))
 
     def _begin_again(self, reason: str) -> None:
         """Go on in another file, as the one that is open is gone."""
@@ -237,7 +237,11 @@ class Recorder:
                 self._count_pose(frame)
 
     def _add_one(self, frame: PendingFrame) -> int:
-        frame.bank_session = self._sessions.id_of(frame.session, frame.stamp_ns, frame.map_id)
+        session, map_id = frame.session, frame.map_id
+        begun = min(  # a key record may come before frames that are earlier
+            one.stamp_ns for one in self._waiting if (one.session, one.map_id) == (session, map_id)
+        )
+        frame.bank_session = self._sessions.id_of(session, begun, map_id)
         facts = {
             "stamp_ns": frame.stamp_ns,
             "camera": frame.camera,

@@ -1,34 +1,63 @@
-"""The frames of each camera as sequences, in which records may be predicted from earlier ones."""
+"""The frames of each camera as sequences, in which records may be predicted from others."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.errors import BankError
+from gaussvae_ros.codec import FrameCodec, checked
+from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.revisits import earlier_view
-from gaussvae_ros.sequence import SequenceEncoder, StoredAs
+from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
 
 
 class Sequences:
     """Encodes frames, those of a camera in their order, or from the bank's frame of an earlier
-    visit to the same pose. For one thread."""
+    visit to the same pose. For one thread.
 
-    def __init__(self, codec: FrameCodec, bank: MemoryBank) -> None:
-        self._codec, self._bank = codec, bank
+    Frames may wait for later ones of their camera, from which they are predicted backwards; `flush`
+    ends that. `coded(frames)` takes those that have their records, in the order to be stored, and
+    lets go of their images; `failed(frame, error)` is told of each that gets none.
+    """
+
+    def __init__(
+        self,
+        codec: FrameCodec,
+        bank: MemoryBank,
+        coded: Callable[[list[PendingFrame]], None],
+        failed: Callable[[PendingFrame, Exception], None],
+    ) -> None:
+        self._codec, self._bank, self._give, self._failed = codec, bank, coded, failed
         self._cameras: dict[str, _Camera] = {}
 
+    @property
+    def waiting(self) -> int:
+        """Frames that wait."""
+        return sum(len(camera.waiting) for camera in self._cameras.values())
+
     def encode(self, frame: PendingFrame, quality: float, effort: str, predict: bool) -> None:
-        """Give a frame its record. Raises what `FrameCodec.encode` does."""
-        if not predict:
-            self._cameras.pop(frame.camera, None)
-            frame.data = self._codec.encode(frame.image, quality, effort)
+        """Take a frame."""
+        try:
+            checked(frame.image, quality, effort)  # before others wait with it
+        except GaussVaeError as error:
+            self._lose([frame], error)
             return
-        camera, kind = self._cameras.get(frame.camera), (frame.session, quality)
+        kind = (frame.session, frame.map_id, quality, predict)
+        camera = self._cameras.get(frame.camera)
         if camera is None or camera.kind != kind:
-            camera = self._cameras[frame.camera] = _Camera(self._codec, kind)
+            if camera is not None:
+                self._code(camera, camera.encoder.flush)
+            camera = self._cameras[frame.camera] = _Camera(kind, SequenceEncoder(self._codec))
+        camera.waiting.append(frame)
+        image = frame.image
+        if not predict:
+            data = partial(self._codec.encode, image, quality, effort)
+            self._code(camera, lambda: [Coded(data(), tag=frame)])
+            return
 
         def earlier() -> bytes | None:
             if (found := self._earlier(frame)) is None:
@@ -36,10 +65,41 @@ class Sequences:
             camera.frames.note(found.data, found)
             return found.data
 
-        [coded] = camera.encoder.encode(frame.image, quality, effort, earlier)
-        frame.data, frame.needed = coded.data, coded.needed
-        frame.before = camera.frames.reference(coded)
-        camera.frames.stored(coded, frame)
+        self._code(camera, lambda: camera.encoder.encode(image, quality, effort, earlier, frame))
+
+    def flush(self) -> None:
+        """Let none wait any longer."""
+        for camera in self._cameras.values():
+            if camera.waiting:
+                self._code(camera, camera.encoder.flush)
+
+    def _code(self, camera: _Camera, encode: Callable[[], list[Coded]]) -> None:
+        """Give those on that this codes, each of which took its share of the time spent."""
+        begun = time.perf_counter()
+        try:
+            coded = encode()
+        except Exception as error:  # the encoder has let go of all that waited
+            lost, camera.waiting = camera.waiting, []
+            self._lose(lost, error)
+            if isinstance(error, GaussVaeError):
+                return
+            raise
+        camera.spent_s += time.perf_counter() - begun
+        for one in coded:
+            frame = one.tag
+            frame.data, frame.needed = one.data, one.needed
+            frame.encode_s = camera.spent_s / len(coded)
+            frame.before = camera.frames.reference(one)
+            camera.frames.stored(one, frame)
+            camera.waiting.remove(frame)
+        if coded:
+            camera.spent_s = 0.0
+            self._give([one.tag for one in coded])
+
+    def _lose(self, frames: list[PendingFrame], error: Exception) -> None:
+        for frame in frames:
+            frame.image = None
+            self._failed(frame, error)
 
     def _earlier(self, frame: PendingFrame) -> PendingFrame | None:
         """A stored frame of an earlier visit to a frame's pose."""
@@ -57,9 +117,12 @@ class Sequences:
         )
 
 
+@dataclass
 class _Camera:
     """A session of a camera at one quality, and the frames whose records later ones may need."""
 
-    def __init__(self, codec: FrameCodec, kind: tuple[int, float]) -> None:
-        self.kind, self.encoder = kind, SequenceEncoder(codec, ahead=0)
-        self.frames: StoredAs[PendingFrame] = StoredAs()
+    kind: tuple
+    encoder: SequenceEncoder
+    waiting: list[PendingFrame] = field(default_factory=list)  # without a record yet
+    spent_s: float = 0.0  # on them
+    frames: StoredAs[PendingFrame] = field(default_factory=StoredAs)
