@@ -33,7 +33,7 @@ setup(
         "cuda": ["torch"],
         "lerobot": ["pyarrow"],
         "mcp": ["mcp>=2"],
-        "peers": ["av", "imageio-ffmpeg"],
+        "peers": ["av", "imageio-ffmpeg", "pysz", "zfpy"],
         "text": ["onnxruntime", "rapidocr>=3.10"],
         "train": ["optuna", "scipy", "tensorboard", "torch"],
     },

@@ -9,6 +9,10 @@ class ImageError(GaussVaeError):
     """Not an image: wrong type, shape, dtype or size, or values that are not finite."""
 
 
+class VolumeError(GaussVaeError):
+    """Not a volume: wrong type, shape or number type, or values that are infinite."""
+
+
 class RecordError(GaussVaeError):
     """A record that cannot be decoded: truncated, altered, of an unknown version, tier or model."""
 

@@ -13,12 +13,13 @@ from test_changes import reference, some_changes
 
 from gaussvae_ros.codec import DEFAULT_MODEL
 from gaussvae_ros.entropy.changes import CHANGED, KEPT, NEW, Changes, Decoded, applied
+from gaussvae_ros.model_files import find
 from gaussvae_ros.record import unpack
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor
 from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
 from gaussvae_ros.vae.latent import CHANGES, LatentCodec
-from gaussvae_ros.vae.models import HASH_BYTES, find
+from gaussvae_ros.vae.models import HASH_BYTES
 
 
 @pytest.mark.parametrize(

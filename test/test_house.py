@@ -25,9 +25,9 @@ LAYERS = (
     ("agents", "bench", "demo"),
     ("replay", "training"),
     ("redaction", "replay_writer"),
-    ("coarsening", "compile", "evaluation", "exports", "reencoding", "timeline"),
+    ("coarsening", "compile", "evaluation", "exports", "redescribing", "reencoding", "timeline"),
     ("sequence",),
-    ("budgeting", "codec", "needed_models", "recognition", "revisits"),
+    ("budgeting", "codec", "needed_models", "revisits", "volume"),
     ("vae",),
     ("quantise", "refine"),
     ("fit", "sim"),
@@ -41,8 +41,9 @@ LAYERS = (
         "pose_source",
         "raster",
     ),  # bank is low: it stores bytes and knows no codec
+    ("recognition",),
     ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers", "trajectory"),
-    ("kernels", "likeness", "poses", "record"),
+    ("kernels", "likeness", "model_files", "poses", "record"),
     ("kernel_cache",),
     ("files",),
     (

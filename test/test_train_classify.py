@@ -108,7 +108,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(archive, tmp_path, monke
 
 @pytest.mark.parametrize("several", [False, True])
 def test_without_torch_the_scores_are_the_same(several, tmp_path):
-    from gaussvae_ros.vae.models import serialised
+    from gaussvae_ros.model_files import serialised
 
     torch.manual_seed(0)
     network = GraphNetwork(5)

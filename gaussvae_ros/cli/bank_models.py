@@ -13,7 +13,8 @@ from gaussvae_ros.needed_models import Need, carry, needs
 
 def add_model(args: argparse.Namespace) -> None:
     """Let the file carry one model, or all that its records need and that are around."""
-    from gaussvae_ros.vae.models import Models, find
+    from gaussvae_ros.model_files import find
+    from gaussvae_ros.vae.models import Models
 
     path = find(args.model) if args.model else None
     with MemoryBank(checked_path(args.bank, readonly=True)) as bank:  # which is not to be made

@@ -51,6 +51,18 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         nargs="+",
         help="compare these models, names or files, not the codec's settings",
     )
+    made.add_argument(
+        "--volumes",
+        action="store_true",
+        help="IMAGES are files of volumes, measured beside a 3D DCT, SZ3, zfp and zstd",
+    )
+    made.add_argument(
+        "--weights",
+        metavar="FILE",
+        nargs="+",
+        default=(),
+        help="of --volumes: networks of Neural Volume Compression to measure, too",
+    )
     options.tier(made)
     made.add_argument(
         "--frames",
@@ -94,6 +106,14 @@ def evaluate(args: argparse.Namespace) -> None:
         raise GaussVaeError("--recognition excludes --video and --models")
     if args.within is not None and not args.recognition:
         raise GaussVaeError("--within belongs to --recognition")
+    if args.weights and not args.volumes:
+        raise GaussVaeError("--weights belongs to --volumes")
+    if args.volumes:
+        if args.video or args.models or args.recognition or args.frames or args.peers is not None:
+            raise GaussVaeError(
+                "--volumes excludes --video, --models, --recognition, --frames and --peers"
+            )
+        return _volumes(args)
     if args.models:
         return _models(args)
     if args.recognition:
@@ -170,6 +190,19 @@ def _recognition(args: argparse.Namespace) -> None:
             print(f"\n{one.caption}")
             table(one.columns, one.rows)
     show(args, result, f"\nFigures: {Path(args.out) / 'recognition.json'}")
+
+
+def _volumes(args: argparse.Namespace) -> None:
+    from gaussvae_ros.evaluation.volumes import QUALITIES, evaluate_volumes
+
+    result = evaluate_volumes(
+        args.images, args.out, args.weights, qualities=args.qualities or QUALITIES
+    )
+    warn([f"not compared with {name}: {why}" for name, why in result["missing"].items()])
+    if not args.json:
+        columns = list(result["volumes"][0])
+        table(columns, [[row.get(name) for name in columns] for row in result["volumes"]])
+    show(args, result, f"\nPoints, drawings and slices: {args.out}")
 
 
 def _models(args: argparse.Namespace) -> None:

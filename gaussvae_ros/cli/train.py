@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from gaussvae_ros.cli import options, train_classify
+from gaussvae_ros.cli import options, train_classify, train_places, train_volumes
 from gaussvae_ros.cli.show import show, table
 from gaussvae_ros.errors import GaussVaeError
 
@@ -40,19 +40,6 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "--frames", metavar="N", type=int, default=2400, help="to learn from (default 2400)"
     )
     _of_a_prior(made, "frames", 4000)
-
-    made = options.verb(
-        train_verbs, "places", train_places, "how places are described, for likeness and loops"
-    )
-    made.add_argument(
-        "sources", metavar="SOURCE", nargs="+", help="folder of images, image, video, bag, or sim"
-    )
-    made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
-    made.add_argument(
-        "--views", metavar="N", type=int, default=6, help="of each picture (default 6)"
-    )
-    made.add_argument("--seed", metavar="N", type=int, default=0, help="of views (default 0)")
-    options.as_json(made)
 
     made = options.verb(
         train_verbs, "prepare", train_prepare, "pictures to samples that a model learns from"
@@ -115,7 +102,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     )
     options.as_json(made)
 
-    train_classify.add_verb(train_verbs)
+    for module in (train_places, train_volumes, train_classify):
+        module.add_verb(train_verbs)
 
 
 def _of_a_prior(made: argparse.ArgumentParser, measured: str, steps: int) -> None:
@@ -181,20 +169,6 @@ def train_changes(args: argparse.Namespace) -> None:
         table(("part of a record", "bits per frame"), list(card["bits_per_frame"].items()))
     learned = f"learned from {args.frames} predictions, measured on {args.held_out} others"
     show(args, card, f"{args.out}: {learned}: {card['seconds']:.0f} s")
-
-
-def train_places(args: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
-    from gaussvae_ros.training.places import Settings
-    from gaussvae_ros.training.places import train_places as run
-
-    def shown(files: list) -> tqdm:
-        return tqdm(files, unit="picture", desc="describe", disable=None)
-
-    card = run(args.sources, args.out, Settings(args.views, args.seed), shown)
-    pictures, took = card["pictures"]["train"], f"{card['seconds']:.0f} s"
-    show(args, card, f"{args.out}: learned from {pictures} pictures: {took}")
 
 
 def train_prepare(args: argparse.Namespace) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.errors import ModelError
+from gaussvae_ros.model_files import read
 from gaussvae_ros.recognition import convolution
 from gaussvae_ros.recognition.graph import FEWEST, Graph, graph
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae.models import read
 
 ARCHITECTURE = "graph"
 STEEPEST = 5.0  # bound of the attention's logarithms

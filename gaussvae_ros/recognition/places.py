@@ -115,7 +115,7 @@ def _weights(size: int, parts: int) -> np.ndarray:  # float32 [parts, size]
 @functools.cache
 def _model() -> tuple[np.ndarray, np.ndarray]:
     """The mean of features, float32 [FEATURES], and the projection, float32 [FEATURES, LENGTH]."""
-    from gaussvae_ros.vae.models import find, read
+    from gaussvae_ros.model_files import find, read
 
     path = find(MODEL)
     about, tensors = read(path)

@@ -20,6 +20,7 @@ from torch import nn
 
 from gaussvae_ros.errors import DataError, TrainingError
 from gaussvae_ros.files import write_file
+from gaussvae_ros.model_files import serialised
 from gaussvae_ros.recognition.graph import FEWEST, graph
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training import checkpoints as files
@@ -31,7 +32,6 @@ from gaussvae_ros.training.processes import caught_signals, equal_threads
 from gaussvae_ros.training.resnet import ResNet8
 from gaussvae_ros.training.scores import accuracy, auc
 from gaussvae_ros.training.variations import Variation
-from gaussvae_ros.vae.models import serialised
 
 SUFFIX = ".safetensors"
 DROPPED = 0.3  # of a picture's splats that training leaves out, at most

@@ -27,6 +27,7 @@ from gaussvae_ros.evaluation.peers import CODECS, curve, dct_floor
 from gaussvae_ros.evaluation.rate_distortion import EQUAL
 from gaussvae_ros.files import write_file
 from gaussvae_ros.fit import fit
+from gaussvae_ros.model_files import find
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
 from gaussvae_ros.training import models
@@ -35,7 +36,6 @@ from gaussvae_ros.training.checkpoints import BEST
 from gaussvae_ros.training.losses import kl_nats
 from gaussvae_ros.training.matching import group_errors
 from gaussvae_ros.training.model import Batch, Output, SplatModel
-from gaussvae_ros.vae.models import find
 
 PICTURE = (160, 120)  # (w, h) px of the pictures in a batch
 BUDGETS = (256, 512, 1024, 2048)  # bytes, of the peers' curves

@@ -9,8 +9,8 @@ import torch
 
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.files import write_file
+from gaussvae_ros.model_files import find, read, serialised
 from gaussvae_ros.training.model import SplatModel
-from gaussvae_ros.vae.models import find, read, serialised
 
 ARCHITECTURES = {  # name in a config -> where its class is
     "anchors": "gaussvae_ros.training.anchors.Anchors",

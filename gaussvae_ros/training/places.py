@@ -22,9 +22,9 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import DataError, GaussVaeError
 from gaussvae_ros.evaluation.images import read_image
 from gaussvae_ros.files import write_file
+from gaussvae_ros.model_files import serialised
 from gaussvae_ros.recognition.places import ARCHITECTURE, HEIGHT, LENGTH, WIDTH, features
 from gaussvae_ros.training.sources import find_source, picture_files
-from gaussvae_ros.vae.models import serialised
 
 PICTURE, VIEW = (320, 240), (160, 120)  # px of pictures to draw views of, and of those
 RECORDED = 2  # every so many-th picture is recorded, too

@@ -14,11 +14,8 @@ compressed.
 """
 
 import hashlib
-import json
 import logging
 import os
-import site
-import sysconfig
 import threading
 import zlib
 from collections.abc import Iterable
@@ -27,15 +24,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import numpy as safetensors
 
 from gaussvae_ros.errors import GaussVaeError, ModelError
+from gaussvae_ros.model_files import SUFFIX, bytes_of, find, model_folders, parsed, read, serialised
 from gaussvae_ros.vae.change_contexts import KINDS as CHANGE_KINDS
 from gaussvae_ros.vae.change_prior import ChangePrior
 from gaussvae_ros.vae.prior import Prior
 
-SUFFIX = ".safetensors"
 HASH_BYTES = 3  # of a model's hash in a record
 LARGEST = 64 * 2**20  # bytes of a model that a memory file carries, uncompressed
 ARCHITECTURES = {Prior: "splats", ChangePrior: "changes"}
@@ -138,8 +133,8 @@ class Models:
                         log.debug("%s", error)
 
     def _take(self, path: Path) -> Model:
-        data = _bytes_of(path)
-        _, tensors = _parsed(data, str(path))
+        data = bytes_of(path)
+        _, tensors = parsed(data, str(path))
         prior = _prior(tensors, str(path))
         model = Model(path.stem, decoding_hash(prior), prior)
         for name in (model.hash, hashlib.sha256(data).digest()[:HASH_BYTES]):
@@ -166,7 +161,7 @@ def carried(data: bytes, hash_: bytes, where: str) -> Model:
         whole = zlib.decompressobj().decompress(data, LARGEST)
     except zlib.error as error:
         raise ModelError(f"{where}: cannot be read as a model: {error}") from error
-    about, tensors = _parsed(whole, where)
+    about, tensors = parsed(whole, where)
     if about.get("hash") != hash_.hex() or not isinstance(about.get("name"), str):
         raise ModelError(f"{where}: is another model")
     prior = _prior(tensors, where)
@@ -189,86 +184,10 @@ def describe(name_or_path: str | Path) -> dict:
     return {key: about[key] for key in ("architecture", "config", "card")}
 
 
-def find(name_or_path: str | Path, folders: Iterable[Path] = ()) -> Path:
-    """The file of a model, given its path or its name in one of `folders` or `model_folders`.
-
-    Raises:
-        ModelError: there is none.
-    """
-    path = Path(name_or_path)
-    if path.suffix == SUFFIX or len(path.parts) != 1:
-        if path.is_file():
-            return path
-        raise ModelError(f"{path}: there is no such model file")
-    places = [*folders, *model_folders()]
-    for folder in places:
-        if (folder / f"{path}{SUFFIX}").is_file():
-            return folder / f"{path}{SUFFIX}"
-    known = sorted({file.stem for folder in places for file in folder.glob(f"*{SUFFIX}")})
-    raise ModelError(
-        f"there is no model {str(path)!r}; there is {', '.join(known) or 'none installed'}"
-    )
-
-
-def model_folders() -> list[Path]:
-    """Where models are looked for, first to last: beside the package (as in a checkout), then where
-    pip puts them (with --target, for this Python, for this user), then in each ROS workspace.
-    """
-    root, workspaces = (
-        Path(__file__).parents[2],
-        os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep),
-    )
-    prefixes = [root, sysconfig.get_path("data"), site.getuserbase(), *filter(None, workspaces)]
-    return [root / "models", *(Path(p) / "share" / "gaussvae_ros" / "models" for p in prefixes)]
-
-
 def model_file(prior: Prior | ChangePrior, card: dict) -> bytes:
     """The bytes of a model file that makes records."""
     architecture = ARCHITECTURES[type(prior)]
     return serialised({"architecture": architecture, "config": {}, "card": card}, _tensors(prior))
-
-
-def serialised(about: dict, tensors: dict[str, np.ndarray]) -> bytes:
-    """The bytes of a model file; the same model gives the same."""
-    about = {**about, "digest": _digest(about, tensors)}
-    return safetensors.save(tensors, {"model": json.dumps(about, sort_keys=True)})
-
-
-def read(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """What a model file says of itself, and its tensors.
-
-    Raises:
-        ModelError: a file that is cut off, altered, or not a model.
-    """
-    return _parsed(_bytes_of(path), str(path))
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read as a model: {error}") from error
-
-
-def _parsed(data: bytes, where: str) -> tuple[dict, dict[str, np.ndarray]]:
-    """`read` on the bytes of a file that lies `where`."""
-    try:
-        tensors = safetensors.load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        text = header.get("__metadata__", {}).get("model")
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise ModelError(f"{where}: cannot be read as a model: {error}") from error
-    if text is None:
-        raise ModelError(f"{where}: is a safetensors file, but not a model of gaussvae_ros")
-    try:
-        about = json.loads(text)
-        digest = about.pop("digest")
-        intact = digest == _digest(about, tensors)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        intact = False
-    if not intact:
-        raise ModelError(f"{where}: the model file is damaged; copy or install it again")
-    return about, tensors
 
 
 def _tensors(prior: Prior | ChangePrior) -> dict[str, np.ndarray]:
@@ -284,9 +203,3 @@ def _prior(tensors: dict[str, np.ndarray], where: str) -> Prior | ChangePrior:
         raise ModelError(f"{where} makes no records: it has no trained prior")
     predicts = f"{CHANGE_KINDS[0]}_mean" in held
     return (ChangePrior if predicts else Prior).from_tensors(held)
-
-
-def _digest(about: dict, tensors: dict[str, np.ndarray]) -> str:
-    return hashlib.sha256(
-        json.dumps(about, sort_keys=True).encode() + safetensors.save(tensors)
-    ).hexdigest()

@@ -1,0 +1,174 @@
+"""The envelope of a stored volume.
+
+    offset  bytes
+    0       1      magic 0xA6
+    1       1      format version (high nibble), kind (low nibble): 0 labels, 1 blocks
+    2       1      number type (low nibble), 16 if some voxels are unknown, 32 if there is a place
+    3       6      voxels along z, y, x, little endian as all that follows
+    9       28     the place, if there is one: voxel size, m, float32; origin x, y, z, m, float64
+            3      hash of the model
+    labels  1      number of labels, then each as the number type has it
+    blocks  17     step (quality as a byte); the values that 0 and 1 stand for, float64
+            n      lengths of the chunks, in order of z, y, x, seven bits a byte, the lowest first
+            n      the chunks: 32x32x32 voxels each, fewer at the ends
+            4      CRC-32 of everything before it
+
+Any chunk decodes without the others.
+"""
+
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from gaussvae_ros.errors import RecordError
+from gaussvae_ros.kernels import kernel
+
+MAGIC = 0xA6
+VERSION = 1
+KINDS = ("labels", "blocks")
+DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "float16", "float32", "bool", "int8", "int16")))
+CHUNK = 32  # voxels along each axis
+UNKNOWN, PLACE = 16, 32
+HASH = 3  # bytes
+MAX_SIDE = 65535
+LARGEST = 1 << 31  # voxels
+MOST_LABELS = 8
+_HEAD, _PLACE, _RANGE, _TAIL = (struct.Struct(f) for f in ("<BBB3H", "<f3d", "<Bdd", "<I"))
+
+
+@dataclass(frozen=True)
+class VolumeRecord:
+    """A volume's record, checked.
+
+    `shape` is in voxels along z, y, x (or whatever the axes of the array were); `labels` are the
+    values of a volume of few, else `low`, `high` those that 0 and 1 stand for. Voxel k along an
+    axis has its centre at `origin` + (k + 1/2) `voxel_size`, origin in x, y, z.
+    """
+
+    kind: str
+    dtype: np.dtype
+    shape: tuple[int, int, int]
+    model: bytes
+    voxel_size: float = 1.0  # m
+    origin: tuple[float, float, float] = (0.0, 0.0, 0.0)  # m
+    unknown: bool = False  # whether there are unknown voxels, in blocks
+    labels: np.ndarray | None = None
+    quality: int = 0
+    low: float = 0.0
+    high: float = 0.0
+    data: bytes = b""
+    starts: np.ndarray | None = None  # int64 [chunks + 1] places in `data`
+
+    @property
+    def chunks(self) -> tuple[int, int, int]:
+        """Chunks along each axis."""
+        return tuple(-(-side // CHUNK) for side in self.shape)
+
+
+def pack(record: VolumeRecord, chunks: list[bytes]) -> bytes:
+    """The bytes of a volume, given its chunks."""
+    place = (record.voxel_size, *record.origin)
+    flags = DTYPES.index(record.dtype) | (UNKNOWN if record.unknown else 0)
+    flags |= PLACE if place != (1.0, 0.0, 0.0, 0.0) else 0
+    kind = VERSION << 4 | KINDS.index(record.kind)
+    parts = [_HEAD.pack(MAGIC, kind, flags, *record.shape)]
+    if flags & PLACE:
+        parts.append(_PLACE.pack(*place))
+    parts.append(record.model)
+    if record.kind == "labels":
+        values = record.labels.astype(record.dtype.newbyteorder("<"))
+        parts += [bytes([len(values)]), values.tobytes()]
+    else:
+        parts.append(_RANGE.pack(record.quality, record.low, record.high))
+    parts += [_lengths(chunks), *chunks]
+    body = b"".join(parts)
+    return body + _TAIL.pack(zlib.crc32(body))
+
+
+def unpack(data: bytes) -> VolumeRecord:
+    """Check a volume's record and open it.
+
+    Raises:
+        RecordError: not one, truncated, altered, or of another version.
+    """
+    if len(data) < _HEAD.size + _TAIL.size:
+        raise RecordError(f"volume record is truncated: {len(data)} bytes")
+    magic, kind, flags, *shape = _HEAD.unpack_from(data)
+    if magic != MAGIC:
+        raise RecordError("not a volume record of gaussvae (wrong first byte)")
+    if kind >> 4 != VERSION:
+        raise RecordError(
+            f"volume record has format version {kind >> 4}, this release reads {VERSION}"
+        )
+    end = len(data) - _TAIL.size
+    if zlib.crc32(memoryview(data)[:end]) != _TAIL.unpack_from(data, end)[0]:
+        raise RecordError("volume record is damaged: its checksum does not match")
+    if kind & 15 >= len(KINDS) or flags & 15 >= len(DTYPES) or not all(shape):
+        raise RecordError("volume record says a kind, type or size that there is not")
+    try:
+        return _opened(data, KINDS[kind & 15], flags, tuple(shape), end)
+    except (struct.error, ValueError, IndexError) as error:
+        raise RecordError(f"volume record is damaged: {error}") from error
+
+
+def _opened(data: bytes, kind: str, flags: int, shape: tuple, end: int) -> VolumeRecord:
+    at, found, dtype = _HEAD.size, {}, DTYPES[flags & 15]
+    if flags & PLACE:
+        found["voxel_size"], *origin = _PLACE.unpack_from(data, at)
+        found["origin"] = tuple(origin)
+        at += _PLACE.size
+    model, at = bytes(data[at : at + HASH]), at + HASH
+    if kind == "labels":
+        count, at = data[at], at + 1
+        if not 1 <= count <= MOST_LABELS:
+            raise ValueError(f"it has {count} labels")
+        values = np.frombuffer(data, dtype.newbyteorder("<"), count, at)
+        found["labels"], at = values.astype(dtype), at + values.nbytes
+    else:
+        found["quality"], found["low"], found["high"] = _RANGE.unpack_from(data, at)
+        at += _RANGE.size
+        if not (math.isfinite(found["low"]) and math.isfinite(found["high"])):
+            raise ValueError("its range of values has no end")
+    count = math.prod(-(-side // CHUNK) for side in shape)
+    if count > end - at or math.prod(shape) > LARGEST:
+        raise ValueError("it is too short for its size")
+    starts = np.zeros(count + 1, np.int64)
+    used = _read_lengths(np.frombuffer(data, np.uint8, end - at, at), starts)
+    if used < 0 or at + used + starts[-1] != end:
+        raise RecordError("volume record is damaged: its chunks do not fill it")
+    return VolumeRecord(
+        kind, dtype, shape, model, **found, unknown=bool(flags & UNKNOWN),
+        data=data, starts=starts + at + used,
+    )  # fmt: skip
+
+
+def _lengths(chunks: list[bytes]) -> bytes:
+    out = bytearray()
+    for length in map(len, chunks):
+        while length > 127:
+            out.append(length & 127 | 128)
+            length >>= 7
+        out.append(length)
+    return bytes(out)
+
+
+@kernel(error_model="numpy")
+def _read_lengths(data, starts):
+    """Sum up the lengths that `data` begins with; how many bytes they took, or -1."""
+    place = 0
+    for chunk in range(len(starts) - 1):
+        length, shift = 0, 0
+        while True:
+            if place == len(data) or shift > 28:
+                return -1
+            byte = data[place]
+            place += 1
+            length |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        starts[chunk + 1] = starts[chunk] + length
+    return place
