@@ -3,6 +3,7 @@
 import gc
 import shutil
 import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from test_recorder import Setup, T, bank, codec  # noqa: F401 (two are fixtures)
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import Prediction
+from gaussvae_ros.errors import ModelError
 from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import recorder as module
 from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.sequences import Sequences
-from gaussvae_ros.sequence import KEPT
+from gaussvae_ros.sequence import KEPT, encode_sequence
 
 QUALITY = 30
 
@@ -38,12 +40,17 @@ def predicting(bank, codec):  # noqa: F811
     return made
 
 
+def work(it, one):
+    """Store a frame on its own, so that it waits for none after it."""
+    it.recorder.work(one)
+    assert it.recorder.commit()
+
+
 def store(it, *images, **where):
     """Frames as the bank has them."""
     begun = len(it.stored)
     for number, image in enumerate(images, begun):
-        it.recorder.work(frame(image, number, **where))
-    assert it.recorder.commit()
+        work(it, frame(image, number, **where))
     return it.stored[begun:]
 
 
@@ -70,8 +77,8 @@ def test_cameras_are_sequences_of_their_own(it, bank, codec):  # noqa: F811
     scenes = {"camera": drive(4), "rear": drive(4, scene=1)}
     for number in range(4):
         for camera, images in scenes.items():
-            it.recorder.work(frame(images[number], number, camera))
-    assert it.recorder.commit() and bank.info()["kept"] == 0
+            work(it, frame(images[number], number, camera))
+    assert bank.info()["kept"] == 0
     for camera, images in scenes.items():
         found = [one for one in bank if one.camera == camera]
         assert [one.records for one in found] == offline(codec, images)
@@ -119,7 +126,7 @@ def test_a_frame_that_cannot_be_encoded_leaves_the_sequence_as_it_is(it, codec):
     stored = store(it, *images[:2])
     wrong = frame(images[0], 2)
     wrong.image = wrong.image.astype(np.float64)
-    it.recorder.work(wrong)
+    work(it, wrong)
     stored += store(it, *images[2:])
     assert it.counts() == {"stored": 4, "poses_missing": 4, "failed": 1}
     assert [one.records for one in stored] == offline(codec, images)
@@ -138,8 +145,8 @@ def test_a_record_that_was_never_stored_goes_with_those_that_need_it(
         with monkeypatch.context() as full:
             if number == lost:
                 full.setattr(module, "WAITING", 0)
-            it.recorder.work(frame(image, number))
-    assert it.recorder.commit() and it.counts()["failed"] == 1
+            work(it, frame(image, number))
+    assert it.counts()["failed"] == 1
     records = offline(codec, images)
     missing = records.pop(lost)
     assert [one.records for one in bank] == records
@@ -159,13 +166,13 @@ def test_frames_are_whole_in_the_file_that_follows_one_that_is_gone(
     with MemoryBank(tmp_path / "other.db") as other:
         other.add(codec.encode(view(scene=9), 0), stamp_ns=1)
     store(it, *images[:3])
-    it.recorder.work(frame(images[3], 3))
+    it.recorder.work(frame(images[3], 3))  # predicted from those before, it waits for none
     for file in tmp_path.glob("memory.db*"):
         file.unlink()
     if how == "replaced":
         shutil.copy(tmp_path / "other.db", bank.path)
-    it.recorder.work(frame(images[4], 4))
-    assert it.recorder.commit() and "goes on in" in it.recorder.lost
+    work(it, frame(images[4], 4))
+    assert "goes on in" in it.recorder.lost
     store(it, images[5])
     found = [one for one in bank if one.stamp_ns >= T]
     assert [one.records for one in found] == records[3:] and bank.verify() == []
@@ -189,6 +196,42 @@ def test_a_recorder_that_starts_anew_begins_with_a_record_alone(tmp_path, codec)
     assert found[3].needed == () and found[4].reference == found[3].id
 
 
+def test_frames_wait_for_the_key_record_after_them_until_the_commit(it, bank, codec):  # noqa: F811
+    images = [*drive(5), *drive(5, scene=1)]
+    for number, image in enumerate(images):
+        it.recorder.work(frame(image, number))
+    assert it.recorder.commit() and it.recorder.waiting == 0
+    expected = [one.records for one in encode_sequence(codec, images, QUALITY)]
+    assert [one.records for one in it.stored] == expected
+    assert [one.stamp_ns for one in it.stored] == [T + i * 10**8 for i in range(10)]
+    ids = [one.id for one in it.stored]
+    assert sorted(ids) == list(range(1, 11)) and ids != sorted(ids)
+    assert [session["start_ns"] for session in bank.info()["sessions"]] == [T]
+    assert it.counts()["stored"] == 10 and bank.verify() == [] and bank.info()["kept"] == 0
+
+
+@pytest.mark.parametrize("error", [ModelError("it is gone"), ZeroDivisionError()])
+def test_what_cannot_be_encoded_costs_those_that_wait(it, codec, monkeypatch, error):  # noqa: F811
+    def fail(*_):
+        raise error
+
+    images = drive(4)
+    it.recorder.work(frame(images[0], 0))  # waits
+    with monkeypatch.context() as broken:
+        broken.setattr(codec, "encode", fail)
+        with nullcontext() if isinstance(error, ModelError) else pytest.raises(ZeroDivisionError):
+            it.recorder.work(frame(images[1], 1))
+    assert it.counts() == {"failed": 2}
+    assert it.recorder.commit() and it.stored == []
+    assert len(store(it, *images[2:])) == 2
+
+
+def test_frames_that_there_was_no_time_for_are_told_of(it, caplog):
+    it.recorder.work(frame(view()))
+    it.recorder.close()
+    assert "1 frames that waited for" in caplog.text and "no time to encode them" in caplog.text
+
+
 class AsTheKeyWas:
     """A codec to which each frame is like the key, and unlike the one before."""
 
@@ -207,12 +250,18 @@ class AsTheKeyWas:
 
 
 def test_frames_are_held_no_longer_than_they_may_be_needed(bank):  # noqa: F811
-    sequences, held, needed = Sequences(AsTheKeyWas(), bank), [], []
+    held, needed = [], []
+
+    def coded(frames):
+        for one in frames:
+            needed.append(len(one.needed))
+
+    sequences = Sequences(AsTheKeyWas(), bank, coded, pytest.fail)
     for number in range(20):
         one = frame(view(), number)
         sequences.encode(one, QUALITY, "fast", True)
+        sequences.flush()
         held.append(weakref.ref(one))
-        needed.append(len(one.needed))
     assert needed == [0, *[1] * 19]
     del one
     gc.collect()
