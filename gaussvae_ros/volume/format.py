@@ -151,7 +151,7 @@ def _opened(data: bytes, kind: str, flags: int, shape: tuple, end: int) -> Volum
 
 def _limits(dtype: np.dtype) -> tuple[float, float]:
     """The least and the largest finite value of a type."""
-    if dtype == bool:
+    if dtype.kind == "b":
         return 0.0, 1.0
     facts = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     return float(facts.min), float(facts.max)
