@@ -13,7 +13,8 @@ def checked(array: np.ndarray, known: np.ndarray | None) -> tuple[np.ndarray, np
     """
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype not in DTYPES:
         kinds = ", ".join(map(str, DTYPES))
-        raise VolumeError(f"a volume is an array of three dimensions, of {kinds}")
+        given = f", not {array.ndim} of {array.dtype}" if isinstance(array, np.ndarray) else ""
+        raise VolumeError(f"a volume is an array of three dimensions, of {kinds}{given}")
     if not array.size or array.size > LARGEST or max(array.shape) > MAX_SIDE:
         raise VolumeError(f"a volume of {'x'.join(map(str, array.shape))} voxels cannot be encoded")
     if known is not None and (np.shape(known) != array.shape or np.asarray(known).dtype != bool):
