@@ -179,7 +179,7 @@ def test_records_and_what_they_need_wait_for_space_together(small_disk, caplog):
                 bank.flush()
             except BankError:
                 refused += 1
-        assert refused and bank.waiting > 50
+        assert refused and bank.waiting > 20
         assert bank.get(ids[79][2]).records == chain(79)
         bank.remove([ids[79][0]])
         (path.parent / "ballast").unlink()

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from priors import random_prior
 
+from gaussvae_ros import model_files
 from gaussvae_ros.codec import DEFAULT_MODEL, FrameCodec
 from gaussvae_ros.errors import GaussVaeError, ModelError, RecordError
 from gaussvae_ros.evaluation.images import read_image
@@ -200,7 +201,7 @@ def test_models_that_are_not_there_or_make_no_records(tmp_path, other):
 
 
 def test_no_models_folder_at_all(monkeypatch, tmp_path):
-    monkeypatch.setattr(models, "model_folders", lambda: [tmp_path / "models"])
+    monkeypatch.setattr(model_files, "model_folders", lambda: [tmp_path / "models"])
     text = f"there is no model '{DEFAULT_MODEL}'; there is none installed"
     with pytest.raises(ModelError, match=text):
         FrameCodec(device="cpu").encode(frame())

@@ -69,5 +69,6 @@ def test_a_model_that_is_there_is_not_written_again(it, bank, codec):
 
 
 def test_records_that_need_no_model_bring_none(it, bank):
-    it.recorder._sequences = Sequences(JpegCodec(), bank)
+    recorder = it.recorder
+    recorder._sequences = Sequences(JpegCodec(), bank, recorder._coded, recorder._not_coded)
     assert store(it, 0) and bank.models() == []

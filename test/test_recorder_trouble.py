@@ -210,8 +210,13 @@ def test_frames_of_any_kind_are_let_through(bank, codec):
 
 def test_a_predicted_record_goes_with_what_it_needs_where_that_is_gone(bank, codec):
     key, near, far = chain(0)
-    records = iter([key, near, far, record(7, near)])
-    it = Setup(bank, SimpleNamespace(encode=lambda image, *how: next(records), models=codec.models))
+    records, it = iter([key, near, far, record(7, near)]), Setup(bank, codec)
+
+    def encode(frame, **how):
+        frame.data = next(records)
+        it.recorder._coded([frame])
+
+    it.recorder._sequences = SimpleNamespace(encode=encode, flush=lambda: None, waiting=0)
     before = pending(0)
     store(it, before)
     middle = pending(1, needed=(key,), before=before)
