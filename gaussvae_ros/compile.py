@@ -30,15 +30,25 @@ def warm_up_old(codec) -> None:
 
 
 def compile_kernels() -> None:
-    """Compile all that codec and simulation take; what was compiled before stays as it is."""
+    """Compile all that codec, recognition and simulation take; what was compiled before stays as
+    it is.
+
+    Volumes are left to their first use: their kernels would take as long again.
+    """
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.fit import EFFORTS
+    from gaussvae_ros.recognition import convolution
+    from gaussvae_ros.recognition.graph import graph
     from gaussvae_ros.sim import building, camera
 
     codec = FrameCodec(device="cpu")
     for effort in EFFORTS:
         warm_up(codec, effort)
     warm_up_old(codec)
+    seen = graph([codec.splats(pack(Record("splats", SIZE, SPLATS[0])))])
+    for level in seen.levels:
+        values = np.zeros((len(level.edges), 1), np.float32)
+        convolution.gather(values, level.edges, level.neighbours)
     camera.render(building.build(0), 0.0, 0.0, 0.6, 0.0, SIZE, float(SIZE[0]))
 
 

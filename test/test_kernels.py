@@ -51,6 +51,8 @@ AFTERWARDS = """if True:
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.record import Record, pack
     from gaussvae_ros.sim import building, drive, camera
+    from gaussvae_ros.recognition import convolution
+    from gaussvae_ros.recognition.graph import graph
     codec = FrameCodec(device="cpu")
     sensor = camera.Sensor(drive.SIZE, drive.FOCAL, 1)
     frame = drive.photograph(building.build(1), sensor, 1.0, 1.0, 0.5, 0.1)
@@ -65,6 +67,10 @@ AFTERWARDS = """if True:
         key = codec.encode(first, 60)
         made = codec.predict(second, 40, key)
         codec.decode([key, made.data])
+    seen = graph([codec.splats(codec.encode(frame, quality)) for quality in (0, 50)])
+    level = seen.levels[0]
+    weights = level.edges @ np.ones((level.edges.shape[-1], 4), np.float32)
+    convolution.gather(seen.nodes @ np.ones((8, 16), np.float32), weights, level.neighbours)
     assert not said, said[0].getMessage()
 """
 

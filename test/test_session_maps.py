@@ -35,6 +35,23 @@ def test_a_map_that_is_known_late_is_that_of_the_running_session(bank):
     assert maps(bank) == ["attic", "cellar", "attic"] and facts.id_of(0, 4, "attic") == first + 2
 
 
+def test_frames_of_before_a_map_was_known_stay_in_its_session(bank):
+    facts = SessionFacts(bank, Counters(["camera"]), "drive", attempt)
+    facts.name_map("attic")  # while frames that do not know it are on their way
+    facts.name_map("cellar")
+    first = facts.id_of(0, 0)
+    assert facts.id_of(0, 1) == facts.id_of(0, 2, "cellar") == first
+    assert maps(bank) == ["cellar"]
+    assert facts.id_of(0, 3) == first + 1  # once one knew it, those that do not are elsewhere
+
+
+def test_a_frame_that_knows_its_map_names_its_session(bank):
+    facts = SessionFacts(bank, Counters(["camera"]), "drive", attempt)
+    first = facts.id_of(0, 0)
+    assert facts.id_of(0, 1, "attic") == first and maps(bank) == ["attic"]
+    assert facts.id_of(0, 2, "cellar") == first + 1 and maps(bank) == ["attic", "cellar"]
+
+
 def test_images_count_in_the_session_of_their_map(bank):
     counters = Counters(["camera"])
     facts = SessionFacts(bank, counters, "drive", attempt)

@@ -106,6 +106,60 @@ def test_a_mask_is_kept_with_integers():
     assert not CODEC.decode(nothing).any() and not CODEC.known(nothing).any()
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(["uint8", "int8", "uint16", "int16", "bool"]),
+    st.tuples(*[st.integers(1, 35)] * 3),
+    st.integers(1, 7),
+    st.integers(0, 2**31),
+)
+def test_few_values_come_back_exactly_beside_a_mask(dtype, shape, count, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 2, count) if dtype == "bool" else rng.integers(0, 127, count)
+    volume = values.astype(dtype)[rng.integers(0, count, shape)]
+    known = rng.random(shape) < rng.random()
+    data = CODEC.encode(volume, 0, known=known)
+    assert unpack(data).kind == "labels"
+    assert np.array_equal(CODEC.known(data), known)
+    again = CODEC.decode(data)
+    assert again.dtype == dtype and np.array_equal(again, np.where(known, volume, 0))
+    roi = [int(rng.integers(0, side)) for side in shape]
+    roi += [int(rng.integers(1, side - at + 1)) for at, side in zip(roi, shape)]
+    part = tuple(slice(at, at + length) for at, length in zip(roi[:3], roi[3:]))
+    assert np.array_equal(CODEC.decode(data, roi), again[part])
+    assert np.array_equal(CODEC.known(data, roi), known[part])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16", "float16", "float32"])
+@pytest.mark.parametrize("quality", [0, 50, 100])
+def test_values_to_the_ends_of_their_type_come_back(dtype, quality):
+    facts = np.finfo(dtype) if np.dtype(dtype).kind == "f" else np.iinfo(dtype)
+    at = smooth((17, 9, 20), np.float64)
+    volume = (float(facts.min) * (1 - at) + float(facts.max) * at).astype(dtype)
+    volume[0, 0, :2] = facts.min, facts.max
+    if np.dtype(dtype).kind == "f":
+        volume[5, 2:4] = np.nan
+    data = CODEC.encode(volume, quality)
+    again = CODEC.decode(data)
+    assert np.array_equal(np.isnan(again), np.isnan(volume)) and not np.isinf(again).any()
+    off = np.abs(again.astype(float) - volume.astype(float)) / (float(facts.max) - facts.min)
+    assert np.sqrt(np.nanmean(off**2)) < (0.3, 0.1, 0.01)[quality // 50]
+
+
+def test_how_an_array_lies_in_memory_makes_no_difference():
+    volume = smooth((12, 10, 9), np.float32)
+    known = np.random.default_rng(0).random(volume.shape) < 0.8
+    data = CODEC.encode(volume, known=known)
+    holes = np.where(known, volume, np.float32(np.nan))
+    endless = np.where(known, volume, np.float32(np.inf))  # where it is unknown, and so all one
+    assert CODEC.encode(holes) == data and CODEC.encode(endless, known=known) == data
+    assert CODEC.encode(np.asfortranarray(volume), known=np.asfortranarray(known)) == data
+    assert CODEC.encode(volume[::-1].copy()[::-1], known=known) == data
+    assert CODEC.encode(np.ma.masked_array(volume, ~known)) == data
+    grey = (volume * 200).astype(np.uint8)
+    assert CODEC.encode(np.ma.masked_array(grey, ~known)) == CODEC.encode(grey, known=known)
+
+
 def test_empty_and_constant_parts_take_next_to_nothing():
     assert len(CODEC.encode(np.full((128, 128, 128), 7, np.uint8))) < 100
     volume = np.zeros((128, 64, 64), np.uint8)
@@ -132,11 +186,15 @@ def test_what_is_no_volume_is_refused():
             CODEC.encode(bad)
     with pytest.raises(VolumeError, match="infinite"):
         CODEC.encode(np.full((2, 2, 2), np.inf, np.float32))
-    for arguments in ({"quality": -1}, {"quality": "x"}, {"voxel_size": 0}, {"origin": (0, 0)}):
+    for arguments in (
+        {"quality": -1}, {"quality": "x"}, {"voxel_size": 0}, {"origin": (0, 0)}, {"origin": 3},
+        {"voxel_size": 1e-50}, {"voxel_size": 1e300}, {"voxel_size": "x"}, {"known": [[1]]},
+    ):  # fmt: skip
         with pytest.raises(GaussVaeError):
             CODEC.encode(good, **arguments)
     data = CODEC.encode(good)
-    for roi in ((0, 0, 0, 9, 1, 1), (-1, 0, 0, 1, 1, 1), (0, 0, 0, 0, 1, 1), (0, 0, 0, 1)):
+    for roi in ((0, 0, 0, 9, 1, 1), (-1, 0, 0, 1, 1, 1), (0, 0, 0, 0, 1, 1), (0, 0, 0, 1), 5,
+                (2**63 - 1, 0, 0, 1, 1, 1), (10**30, 0, 0, 1, 1, 1)):  # fmt: skip
         with pytest.raises(GaussVaeError):
             CODEC.decode(data, roi)
 
@@ -163,7 +221,7 @@ def test_a_record_that_lies_gives_an_array_or_an_error(data):
     try:
         record = unpack(made)
         if np.prod(record.shape) < 1e6:
-            assert CODEC.decode(made).shape == record.shape
+            assert CODEC.decode(made).shape == CODEC.known(made).shape == record.shape
     except GaussVaeError:
         pass
 

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -66,13 +66,14 @@ class Forgetter(Remover):
                     return measured(self._db, self.path, self._frame_count.frames)
             time.sleep(PAUSE_S)
 
-    def why_full(self, budget: Budget) -> str:
-        """Why the policy `stop` takes no more frames, in a sentence; empty if it does, and for
-        other policies.
+    def why_full(self, budget: Budget, more: int = 0) -> str:
+        """Why the policy `stop` takes no more frames, in a sentence, once `more` are added; empty
+        if it does, and for other policies.
         """
         if budget.policy != "stop" or not budget.limited:
             return ""
-        if sentence := self.usage().sentence(budget):
+        usage = self.usage()
+        if sentence := replace(usage, frames=usage.frames + more).sentence(budget):
             return f"the memory is full: {sentence}"
         with self._use():
             if budget.max_age and (latest := latest_stamp(self._db)) is not None:

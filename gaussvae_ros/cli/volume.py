@@ -2,11 +2,13 @@
 
 import argparse
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, table
-from gaussvae_ros.errors import RecordError
+from gaussvae_ros.errors import RecordError, VolumeError
 
 
 def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
@@ -57,7 +59,8 @@ def encode(args: argparse.Namespace) -> None:
     size = volume.voxel_size if args.voxel_size is None else args.voxel_size
     origin = volume.origin if args.origin is None else tuple(args.origin)
     begun = time.perf_counter()
-    data = VolumeCodec().encode(volume.array, args.quality, voxel_size=size, origin=origin)
+    with _about(args.volume):
+        data = VolumeCodec().encode(volume.array, args.quality, voxel_size=size, origin=origin)
     taken = time.perf_counter() - begun
     write_file(args.out, data)
     factor = volume.array.nbytes / len(data)
@@ -72,7 +75,8 @@ def decode(args: argparse.Namespace) -> None:
 
     record, data = _opened(args.record)
     begun = time.perf_counter()
-    array = VolumeCodec().decode(data, args.roi)
+    with _about(args.record):
+        array = VolumeCodec().decode(data, args.roi)
     taken = time.perf_counter() - begun
     z, y, x = args.roi[:3] if args.roi else (0, 0, 0)
     origin = tuple(o + n * record.voxel_size for o, n in zip(record.origin, (x, y, z)))
@@ -107,7 +111,17 @@ def _opened(path: str) -> tuple:
     from gaussvae_ros.volume.format import unpack
 
     data = Path(path).read_bytes()
-    try:
+    with _about(path):
         return unpack(data), data
-    except RecordError as error:
-        raise RecordError(f"{path}: {error}") from error
+
+
+@contextmanager
+def _about(path: str) -> Iterator[None]:
+    """Errors name the file that they are about."""
+    try:
+        yield
+    except (RecordError, VolumeError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    except MemoryError as error:
+        why = "does not fit into memory; --roi decodes a part of a record"
+        raise VolumeError(f"{path}: {why}") from error

@@ -94,6 +94,11 @@ class CorrectedPoses:
         self._origins, self._end = Origins(), -NEVER
         self._frames.forget(newer=True)
 
+    def change_map(self) -> None:
+        """Poses are in another map from now on: what comes moves no frames of before."""
+        self._followed, self._origins, self._end = NO_PATH, Origins(), -NEVER
+        self._frames.forget(newer=True)
+
     # Inside
 
     def _sample(self) -> None:

@@ -78,16 +78,17 @@ class Counters:
                 "poses_missing": max(counts["poses_missing"], 0),
             }
 
-    def begin_again(self, only: int | None = None) -> None:
+    def begin_again(self, only: int | None = None, added: int = 0) -> None:
         """Another memory file, or another session of it, is written from now on: tallies are
-        without the images that this is over for. `only` this session's, None is all.
+        without the images that this is over for. `only` this session's, None is all; `added`: as
+        many that do not count as stored yet are among them.
         """
         with self._lock:
             for session, counts in self._sessions.items():
                 if only not in (None, session):
                     continue
                 self._before[session] = Counter(
-                    {**counts, "received": sum(counts[what] for what in ENDS)}
+                    {**counts, "received": sum(counts[what] for what in ENDS) + added}
                 )
 
     def sessions(self) -> list[int]:

@@ -54,10 +54,12 @@ class Forgetting:
             self._budget, self._quality = budget, quality
             self._changed.set()
 
-    def refusal(self) -> str:
-        """Why no frame is to be stored, in a sentence; empty if one is."""
+    def refusal(self, more: int = 0) -> str:
+        """Why no frame is to be stored beside `more` that are on their way, in a sentence; empty if
+        one is.
+        """
         try:
-            why = self._bank.why_full(self._budget)
+            why = self._bank.why_full(self._budget, more)
         except BankError:
             return ""  # of which storing it says more
         if self._budget.policy == "stop":

@@ -255,6 +255,8 @@ class MemoryNode(ManagedNode):
 
     def _name_map(self) -> None:
         if (map_id := self._map.id) != self._reception.map_id:
+            if self._reception.map_id:
+                self._corrected.change_map()
             self._reception.map_id = map_id
             self._worker.call(partial(self._recorder.name_map, map_id))
             self.get_logger().info(f"poses are in the map {map_id!r}")

@@ -35,10 +35,11 @@ class Recorder:
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
     tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
     pose, `taken(frame)` before one is encoded, with its image still, and `forgotten()` when it lies
-    in a file that is gone. `full()` says why a frame is not to be stored, empty if it is.
+    in a file that is gone. `full(more)` says why a frame is not to be stored beside `more` that the
+    bank does not have yet, empty if it is.
     """
 
-    full: Callable[[], str] = staticmethod(lambda: "")
+    full: Callable[[int], str] = staticmethod(lambda more: "")
     placed: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
     taken: Callable[[PendingFrame], None] = staticmethod(lambda frame: None)
     forgotten: Callable[[], None] = staticmethod(lambda: None)
@@ -64,7 +65,7 @@ class Recorder:
         # For the bank, or for the commit if they have an id, oldest first.
         self._waiting: list[PendingFrame] = []
         self._poses: list[PendingFrame] = []  # whose late pose the bank does not have yet
-        self._sessions = SessionFacts(bank, counters, name, self._attempt)
+        self._sessions = SessionFacts(bank, counters, name, self._attempt, self._added)
         self._models = CarriedModels(bank, codec)
 
     @property
@@ -82,7 +83,7 @@ class Recorder:
         """Encode a frame and add it to the bank; it may wait, for later ones until the next commit.
         One that cannot be encoded is counted.
         """
-        if self.full():
+        if self.full(len(self._not_added())):
             frame.image = None
             self._counters.count(frame.camera, frame.session, "refused")
             return
@@ -136,8 +137,7 @@ class Recorder:
 
     def close(self) -> None:
         """Close the bank, and announce what it takes still; the log tells what is lost with it."""
-        never = sum(frame.id is None for frame in self._waiting) + self._sequences.waiting
-        if never:
+        if never := len(self._not_added()):
             why = self.refusal or "there was no time to encode them"
             log.error("%d frames that waited for %s are lost: %s", never, self._bank.path, why)
         try:
@@ -239,19 +239,12 @@ class Recorder:
                 self._count_pose(frame)
 
     def _add_one(self, frame: PendingFrame) -> int:
-        session, map_id = frame.session, frame.map_id
-        begun = min(  # a key record may come before frames that are earlier
-            one.stamp_ns for one in self._waiting if (one.session, one.map_id) == (session, map_id)
-        )
-        frame.bank_session = self._sessions.id_of(session, begun, map_id)
-        facts = {
-            "stamp_ns": frame.stamp_ns,
-            "camera": frame.camera,
-            "pose": frame.pose,
-            "session": frame.bank_session,
-            "descriptor": frame.descriptor,
-            "frame_id": frame.frame_id,
-        }
+        where = frame.session, frame.map_id
+        those = [one for one in self._not_added() if (one.session, one.map_id) == where]
+        begun = min(one.stamp_ns for one in those)  # a key record comes before earlier frames
+        frame.bank_session = self._sessions.id_of(frame.session, begun, frame.map_id)
+        names = ("stamp_ns", "camera", "pose", "descriptor", "frame_id")
+        facts = {name: getattr(frame, name) for name in names} | {"session": frame.bank_session}
         before = frame.before
         if before is not None and before.id is not None and before.file == self._file:
             try:
@@ -261,6 +254,14 @@ class Recorder:
                     raise
                 frame.before = None  # it was removed since
         return self._bank.add(frame.data, reference=frame.needed or None, **facts)
+
+    def _not_added(self) -> list[PendingFrame]:
+        """Frames on their way that the bank does not have yet."""
+        return [*(one for one in self._waiting if one.id is None), *self._sequences.waiting]
+
+    def _added(self, session: int) -> int:
+        """Frames of a session that the bank has, and that are not committed."""
+        return sum(one.id is not None and one.session == session for one in self._waiting)
 
     def _set_poses(self) -> None:
         while self._poses:

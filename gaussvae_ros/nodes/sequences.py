@@ -35,9 +35,9 @@ class Sequences:
         self._cameras: dict[str, _Camera] = {}
 
     @property
-    def waiting(self) -> int:
+    def waiting(self) -> list[PendingFrame]:
         """Frames that wait."""
-        return sum(len(camera.waiting) for camera in self._cameras.values())
+        return [frame for camera in self._cameras.values() for frame in camera.waiting]
 
     def encode(self, frame: PendingFrame, quality: float, effort: str, predict: bool) -> None:
         """Take a frame."""
@@ -47,10 +47,13 @@ class Sequences:
             self._lose([frame], error)
             return
         kind = (frame.session, frame.map_id, quality, predict)
+        try:
+            self._end_others(frame, kind)
+        except Exception as error:
+            self._lose([frame], error)
+            raise
         camera = self._cameras.get(frame.camera)
         if camera is None or camera.kind != kind:
-            if camera is not None:
-                self._code(camera, camera.encoder.flush)
             camera = self._cameras[frame.camera] = _Camera(kind, SequenceEncoder(self._codec))
         camera.waiting.append(frame)
         image = frame.image
@@ -71,6 +74,14 @@ class Sequences:
         """Let none wait any longer."""
         for camera in self._cameras.values():
             if camera.waiting:
+                self._code(camera, camera.encoder.flush)
+
+    def _end_others(self, frame: PendingFrame, kind: tuple) -> None:
+        """Let none wait that a frame does not go on from, in its camera, or whose map is over."""
+        for name, camera in self._cameras.items():
+            session, map_id, *_ = camera.kind
+            is_over = session == frame.session and map_id != frame.map_id
+            if camera.waiting and (is_over or (name == frame.camera and camera.kind != kind)):
                 self._code(camera, camera.encoder.flush)
 
     def _code(self, camera: _Camera, encode: Callable[[], list[Coded]]) -> None:

@@ -16,6 +16,7 @@ class SessionFacts:
 
     `name` is that of the sessions, empty for the time at which each begins. `attempt(work)` says
     whether the bank took something; `due`: it refused, and `write` is to be called again.
+    `added(session)` is how many frames the bank has that do not count as stored yet.
     """
 
     def __init__(
@@ -24,11 +25,15 @@ class SessionFacts:
         counters: Counters,
         name: str,
         attempt: Callable[[Callable[[], None]], bool],
+        added: Callable[[int], int] = lambda session: 0,
     ) -> None:
         self._bank, self._counters, self._name, self._attempt = bank, counters, name, attempt
+        self._added = added
         self._ids: dict[int, int] = {}  # session: its id in the bank
         self._tallies: dict[int, dict[str, int]] = {}  # session: what the bank has
         self._maps: dict[int, str] = {}  # session: the map that the bank has for it
+        # Those of which no frame knew the map yet: `name_map` comes before frames that wait.
+        self._named_late: set[int] = set()
         self._map_id = ""  # the last one that was named
         self._calibrations: dict[str, dict] = {}
         self.due = False
@@ -38,13 +43,20 @@ class SessionFacts:
         self._ids.clear()
         self._tallies.clear()
         self._maps.clear()
+        self._named_late.clear()
 
     def id_of(self, session: int, stamp_ns: int, map_id: str = "") -> int:
         """The bank's id of a session that a frame of this stamp and map goes into; with another map
         the bank has another one.
         """
-        if self._maps.get(session) not in (None, "", map_id):
+        known = self._maps.get(session)
+        if known and known != map_id and (map_id or session not in self._named_late):
             self._end(session)
+        elif map_id:
+            self._named_late.discard(session)
+            if known == "":
+                self._bank.set_map(self._ids[session], map_id)
+                self._maps[session] = map_id
         if session in self._ids:
             if session != next(reversed(self._ids)):
                 self._ids[session] = self._ids.pop(session)  # the one used last is the last
@@ -54,11 +66,13 @@ class SessionFacts:
             for old in list(self._ids)[:-LIVE]:
                 self._counters.forget(old)
                 self._tallies.pop(old, None)
+                self._named_late.discard(old)
                 del self._ids[old], self._maps[old]
             name = self._name or time.strftime("%Y-%m-%d %H:%M:%S")
             self._ids[session] = self._bank.begin_session(name, start_ns=stamp_ns, map_id=map_id)
             self._maps[session] = map_id
             self._try(self._calibrate)
+            self._try(self._name_map)
         return self._ids[session]
 
     def name_map(self, map_id: str) -> None:
@@ -85,11 +99,12 @@ class SessionFacts:
     def _end(self, session: int) -> None:
         """The bank's session is over; what is on its way counts in the next."""
         counted = self._counters.tally(session)
-        self._counters.begin_again(session)
+        self._counters.begin_again(session, self._added(session))
         rest = self._counters.tally(session)
         tally = {what: count - rest[what] for what, count in counted.items()}
         bank_session = self._ids.pop(session)
         del self._maps[session]
+        self._named_late.discard(session)
         self._tallies.pop(session, None)
         self._attempt(lambda: self._bank.set_tally(bank_session, tally))
 
@@ -106,6 +121,7 @@ class SessionFacts:
             if not known and self._map_id:
                 self._bank.set_map(self._ids[session], self._map_id)
                 self._maps[session] = self._map_id
+                self._named_late.add(session)
 
     def _tally(self) -> None:
         for session, bank_session in self._ids.items():

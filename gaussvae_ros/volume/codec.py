@@ -43,11 +43,12 @@ class VolumeCodec:
     ) -> bytes:
         """A volume as a record; the same arguments give the same bytes.
 
-        A volume of at most eight different values is kept exactly, as labels. Which voxels are
-        unknown is kept exactly, too; their values are not.
+        A volume of at most eight different values, unknown counting as one, is kept exactly, as
+        labels. Which voxels are unknown is kept exactly, too; their values are not.
 
         Args:
-            array: [z, y, x] of a type in `format.DTYPES`; NaN is unknown.
+            array: [z, y, x] of a type in `format.DTYPES`; NaN is unknown, and so is what is masked
+                in a masked array.
             quality: 0 to 100: a step of 2^(1 - quality / 10) of the range of values, 1/16 at 50.
             known: bool, as large; False where a voxel is unknown. Default: all, but NaN.
             voxel_size: edge of a voxel, m.
@@ -61,14 +62,14 @@ class VolumeCodec:
         if isinstance(quality, bool) or not isinstance(quality, Real) or not 0 <= quality <= 100:
             raise GaussVaeError(f"quality is a number from 0 to 100, not {quality!r}")
         place = checked_place(voxel_size, origin)
-        there = checked(array, known)
-        if known is None and (values := few(array)) is not None:
-            return self._encode_labels(array, values, place)
+        array, there = checked(array, known)
+        if (values := few(array, there)) is not None:
+            return self._encode_labels(array, there, values, place)
         return self._encode_blocks(array, there, round(quality), place)
 
     def encode_blocks(self, array: np.ndarray, quality: float) -> bytes:
         """`encode` without a look at how many values there are. Raises as it does."""
-        return self._encode_blocks(array, checked(array, None), round(quality), NOWHERE)
+        return self._encode_blocks(*checked(array, None), round(quality), NOWHERE)
 
     def decode(
         self,
@@ -89,7 +90,7 @@ class VolumeCodec:
         """
         record = unpack(data)
         if record.kind == "labels":
-            return self._decode_labels(record, roi)
+            return record.labels[self._labels(record, roi)]
         begin, end = checked_roi(roi, record.shape)
         made = model.get(record.model)
         margin = [max(b - SIDE, 0) for b in begin], [e + SIDE for e in end]
@@ -114,11 +115,13 @@ class VolumeCodec:
     ) -> np.ndarray:
         """Which voxels are known: bool, as large as what `decode` gives. Raises as it does."""
         record = unpack(data)
-        begin, end = checked_roi(roi, record.shape)
         if record.dtype.kind == "f":
             return ~np.isnan(self.decode(data, roi))
+        begin, end = checked_roi(roi, record.shape)
         if not record.unknown:
             return np.ones(end - begin, bool)
+        if record.kind == "labels":
+            return self._labels(record, roi) != 0
         made = model.get(record.model)
         which, start, size = _chunks_of(record, begin, end)
         grid = tuple(-(-s // SIDE) for s in size)
@@ -137,20 +140,27 @@ class VolumeCodec:
                 model.remember(self._model)
         return self._model
 
-    def _encode_labels(self, array: np.ndarray, values: np.ndarray, place: tuple) -> bytes:
+    def _encode_labels(
+        self, array: np.ndarray, known: np.ndarray | None, values: np.ndarray, place: tuple
+    ) -> bytes:
         made = self._mine()
-        parts = []
+        parts, unknown = [], known is not None and array.dtype.kind != "f"
         for z in range(0, array.shape[0], CHUNK):
             layer = array[z : z + CHUNK]
             found = np.zeros(layer.shape, np.uint8)
             for k, value in enumerate(values):
                 found[(layer == value) if value == value else np.isnan(layer)] = k
+            if unknown:
+                found[~known[z : z + CHUNK]] = 0
             args = found, made.tables[1], len(values)
             parts += _in_batches(chunks.write_labels, args, found.shape)
-        record = VolumeRecord("labels", array.dtype, array.shape, made.hash, *place, labels=values)
+        record = VolumeRecord(
+            "labels", array.dtype, array.shape, made.hash, *place, unknown=unknown, labels=values
+        )
         return pack(record, parts)
 
-    def _decode_labels(self, record: VolumeRecord, roi: tuple | None) -> np.ndarray:
+    def _labels(self, record: VolumeRecord, roi: tuple | None) -> np.ndarray:  # uint8
+        """Which of its labels each voxel has."""
         begin, end = checked_roi(roi, record.shape)
         which, start, size = _chunks_of(record, begin, end)
         found = np.empty(size, np.uint8)
@@ -158,8 +168,7 @@ class VolumeCodec:
             _buffer(record), record.starts, model.get(record.model).tables[1],
             len(record.labels), which, np.array(record.shape), found,
         )  # fmt: skip
-        part = tuple(slice(b, e) for b, e in zip(begin - start, end - start))
-        return record.labels[found[part]]
+        return found[tuple(slice(b, e) for b, e in zip(begin - start, end - start))]
 
     def _encode_blocks(
         self, array: np.ndarray, known: np.ndarray | None, quality: int, place: tuple
@@ -167,14 +176,16 @@ class VolumeCodec:
         made, parts = self._mine(), []
         low, high = value_range(array, known)
         unit, step = (high - low) or 1.0, np.float32(2 ** (1 - quality / 10))
+        scale = _scale(low, high)
         for z in range(0, array.shape[0], CHUNK):
-            voxels = array[z : z + CHUNK].astype(np.float32)
+            voxels = array[z : z + CHUNK].astype(np.float32, order="C")
             mask = np.zeros((0, 0, 0), np.uint8)
             if known is not None:
                 mask = np.ascontiguousarray(known[z : z + CHUNK]).view(np.uint8)
                 voxels[mask == 0] = np.nan
-            voxels -= np.float32(low)
-            voxels /= np.float32(unit)
+            voxels *= scale
+            voxels -= np.float32(low) * scale
+            voxels /= np.float32(unit * scale)
             args = voxels, mask, made.tables, step
             parts += _in_batches(chunks.write, args, voxels.shape)
         record = VolumeRecord(
@@ -198,9 +209,14 @@ def _in_batches(write, args: tuple, shape: tuple) -> list[bytes]:
     return parts
 
 
+def _scale(low: float, high: float) -> np.float32:
+    """By which a range of values fits into float32."""
+    return np.float32(1 if high - low <= np.finfo(np.float32).max else 0.5)
+
+
 def _draw(record, made, q, low, begin, end, out, linear) -> None:
     """Draw the voxels `begin`..`end` of decoded blocks into `out`."""
-    step = np.float32(2 ** (1 - record.quality / 10))
+    step, scale = np.float32(2 ** (1 - record.quality / 10)), _scale(record.low, record.high)
     first, last = begin // SIDE, -(-end // SIDE)
     most = int(np.prod(last[1:] - first[1:]))
     inputs = np.empty((most, synthesis.INPUTS), np.float32)
@@ -216,11 +232,15 @@ def _draw(record, made, q, low, begin, end, out, linear) -> None:
         added = synthesis.correct(made.network, inputs[:n])
         synthesis.draw(q, low, made.bias, step, z, first[1:], last[1:], numbers, added, layer)
         top, bottom = max(begin[0] - z * SIDE, 0), min(end[0] - z * SIDE, SIDE)
-        voxels = layer[(slice(top, bottom), *inside)] * np.float32(record.high - record.low)
-        voxels += np.float32(record.low)
+        voxels = layer[(slice(top, bottom), *inside)]
+        voxels = voxels * np.float32((record.high - record.low) * scale)
+        voxels += np.float32(record.low) * scale
         at = z * SIDE + top - begin[0]
-        if out.dtype.kind in "iu":
+        if out.dtype.kind in "iub":
             np.rint(voxels, out=voxels)
+        if scale < 1:
+            np.clip(voxels, record.low * scale, record.high * scale, out=voxels)
+            voxels /= scale
         out[at : at + bottom - top] = voxels
 
 

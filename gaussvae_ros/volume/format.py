@@ -7,7 +7,8 @@
     3       6      voxels along z, y, x, little endian as all that follows
     9       28     the place, if there is one: voxel size, m, float32; origin x, y, z, m, float64
             3      hash of the model
-    labels  1      number of labels, then each as the number type has it
+    labels  1      number of labels, then each as the number type has it; the first is that of
+                   unknown voxels, if there are some
     blocks  17     step (quality as a byte); the values that 0 and 1 stand for, float64
             n      lengths of the chunks, in order of z, y, x, seven bits a byte, the lowest first
             n      the chunks: 32x32x32 voxels each, fewer at the ends
@@ -54,7 +55,7 @@ class VolumeRecord:
     model: bytes
     voxel_size: float = 1.0  # m
     origin: tuple[float, float, float] = (0.0, 0.0, 0.0)  # m
-    unknown: bool = False  # whether there are unknown voxels, in blocks
+    unknown: bool = False  # whether there are unknown voxels, but for NaN among labels
     labels: np.ndarray | None = None
     quality: int = 0
     low: float = 0.0
@@ -120,6 +121,8 @@ def _opened(data: bytes, kind: str, flags: int, shape: tuple, end: int) -> Volum
         found["voxel_size"], *origin = _PLACE.unpack_from(data, at)
         found["origin"] = tuple(origin)
         at += _PLACE.size
+        if not 0 < found["voxel_size"] < math.inf or not all(map(math.isfinite, origin)):
+            raise ValueError("it says a place that there is not")
     model, at = bytes(data[at : at + HASH]), at + HASH
     if kind == "labels":
         count, at = data[at], at + 1
@@ -130,8 +133,9 @@ def _opened(data: bytes, kind: str, flags: int, shape: tuple, end: int) -> Volum
     else:
         found["quality"], found["low"], found["high"] = _RANGE.unpack_from(data, at)
         at += _RANGE.size
-        if not (math.isfinite(found["low"]) and math.isfinite(found["high"])):
-            raise ValueError("its range of values has no end")
+        least, most = _limits(dtype)
+        if not least <= found["low"] <= found["high"] <= most or found["quality"] > 100:
+            raise ValueError("it says a range of values or a quality that there is not")
     count = math.prod(-(-side // CHUNK) for side in shape)
     if count > end - at or math.prod(shape) > LARGEST:
         raise ValueError("it is too short for its size")
@@ -143,6 +147,14 @@ def _opened(data: bytes, kind: str, flags: int, shape: tuple, end: int) -> Volum
         kind, dtype, shape, model, **found, unknown=bool(flags & UNKNOWN),
         data=data, starts=starts + at + used,
     )  # fmt: skip
+
+
+def _limits(dtype: np.dtype) -> tuple[float, float]:
+    """The least and the largest finite value of a type."""
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    facts = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+    return float(facts.min), float(facts.max)
 
 
 def _lengths(chunks: list[bytes]) -> bytes:

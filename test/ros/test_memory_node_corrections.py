@@ -186,6 +186,20 @@ def test_a_leap_of_odometry_in_the_map_moves_the_frames_since_the_last_one(ros, 
         assert bank.verify() == [] and bank.info()["corrected"] >= 8
 
 
+def test_a_leap_into_another_map_moves_no_frames_of_the_old_one(ros, frames):
+    drive = Drive(ros, correct_leaps=True, map_id="attic")
+    drive.see(frames[:9], TIMES[:9])
+    assert ros.set_parameter(NODE, "map_id", "cellar") == ""
+    drive.drive_on(TIMES[10] - 0.2, closed=True)  # no frame is in the other map yet
+    time.sleep(3.0)  # several looks at TF
+    drive.see(frames[10:], TIMES[10:], closed=True)
+    expected = np.concatenate([as_odometry_said(TIMES[:9]), at_truth(TIMES[10:])])
+    drive.until_within(0.005, expected)
+    with drive.memory.stop() as bank:
+        assert bank.info()["corrected"] == 0
+        assert [session["frames"] for session in bank.info()["sessions"]] == [9, 2]
+
+
 def test_frames_on_their_way_when_the_path_comes_are_corrected_too(driven, frames):
     driven.drive_on(TIMES[3] + 0.1)
     driven.correct([stamp_of(t) for t in (1.5, 3.0, TIMES[3] + 0.01)])
