@@ -128,9 +128,10 @@ def frames_with(db: Database, asked: str) -> tuple[list[int], list[int]]:
         raise BankError(
             "the file has no index of words yet: open it once for writing to bring it up to date"
         )
-    found = [_matches(db, word) for word in checked_text("text", asked).split()]
+    words = checked_text("text", asked).split()
+    found = [_matches(db, word) for word in words if any(letter.isalnum() for letter in word)]
     if not found:
-        raise BankError(f"which words? {asked!r} has none")
+        raise BankError(f"which words? {asked!r} has no letter and no digit")
     sessions = set.intersection(*(sessions for _, sessions in found))
     some = set().union(*(frames for frames, _ in found))
     session_of = {}
