@@ -1,5 +1,6 @@
 """What pictures show: text that is read, vectors of an encoder, in this process and in another."""
 
+import json
 import os
 import signal
 import threading
@@ -97,6 +98,11 @@ def test_frames_that_are_there_get_vectors_of_their_recalls(described, tmp_path,
         [(frame, _)] = Encoder(described).find(bank, "blue", limit=1)
         assert frame.id == 3 and bank.encoders() == {"tiny": 3}
     assert main(verb[:3]) == 2 and "--encoder is needed" in capsys.readouterr().err
+    with MemoryBank(path) as bank:
+        bank._db.execute("UPDATE frames SET checksum = checksum + 1 WHERE id = 4")
+    assert main([*verb, "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["failed"] == 1 and "frame 4: " in said.err
 
 
 @pytest.mark.parametrize(
