@@ -58,6 +58,9 @@ def test_what_is_no_vector_and_encoders_without_any_are_refused(bank):
     for wrong in (np.zeros(3), np.ones((2, 2)), np.array([1, np.nan]), np.ones(0), np.ones(9000)):
         with pytest.raises(BankError, match="vector"):
             bank.set_vector(1, "clip", wrong)
+    for wrong in (["red"], [1, 2j], [[1], [1, 2]], None, "red", [1e300]):
+        with pytest.raises(BankError, match="vector"):
+            bank.set_vector(1, "clip", wrong)
     with pytest.raises(BankError, match="no frame of .* by siglip; there are those of clip, other"):
         bank.find_vector("siglip", AXES[0])
     with pytest.raises(BankError, match="no frame 9"):

@@ -186,8 +186,11 @@ def _row(frame_id: int, text: Text) -> tuple | None:
         raise BankError(f"what was read is text, not {text.text!r}")
     line = "".join(letter if letter.isprintable() else " " for letter in text.text)
     line = " ".join(line.split())[:NAME_LENGTH]
-    box = [checked_int("box of a text", value) for value in text.box]
-    sure = float(text.confidence)
+    try:
+        box, sure = list(text.box), float(text.confidence)
+    except (TypeError, ValueError):
+        box, sure = [], math.nan
+    box = [checked_int("box of a text", value) for value in box]
     if len(box) != 4 or min(box[2:]) < 1 or not (math.isfinite(sure) and 0 <= sure <= 1):
         raise BankError(f"a text has a box (x, y, w, h) px and a confidence of 0 to 1, not {text}")
     return (frame_id, line, *box, sure) if line else None

@@ -88,7 +88,11 @@ def ranked(
 
 def _packed(vector: np.ndarray) -> bytes:
     """A vector as one byte a number."""
-    values = np.asarray(vector, np.float32)
+    try:
+        with np.errstate(over="ignore"):
+            values = np.asarray(vector, np.float32)
+    except (TypeError, ValueError) as error:
+        raise BankError(f"a vector has 1 to {LONGEST} finite numbers: {error}") from error
     if values.ndim != 1 or not 1 <= len(values) <= LONGEST or not np.isfinite(values).all():
         raise BankError(f"a vector has 1 to {LONGEST} finite numbers, not {values.shape}")
     if not (largest := np.abs(values).max()):
