@@ -65,4 +65,7 @@ def test_what_is_no_vector_and_encoders_without_any_are_refused(bank):
         bank.find_vector("siglip", AXES[0])
     with pytest.raises(BankError, match="no frame 9"):
         bank.set_vector(9, "clip", AXES[0])
-    assert bank.find_vector("clip", np.ones(7)) == []
+    for conditions in ({}, {"after": 2}):
+        with pytest.raises(BankError, match="by clip of 7 numbers; there are those of 32"):
+            bank.find_vector("clip", np.ones(7), **conditions)
+    assert bank.find_vector("clip", AXES[0], after=99) == []

@@ -82,6 +82,12 @@ class Shown(Reader):
             found, references = [], References(self._db)
             for frame_id, score in vectors.ranked(self._db, encoder, vector, among, limit):
                 found += ((frame, score) for frame in self._readable([frame_id], references))
+            if not found and len(vector) not in (lengths := vectors.lengths(self._db, encoder)):
+                others = ", ".join(map(str, lengths))
+                raise BankError(
+                    f"no frame of {self.path} has a vector by {encoder} of {len(vector)} numbers;"
+                    f" there are those of {others}"
+                )
             return found
 
     def encoders(self) -> dict[str, int]:

@@ -66,6 +66,12 @@ def encoders(db: Database) -> dict[str, int]:
     return dict(db.execute(sql).fetchall())
 
 
+def lengths(db: Database, encoder: str) -> list[int]:
+    """How many numbers the vectors by an encoder have."""
+    sql = f"SELECT DISTINCT length(v.vector) {_OF} ORDER BY 1"
+    return [length for (length,) in db.execute(sql, [encoder]).fetchall()]
+
+
 def ranked(
     db: Database, encoder: str, vector: np.ndarray, among: Iterable[int] | None, limit: int
 ) -> list[tuple[int, float]]:
