@@ -170,7 +170,7 @@ def test_a_file_of_the_eighth_schema_is_read_as_it_is_and_gets_its_index(tmp_pat
     path.write_bytes(gzip.decompress((REPO / "test" / "data" / "bank8.db.gz").read_bytes()))
     with MemoryBank(path, readonly=True) as reader:
         assert reader.texts(2) == [] and reader.encoders() == {} and len(reader) == 6
-        with pytest.raises(BankError, match="no index of words yet: open it once for writing"):
+        with pytest.raises(BankError, match="old.db has no index of words yet: open it once"):
             reader.find(text="fire")
         with MemoryBank(path) as bank:
             for either in (bank, reader):

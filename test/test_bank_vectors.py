@@ -54,6 +54,12 @@ def test_they_go_and_come_along_with_their_frames(bank, tmp_path):
     assert bank.encoders() == {"clip": 3} and bank.vectors(2) == {} and bank.verify() == []
 
 
+def test_a_damaged_frame_leaves_its_place_to_the_next(bank):
+    bank.flush()
+    bank._db.execute("UPDATE frames SET checksum = checksum + 1 WHERE id = 3")
+    assert found(bank, AXES[2], limit=2) == [2, 1]
+
+
 def test_what_is_no_vector_and_encoders_without_any_are_refused(bank):
     for wrong in (np.zeros(3), np.ones((2, 2)), np.array([1, np.nan]), np.ones(0), np.ones(9000)):
         with pytest.raises(BankError, match="vector"):

@@ -125,8 +125,9 @@ def frames_with(db: Database, asked: str) -> tuple[list[int], list[int]]:
         BankError: no word is asked for, or the file has no index of words.
     """
     if not has_texts(db):
+        _, _, path = db.execute("PRAGMA database_list").fetchone()
         raise BankError(
-            "the file has no index of words yet: open it once for writing to bring it up to date"
+            f"{path} has no index of words yet: open it once for writing to bring it up to date"
         )
     words = checked_text("text", asked).split()
     found = [_matches(db, word) for word in words if any(letter.isalnum() for letter in word)]
