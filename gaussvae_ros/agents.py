@@ -99,9 +99,9 @@ def server_of(bank: MemoryBank, codec: FrameCodec, encoder: Encoder | None) -> "
             "before": _stamp(before),
             "camera": camera or None,
             "session": session or None,
+            "near": tuple(near) or None,
+            "radius": radius or None,
         }
-        if near or radius:
-            conditions |= {"near": tuple(near), "radius": radius}
         if like_id and like_text:
             raise GaussVaeError("likeness is asked for by like_id or like_text, not by both")
         if like_text:
@@ -165,12 +165,13 @@ def _stamp(text: str) -> int | None:
     """ns, of what is a time or a number of ns; None of nothing."""
     if not text:
         return None
-    if text.lstrip("-").isdecimal():
-        return int(text)
     try:
+        if text.removeprefix("-").isdecimal():
+            return int(text)
         time = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError as error:
-        raise GaussVaeError(f"{text!r} is no time of ISO 8601, nor a number of ns") from error
+        said = f"{text[:40]!r} is no time of ISO 8601, nor a number of ns"
+        raise GaussVaeError(said) from error
     time = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
     whole = time.replace(microsecond=0)
     return round(whole.timestamp()) * 10**9 + time.microsecond * 1000

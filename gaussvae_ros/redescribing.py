@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.errors import BankError, GaussVaeError
+from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.recognition.places import LENGTH, describe_record
 
 
@@ -23,20 +23,22 @@ def describe_frames(
     count of frames.
 
     Returns:
-        (id, why) of those that cannot be decoded, which keep the descriptor that they have.
+        (id, why) of those that cannot be read or decoded, which keep the descriptor that they have.
 
     Raises:
         BankError: nothing can be stored. What was stored before stays.
     """
     failed, changed = [], False
-    for frame in bank.frames(ids):
+    for frame_id in ids:
         try:
-            descriptor = describe_record(codec, frame.records).tobytes()
+            descriptor = describe_record(codec, bank.get(frame_id).records).tobytes()
+        except BankGone:
+            raise
         except GaussVaeError as error:
-            failed.append((frame.id, str(error)))
+            failed.append((frame_id, str(error)))
         else:
             changed = True
-            bank.set_descriptor(frame.id, descriptor)
+            bank.set_descriptor(frame_id, descriptor)
         if progress is not None:
             progress(1)
     if changed:

@@ -183,6 +183,10 @@ def test_bad_questions_about_likeness(bank):
     bank.add(record(0), stamp_ns=0, descriptor=descriptor(0))
     for call in (
         lambda: bank.find_like("text"),
+        lambda: bank.find_like(None),
+        lambda: bank.find_like([]),
+        lambda: bank.find_like([descriptor(0), 7]),
+        lambda: bank.find_like([descriptor(0), bytes(3)]),
         lambda: bank.find_like(b""),
         lambda: bank.find_like(bytes(2000)),
         lambda: bank.find_like(descriptor(0), limit=0),

@@ -54,12 +54,24 @@ def test_they_go_and_come_along_with_their_frames(bank, tmp_path):
     assert bank.encoders() == {"clip": 3} and bank.vectors(2) == {} and bank.verify() == []
 
 
+def test_a_damaged_frame_leaves_its_place_to_the_next(bank):
+    bank.flush()
+    bank._db.execute("UPDATE frames SET checksum = checksum + 1 WHERE id = 3")
+    assert found(bank, AXES[2], limit=2) == [2, 1]
+
+
 def test_what_is_no_vector_and_encoders_without_any_are_refused(bank):
     for wrong in (np.zeros(3), np.ones((2, 2)), np.array([1, np.nan]), np.ones(0), np.ones(9000)):
+        with pytest.raises(BankError, match="vector"):
+            bank.set_vector(1, "clip", wrong)
+    for wrong in (["red"], [1, 2j], [[1], [1, 2]], None, "red", [1e300]):
         with pytest.raises(BankError, match="vector"):
             bank.set_vector(1, "clip", wrong)
     with pytest.raises(BankError, match="no frame of .* by siglip; there are those of clip, other"):
         bank.find_vector("siglip", AXES[0])
     with pytest.raises(BankError, match="no frame 9"):
         bank.set_vector(9, "clip", AXES[0])
-    assert bank.find_vector("clip", np.ones(7)) == []
+    for conditions in ({}, {"after": 2}):
+        with pytest.raises(BankError, match="by clip of 7 numbers; there are those of 32"):
+            bank.find_vector("clip", np.ones(7), **conditions)
+    assert bank.find_vector("clip", AXES[0], after=99) == []

@@ -1,5 +1,6 @@
 """What pictures show: text that is read, vectors of an encoder, in this process and in another."""
 
+import json
 import os
 import signal
 import threading
@@ -97,6 +98,11 @@ def test_frames_that_are_there_get_vectors_of_their_recalls(described, tmp_path,
         [(frame, _)] = Encoder(described).find(bank, "blue", limit=1)
         assert frame.id == 3 and bank.encoders() == {"tiny": 3}
     assert main(verb[:3]) == 2 and "--encoder is needed" in capsys.readouterr().err
+    with MemoryBank(path) as bank:
+        bank._db.execute("UPDATE frames SET checksum = checksum + 1 WHERE id = 4")
+    assert main([*verb, "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["failed"] == 1 and "frame 4: " in said.err
 
 
 @pytest.mark.parametrize(
@@ -108,6 +114,7 @@ def test_frames_that_are_there_get_vectors_of_their_recalls(described, tmp_path,
         ("name: a\nimage: image.onnx\nmean: [1, 2]", "mean is three numbers"),
         ("name: a\nimage: image.onnx\nresize: fold", "resize is one of crop, stretch"),
         ("name: a\nimage: image.onnx\ntokeniser: x", "tokeniser is not known"),
+        ("name: a\nimage: image.onnx\nmean: [1e39, 1, 1]", "mean is three numbers"),
         ("- a", "describes no encoder"),
         ("{", "not YAML"),
     ],
@@ -125,11 +132,27 @@ def test_models_and_tables_that_do_not_fit_are_refused_in_one_line(described):
         encoder.of_image(plain(0))
     with pytest.raises(ConfigError, match="'a red door' is not in its table .*something blue"):
         encoder.of_text("a red door")
-    (described.parent / "texts.npz").write_bytes(b"no table")
+    for nothing in ("", "  "):
+        with pytest.raises(ConfigError, match="says nothing"):
+            encoder.of_text(nothing)
+    table = described.parent / "texts.npz"
+    for content in (b"no table", b"", b"PK\3\4, cut", b"\x93NUMPY"):
+        table.write_bytes(content)
+        with pytest.raises(ConfigError, match="no table of texts"):
+            encoder.of_text("red")
+    with open(table, "wb") as file:
+        np.save(file, np.ones(3))
     with pytest.raises(ConfigError, match="no table of texts"):
         encoder.of_text("red")
+    for wrong in ([[1j, 1]], [[1e300, 1]], [[np.nan, 1]], [[0, 0]], [["a", "b"]], [1]):
+        np.savez(table, texts=["red"], vectors=wrong)
+        with pytest.raises(ConfigError, match="texts.npz"):
+            encoder.of_text("red")
     (described.parent / "text.onnx").write_bytes(b"no model")
     with pytest.raises(ConfigError, match="the image model cannot be loaded"):
+        Encoder(described).of_image(plain(0))
+    described.write_text("name: a\nimage: image.onnx\nsize: true\n")
+    with pytest.raises(ConfigError, match="size is that of its pictures"):
         Encoder(described).of_image(plain(0))
 
 

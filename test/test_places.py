@@ -149,6 +149,19 @@ def test_an_old_file_is_described_anew(tmp_path, capsys, caplog):
     assert run(capsys, "bank", "describe", tmp_path / "none.db")[0] == 2
 
 
+def test_frames_that_cannot_be_read_are_not_taken_for_described(tmp_path, capsys):
+    path = tmp_path / "m.db"
+    with MemoryBank(path) as bank:
+        for k in range(3):
+            bank.add(FrameCodec(device="cpu").encode(scene(k, (64, 48))), stamp_ns=k)
+        bank.flush()
+        bank._db.execute("UPDATE frames SET checksum = checksum + 1 WHERE id = 2")
+    for described in (2, 0):
+        done = json.loads(run(capsys, "bank", "describe", path, "--json")[1])
+        assert done == {"frames": 3, "described": described, "failed": [2]}
+    assert "frame 2 is not described" in run(capsys, "bank", "describe", path)[2]
+
+
 # Training
 
 

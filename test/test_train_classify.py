@@ -188,6 +188,8 @@ GOOD = {"images": np.zeros((4, 16, 16), np.uint8), "labels": np.array([[0], [1],
         ({"train_labels": np.full((4, 1), -1)}, "labels are classes from 0 on"),
         ({"train_labels": np.zeros((4, 1), int)}, "fewer than two classes"),
         ({"test_images": None}, "no pictures of a part test"),
+        ({"test_labels": np.ones((4, 1), int)}, "the pictures of test show all the same"),
+        ({"val_images": GOOD["images"], "val_labels": np.zeros((4, 1), int)}, "of val show all"),
     ],
 )
 def test_an_archive_that_is_none_is_one_line(tmp_path, capsys, change, problem):

@@ -1,7 +1,7 @@
 """Reading a memory file: the questions that frames answer."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
@@ -135,7 +135,8 @@ class Reader(Walker):
         ones. `conditions` are those of `find`. Needs 64 bytes or so of memory for each frame of the
         file.
         """
-        one = isinstance(descriptor, (bytes, bytearray, memoryview, str))
+        single = (bytes, bytearray, memoryview, str)
+        one = isinstance(descriptor, single) or not isinstance(descriptor, Iterable)
         asked = [descriptor] if one else list(descriptor)
         asked = [checked_descriptor(each) for each in asked]
         if len({len(each) for each in asked}) != 1 or len(asked) > MOST_ASKED:

@@ -80,8 +80,16 @@ class Shown(Reader):
             narrowed = any(value is not None for value in conditions.values())
             among = list(matching(self._db, **conditions)) if narrowed else None
             found, references = [], References(self._db)
-            for frame_id, score in vectors.ranked(self._db, encoder, vector, among, limit):
+            for frame_id, score in vectors.ranked(self._db, encoder, vector, among):
                 found += ((frame, score) for frame in self._readable([frame_id], references))
+                if len(found) == limit:
+                    break
+            if not found and len(vector) not in (lengths := vectors.lengths(self._db, encoder)):
+                others = ", ".join(map(str, lengths))
+                raise BankError(
+                    f"no frame of {self.path} has a vector by {encoder} of {len(vector)} numbers;"
+                    f" there are those of {others}"
+                )
             return found
 
     def encoders(self) -> dict[str, int]:

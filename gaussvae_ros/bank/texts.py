@@ -125,12 +125,14 @@ def frames_with(db: Database, asked: str) -> tuple[list[int], list[int]]:
         BankError: no word is asked for, or the file has no index of words.
     """
     if not has_texts(db):
+        _, _, path = db.execute("PRAGMA database_list").fetchone()
         raise BankError(
-            "the file has no index of words yet: open it once for writing to bring it up to date"
+            f"{path} has no index of words yet: open it once for writing to bring it up to date"
         )
-    found = [_matches(db, word) for word in checked_text("text", asked).split()]
+    words = checked_text("text", asked).split()
+    found = [_matches(db, word) for word in words if any(letter.isalnum() for letter in word)]
     if not found:
-        raise BankError(f"which words? {asked!r} has none")
+        raise BankError(f"which words? {asked!r} has no letter and no digit")
     sessions = set.intersection(*(sessions for _, sessions in found))
     some = set().union(*(frames for frames, _ in found))
     session_of = {}
@@ -185,8 +187,11 @@ def _row(frame_id: int, text: Text) -> tuple | None:
         raise BankError(f"what was read is text, not {text.text!r}")
     line = "".join(letter if letter.isprintable() else " " for letter in text.text)
     line = " ".join(line.split())[:NAME_LENGTH]
-    box = [checked_int("box of a text", value) for value in text.box]
-    sure = float(text.confidence)
+    try:
+        box, sure = list(text.box), float(text.confidence)
+    except (TypeError, ValueError):
+        box, sure = [], math.nan
+    box = [checked_int("box of a text", value) for value in box]
     if len(box) != 4 or min(box[2:]) < 1 or not (math.isfinite(sure) and 0 <= sure <= 1):
         raise BankError(f"a text has a box (x, y, w, h) px and a confidence of 0 to 1, not {text}")
     return (frame_id, line, *box, sure) if line else None

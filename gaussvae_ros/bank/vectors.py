@@ -5,7 +5,7 @@ A vector is kept as one byte a number, scaled by its largest; only its direction
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from sqlite_utils import Database
@@ -66,9 +66,15 @@ def encoders(db: Database) -> dict[str, int]:
     return dict(db.execute(sql).fetchall())
 
 
+def lengths(db: Database, encoder: str) -> list[int]:
+    """How many numbers the vectors by an encoder have."""
+    sql = f"SELECT DISTINCT length(v.vector) {_OF} ORDER BY 1"
+    return [length for (length,) in db.execute(sql, [encoder]).fetchall()]
+
+
 def ranked(
-    db: Database, encoder: str, vector: np.ndarray, among: Iterable[int] | None, limit: int
-) -> list[tuple[int, float]]:
+    db: Database, encoder: str, vector: np.ndarray, among: Iterable[int] | None
+) -> Iterator[tuple[int, float]]:
     """(frame id, cosine) of the frames, or of those in `among`, whose vectors are most like one,
     best first, then by id.
     """
@@ -77,18 +83,23 @@ def ranked(
     if among is not None:
         sql += " AND v.frame IN (SELECT value FROM json_each(?))"
         values.append(json.dumps(list(among)))
-    best: list[tuple[float, int]] = []
+    ids, scores = [np.empty(0, np.int64)], [np.empty(0, np.float32)]
     rows = db.execute(sql, values)
     while block := rows.fetchmany(BLOCK):
-        scores = _units([data for _, data in block], len(query)) @ query
-        best += ((-float(score), frame_id) for score, (frame_id, _) in zip(scores, block))
-        best = sorted(best)[:limit]
-    return [(frame_id, -score) for score, frame_id in best]
+        ids.append(np.array([frame_id for frame_id, _ in block], np.int64))
+        scores.append(_units([data for _, data in block], len(query)) @ query)
+    ids, scores = np.concatenate(ids), np.concatenate(scores)
+    for at in np.lexsort((ids, -scores)):
+        yield int(ids[at]), float(scores[at])
 
 
 def _packed(vector: np.ndarray) -> bytes:
     """A vector as one byte a number."""
-    values = np.asarray(vector, np.float32)
+    try:
+        with np.errstate(over="ignore"):
+            values = np.asarray(vector, np.float32)
+    except (TypeError, ValueError) as error:
+        raise BankError(f"a vector has 1 to {LONGEST} finite numbers: {error}") from error
     if values.ndim != 1 or not 1 <= len(values) <= LONGEST or not np.isfinite(values).all():
         raise BankError(f"a vector has 1 to {LONGEST} finite numbers, not {values.shape}")
     if not (largest := np.abs(values).max()):

@@ -6,7 +6,7 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.opening import checked_path
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, warn
-from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.errors import BankGone, GaussVaeError
 
 
 def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
@@ -33,15 +33,15 @@ def embed(args: argparse.Namespace) -> int:
         given = options.given(args, bank)
         ids = bank.ids(**{k: v for k, v in given.items() if k != "limit"})
         due = [i for i in ids[: given.get("limit")] if encoder.name not in bank.vectors(i)]
-        for frame in tqdm(
-            bank.frames(due), total=len(due), unit="frame", desc="embed", delay=1, disable=None
-        ):
+        for frame_id in tqdm(due, unit="frame", desc="embed", delay=1, disable=None):
             try:
-                picture = codec.decode(frame.records)
+                picture = codec.decode(bank.get(frame_id).records)
+            except BankGone:
+                raise
             except GaussVaeError as error:
-                problems.append(f"frame {frame.id}: {error}")
+                problems.append(f"frame {frame_id}: {error}")
                 continue
-            bank.set_vector(frame.id, encoder.name, encoder.of_image(picture))
+            bank.set_vector(frame_id, encoder.name, encoder.of_image(picture))
             made += 1
     warn(problems)
     figures = {"encoder": encoder.name, "frames": len(ids), "made": made, "failed": len(problems)}

@@ -19,6 +19,7 @@ texts that one will ask for, made once where it was trained, does as well. Needs
 
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -84,6 +85,8 @@ class Encoder:
 
     def of_text(self, text: str) -> np.ndarray:
         """The vector of a text, float32 [N]: out of the table, or else of the text model."""
+        if not text.strip():
+            raise ConfigError(f"{text!r} says nothing that an encoder could find")
         table = self._table() if "texts" in self._facts else {}
         if (known := table.get(_plain(text))) is not None:
             return known
@@ -138,7 +141,7 @@ class Encoder:
         given = self._facts.get("size")
         if given is None and len(shape) == 4 and all(isinstance(n, int) for n in shape[2:]):
             return shape[3], shape[2]
-        if not isinstance(given, int) or not 1 <= given <= LARGEST:
+        if type(given) is not int or not 1 <= given <= LARGEST:
             raise ConfigError(f"{self._path}: size is that of its pictures, 1 to {LARGEST} px")
         return given, given
 
@@ -146,16 +149,23 @@ class Encoder:
         path = self._beside(self._facts["texts"])
         try:
             with np.load(path, allow_pickle=False) as file:
-                texts, vectors = file["texts"], file["vectors"].astype(np.float32)
-        except (OSError, ValueError, KeyError) as error:
+                texts, vectors = file["texts"], file["vectors"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise ConfigError(f"{path} is no table of texts and vectors: {_line(error)}") from error
         if texts.ndim != 1 or vectors.ndim != 2 or len(texts) != len(vectors):
             raise ConfigError(f"{path}: texts [M] and vectors [M, N] do not go together")
+        if vectors.dtype.kind not in "fiu":
+            raise ConfigError(f"{path}: vectors are made of numbers, not of {vectors.dtype}")
+        with np.errstate(over="ignore"):
+            vectors = vectors.astype(np.float32)
+        if not np.isfinite(vectors).all() or not vectors.any(axis=1).all():
+            raise ConfigError(f"{path}: a vector is finite, and not all 0")
         return {_plain(str(text)): vector for text, vector in zip(texts, vectors)}
 
     def _channels(self, name: str, default: tuple) -> np.ndarray:
         try:
-            values = np.array(self._facts.get(name, default), np.float32)
+            with np.errstate(over="ignore"):
+                values = np.array(self._facts.get(name, default), np.float32)
         except (TypeError, ValueError):
             values = np.empty(0)
         if values.shape != (3,) or not np.isfinite(values).all() or (name == "std" and 0 in values):

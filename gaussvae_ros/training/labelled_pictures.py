@@ -60,6 +60,10 @@ def read_labelled(path: str | Path, side: int, limit: int | None, seed: int) -> 
     counts = found.parts["train"].shows.sum(0)
     if len(found.classes) < 2 or np.count_nonzero(counts) < 1 + (not found.several):
         raise DataError(f"{path}: has fewer than two classes to tell apart")
+    for name, part in found.parts.items():
+        counts = part.shows.sum(0)
+        if name != "train" and not np.any((counts > 0) & (counts < len(part))):
+            raise DataError(f"{path}: the pictures of {name} show all the same")
     return found
 
 
@@ -161,7 +165,7 @@ def _squeezed(file: Path, side: int) -> np.ndarray:
     try:
         return cv2.resize(read_image(file), (side, side), interpolation=cv2.INTER_AREA)
     except ImageError as error:
-        raise DataError(f"{file}: {error}") from error
+        raise DataError(str(error)) from error
 
 
 def _shrunk(picture: np.ndarray, side: int) -> np.ndarray:
