@@ -216,7 +216,7 @@ def test_a_predicted_record_goes_with_what_it_needs_where_that_is_gone(bank, cod
         frame.data = next(records)
         it.recorder._coded([frame])
 
-    it.recorder._sequences = SimpleNamespace(encode=encode, flush=lambda: None, waiting=0)
+    it.recorder._sequences = SimpleNamespace(encode=encode, flush=lambda: None, waiting=[])
     before = pending(0)
     store(it, before)
     middle = pending(1, needed=(key,), before=before)

@@ -46,7 +46,7 @@ def test_what_is_left_is_committed_and_announced_at_the_end(ros, end):
         assert memory.process.stop(end) == 0, memory.process.log
     with MemoryBank(memory.path, readonly=True) as bank:
         stored = [frame.id for frame in sorted(bank, key=lambda frame: frame.stamp_ns)]
-        assert len(stored) > 5 and bank.verify() == []
+        assert len(stored) > 1 and bank.verify() == []
     told = memory.frames
     until(
         lambda: [frame.id for frame in told] == stored or NO_TIME in memory.process.log,
