@@ -45,7 +45,7 @@ def picture(seed: int, size: tuple[int, int] = (96, 72)) -> np.ndarray:
 def trained_once(folder: Path) -> Path:
     """The folder, once a step of training has compiled its kernels: that is said only once."""
     config = config_of(changed(training={"steps": 1, "validate_every": 1}))
-    train(config, folder, folder.with_name("trained_once"))
+    train(config, folder, folder.with_name(f"{folder.name}_trained_once"))
     return folder
 
 

@@ -56,13 +56,13 @@ def checked_roi(roi, shape) -> tuple[np.ndarray, np.ndarray]:
     return np.array(begin, np.int64), np.array(end, np.int64)
 
 
-def few(array: np.ndarray, known: np.ndarray | None) -> np.ndarray | None:
+def few(array: np.ndarray, known: np.ndarray | None = None) -> np.ndarray | None:
     """The values of a volume that has few, the most frequent first; else None.
 
     0 goes before them, for those that are unknown among integers, which have no NaN.
     """
     if known is not None and array.dtype.kind != "f":
-        values = few(array[known], None)
+        values = few(array[known])
         if values is None or len(values) == MOST_LABELS:
             return None
         return np.concatenate([np.zeros(1, array.dtype), values])
