@@ -91,8 +91,8 @@ def test_older_frames_fade_where_bytes_are_short(ros, frames):
         memory.show(frames[i % len(frames)] // 2 + noise[i], START + i * SECOND)
     time.sleep(MERGE_S + 2)  # until then the journal has some of it
     size = memory.path.stat().st_size
-    assert ros.set_parameter(NODE, "max_bytes", int(size * 0.85)) == ""
-    until(lambda: memory.path.stat().st_size <= size * 0.85, 60, ros.logs)
+    assert ros.set_parameter(NODE, "max_bytes", int(size * 0.93)) == ""
+    until(lambda: memory.path.stat().st_size <= size * 0.93, 60, ros.logs)
     assert int(memory.status("memory")[2]["encoded_again"]) > 20
     with memory.stop() as bank:
         assert bank.verify() == [] and len(bank) > 130
