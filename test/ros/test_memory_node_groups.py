@@ -57,7 +57,7 @@ def test_what_is_left_is_committed_and_announced_at_the_end(ros, end):
 
 def test_frames_wait_for_a_key_record_after_them_but_not_beyond_the_commit(ros):
     memory = Memory(ros, durability="group", queue_size=100)
-    seen = drive(24)
+    seen = [image for scene in range(6) for image in drive(4, scene=scene)]
     for i, image in enumerate(seen):
         ros.publish("image", image_message(image, START + i * 10**8))
         time.sleep(0.1)
