@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.bank import MemoryBank, writing
+from gaussvae_ros.bank import MemoryBank, removing, writing
 from gaussvae_ros.bench import durability
 from gaussvae_ros.bench.disk_log import Change, DiskLog
 from gaussvae_ros.bench.power_loss import WAYS, Disk, losses
@@ -28,6 +28,7 @@ def test_a_machine_that_is_held_up_loses_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(MemoryBank, "add", add_late)
     monkeypatch.setattr(writing, "COMMIT_S", 0.0005)
+    monkeypatch.setattr(removing, "PIECE_S", 1e-9)
     assert [problem for problem in durability.after_losses(tmp_path, 30) if problem] == []
     assert writing.COMMIT_S == 0.0005
 

@@ -153,10 +153,16 @@ def pages_of_ids(db: Database) -> Iterator[list[int]]:
     """The ids of all frames, some at a time, also of those whose row is lost and whose record is
     not.
     """
-    named = (salvage.rows(db, *of) for of in (("frames", ["id"]), ("records", ["frame"])))
-    ids = (frame_id for (frame_id,), _ in groupby(heapq.merge(*named)))
+    tables = ("frames", ["id"]), ("records", ["frame"])
+    named = (_numbers(salvage.rows(db, *table)) for table in tables)
+    ids = (frame_id for frame_id, _ in groupby(heapq.merge(*named)))
     while page := list(islice(ids, PAGE)):
         yield page
+
+
+def _numbers(rows: Iterator[tuple]) -> Iterator[int]:
+    """What is an id, in a column that damage may have changed."""
+    return (value for (value,) in rows if isinstance(value, int))
 
 
 def copy(db: Database, target: Path, mode: int, progress: Callable[[int], None] | None = None):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gaussvae_ros.bank import Frame, MemoryBank, Pose, writing
+from gaussvae_ros.bank import Frame, MemoryBank, Pose, removing, writing
 from gaussvae_ros.bench.disk_log import DiskLog
 from gaussvae_ros.bench.power_loss import losses
 from gaussvae_ros.bench.rows import row
@@ -223,12 +223,13 @@ def _facts(bank: MemoryBank, frame: Frame) -> dict:
 
 @contextmanager
 def _commits_only_on_flush() -> Iterator[None]:
-    """Where a group ends is known, however long a machine takes to fill it."""
-    before, writing.COMMIT_S = writing.COMMIT_S, 3600.0
+    """Where a group ends, and a removal, is known, however long a machine takes for it."""
+    before = writing.COMMIT_S, removing.PIECE_S
+    writing.COMMIT_S = removing.PIECE_S = 3600.0
     try:
         yield
     finally:
-        writing.COMMIT_S = before
+        writing.COMMIT_S, removing.PIECE_S = before
 
 
 def _problem(path: Path, look: Callable[[MemoryBank], str]) -> str:
