@@ -13,6 +13,7 @@ from gaussvae_ros.errors import ImageError
 LENGTH = 64  # bytes of a descriptor: 4 directions x 4 rows x 4 columns
 PARTS = 4
 WIDTH, HEIGHT = 64, 48  # px, to which a picture is shrunk
+HALVED = 4  # times that size, down to which pictures are halved
 FLOOR = 1.0  # grey levels a pixel of the small picture: fainter edges are taken for noise
 # Keeps faint descriptors together, so that two noisy pictures of a blank wall are alike.
 OFFSET = 0.3
@@ -30,6 +31,21 @@ def describe(image: np.ndarray) -> np.ndarray:
     Raises:
         ImageError: not such a picture.
     """
+    across, down = slopes(image, (WIDTH, HEIGHT), HALVED)
+    edges = np.maximum([across, -across, down, -down], 0)
+    parts = edges.reshape(4, PARTS, HEIGHT // PARTS, PARTS, WIDTH // PARTS).mean((2, 4)) + FLOOR
+    roots = np.sqrt(parts / parts.mean())
+    values = roots - roots.mean() + OFFSET
+    return np.rint(values * (127 / np.abs(values).max())).astype(np.int8).ravel()
+
+
+def slopes(
+    image: np.ndarray, size: tuple[int, int], halved: int
+) -> tuple[np.ndarray, np.ndarray]:  # float32 [h, w] each
+    """How brightness rises to the right and downwards, grey levels a pixel, in a picture shrunk to
+    `size` (w, h) px: by halves down to `halved` times that, which is several times faster than any
+    other ratio. Takes what `describe` takes, and raises as it does.
+    """
     import cv2
 
     if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size):
@@ -37,23 +53,16 @@ def describe(image: np.ndarray) -> np.ndarray:
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
         raise ImageError(f"a picture to describe is [H, W, 3] or [H, W], not {list(image.shape)}")
     height, width = image.shape[:2]
-    while (
-        width >= 8 * WIDTH and height >= 8 * HEIGHT
-    ):  # halving is several times faster than any other ratio
+    while width >= 2 * halved * size[0] and height >= 2 * halved * size[1]:
         width, height = width // 2, height // 2
         image = cv2.resize(
             image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
         )
-    small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
     grey = cv2.GaussianBlur(grey.astype(np.float32), (0, 0), 1.0)
-    # Grey levels a pixel.
     across, down = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1)))
-    edges = np.maximum([across, -across, down, -down], 0)
-    parts = edges.reshape(4, PARTS, HEIGHT // PARTS, PARTS, WIDTH // PARTS).mean((2, 4)) + FLOOR
-    roots = np.sqrt(parts / parts.mean())
-    values = roots - roots.mean() + OFFSET
-    return np.rint(values * (127 / np.abs(values).max())).astype(np.int8).ravel()
+    return across, down
 
 
 def likeness(query: np.ndarray, many: np.ndarray) -> np.ndarray:

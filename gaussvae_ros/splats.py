@@ -6,6 +6,9 @@ import numpy as np
 
 # Columns of Splats.params; colours run from COLOUR to the end.
 X, Y, LOG_S1, LOG_S2, THETA, COLOUR = range(6)
+# An orthonormal basis of colour: light, red against blue, green against both. Errors in it
+# add up as they do in RGB.
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
 @dataclass(frozen=True)

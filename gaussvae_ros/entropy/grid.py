@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaussvae_ros.entropy import cells
-from gaussvae_ros.splats import Splats
+from gaussvae_ros.splats import OPPONENT, Splats
 
 POWER = 0.42
 TYPICAL = 0.54  # u of a typical splat
@@ -27,10 +27,6 @@ COLOURS = 256  # colour indices lie in -COLOURS / 2 .. COLOURS / 2 - 1
 
 # Steps of a typical splat at precision 1, found by search for the lowest rate at equal loss
 SIZE_STEP, ASPECT_STEP, ANGLE_STEP, SHIFT_STEP, COLOUR_STEP = 0.154, 0.31, 0.26, 0.22, 0.056
-
-# An orthonormal basis of colour: light, red against blue, green against both. Errors in it
-# add up as they do in RGB.
-OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
 @dataclass

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gaussvae_ros.kernels import inline, kernel
-from gaussvae_ros.splats import COLOUR, LOG_S1, LOG_S2, THETA, Splats, X, Y
+from gaussvae_ros.splats import COLOUR, LOG_S1, LOG_S2, OPPONENT, THETA, Splats, X, Y
 
 NODE, EDGE = 8, 8  # numbers of a node and of an edge
 NEIGHBOURS = 8
 GROUP = 4  # splats
 FEWEST = GROUP + 1  # splats of a frame, so that there are two groups
-OPPONENT = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
 @dataclass(frozen=True)

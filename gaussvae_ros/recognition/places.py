@@ -14,13 +14,14 @@ from typing import Protocol
 
 import numpy as np
 
-from gaussvae_ros.errors import ImageError, ModelError
+from gaussvae_ros.errors import ModelError
+from gaussvae_ros.likeness import slopes
 
 LENGTH = 128  # bytes of a descriptor
 WIDTH, HEIGHT = 96, 72  # px, to which a picture is shrunk, or at which a record is drawn
 DIRECTIONS, ROWS, COLUMNS = 8, 5, 7  # of edges, and parts of the picture
 FEATURES = DIRECTIONS * ROWS * COLUMNS
-BLUR = 1.0  # px
+HALVED = 2  # times that size, down to which pictures are halved
 AROUND = 8.0  # px, how far around edges are compared
 FLOOR = 1.0  # grey levels a pixel: fainter edges are taken for noise
 OVERLAP = 0.8  # of a part's side, the standard deviation of its weights
@@ -66,8 +67,7 @@ def features(image: np.ndarray) -> np.ndarray:
     """
     import cv2
 
-    grey = cv2.GaussianBlur(_small(image).astype(np.float32), (0, 0), BLUR)
-    across, down = (cv2.Scharr(grey, cv2.CV_32F, *axis) / 32 for axis in ((1, 0), (0, 1)))
+    across, down = slopes(image, (WIDTH, HEIGHT), HALVED)
     strength = np.square(across) + np.square(down)
     around = np.sqrt(cv2.GaussianBlur(strength, (0, 0), AROUND)) + FLOOR
     strength = np.sqrt(strength) / around
@@ -83,24 +83,6 @@ def features(image: np.ndarray) -> np.ndarray:
 def quantised(values: np.ndarray) -> np.ndarray:  # [N] -> int8 [N]
     """Numbers whose largest becomes 127."""
     return np.rint(values * (127 / max(float(np.abs(values).max()), 1e-9))).astype(np.int8)
-
-
-def _small(image: np.ndarray) -> np.ndarray:  # uint8 [HEIGHT, WIDTH]
-    import cv2
-
-    if not (isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.size):
-        raise ImageError("a picture to describe is a uint8 array that is not empty")
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
-        raise ImageError(f"a picture to describe is [H, W, 3] or [H, W], not {list(image.shape)}")
-    height, width = image.shape[:2]
-    # Halving is several times faster than any other ratio.
-    while width >= 4 * WIDTH and height >= 4 * HEIGHT:
-        width, height = width // 2, height // 2
-        image = cv2.resize(
-            image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
-        )
-    small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY) if small.ndim == 3 else small
 
 
 @functools.cache

@@ -5,7 +5,7 @@ import numpy as np
 from gaussvae_ros.kernels import kernel
 from gaussvae_ros.volume import blocks, labels
 from gaussvae_ros.volume.analysis import analyse
-from gaussvae_ros.volume.chunks import PRICE
+from gaussvae_ros.volume.chunks import PRICE, place
 from gaussvae_ros.volume.contexts import FEATURES, PREDICTED
 from gaussvae_ros.volume.ranges import STATE, begin_writing
 from gaussvae_ros.volume.transform import SIDE, SIZE
@@ -38,13 +38,7 @@ def choose(real, prior, counts, q, low):
                     state, data, prior, shape, mine, lowest, part.reshape(count, SIZE), True,
                     counts, PRICE,
                 )  # fmt: skip
-                at = 0
-                for k in range(shape[0]):
-                    for j in range(shape[1]):
-                        for i in range(shape[2]):
-                            q[z + k, y + j, x + i] = mine[at]
-                            low[z + k, y + j, x + i] = lowest[at]
-                            at += 1
+                place(mine, lowest, shape, q, low, z, y, x)
 
 
 @kernel(error_model="numpy")

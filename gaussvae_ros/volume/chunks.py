@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gaussvae_ros.kernels import parallel, prange
+from gaussvae_ros.kernels import kernel, parallel, prange
 from gaussvae_ros.volume import blocks, labels
 from gaussvae_ros.volume.analysis import analyse
 from gaussvae_ros.volume.contexts import CONTEXTS, PREDICTED
@@ -75,13 +75,19 @@ def read(data, starts, tables, chunks, box, q, low, known):
         real = np.zeros((1, SIZE), np.float32)
         blocks.code(state, data, prior, shape, mine, lowest, real, False, counts, 0.0)
         z, y, x = z // SIDE, y // SIDE, x // SIDE
-        at = 0
-        for k in range(shape[0]):
-            for j in range(shape[1]):
-                for i in range(shape[2]):
-                    q[z + k, y + j, x + i] = mine[at]
-                    low[z + k, y + j, x + i] = lowest[at]
-                    at += 1
+        place(mine, lowest, shape, q, low, z, y, x)
+
+
+@kernel(error_model="numpy")
+def place(mine, lowest, shape, q, low, z, y, x):
+    """Put what the blocks of a chunk of `shape` (in blocks) hold where it lies in the volume."""
+    at = 0
+    for k in range(shape[0]):
+        for j in range(shape[1]):
+            for i in range(shape[2]):
+                q[z + k, y + j, x + i] = mine[at]
+                low[z + k, y + j, x + i] = lowest[at]
+                at += 1
 
 
 @parallel(error_model="numpy")
