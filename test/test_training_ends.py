@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,11 +15,10 @@ from samples import (  # noqa: F401 (a fixture)
     SIZE,
     changed,
     one_thread,
-    start,
     trained_once,
     write_samples,
 )
-from trainings import NOISY, kept, rows, weights
+from trainings import NOISY, kept, rows
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import TrainingError
@@ -122,33 +120,6 @@ def test_a_full_disk_leaves_the_checkpoint_before(data, tmp_path):
         assert train(config_of(CONFIG), data, disk / "out", resume=True)["step"] == 20
     finally:
         subprocess.run(["umount", disk], check=True)
-
-
-def test_two_processes_do_what_one_does_with_the_whole_batch(data, tmp_path):
-    """As torchrun starts them.
-
-    Equal weights need averaged gradients, and each process its own half of the batch.
-    """
-    config = changed(training={"steps": 6, "validate_every": 3}, data={"augment": False})
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = str(free.getsockname()[1])
-    team = {"WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    both = [
-        start(tmp_path, "run", config, "--data", data, "--out", tmp_path / f"out{rank}",
-              name=str(rank), RANK=str(rank), LOCAL_RANK=str(rank), **team)
-        for rank in range(2)
-    ]  # fmt: skip
-    train(config_of(config), data, tmp_path / "one")
-    said = [process.communicate(timeout=600) for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    assert (
-        json.loads(said[0][0])["step"] == 6
-        and said[1][0] == ""
-        and not (tmp_path / "out1").exists()
-    )
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "out0")
-    assert all(torch.allclose(one[key], two[key], atol=1e-4) for key in one)
 
 
 def test_the_average_follows_the_weights(data, tmp_path):

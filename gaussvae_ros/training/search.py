@@ -1,15 +1,20 @@
 """Search for the best values of a config by short trainings, with Optuna (arXiv:1907.10902).
 
 Any number of processes on any number of machines can work on one study: they share
-its storage and its name.
+its storage and its name. Each says every minute that its trial is alive; that of a process that
+was killed fails when another begins one, two minutes later at least (not in a file's journal).
 """
 
 import copy
 import json
 import os
+import platform
+import re
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from gaussvae_ros.errors import ConfigError, TrainingError
@@ -24,6 +29,12 @@ except ImportError as error:
 SCALES = ("log", "linear")
 # Number, and s between: of processes that make the tables of a database at once all but one fail.
 ATTEMPTS, PAUSE = 4, 0.5
+ALIVE = 60  # s between two signs of life of a trial; after twice that without one it has failed
+DRIVERS = ("postgresql://", "postgres://"), "postgresql+psycopg://"  # psycopg 3, as in the fleet
+
+
+class _Stopped(Exception):
+    """A signal ended the trial under way."""
 
 
 def search(
@@ -41,8 +52,8 @@ def search(
     others at the same step is given up. SIGINT and SIGTERM end the trial under way, and the search.
 
     Args:
-        storage: URL of a database (sqlite:///file.db), or the path of a file for Optuna's journal,
-            which works on network drives too.
+        storage: URL of a database (sqlite:///file.db, postgresql://user@host/database), or the path
+            of a file for Optuna's journal, which works on network drives too.
         study: its name in the storage, where it is made if there is none.
         progress: wraps the iterable of trials.
 
@@ -66,10 +77,16 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         shared = _open(storage, study, figure, json.dumps(config.as_dict(), sort_keys=True))
-        for _ in progress(range(trials)):
-            if not _run_trial(shared.ask(), shared, config, space, data, figure):
-                break
+        with suppress(_Stopped):
+            for _ in progress(range(trials)):
+                shared.optimize(
+                    lambda trial: _objective(trial, config, space, data, figure),
+                    n_trials=1,
+                    catch=DivergedError,
+                )
         done = shared.get_trials(deepcopy=False)
+    except optuna.exceptions.StorageInternalError as error:
+        raise TrainingError(f"{_shown(storage)}: lost during the search: {_why(error)}") from error
     finally:
         optuna.logging.set_verbosity(optuna_says)
     states = {
@@ -131,37 +148,59 @@ def _open(storage: str, study: str, figure: str, config: str) -> optuna.Study:
             break
         except Exception as error:  # each database has its own
             if not left:
-                why = str(error).splitlines()[0]
-                raise TrainingError(f"{storage}: cannot be used for a search: {why}") from error
+                where, why = _shown(storage), _why(error)
+                raise TrainingError(f"{where}: cannot be used for a search: {why}") from error
             time.sleep(PAUSE)
     if not same:
-        raise TrainingError(f"{storage}: the study {study} was begun with another config")
+        raise TrainingError(f"{_shown(storage)}: the study {study} was begun with another config")
     return shared
 
 
 def _create(storage: str, study: str, figure: str) -> optuna.Study:
-    journal = optuna.storages.journal
     return optuna.create_study(
         study_name=study,
-        storage=storage
-        if "://" in storage
-        else optuna.storages.JournalStorage(journal.JournalFileBackend(storage)),
+        storage=_connect(storage),
         direction="maximize" if figure == "psnr" else "minimize",
         pruner=optuna.pruners.MedianPruner(n_warmup_steps=1),  # step 0 says nothing of a training
         load_if_exists=True,
     )
 
 
-def _run_trial(
-    trial: optuna.Trial,
-    shared: optuna.Study,
-    config: Config,
-    space: dict,
-    data: str | Path,
-    figure: str,
-) -> bool:
-    """Train once and tell the study; False if a signal ended it."""
-    found, State = [], optuna.trial.TrialState
+def _connect(storage: str) -> optuna.storages.BaseStorage:
+    if "://" not in storage:
+        journal = optuna.storages.journal
+        return optuna.storages.JournalStorage(journal.JournalFileBackend(storage))
+    plain, driver = DRIVERS
+    for scheme in plain:
+        if storage.startswith(scheme):
+            storage = driver + storage.removeprefix(scheme)
+    with warnings.catch_warnings():  # signs of life are called experimental
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.storages.RDBStorage(
+            storage, engine_kwargs={"pool_pre_ping": True}, heartbeat_interval=ALIVE
+        )
+
+
+def _shown(storage: str) -> str:
+    """The storage without its password."""
+    return re.sub(r"(?<=://)([^/@]*:)[^/@]+@", r"\1***@", storage)
+
+
+def _why(error: Exception) -> str:
+    """An error in one line, that of the driver where the database has one below."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    missing = isinstance(error, ModuleNotFoundError) and error.name == "psycopg"
+    hint = "; pip install gaussvae_ros[fleet]" if missing else ""
+    return f"{(str(error).splitlines() or [repr(error)])[0]}{hint}"
+
+
+def _objective(
+    trial: optuna.Trial, config: Config, space: dict, data: str | Path, figure: str
+) -> float:
+    """Train once: how good it was."""
+    found = []
+    trial.set_user_attr("worker", f"{platform.node()}:{os.getpid()}")
 
     def watch(step: int, figures: dict[str, float]) -> None:
         found.append(figures[figure])
@@ -169,24 +208,11 @@ def _run_trial(
         if trial.should_prune():
             raise optuna.TrialPruned
 
-    try:
-        chosen = _with(config, {key: _suggest(trial, key, what) for key, what in space.items()})
-        with tempfile.TemporaryDirectory(prefix="gaussvae_search_") as folder:
-            stopped = train(chosen, data, folder, watch=watch)["stopped"]
-    except optuna.TrialPruned:
-        shared.tell(trial, state=State.PRUNED)
-        return True
-    except DivergedError:
-        shared.tell(trial, state=State.FAIL)
-        return True
-    except BaseException:
-        shared.tell(trial, state=State.FAIL)
-        raise
-    if stopped == "signal":
-        shared.tell(trial, state=State.FAIL)
-        return False
-    shared.tell(trial, max(found) if figure == "psnr" else min(found))
-    return True
+    chosen = _with(config, {key: _suggest(trial, key, what) for key, what in space.items()})
+    with tempfile.TemporaryDirectory(prefix="gaussvae_search_") as folder:
+        if train(chosen, data, folder, watch=watch)["stopped"] == "signal":
+            raise _Stopped
+    return max(found) if figure == "psnr" else min(found)
 
 
 def _suggest(trial: optuna.Trial, key: str, what: list) -> float | int | str | bool | None:
