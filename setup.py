@@ -31,6 +31,7 @@ setup(
     ],
     extras_require={
         "cuda": ["torch"],
+        "fleet": ["fsspec", "psycopg[binary]", "pyarrow"],
         "lerobot": ["pyarrow"],
         "mcp": ["mcp>=2"],
         "peers": ["av", "imageio-ffmpeg", "pysz", "zfpy"],

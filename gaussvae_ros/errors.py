@@ -29,6 +29,10 @@ class BagError(GaussVaeError):
     """A bag that cannot be read, or that holds nothing to replay."""
 
 
+class FleetError(GaussVaeError):
+    """An archive or a catalogue of many robots that cannot be reached, read or written."""
+
+
 class ConfigError(GaussVaeError):
     """A config file with a key that nobody knows, or a value of the wrong type or out of range."""
 

@@ -23,7 +23,7 @@ LAYERS = (
     ("nodes",),  # above cli, since the replay evaluator prints what `gaussvae replay` prints
     ("cli",),
     ("agents", "bench", "demo"),
-    ("replay", "training"),
+    ("fleet", "replay", "training"),
     ("redaction", "replay_writer"),
     ("coarsening", "compile", "evaluation", "exports", "redescribing", "reencoding", "timeline"),
     ("sequence",),

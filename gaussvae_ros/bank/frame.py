@@ -20,6 +20,7 @@ _BREAKING = ("Cc", "Cs", "Zl", "Zp")
 NORM_TOLERANCE = (
     0.1  # float32 messages and hand-written quaternions pass, unset or mistaken ones do not
 )
+ROUNDING = 1e-15  # of a length that was made 1: so a pose that is copied stays the same to the bit
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class Pose:
         norm = math.hypot(*numbers[3:])
         if abs(norm - 1) > NORM_TOLERANCE:
             raise BankError(f"pose has a quaternion of length {norm:.3g}, expected 1")
-        numbers[3:] = [number / norm for number in numbers[3:]]
+        if abs(norm - 1) > ROUNDING:
+            numbers[3:] = [number / norm for number in numbers[3:]]
         for name, number in zip(names, numbers):
             object.__setattr__(self, name, number)
         reference = name_from_outside("reference frame of the pose", self.reference)

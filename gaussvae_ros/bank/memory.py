@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from gaussvae_ros.bank import models, statements, upkeep
+from gaussvae_ros.bank.bulk import Bulk
 from gaussvae_ros.bank.corrections import Corrector
 from gaussvae_ros.bank.descriptors import descriptor_checksum
 from gaussvae_ros.bank.erasing import Eraser
@@ -27,7 +28,7 @@ from gaussvae_ros.record import unpack
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Keeper, Forgetter, Corrector, Eraser, Shown):
+class MemoryBank(Keeper, Forgetter, Corrector, Eraser, Shown, Bulk):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one

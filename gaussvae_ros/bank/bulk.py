@@ -1,0 +1,190 @@
+"""Frames by the thousand, with all that belongs to them: what takes a memory elsewhere reads it.
+
+Ids are looked at in pieces of `PIECE`. A piece has digests, one for each kind of what may change
+later, so that who took it elsewhere knows what to take again.
+"""
+
+import hashlib
+import logging
+import marshal
+import sqlite3
+from typing import NamedTuple
+from zlib import crc32
+
+from sqlite_utils import Database
+
+from gaussvae_ros.bank.frame import Pose, checked_int, row_checksum
+from gaussvae_ros.bank.reading import Reader
+from gaussvae_ros.bank.references import DamagedReference, References
+from gaussvae_ros.bank.schema import POSE, has_corrections, has_references, placed
+from gaussvae_ros.bank.texts import has_texts
+from gaussvae_ros.errors import BankError
+from gaussvae_ros.record import PREDICTED
+
+PIECE = 8192  # ids
+KINDS = ("facts", "records", "descriptors")  # of what may change: pose, label, texts, vectors first
+
+_TABLES = """
+    FROM frames f LEFT JOIN labels l ON l.frame = f.id LEFT JOIN poses p ON p.frame = f.id {moved}
+        {original} LEFT JOIN descriptors d ON d.frame = f.id {more}
+    WHERE f.id BETWEEN ? AND ? ORDER BY f.id
+"""
+_ROWS = """
+    SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.checksum, r.record,
+        {reference}, l.label, d.checksum, d.descriptor, {pose}, {first}
+"""
+_STATE = "SELECT f.id, f.checksum, d.checksum, l.label, {pose}, {first}"
+_RECORDS = "LEFT JOIN records r ON r.frame = f.id"
+_TEXTS = """
+    SELECT frame, text, x, y, w, h, confidence FROM texts WHERE frame BETWEEN ? AND ? ORDER BY id
+"""
+_VECTORS = """
+    SELECT v.frame, e.name, v.vector FROM vectors v JOIN encoders e ON e.id = v.encoder
+    WHERE v.frame BETWEEN ? AND ? ORDER BY 1, 2
+"""
+
+log = logging.getLogger(__name__)
+
+
+class Whole(NamedTuple):
+    """A frame with all that belongs to it; poses are (x, y, z, qx, qy, qz, qw, reference)."""
+
+    id: int
+    stamp_ns: int
+    camera: str
+    session: int
+    size: tuple[int, int]  # (w, h) px
+    tier: str
+    frame_id: str
+    label: str | None
+    pose: tuple | None
+    original: tuple | None  # the first pose, where another one holds now
+    texts: list[tuple]  # (text, x, y, w, h, confidence)
+    vectors: list[tuple[str, bytes]]  # by encoder, a byte a number
+    reference: int | None  # the frame whose record this one needs
+    needed: tuple[bytes, ...]  # the records that `data` needs, each before those that need it
+    data: bytes
+    descriptor: bytes | None
+
+
+class Bulk(Reader):
+    """The frames of a `MemoryBank` by the thousand, to which it adds the rest."""
+
+    def last_id(self) -> int:
+        """The highest id of a frame, 0 if there is none."""
+        with self._use():
+            return self._db.execute("SELECT coalesce(max(id), 0) FROM frames").fetchone()[0]
+
+    def whole(self, first: int, last: int) -> tuple[list[Whole], tuple[str, str, str]]:
+        """All frames with ids from `first` to `last`, in their order, and their digests, both of
+        one moment. Damaged ones are left out with a warning.
+        """
+        first, last = checked_int("first id", first), checked_int("last id", last)
+        with self._use_at_once():
+            return list(_read(self._db, self.path, first, last)), _digests(self._db, first, last)
+
+    def digests(self, first: int, last: int) -> tuple[str, str, str]:
+        """What the frames with these ids are like, as a digest for each of `KINDS`: another one
+        once a frame came, was removed, or has something else of that kind.
+        """
+        first, last = checked_int("first id", first), checked_int("last id", last)
+        with self._use_at_once():
+            return _digests(self._db, first, last)
+
+
+def _sql(db: Database, select: str, more: str = "") -> str:
+    moved, pose = placed(db)
+    corrected = has_corrections(db)
+    first = [f"o.{column}" if corrected else "NULL" for column in POSE]
+    original = "LEFT JOIN original_poses o ON o.frame = f.id" if corrected else ""
+    reference = "f.reference" if has_references(db) else "NULL"
+    select = select.format(
+        pose=", ".join(pose.values()), first=", ".join(first), reference=reference
+    )
+    return select + _TABLES.format(moved=moved, original=original, more=more)
+
+
+def _read(db: Database, path: object, first: int, last: int):
+    try:
+        rows = db.execute(_sql(db, _ROWS, _RECORDS), [first, last]).fetchall()
+        texts, vectors = _lists(db, first, last)
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        if "locked" in str(error):
+            raise
+        if first == last:  # all others are read past the damage
+            log.warning("%s: frame %d is damaged: %s", path, first, error)
+            return
+        middle = (first + last) // 2
+        yield from _read(db, path, first, middle)
+        yield from _read(db, path, middle + 1, last)
+        return
+    cameras = db.execute("SELECT session, camera, frame_id FROM cameras").fetchall()
+    frame_ids = {(session, camera): frame_id for session, camera, frame_id in cameras}
+    references = References(db)
+    for row in rows:
+        facts, checksum, data, reference, label = row[:7], *row[7:11]
+        sound, descriptor = row[11:13]
+        number = facts[0]
+        try:
+            if not isinstance(data, bytes) or row_checksum(*facts, data) != checksum:
+                raise BankError(f"frame {number} is damaged: its checksum does not match")
+            needed = ()
+            if facts[6] == PREDICTED:
+                needed = references.checked(reference, data)
+            data = references.seen(number, data, needed)
+            poses = [None if pose[0] is None else pose for pose in (row[13:21], row[21:29])]
+            if poses[0] is not None:
+                Pose(*poses[0])
+        except DamagedReference as error:
+            log.warning("%s: frame %d does not decode: %s", path, number, error)
+            continue
+        except BankError as error:
+            log.warning("%s: %s", path, error)
+            continue
+        if descriptor is not None and crc32(descriptor, number & 0xFFFFFFFF) != sound:
+            log.warning("%s: the descriptor of frame %d is damaged", path, number)
+            descriptor = None
+        _, stamp_ns, camera, session, width, height, tier = facts
+        yield Whole(
+            number,
+            stamp_ns,
+            camera,
+            session,
+            (width, height),
+            tier,
+            frame_ids.get((session, camera), ""),
+            label,
+            *poses,
+            texts.get(number, []),
+            vectors.get(number, []),
+            reference,
+            needed,
+            data,
+            descriptor,
+        )
+
+
+def _lists(db: Database, first: int, last: int) -> tuple[dict[int, list], dict[int, list]]:
+    """Texts and vectors of frames, by their ids."""
+    found = {}, {}
+    if has_texts(db):
+        for lists, sql in zip(found, (_TEXTS, _VECTORS)):
+            for frame, *row in db.execute(sql, [first, last]):
+                lists.setdefault(frame, []).append(tuple(row))
+    return found
+
+
+def _digests(db: Database, first: int, last: int) -> tuple[str, str, str]:
+    try:
+        rows = db.execute(_sql(db, _STATE), [first, last]).fetchall()
+        lists = _lists(db, first, last)
+    except (sqlite3.DatabaseError, UnicodeError) as error:
+        if "locked" in str(error):
+            raise
+        return ("damaged",) * len(KINDS)
+    facts = [(row[0], row[3:]) for row in rows], *(sorted(some.items()) for some in lists)
+    kinds = facts, [row[:2] for row in rows], [(row[0], row[2]) for row in rows]
+    # Version 2 writes equal values as equal bytes, whichever objects they are.
+    return tuple(
+        hashlib.blake2b(marshal.dumps(kind, 2), digest_size=8).hexdigest() for kind in kinds
+    )

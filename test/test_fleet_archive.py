@@ -1,0 +1,115 @@
+"""An archive's files: what was written comes back, each row group decodes alone, half a file is
+none.
+"""
+
+import stat
+
+import pytest
+from fleets import drive
+
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.errors import FleetError
+
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("fsspec")
+
+from gaussvae_ros.fleet import archive as archives  # noqa: E402
+from gaussvae_ros.fleet.archive import Archive, Manifest, day_of  # noqa: E402
+from gaussvae_ros.fleet.schema import chains  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    with MemoryBank(drive(tmp_path_factory.mktemp("robot") / "tour.db"), readonly=True) as bank:
+        found, _ = bank.whole(1, bank.last_id())
+        assert [row.id for row in found] == bank.ids() and len(found) == 60
+    return found
+
+
+def test_frames_come_back_with_all_that_belongs_to_them(rows, tmp_path):
+    archive = Archive(f"file://{tmp_path}/fleet")
+    part = archive.write_part("r1", "b1", "2025-12-30", rows)
+    assert archive.read_part("r1", "b1", part) == rows
+    assert (part.first, part.last, part.rows) == (1, 60, 60)
+    assert part.record_bytes == sum(len(row.data) for row in rows)
+    kinds = (
+        {row.tier for row in rows},
+        {row.label for row in rows},
+        {bool(row.texts) for row in rows},
+    )
+    assert kinds == ({"splats", "predicted"}, {None, "dock"}, {False, True})
+
+
+def test_each_row_group_decodes_by_itself(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "GROUP", 7)
+    archive = Archive(tmp_path)
+    manifest = Manifest("r1", "b1", parts=[archive.write_part("r1", "b1", "2025-12-30", rows[:50])])
+    archive.publish_manifest(manifest)
+    found = []
+    groups = list(archive.groups(["r1"]))
+    assert [count for *_, count in groups] == [7] * 7 + [1]
+    for path, group, count in groups:
+        table = archive.read_group(path, group)
+        assert len(table) == count
+        found += chains(table)
+    assert found == [(*row.needed, row.data) for row in rows[:50]]
+    assert list(archive.groups(["r2"])) == [] and archive.manifests() == [manifest]
+
+
+def test_half_a_file_is_none(rows, tmp_path):
+    """The link drops after any number of bytes: what was there stays, whole."""
+    sent = []
+    archive = Archive(tmp_path, sent.append)
+    part = archive.write_part("r1", "b1", "2025-12-30", rows[:20])
+    before = {path: (tmp_path / path).read_bytes() for path in archive.paths("")}
+    pieces = len(sent)
+    for limit in range(pieces):
+        left = [None] * limit
+
+        def drop(count: int):
+            if not left:
+                raise ConnectionError("link is down")
+            left.pop()
+
+        with pytest.raises(FleetError, match="link is down"):
+            Archive(tmp_path, drop).write_part("r1", "b1", "2025-12-30", rows)
+        there = {path: (tmp_path / path).read_bytes() for path in archive.paths("")}
+        assert there.keys() == before.keys()
+        assert there[part.path("frames", "r1", "b1")] == before[part.path("frames", "r1", "b1")]
+
+
+def test_only_the_owner_may_look_into_a_folder(rows, tmp_path):
+    archive = Archive(tmp_path / "fleet")
+    path = (
+        tmp_path
+        / "fleet"
+        / archive.write_part("r1", "b1", "2025-12-30", rows).path("records", "r1", "b1")
+    )
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in path.parents[:4]} == {0o700}
+
+
+@pytest.mark.parametrize("url", ["nothing://x", "file:///proc/nowhere"])
+def test_a_place_that_is_none_is_one_line(url, rows):
+    with pytest.raises(FleetError) as told:
+        Archive(url).write_part("r1", "b1", "2025-12-30", rows[:1])
+    assert len(str(told.value).splitlines()) == 1 and url in str(told.value)
+
+
+def test_damage_is_found(rows, tmp_path):
+    archive = Archive(tmp_path)
+    part = archive.write_part("r1", "b1", "2025-12-30", rows)
+    path = tmp_path / part.path("records", "r1", "b1")
+    data = bytearray(path.read_bytes())
+    at = data.index(rows[30].data) + 9
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FleetError, match="CRC|corrupt"):
+        archive.read_part("r1", "b1", part)
+
+
+@pytest.mark.parametrize(
+    "stamp, day", [(0, "1970-01-01"), (-1, "1969-12-31"), (2**63 - 1, "2262-04-11")]
+)
+def test_days_are_those_of_stamps(stamp, day):
+    assert day_of(stamp) == day
