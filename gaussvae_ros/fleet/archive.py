@@ -125,7 +125,7 @@ class Archive:
 
     def publish(self, path: str, data: bytes | memoryview) -> None:
         """Write a file, whole or not at all, in the place of one that is there."""
-        place, draft = f"{self.root}/{path}", f"{self.root}/partial/{secrets.token_hex(8)}"
+        place, draft = f"{self.root}/{path}", f"{self.root}/partial/{path}.{secrets.token_hex(4)}"
         with self._telling(path):
             if self._local:  # what robots saw is nobody else's
                 for file in (draft, place):
@@ -178,10 +178,15 @@ class Archive:
         """From now on the archive has what it says."""
         self.publish(manifest.path, json.dumps(asdict(manifest)).encode())
 
-    def write_part(self, robot: str, bank: str, day: str, rows: Sequence[Whole]) -> Part:
-        """Write frames of one day, by their ids, at most some ten thousand: both files."""
+    def write_part(
+        self, robot: str, bank: str, day: str, rows: Sequence[Whole], first: int | None = None
+    ) -> Part:
+        """Write frames of one day, by their ids, some ten thousand: both files, in the place of
+        those whose `first` id that is.
+        """
         size = sum(len(row.data) for row in rows)
-        part = Part(day, rows[0].id, rows[-1].id, len(rows), size, secrets.token_hex(4))
+        first = rows[0].id if first is None else first
+        part = Part(day, first, rows[-1].id, len(rows), size, secrets.token_hex(4))
         records = schema.records_table(bank, rows, GROUP)
         self.write(part.path("records", robot, bank), records, **schema.RECORDS_HOW)
         self.write(
@@ -190,9 +195,9 @@ class Archive:
         return part
 
     def read_part(self, robot: str, bank: str, part: Part) -> list[Whole]:
-        """Its frames with their records."""
+        """Its frames with their records; the files may have more that no manifest names yet."""
         tables = (self.read(part.path(table, robot, bank)) for table in ("frames", "records"))
-        return schema.rows_of(*tables, GROUP)
+        return [row for row in schema.rows_of(*tables, GROUP) if row.id <= part.last]
 
     def groups(self, robots: Iterable[str] | None = None) -> Iterator[tuple[str, int, int]]:
         """All that decodes by itself: path of a file of `records`, number of a row group, rows."""
