@@ -20,7 +20,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import date, timedelta
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from gaussvae_ros.fleet import schema
 
 FORMAT = 1
 GROUP = 10_000  # rows of a row group
+DAY_NS = 86_400 * 10**9
 BLOCK = 2**16  # bytes that are sent at once
 
 
@@ -253,17 +255,28 @@ class _Telling:
 
 def day_of(stamp_ns: int) -> str:
     """The day of a stamp in UTC, YYYY-MM-DD."""
-    return datetime.fromtimestamp(stamp_ns // 10**9, timezone.utc).strftime("%Y-%m-%d")
+    return _day(stamp_ns // DAY_NS)
+
+
+@cache
+def _day(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(day)).isoformat()
 
 
 class Rate:
-    """Lets at most so many bytes a second pass."""
+    """Lets at most so many bytes a second pass, by a clock and a way to wait, both in s."""
 
-    def __init__(self, bytes_per_s: float):
-        self._rate, self._at = bytes_per_s, time.monotonic()
+    def __init__(
+        self,
+        bytes_per_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ):
+        self._rate, self._clock, self._sleep = bytes_per_s, clock, sleep
+        self._at = clock()
 
     def __call__(self, count: int) -> None:
         """Wait until so many more may pass."""
-        now = time.monotonic()
+        now = self._clock()
         self._at = max(self._at, now) + count / self._rate
-        time.sleep(max(0.0, self._at - now))
+        self._sleep(self._at - now)
