@@ -65,5 +65,5 @@ def add(bank: MemoryBank, frames: int, rng: random.Random, start: int = START) -
 
 def everything(bank: MemoryBank, first: int = 1, last: int = 10**9) -> list[tuple]:
     """All of a memory's frames but their ids, which differ from one file to the next."""
-    rows, _ = bank.whole(first, last)
+    rows = bank.whole(first, last)
     return [row._replace(id=0, session=0, reference=None) for row in rows]

@@ -21,7 +21,7 @@ from gaussvae_ros.fleet.schema import chains  # noqa: E402
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
     with MemoryBank(drive(tmp_path_factory.mktemp("robot") / "tour.db"), readonly=True) as bank:
-        found, _ = bank.whole(1, bank.last_id())
+        found = bank.whole(1, bank.last_id())
         assert [row.id for row in found] == bank.ids() and len(found) == 60
     return found
 

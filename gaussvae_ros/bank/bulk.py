@@ -7,16 +7,18 @@ later, so that who took it elsewhere knows what to take again.
 import hashlib
 import logging
 import marshal
+import math
 import sqlite3
+from collections.abc import Iterator
 from typing import NamedTuple
 from zlib import crc32
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank.frame import Pose, checked_int, row_checksum
+from gaussvae_ros.bank.frame import FARTHEST, ROUNDING, Pose, checked_int, row_checksum
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.references import DamagedReference, References
-from gaussvae_ros.bank.schema import POSE, has_corrections, has_references, placed
+from gaussvae_ros.bank.schema import POSE, TALLY, has_corrections, has_references, placed
 from gaussvae_ros.bank.texts import has_texts
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import PREDICTED
@@ -75,13 +77,34 @@ class Bulk(Reader):
         with self._use():
             return self._db.execute("SELECT coalesce(max(id), 0) FROM frames").fetchone()[0]
 
-    def whole(self, first: int, last: int) -> tuple[list[Whole], tuple[str, str, str]]:
-        """All frames with ids from `first` to `last`, in their order, and their digests, both of
-        one moment. Damaged ones are left out with a warning.
+    def count(self, first: int, last: int) -> int:
+        """How many frames have ids from `first` to `last`."""
+        sql = "SELECT count(*) FROM frames WHERE id BETWEEN ? AND ?"
+        with self._use():
+            return self._db.execute(sql, [first, last]).fetchone()[0]
+
+    def whole(self, first: int, last: int) -> list[Whole]:
+        """All frames with ids from `first` to `last`, in their order, as of one moment. Damaged
+        ones are left out with a warning.
         """
         first, last = checked_int("first id", first), checked_int("last id", last)
         with self._use_at_once():
-            return list(_read(self._db, self.path, first, last)), _digests(self._db, first, last)
+            return list(_read(self._db, self.path, first, last))
+
+    def whole_sessions(self) -> list[dict]:
+        """All sessions with their names, maps, tallies and cameras, in the order of their ids."""
+        with self._use_at_once():
+            maps = "map_id" if has_corrections(self._db) else "''"
+            sql = f"SELECT id, name, start_ns, {maps}, {', '.join(TALLY)} FROM sessions ORDER BY 1"
+            names = ("session", "name", "start_ns", "map_id", *TALLY)
+            found = {
+                row[0]: dict(zip(names, row)) | {"cameras": []} for row in self._db.execute(sql)
+            }
+            sql = "SELECT session, camera, frame_id, calibration FROM cameras ORDER BY 1, 2"
+            for session, *camera in self._db.execute(sql):
+                named = dict(zip(("camera", "frame_id", "calibration"), camera))
+                found.get(session, {"cameras": []})["cameras"].append(named)
+            return list(found.values())
 
     def digests(self, first: int, last: int) -> tuple[str, str, str]:
         """What the frames with these ids are like, as a digest for each of `KINDS`: another one
@@ -104,7 +127,7 @@ def _sql(db: Database, select: str, more: str = "") -> str:
     return select + _TABLES.format(moved=moved, original=original, more=more)
 
 
-def _read(db: Database, path: object, first: int, last: int):
+def _read(db: Database, path: object, first: int, last: int) -> Iterator[Whole]:
     try:
         rows = db.execute(_sql(db, _ROWS, _RECORDS), [first, last]).fetchall()
         texts, vectors = _lists(db, first, last)
@@ -133,8 +156,8 @@ def _read(db: Database, path: object, first: int, last: int):
                 needed = references.checked(reference, data)
             data = references.seen(number, data, needed)
             poses = [None if pose[0] is None else pose for pose in (row[13:21], row[21:29])]
-            if poses[0] is not None:
-                Pose(*poses[0])
+            if poses[0] is not None and not _is_pose(poses[0]):
+                Pose(*poses[0])  # says what is wrong
         except DamagedReference as error:
             log.warning("%s: frame %d does not decode: %s", path, number, error)
             continue
@@ -162,6 +185,15 @@ def _read(db: Database, path: object, first: int, last: int):
             data,
             descriptor,
         )
+
+
+def _is_pose(pose: tuple) -> bool:
+    """Whether these are sound, three times as fast as a `Pose` says it."""
+    try:
+        far = max(map(abs, pose[:3])) > FARTHEST
+        return not far and abs(math.hypot(*pose[3:7]) - 1) <= ROUNDING and bool(pose[7])
+    except TypeError:
+        return False
 
 
 def _lists(db: Database, first: int, last: int) -> tuple[dict[int, list], dict[int, list]]:

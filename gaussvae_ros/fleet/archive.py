@@ -20,7 +20,8 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import date, timedelta
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from gaussvae_ros.fleet import schema
 
 FORMAT = 1
 GROUP = 10_000  # rows of a row group
+DAY_NS = 86_400 * 10**9
 BLOCK = 2**16  # bytes that are sent at once
 
 
@@ -125,7 +127,7 @@ class Archive:
 
     def publish(self, path: str, data: bytes | memoryview) -> None:
         """Write a file, whole or not at all, in the place of one that is there."""
-        place, draft = f"{self.root}/{path}", f"{self.root}/partial/{secrets.token_hex(8)}"
+        place, draft = f"{self.root}/{path}", f"{self.root}/partial/{path}.{secrets.token_hex(4)}"
         with self._telling(path):
             if self._local:  # what robots saw is nobody else's
                 for file in (draft, place):
@@ -178,10 +180,15 @@ class Archive:
         """From now on the archive has what it says."""
         self.publish(manifest.path, json.dumps(asdict(manifest)).encode())
 
-    def write_part(self, robot: str, bank: str, day: str, rows: Sequence[Whole]) -> Part:
-        """Write frames of one day, by their ids, at most some ten thousand: both files."""
+    def write_part(
+        self, robot: str, bank: str, day: str, rows: Sequence[Whole], first: int | None = None
+    ) -> Part:
+        """Write frames of one day, by their ids, some ten thousand: both files, in the place of
+        those whose `first` id that is.
+        """
         size = sum(len(row.data) for row in rows)
-        part = Part(day, rows[0].id, rows[-1].id, len(rows), size, secrets.token_hex(4))
+        first = rows[0].id if first is None else first
+        part = Part(day, first, rows[-1].id, len(rows), size, secrets.token_hex(4))
         records = schema.records_table(bank, rows, GROUP)
         self.write(part.path("records", robot, bank), records, **schema.RECORDS_HOW)
         self.write(
@@ -190,9 +197,9 @@ class Archive:
         return part
 
     def read_part(self, robot: str, bank: str, part: Part) -> list[Whole]:
-        """Its frames with their records."""
+        """Its frames with their records; the files may have more that no manifest names yet."""
         tables = (self.read(part.path(table, robot, bank)) for table in ("frames", "records"))
-        return schema.rows_of(*tables, GROUP)
+        return [row for row in schema.rows_of(*tables, GROUP) if row.id <= part.last]
 
     def groups(self, robots: Iterable[str] | None = None) -> Iterator[tuple[str, int, int]]:
         """All that decodes by itself: path of a file of `records`, number of a row group, rows."""
@@ -248,17 +255,28 @@ class _Telling:
 
 def day_of(stamp_ns: int) -> str:
     """The day of a stamp in UTC, YYYY-MM-DD."""
-    return datetime.fromtimestamp(stamp_ns // 10**9, timezone.utc).strftime("%Y-%m-%d")
+    return _day(stamp_ns // DAY_NS)
+
+
+@cache
+def _day(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(day)).isoformat()
 
 
 class Rate:
-    """Lets at most so many bytes a second pass."""
+    """Lets at most so many bytes a second pass, by a clock and a way to wait, both in s."""
 
-    def __init__(self, bytes_per_s: float):
-        self._rate, self._at = bytes_per_s, time.monotonic()
+    def __init__(
+        self,
+        bytes_per_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+    ):
+        self._rate, self._clock, self._sleep = bytes_per_s, clock, sleep
+        self._at = clock()
 
     def __call__(self, count: int) -> None:
         """Wait until so many more may pass."""
-        now = time.monotonic()
+        now = self._clock()
         self._at = max(self._at, now) + count / self._rate
-        time.sleep(max(0.0, self._at - now))
+        self._sleep(self._at - now)

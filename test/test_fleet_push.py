@@ -1,0 +1,293 @@
+"""What a memory file sends to an archive comes back the same, whatever happens in between."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+from fleets import START, add, drive, everything
+
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.errors import FleetError
+from gaussvae_ros.record import Record, pack
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("fsspec")
+
+from gaussvae_ros.fleet import archive as archives  # noqa: E402
+from gaussvae_ros.fleet import push as pushing  # noqa: E402
+from gaussvae_ros.fleet.archive import Archive, Rate  # noqa: E402
+from gaussvae_ros.fleet.pull import pull, rows_of  # noqa: E402
+from gaussvae_ros.fleet.push import push  # noqa: E402
+
+
+def pushed(path, archive, robot="r1", **how):
+    with MemoryBank(path, readonly=True) as bank:
+        return push(bank, archive, robot, **how)
+
+
+def pulled(archive, path, robots=None):
+    with MemoryBank(path) as target:
+        pull(archive, target, archive.manifests(robots))
+    return MemoryBank(path, readonly=True)
+
+
+def same(one: MemoryBank, other: MemoryBank) -> bool:
+    """Whether two memories hold the same."""
+    infos = one.info(), other.info()
+    facts = [{k: v for k, v in info.items() if k not in ("path", "bytes")} for info in infos]
+    cameras = [
+        [bank.calibration(s["id"], c) for s in info["sessions"] for c in info["cameras"]]
+        for bank, info in zip((one, other), infos)
+    ]
+    models = [[(*m, bank.model(m[0])) for m in bank.models()] for bank in (one, other)]
+    return (
+        facts[0] == facts[1]
+        and everything(one) == everything(other)
+        and list(one) == list(other)
+        and models[0] == models[1]
+        and cameras[0] == cameras[1]
+    )
+
+
+def test_a_memory_comes_back_the_same(tmp_path):
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    done = pushed(path, archive)
+    assert (done.new, done.changed) == (60, 0)
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert same(bank, again) and again.verify() == []
+        assert bank.original_pose(3) == again.original_pose(3) != again.get(3).pose
+    days = [part.day for part in archive.manifests()[0].parts]
+    assert days == ["2025-12-30", "2025-12-31"]
+
+
+def test_nothing_new_sends_nothing(tmp_path):
+    sent = []
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet", sent.append)
+    pushed(path, archive)
+    sent.clear()
+    assert pushed(path, archive).new == 0 and sent == []
+    os.utime(path)  # looked at anew: still nothing but the manifest
+    assert pushed(path, archive).new == 0 and sum(sent) < 5000
+
+
+def test_what_is_new_is_sent_and_files_stay_few(tmp_path):
+    path, archive = drive(tmp_path / "tour.db", 1), Archive(tmp_path / "fleet")
+    for _ in range(12):
+        pushed(path, archive)
+        with MemoryBank(path) as bank:
+            add(bank, 2, random.Random(1))
+    assert pushed(path, archive).new == 2
+    files = [file for file in archive.paths("frames") if file.endswith(".parquet")]
+    assert len(files) == 2  # of the two days that the frames are of
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert same(bank, again)
+
+
+def test_big_parts_are_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(pushing, "SMALL", 5)
+    monkeypatch.setattr(pushing, "ROWS", 20)
+    monkeypatch.setattr(pushing, "PIECE", 8)
+    monkeypatch.setattr(archives, "GROUP", 4)
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    assert [part.rows for part in archive.manifests()[0].parts] == [20, 27, 13]
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert same(bank, again)
+
+
+def test_a_link_that_drops_at_any_byte_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "BLOCK", 2**14)
+    monkeypatch.setattr(pushing, "ROWS", 20)
+    monkeypatch.setattr(pushing, "SMALL", 15)
+    monkeypatch.setattr(pushing, "PIECE", 8)
+    path, blocks = drive(tmp_path / "tour.db", 40), []
+    pushed(path, Archive(tmp_path / "whole", blocks.append))
+    with MemoryBank(path, readonly=True) as bank:
+        rows = bank.whole(1, bank.last_id())
+    for limit in range(len(blocks)):
+        url, left = tmp_path / f"fleet{limit}", [limit]
+
+        def drop(count: int):
+            left[0] -= 1
+            if left[0] < 0:
+                raise ConnectionError("link is down")
+
+        for _ in range(2):  # and again, at the same distance
+            left[0] = limit
+            try:
+                pushed(path, Archive(url, drop))
+            except FleetError as error:
+                assert "link is down" in str(error)
+        archive = Archive(url)
+        pushed(path, archive)
+        named = {
+            part.path(table, "r1", manifest.bank)
+            for manifest in archive.manifests()
+            for part in manifest.parts
+            for table in ("frames", "records")
+        }
+        there = {p for p in archive.paths("") if p.startswith(("frames", "records", "partial"))}
+        assert there == named
+        [manifest] = archive.manifests()
+        assert list(rows_of(archive, manifest)) == rows
+
+
+def test_a_killed_push_is_ended_by_the_next(tmp_path):
+    path = drive(tmp_path / "tour.db")
+    code = (
+        "import sys, time; from gaussvae_ros.bank import MemoryBank\n"
+        "from gaussvae_ros.fleet.archive import Archive; from gaussvae_ros.fleet.push import push\n"
+        "bank = MemoryBank(sys.argv[1], readonly=True)\n"
+        "def pause(count): print(count, flush=True); time.sleep(0.2)\n"
+        "push(bank, Archive(sys.argv[2], pause), 'r1')\n"
+    )
+    arguments = [sys.executable, "-c", code, path, tmp_path / "fleet"]
+    child = subprocess.Popen(arguments, stdout=subprocess.PIPE)
+    for _ in range(4):
+        child.stdout.readline()
+    with pytest.raises(FleetError, match="another push"):
+        pushed(path, Archive(tmp_path / "fleet"))
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    archive = Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    assert archive.paths("partial") == []
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert same(bank, again)
+
+
+def test_a_memory_that_is_being_written_can_be_pushed(tmp_path):
+    archive, rng = Archive(tmp_path / "fleet"), random.Random(2)
+    path = drive(tmp_path / "tour.db", 30)
+    with MemoryBank(path) as writer:
+        for _ in range(3):
+            add(writer, 5, rng)
+            writer.flush()
+            assert pushed(path, archive).new >= 5
+            add(writer, 1, rng)  # waits
+    pushed(path, archive)
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert same(bank, again)
+
+
+def test_what_became_otherwise_is_sent(tmp_path):
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    with MemoryBank(path) as bank:
+        bank.set_poses({i: Pose(9.0, i, 0.0) for i in (8, 10)})
+        bank.set_pose(7, Pose(1.0, 2.0, 3.0))  # it had none
+        bank.set_label(9, "charger")
+        bank.set_label(4, None)
+        bank.set_descriptor(12, b"\1" * 128)
+        bank.set_map(1, "house")
+    done = pushed(path, archive)
+    assert (done.new, done.changed) == (0, 6)
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert same(bank, again)
+
+
+def test_the_archive_keeps_what_a_budget_took(tmp_path):
+    """Frames that were forgotten, and finer records of the same pictures."""
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    with MemoryBank(path, readonly=True) as bank:
+        before = everything(bank)
+    with MemoryBank(path) as bank:
+        bank.remove([1, 20, 21, 22])
+        bank.replace({50: (pack(Record("splats", (64, 48), b"coarse")), None)})
+        bank.set_label(23, "kept")
+    done = pushed(path, archive)
+    assert (done.removed, done.changed) == (0, 1) and done.kept == 4
+    with pulled(archive, tmp_path / "again.db") as again:
+        found = everything(again)
+    before[22] = before[22]._replace(label="kept")
+    assert found == before
+
+
+def test_what_was_redacted_goes_from_the_archive(tmp_path):
+    """A picture with filled boxes at once; frames that were removed when one says so."""
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    blank = pack(Record("splats", (64, 48), b"boxes"))
+    with MemoryBank(path) as bank:
+        secret, gone = bank.get(46).data, [bank.get(i).data for i in (51, 52, 53, 54, 55)]
+        bank.replace({46: (blank, None), **{i: (blank, None) for i in range(47, 51)}})
+        for i in range(46, 51):
+            bank.set_descriptor(i, b"\2" * 128)
+        bank.remove(range(51, 56))
+    assert pushed(path, archive).changed == 5
+    files = b"".join((tmp_path / "fleet" / path_).read_bytes() for path_ in archive.paths(""))
+    assert secret not in files and all(data in files for data in gone)
+    done = pushed(path, archive, redact=True)
+    assert (done.removed, done.changed) == (5, 0)
+    files = b"".join((tmp_path / "fleet" / path_).read_bytes() for path_ in archive.paths(""))
+    assert not any(data in files for data in gone)
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert everything(bank) == everything(again)
+
+
+def test_an_archive_loses_a_part_whose_frames_are_all_redacted(tmp_path):
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    with MemoryBank(path) as bank:
+        bank.remove(bank.ids(before=START + 190 * 10**9))
+    pushed(path, archive, redact=True)
+    assert [part.day for part in archive.manifests()[0].parts] == ["2025-12-31"]
+    assert {p.split("/")[2] for p in archive.paths("records")} == {"day=2025-12-31"}
+
+
+def test_an_older_copy_is_refused(tmp_path):
+    path, archive = drive(tmp_path / "tour.db", 30), Archive(tmp_path / "fleet")
+    copy = tmp_path / "copy.db"
+    with MemoryBank(path) as bank:
+        bank.backup(copy)
+        add(bank, 9, random.Random(3))
+    pushed(path, archive)
+    with MemoryBank(copy) as bank:  # which goes on in its own way, under ids handed out again
+        bank.begin_session("other", start_ns=START)
+        for _ in range(2500):
+            bank.add(pack(Record("splats", (64, 48), b"x")), stamp_ns=START)
+    with MemoryBank(copy, readonly=True) as bank:
+        overlap = set(bank.ids()) & set(range(31, 40))
+    if overlap:
+        with pytest.raises(FleetError, match="older copy"):
+            pushed(copy, archive)
+    else:  # ids of the copy lie beyond those that were handed out
+        assert pushed(copy, archive).new
+
+
+def test_two_robots_and_two_memories_of_one_lie_side_by_side(tmp_path):
+    archive = Archive(tmp_path / "fleet")
+    paths = [drive(tmp_path / f"{seed}.db", 20, seed) for seed in range(3)]
+    for path, robot in zip(paths, ("r1", "r1", "r2")):
+        pushed(path, archive, robot)
+    assert [m.robot for m in archive.manifests()] == ["r1", "r1", "r2"]
+    with (
+        pulled(archive, tmp_path / "r2.db", ["r2"]) as again,
+        MemoryBank(paths[2], readonly=True) as bank,
+    ):
+        assert same(bank, again)
+
+
+@pytest.mark.parametrize("robot", ["", "a/b", "..", "x" * 64, "a b"])
+def test_a_robot_has_a_name(robot, tmp_path):
+    with pytest.raises(FleetError, match="name"):
+        pushed(drive(tmp_path / "tour.db", 1), Archive(tmp_path / "fleet"), robot)
+
+
+def test_a_limit_of_the_rate_holds():
+    waited, now = [], [0.0]
+    rate = Rate(1000, lambda: now[0], lambda s: (waited.append(s), now.__setitem__(0, now[0] + s)))
+    for _ in range(10):
+        rate(500)
+    assert sum(waited) == pytest.approx(5.0)
+
+
+def test_an_empty_memory_sends_nothing(tmp_path):
+    with closing(MemoryBank(tmp_path / "empty.db")):
+        pass
+    assert pushed(tmp_path / "empty.db", Archive(tmp_path / "fleet")).new == 0
