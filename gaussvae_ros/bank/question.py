@@ -135,7 +135,7 @@ def ask(
     if yaw is not None and near is None:
         raise BankError("yaw is the heading at near: give near and radius too")
     if near is not None:
-        centre, radius = _checked_ball(near, radius)
+        centre, radius = checked_ball(near, radius)
         away = " + ".join(f"({columns[axis]} - ?) * ({columns[axis]} - ?)" for axis in "xyz")
         beside = " AND ".join(f"{columns[axis]} BETWEEN ? AND ?" for axis in "xy")
         ball = Ball(centre, radius, away, beside)
@@ -143,7 +143,7 @@ def ask(
             name = name_from_outside("reference", reference)
             pose = pose.also(f"{columns['reference']} = ?", name)
         if yaw is not None:
-            pose = pose.also(*_heading(columns, yaw, yaw_tolerance))
+            pose = pose.also(*heading(columns, yaw, yaw_tolerance))
     return Question(where, pose, moved, (after, before), camera, label, sessions, ids, ball)
 
 
@@ -161,7 +161,7 @@ def _sessions(db: Database, session: int | None, map_id: str | None) -> list[int
     return found if session is None else [number for number in found if number == session]
 
 
-def _checked_ball(
+def checked_ball(
     near: tuple[float, float, float], radius: float
 ) -> tuple[tuple[float, float, float], float]:
     try:
@@ -175,7 +175,7 @@ def _checked_ball(
     return (x, y, z), radius
 
 
-def _heading(pose: dict[str, str], yaw: float, tolerance: float) -> tuple:
+def heading(pose: dict[str, str], yaw: float, tolerance: float) -> tuple:
     """The condition that a pose's x axis, seen from above, is at most `tolerance` rad from `yaw`,
     and its numbers.
     """
