@@ -191,6 +191,11 @@ def words_of(*texts: str | None) -> list[str]:
     return re.findall(r"[^\W_]+", plain.casefold())
 
 
+def without_underflow(number: float) -> float:
+    """A number whose products PostgreSQL does not refuse since they are too near to 0."""
+    return number if abs(number) > 1e-60 else 0.0
+
+
 @contextmanager
 def telling() -> Iterator[None]:
     """Turns errors of PostgreSQL into `FleetError`s of one line."""
@@ -226,7 +231,7 @@ def _row(robot: str, bank: str, part: Part, row: Whole, session: str) -> tuple:
         len(row.data),
         _plain(row.frame_id) or None,
         _plain(row.label),
-        *(row.pose or (None,) * 8)[:7],
+        *(map(without_underflow, row.pose[:7]) if row.pose else (None,) * 7),
         _plain(row.pose and row.pose[7]),
         row.reference,
         [_plain(text) for text in texts] or None,

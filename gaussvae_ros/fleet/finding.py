@@ -15,7 +15,7 @@ from gaussvae_ros.bank.frame import (
 )
 from gaussvae_ros.bank.question import Where, checked_ball, heading
 from gaussvae_ros.errors import FleetError
-from gaussvae_ros.fleet.catalogue import Catalogue, telling, words_of
+from gaussvae_ros.fleet.catalogue import Catalogue, telling, without_underflow, words_of
 from gaussvae_ros.likeness import likeness
 
 FARTHEST = 1e10  # m, where a ball without end ends
@@ -85,7 +85,7 @@ def conditions(
         where = where.also("f.reference = %s", name)
     if yaw is not None:
         condition, *numbers = heading({name: f"f.{name}" for name in _POSE}, yaw, yaw_tolerance)
-        where = where.also(condition.replace("?", "%s"), *numbers)
+        where = where.also(condition.replace("?", "%s"), *map(without_underflow, numbers))
     return where
 
 
@@ -193,7 +193,9 @@ def _facts(row: dict) -> dict:
 
 
 def _near(where: Where, near: tuple[float, float, float], radius: float) -> Where:
-    (x, y, z), radius = checked_ball(near, radius)
+    near, radius = checked_ball(near, radius)
+    x, y, z = map(without_underflow, near)
+    radius = without_underflow(radius)
     reach = min(radius * (1 + 1e-9) + 1e-6, FARTHEST)
     corners = (x - reach, y - reach, x + reach, y + reach)
     where = where.also("point(f.x, f.y) <@ box(point(%s, %s), point(%s, %s))", *corners)
