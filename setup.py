@@ -11,7 +11,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["gaussvae_ros", "gaussvae_ros.*"]),
-    package_data={"gaussvae_ros": ["entropy/*.json", "timeline/web/*"]},
+    package_data={"gaussvae_ros": ["entropy/*.json", "fleet/sql/*", "timeline/web/*"]},
     data_files=[("share/gaussvae_ros/models", glob("models/*"))],
     install_requires=[
         "constriction",

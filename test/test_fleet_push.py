@@ -20,7 +20,7 @@ pytest.importorskip("fsspec")
 from gaussvae_ros.fleet import archive as archives  # noqa: E402
 from gaussvae_ros.fleet import push as pushing  # noqa: E402
 from gaussvae_ros.fleet.archive import Archive, Rate  # noqa: E402
-from gaussvae_ros.fleet.pull import pull, rows_of  # noqa: E402
+from gaussvae_ros.fleet.pull import Wanted, pull, rows_of  # noqa: E402
 from gaussvae_ros.fleet.push import push  # noqa: E402
 
 
@@ -31,7 +31,7 @@ def pushed(path, archive, robot="r1", **how):
 
 def pulled(archive, path, robots=None):
     with MemoryBank(path) as target:
-        pull(archive, target, archive.manifests(robots))
+        pull(archive, target, Wanted(robots))
     return MemoryBank(path, readonly=True)
 
 

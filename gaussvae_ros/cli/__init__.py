@@ -48,13 +48,21 @@ def main(argv: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and options."""
-    from gaussvae_ros.cli import agents, bank, evaluate, train, verbs, volume  # which bring numpy
+    from gaussvae_ros.cli import (
+        agents,
+        bank,
+        evaluate,
+        fleet,
+        train,
+        verbs,
+        volume,
+    )  # which bring numpy
 
     top = Parser(
         prog="gaussvae", description="A robot's visual memory: camera frames as 2D Gaussian splats."
     )
     all_verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for module in (verbs, evaluate, train, bank, volume, agents):
+    for module in (verbs, evaluate, train, bank, fleet, volume, agents):
         module.add_verbs(all_verbs)
     return top
 

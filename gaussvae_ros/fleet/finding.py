@@ -95,6 +95,13 @@ def find(catalogue: Catalogue, where: Where, limit: int) -> list[dict]:
     return _ask(catalogue, _first(where, order), (*where.values, limit), order)
 
 
+def keys(catalogue: Catalogue, where: Where, limit: int | None) -> list[tuple[str, str, int]]:
+    """As `find`, but only the robot, memory and id of each, and all of them without a limit."""
+    with telling():
+        sql = _first(where, f"f.stamp_ns, {_KEY}")
+        return catalogue.db.execute(sql, (*where.values, limit)).fetchall()
+
+
 def nearest(catalogue: Catalogue, where: Where, stamp_ns: int, limit: int) -> list[dict]:
     """The frames nearest to a stamp, at most `limit`; of two equally near, the earlier first."""
     stamp_ns, found = checked_int("stamp_ns", stamp_ns), []

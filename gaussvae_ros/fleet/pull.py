@@ -1,45 +1,81 @@
 """A memory file made again from what an archive has."""
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from bisect import bisect, bisect_left
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import numpy as np
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.bulk import Whole
+from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.bank.texts import Text
-from gaussvae_ros.fleet.archive import Archive, Manifest
+from gaussvae_ros.fleet.archive import Archive, Manifest, Part, day_of
 
 Frame = tuple[str, str, int]  # robot, memory, id
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which frames of an archive are meant: those of some robots, with stamps from `after` to
+    `before`, ns, both included, and where `frames` are named, those alone.
+    """
+
+    robots: Sequence[str] | None = None  # None: all
+    after: int = -INT64
+    before: int = INT64 - 1
+    frames: Collection[Frame] | None = None
+
+    def of(self, archive: Archive) -> Iterator[tuple[Manifest, list[Part], set[int] | None]]:
+        """Each memory that may have such frames, those of its parts that may, and their ids."""
+        named: dict[tuple[str, str], set[int]] = {}
+        for robot, bank, number in self.frames or ():
+            named.setdefault((robot, bank), set()).add(number)
+        days = day_of(self.after), day_of(self.before)
+        for manifest in archive.manifests(self.robots):
+            ids = None if self.frames is None else named.get((manifest.robot, manifest.bank), set())
+            parts = [part for part in manifest.parts if days[0] <= part.day <= days[1]]
+            if ids is not None:
+                order = sorted(ids)
+                parts = [p for p in parts if bisect(order, p.last) > bisect_left(order, p.first)]
+            if parts or (ids is None and self.all_times):
+                yield manifest, parts, ids
+
+    @property
+    def all_times(self) -> bool:
+        """Whether stamps do not matter."""
+        return (self.after, self.before) == (-INT64, INT64 - 1)
 
 
 def pull(
     archive: Archive,
     target: MemoryBank,
-    manifests: Collection[Manifest],
-    wanted: Callable[[Manifest, Whole], bool] | None = None,
+    wanted: Wanted = Wanted(),
     progress: Callable[[int], object] = lambda frames: None,
 ) -> dict[Frame, int]:
-    """Add frames of an archive to a memory file, those of these memories that are `wanted`, or all.
+    """Add frames of an archive to a memory file, with all that belongs to them.
 
     Each memory's frames come in the order of their ids, each session becomes a new one of the same
-    name, with its cameras and tally, and the models that a memory carries come along. Sessions
-    without a frame that is wanted are left out. Returns the new id of each frame.
+    name, with its cameras and tally, and the models that a memory carries come along. Of memories
+    that are wanted whole, sessions without a frame come, too. `progress` is called with counts of
+    frames that were read. Returns the new id of each frame.
 
     Raises:
         FleetError: the archive cannot be read, or is damaged.
         BankError: as `MemoryBank.add`.
     """
     copied: dict[Frame, int] = {}
-    for manifest in manifests:
+    for manifest, parts, ids in wanted.of(archive):
         adding = _Adding(archive, target, manifest)
-        for row in rows_of(archive, manifest):
-            if wanted is None or wanted(manifest, row):
+        for row in rows_of(archive, manifest, parts):
+            in_time = wanted.after <= row.stamp_ns <= wanted.before
+            if in_time and (ids is None or row.id in ids):
                 copied[manifest.robot, manifest.bank, row.id] = adding.add(row)
             progress(1)
-        if wanted is None:
+        if ids is None and wanted.all_times:
             for session in adding.facts:
                 adding.session(session)
         adding.describe_cameras()
@@ -47,10 +83,14 @@ def pull(
     return copied
 
 
-def rows_of(archive: Archive, manifest: Manifest) -> Iterator[Whole]:
-    """The frames of a memory by their ids; of days whose frames overlap, all are read at once."""
+def rows_of(
+    archive: Archive, manifest: Manifest, parts: Sequence[Part] | None = None
+) -> Iterator[Whole]:
+    """The frames of a memory, or of some of its parts, by their ids; of days whose frames overlap,
+    all are read at once.
+    """
     waiting: list[Whole] = []
-    for part in sorted(manifest.parts, key=lambda part: part.first):
+    for part in sorted(manifest.parts if parts is None else parts, key=lambda part: part.first):
         while waiting and waiting[0].id < part.first:
             yield heappop(waiting)
         for row in archive.read_part(manifest.robot, manifest.bank, part):
