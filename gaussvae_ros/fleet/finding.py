@@ -124,7 +124,8 @@ def find_like(
     length = len(query)
     asked = str(query.tolist())
     count = min(MOST, max(FEWEST, CANDIDATES * limit))
-    like = f"f.descriptor::halfvec({length}) <=> %s::halfvec({length})" + " + 0" * exact
+    like = f"(f.descriptor::halfvec({length}) <=> %s::halfvec({length}))"
+    like += " + 0" * exact  # which the index does not know
     some = where.also(f"vector_dims(f.descriptor) = {length}")
     picked = f"SELECT {_KEY} FROM fleet.frames f WHERE {some} ORDER BY {like} LIMIT %s"
     with telling(), catalogue.db.transaction():
