@@ -34,13 +34,17 @@ class Coarsening:
         need comes first.
         """
         try:
-            first = self.codec.splats(frames[0].records[0])
-            if len(first.params) <= FIRST * splats_at(self.quality):
-                return {}
-            made = self._made(frames)
+            return self.made(frames)
         except GaussVaeError as error:
             log.info("frame %d is not encoded again: %s", frames[0].id, error)
             return {}
+
+    def made(self, frames: Sequence[Frame]) -> dict[int, tuple[bytes, int | None]]:
+        """The same, but raises GaussVaeError where a record does not decode."""
+        first = self.codec.splats(frames[0].records[0])
+        if len(first.params) <= FIRST * splats_at(self.quality):
+            return {}
+        made = self._made(frames)
         before = sum(len(frame.data) for frame in frames)
         return made if sum(len(data) for data, _ in made.values()) <= WORTH * before else {}
 

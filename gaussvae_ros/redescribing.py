@@ -47,8 +47,13 @@ def describe_frames(
     return failed
 
 
+def is_of_places(descriptor: bytes | None) -> bool:
+    """Whether it is a descriptor of places, by its length."""
+    return len(descriptor or b"") == LENGTH
+
+
 def _is_described(bank: MemoryBank, frame_id: int) -> bool:
     try:
-        return len(bank.descriptor(frame_id) or b"") == LENGTH
+        return is_of_places(bank.descriptor(frame_id))
     except BankError:  # a damaged one
         return False

@@ -118,7 +118,7 @@ def conditions(made: argparse.ArgumentParser, limit: bool = True) -> None:
         "--text", metavar="T", help="words that are read there, or in the label or session's name"
     )
     if limit:
-        made.add_argument("--limit", type=_count, metavar="N", help="at most so many frames")
+        made.add_argument("--limit", type=count, metavar="N", help="at most so many frames")
 
 
 def given(args: argparse.Namespace, bank: MemoryBank) -> dict:
@@ -166,7 +166,7 @@ def _session(bank: MemoryBank, text: str) -> int:
     return ids[0]
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of frames, of at least 1")
     return int(text)

@@ -53,25 +53,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         required=True,
         help="folder for the samples; a stopped run goes on there",
     )
-    made.add_argument(
-        "--crops", metavar="K", type=int, default=8, help="random crops of each picture (default 8)"
-    )
-    made.add_argument(
-        "--every",
-        metavar="N",
-        type=int,
-        help="one frame in N of videos and bags; default: two a second",
-    )
-    made.add_argument(
-        "--size",
-        metavar="WxH",
-        type=options.numbers("x", 2),
-        default=(320, 240),
-        help="px of a crop (default 320x240)",
-    )
-    made.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="of crops and split (default 0)"
-    )
+    crops(made, "one frame in N of videos and bags")
     made.add_argument("--jobs", metavar="N", type=int, help="processes; default: one for each core")
     options.as_json(made)
 
@@ -104,6 +86,24 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
 
     for module in (train_places, train_volumes, train_classify):
         module.add_verb(train_verbs)
+
+
+def crops(made: argparse.ArgumentParser, every: str) -> None:
+    """How pictures become samples."""
+    made.add_argument(
+        "--crops", metavar="K", type=int, default=8, help="random crops of each picture (default 8)"
+    )
+    made.add_argument("--every", metavar="N", type=int, help=f"{every}; default: two a second")
+    made.add_argument(
+        "--size",
+        metavar="WxH",
+        type=options.numbers("x", 2),
+        default=(320, 240),
+        help="px of a crop (default 320x240)",
+    )
+    made.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="of crops and split (default 0)"
+    )
 
 
 def _of_a_prior(made: argparse.ArgumentParser, measured: str, steps: int) -> None:
@@ -174,7 +174,12 @@ def train_changes(args: argparse.Namespace) -> None:
 def train_prepare(args: argparse.Namespace) -> None:
     from gaussvae_ros.training.prepare import prepare as run
 
-    manifest = run(args.sources, args.out, args.crops, args.every, args.size, args.seed, args.jobs)
+    how = args.crops, args.every, args.size, args.seed, args.jobs
+    show_samples(args, run(args.sources, args.out, *how))
+
+
+def show_samples(args: argparse.Namespace, manifest: dict) -> None:
+    """Print what samples were made."""
     if not args.json:
         columns = ("source", "kind", "pictures", "crops", "skipped", "licence")
         table(columns, [[s["given"], *(s[c] for c in columns[1:])] for s in manifest["sources"]])

@@ -10,7 +10,8 @@ import json
 import math
 import shutil
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -53,13 +54,14 @@ def shard_path(folder: Path, part: str, number: int) -> Path:
 
 
 def prepare(
-    sources: Iterable[str | Path],
+    sources: Iterable[str | Path | Source],
     out: str | Path,
     crops: int = 8,
     every: int | None = None,
     size: tuple[int, int] = (320, 240),
     seed: int = 0,
     jobs: int | None = None,
+    workers: Executor | None = None,
 ) -> dict:
     """Cut `crops` random crops from each picture, fit them, and write shards and manifest to `out`.
 
@@ -71,6 +73,7 @@ def prepare(
         every: take every so manieth frame of videos, bags and the drive; None: about two a second.
         size: (w, h) px of the crops, which have this shape in the picture too.
         jobs: processes; None: one for each core.
+        workers: what does the work instead of such processes.
 
     Returns:
         The manifest.
@@ -81,7 +84,7 @@ def prepare(
         BagError: a bag that cannot be read.
         OSError: `out` cannot be written.
     """
-    out, found = Path(out), [find_source(given) for given in sources]
+    out, found = Path(out), [s if isinstance(s, Source) else find_source(s) for s in sources]
     asked = {
         "sources": [s.given for s in found],
         "crops": crops,
@@ -95,7 +98,7 @@ def prepare(
         return before
     out.mkdir(parents=True, exist_ok=True)
     lost = "a process was ended from outside, or memory is short: the same command goes on"
-    with working(jobs, DataError(lost)) as workers:
+    with nullcontext(workers) if workers else working(jobs, DataError(lost)) as workers:
         pictures, manifest = _survey(workers, found, out, asked)
         if before and before["pictures"] != manifest["pictures"]:
             raise DataError(
@@ -150,7 +153,7 @@ def _earlier(out: Path, asked: dict) -> dict | None:
 
 
 def _survey(
-    workers: ProcessPoolExecutor, found: list[Source], out: Path, asked: dict
+    workers: Executor, found: list[Source], out: Path, asked: dict
 ) -> tuple[list[Picture], dict]:
     """Look at every picture once: those that can be used, and the manifest."""
     files, skipped = [], []  # (source, path) and (source, file, why)
@@ -224,7 +227,7 @@ def _version() -> str:
         return "not installed"
 
 
-def _write_shards(workers: ProcessPoolExecutor, out: Path, part: str, crops: list[Crop]) -> None:
+def _write_shards(workers: Executor, out: Path, part: str, crops: list[Crop]) -> None:
     """Make and write the shards of a part that are not there yet."""
     missing = [
         i for i in range(math.ceil(len(crops) / SHARD)) if not shard_path(out, part, i).exists()

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +35,11 @@ class Source:
     """One source of pictures as the user named it."""
 
     given: str  # a path, or the word "sim"
-    kind: str  # "folder", "image", "video", "bag" or "sim"
+    kind: str  # "folder", "image", "video", "bag" or "sim", or of what somebody else unpacks
     licence: str  # what a file beside it says
+    # Of what somebody else unpacks: writes one frame in N, or about two a second (None), as image
+    # files below a folder, and returns (what, why) of those that do not decode.
+    unpack: Callable[[Path, int | None], list[tuple[str, str]]] | None = None
 
 
 def find_source(given: str | Path) -> Source:
@@ -74,6 +77,10 @@ def picture_files(
         OSError: `cache` cannot be written.
     """
     path = Path(source.given)
+    if source.unpack:
+        folder = cache / hashlib.blake2b(repr((source.given, every)).encode()).hexdigest()[:16]
+        found = source.unpack(folder, every)
+        return sorted(folder.rglob("*.png")), found
     if source.kind == "image":
         return [path], []
     if source.kind == "folder":

@@ -1,0 +1,55 @@
+"""Work on all records of an archive, shared out by Ray."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.compile import warm_up
+from gaussvae_ros.errors import FleetError
+from gaussvae_ros.fleet.archive import Archive, Manifest
+from gaussvae_ros.fleet.running import LOCAL, connected, mapped
+from gaussvae_ros.fleet.units import Job, Unit, Work, units
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where work is done."""
+
+    address: str = LOCAL  # as `running.connected` takes it
+    jobs: int | None = None  # workers at a time, at most
+
+
+def run(
+    job: Job,
+    source: Archive,
+    target: Archive,
+    robots: Sequence[str] | None = None,
+    cluster: Cluster = Cluster(),
+    progress: Callable[[int], object] = lambda frames: None,
+) -> list[tuple[Unit, dict]]:
+    """Do a job on the records of all robots, or of some, where it is not done yet.
+
+    Returns what each unit gave (`units.Work`), in the order of the archive, whatever the number of
+    workers. `progress` is called with each count of frames.
+
+    Raises:
+        FleetError: the archive cannot be read, it has no such robot or no frames, no Ray.
+    """
+    todo, found = list(units(memories(source, robots))), []
+    if cluster.address == LOCAL:
+        warm_up(FrameCodec(device="cpu"))  # so that not every worker compiles the same
+    with connected(cluster.address, cluster.jobs):
+        for unit, made in zip(todo, mapped(Work(job, source.url, target.url), todo, cluster.jobs)):
+            found.append((unit, made))
+            progress(unit.rows)
+    return found
+
+
+def memories(source: Archive, robots: Sequence[str] | None = None) -> list[Manifest]:
+    """The memories of all robots of an archive, or of some. Raises FleetError if one has none."""
+    found = source.manifests(robots)
+    missing = sorted(set(robots or ()) - {manifest.robot for manifest in found})
+    if missing or not found:
+        whose = f" of robot {missing[0]}" if missing else ""
+        raise FleetError(f"{source.url}: no memory{whose} is there")
+    return found
