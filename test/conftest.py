@@ -9,8 +9,8 @@ settings.load_profile("untimed")
 
 
 def pytest_make_parametrize_id(val, argname):
-    """Bytes are not named by what they hold: the time in a gzip header would name one test otherwise
-    in each worker, and workers that do not agree on the tests run none.
+    """Name bytes by the argument, not by what they hold: with the time in a gzip header each worker
+    would name a test otherwise, and workers that do not agree on the tests run none.
     """
     return argname if isinstance(val, bytes) else None
 
