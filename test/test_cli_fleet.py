@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import sys
 
@@ -14,6 +15,7 @@ from standin import JpegCodec
 from test_cli import codec, run  # noqa: F401
 
 from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.errors import FleetError
 from gaussvae_ros.recognition.places import describe
 
 pytest.importorskip("pyarrow")
@@ -22,6 +24,11 @@ S3FileSystem = pytest.importorskip("s3fs").S3FileSystem
 pytest.importorskip("flask_cors")
 moto = pytest.importorskip("moto.server")
 
+from gaussvae_ros.fleet.archive import Archive  # noqa: E402
+from gaussvae_ros.fleet.pull import rows_of  # noqa: E402
+from gaussvae_ros.fleet.push import push  # noqa: E402
+
+s3server = []  # the one that runs now
 START = 1_767_225_600_000_000_000  # ns, 2026-01-01
 SECOND = 10**9
 
@@ -38,8 +45,9 @@ def s3():
             patch.setenv(name, "testing")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         S3FileSystem().mkdir("fleet")
+        s3server[:] = [server]
         yield "s3://fleet/archive"
-        server.stop()
+        s3server[0].stop()
 
 
 def picture(i: int) -> np.ndarray:
@@ -155,6 +163,31 @@ def test_a_server_that_goes_away_costs_a_line(s3, capsys, tmp_path, monkeypatch)
     push = "fleet", "push", path, "--to", "s3://fleet/other", "--robot", "r3"
     code, out, err = run(capsys, *push)
     assert code == 2 and len(err.splitlines()) == 1 and "127.0.0.1:9" in err
+    S3FileSystem.clear_instance_cache()
+
+
+def test_a_server_that_goes_away_in_the_middle_loses_nothing(s3, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    S3FileSystem.clear_instance_cache()
+    path, sent, cut = drive(tmp_path / "tour.db"), [], 4
+    address = re.search(r":(\d+)$", os.environ["AWS_ENDPOINT_URL"])
+
+    def pause(count: int) -> None:
+        sent.append(count)
+        if len(sent) == cut:
+            s3server[0].stop()
+
+    with MemoryBank(path, readonly=True) as bank:
+        with pytest.raises(FleetError, match="frames/robot=r4"):
+            push(bank, Archive("s3://fleet/cut", pause), "r4")
+        server = moto.ThreadedMotoServer("127.0.0.1", int(address[1]), verbose=False)
+        server.start()
+        s3server[0] = server
+        archive = Archive("s3://fleet/cut")
+        assert push(bank, archive, "r4").new == 60
+        [manifest] = archive.manifests()
+        assert list(rows_of(archive, manifest)) == bank.whole(1, 60)
+    assert archive.paths("partial") == []
     S3FileSystem.clear_instance_cache()
 
 

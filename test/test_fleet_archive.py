@@ -6,8 +6,11 @@ import stat
 
 import pytest
 from fleets import drive
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.bulk import Whole
 from gaussvae_ros.errors import FleetError
 
 pa = pytest.importorskip("pyarrow")
@@ -15,7 +18,7 @@ pytest.importorskip("fsspec")
 
 from gaussvae_ros.fleet import archive as archives  # noqa: E402
 from gaussvae_ros.fleet.archive import Archive, Manifest, day_of  # noqa: E402
-from gaussvae_ros.fleet.schema import chains  # noqa: E402
+from gaussvae_ros.fleet.schema import chains, records_table  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,29 @@ def test_each_row_group_decodes_by_itself(rows, tmp_path, monkeypatch):
         found += chains(table)
     assert found == [(*row.needed, row.data) for row in rows[:50]]
     assert list(archive.groups(["r2"])) == [] and archive.manifests() == [manifest]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_records_need_is_in_their_row_group(data):
+    """References within the group, before it, behind the frame, and of frames that are gone."""
+    known: dict[int, tuple[bytes, ...]] = {-1: (b"k",), -2: (b"k", b"l")}
+    made = []
+    for number in range(1, data.draw(st.integers(1, 20)) + 1):
+        near = [i for i, chain in known.items() if len(chain) < 3]
+        reference = data.draw(st.sampled_from([None, *near]))
+        needed = () if reference is None else known[reference]
+        known[number] = (*needed, b"%d" % number)
+        row = Whole(number, 0, "c", 1, (8, 8), "t", "", None, None, None, [], [], reference, needed,
+                    b"%d" % number, None)  # fmt: skip
+        made.append(row)
+    rows = data.draw(st.lists(st.sampled_from(made), unique_by=id, min_size=1))  # some were removed
+    rows.sort(key=lambda row: row.id)
+    group = data.draw(st.integers(1, 9))
+    table, found = records_table("b", rows, group), []
+    for begin in range(0, len(rows), group):
+        found += chains(table.slice(begin, group))
+    assert found == [(*row.needed, row.data) for row in rows]
 
 
 def test_half_a_file_is_none(rows, tmp_path):

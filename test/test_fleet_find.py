@@ -28,7 +28,7 @@ def fleet(postgres, tmp_path_factory):  # noqa: F811
     """The memories of two robots, by name, and their catalogue."""
     folder, database = tmp_path_factory.mktemp("fleet"), postgres("finding")
     archive = Archive(folder / "archive")
-    make(database)
+    make(database, readers=["ina"])
     banks = {}
     for robot, seed in (("r1", 0), ("r2", 1)):
         path = drive(folder / f"{robot}.db", 60, seed)
@@ -141,6 +141,28 @@ def test_a_frame_of_another_robot_is_asked_for_by_its_name(fleet):
         finding.descriptor_of(catalogue, f"r1/{bank}/11")
     with pytest.raises(GaussVaeError, match="no frame"):
         finding.descriptor_of(catalogue, "r9/x/11")
+
+
+@pytest.mark.parametrize(
+    "index, conditions",
+    [
+        ("frames_by_place", {"near": (1, 2, 0), "radius": 1.0}),
+        ("frames_by_label", {"label": "dock"}),
+        ("frames_by_stamp", {"after": START}),
+        ("frames_by_robot", {"after": START, "robots": ["r1"]}),
+        ("frames_by_words", {"text": "fire"}),
+    ],
+)
+def test_a_reader_is_answered_along_an_index(fleet, index, conditions):
+    """Conditions that are no leak-proof operators must not wait for row level security."""
+    info = fleet[0].db.info
+    name = f"dbname={info.dbname} host={info.host} user=ina"
+    with Catalogue(name) as reader:
+        reader.db.execute("SET enable_seqscan = off")
+        where = finding.conditions(**conditions)
+        sql = "EXPLAIN " + finding._first(where, f"f.stamp_ns, {finding._KEY}")
+        plan = reader.db.execute(sql, (*where.values, 20)).fetchall()
+    assert any(index in line for (line,) in plan), plan
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """What a memory file sends to an archive comes back the same, whatever happens in between."""
 
+import gzip
 import os
 import random
 import signal
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from fleets import START, add, drive, everything
@@ -22,6 +24,8 @@ from gaussvae_ros.fleet import push as pushing  # noqa: E402
 from gaussvae_ros.fleet.archive import Archive, Rate  # noqa: E402
 from gaussvae_ros.fleet.pull import Wanted, pull, rows_of  # noqa: E402
 from gaussvae_ros.fleet.push import push  # noqa: E402
+
+DATA = Path(__file__).parent / "data"
 
 
 def pushed(path, archive, robot="r1", **how):
@@ -285,6 +289,21 @@ def test_a_limit_of_the_rate_holds():
     for _ in range(10):
         rate(500)
     assert sum(waited) == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("schema", [3, 6, 8])
+def test_files_of_earlier_releases_are_pushed_as_they_are(schema, tmp_path):
+    path, archive = tmp_path / "old.db", Archive(tmp_path / "fleet")
+    path.write_bytes(gzip.decompress((DATA / f"bank{schema}.db.gz").read_bytes()))
+    with MemoryBank(path, readonly=True) as bank:
+        frames = list(bank)
+        done = push(bank, archive, "r1")
+    assert done.new == len(frames) > 0
+    with pulled(archive, tmp_path / "again.db") as again:
+        found = list(again)
+    assert sorted((f.stamp_ns, f.camera, f.label, str(f.pose), f.data) for f in found) == sorted(
+        (f.stamp_ns, f.camera, f.label, str(f.pose), f.data) for f in frames
+    )
 
 
 def test_an_empty_memory_sends_nothing(tmp_path):

@@ -200,7 +200,7 @@ def test_reencode_makes_a_coarser_archive_of_the_same_frames(robots, tmp_path, c
     assert figures["bytes"] < 0.8 * figures["bytes_before"] and figures["reencoded"] > 20
     codec, archive = FrameCodec(device="cpu"), Archive(coarser)
     with MemoryBank(tmp_path / "all.db") as bank:
-        ids = pull(archive, bank, archive.manifests())
+        ids = pull(archive, bank)
         assert len(ids) == 33 and sum(len(bank.get(i).data) for i in bank.ids()) == figures["bytes"]
         assert bank.find(near=(23, 0, 0), radius=0.1)[0].map_id == "hall"
         for frame in bank.frames(bank.ids()):

@@ -11,6 +11,7 @@ from gaussvae_ros.bench import (
     decode,
     durability,
     fit,
+    fleet,
     forgetting,
     replay,
     ros,
@@ -35,6 +36,7 @@ ON_FILES = {
     "timeline": timeline.run,
     "start": start.run,
     "replay": replay.run,
+    "fleet": fleet.run,
     "ros": ros.run,
 }
 PARTS = (*ON_FRAMES, *ON_FILES)
@@ -43,7 +45,11 @@ SHORTEST_SOAK = 0.5  # minutes
 
 
 def run(
-    parts: Sequence[str] = (), images: Sequence[str | Path] = (), frames: int = bank.FRAMES
+    parts: Sequence[str] = (),
+    images: Sequence[str | Path] = (),
+    frames: int = bank.FRAMES,
+    catalogue_rows: int = fleet.ROWS,
+    catalogue: str | None = None,
 ) -> list[dict]:
     """Measure some parts, or all.
 
@@ -51,7 +57,9 @@ def run(
         parts: of PARTS; none means all of them, ros where it can run.
         images: files and folders that fit, codec, ablation and decode are measured on, instead
             of a simulated drive's frames.
-        frames: of the memory that bank is measured on.
+        frames: of the memory that bank and fleet are measured on.
+        catalogue_rows, catalogue: of fleet, rows of a catalogue, and the database that it is
+            measured in, None for no catalogue.
 
     Returns:
         Rows of name, value (None where it could not be measured), unit, target (text or None),
@@ -62,6 +70,8 @@ def run(
     """
     if not FEWEST <= frames <= MOST:
         raise GaussVaeError(f"bank is measured on {FEWEST:,} to {MOST:,} frames, not {frames:,}")
+    if not FEWEST <= catalogue_rows <= MOST:
+        raise GaussVaeError(f"a catalogue is measured with {FEWEST:,} to {MOST:,} rows")
     for part in parts:
         if part not in PARTS:
             raise GaussVaeError(f"bench has no part {part!r}: it has {', '.join(PARTS)}")
@@ -75,9 +85,9 @@ def run(
         elif part == "ros" and not parts and (problem := ros.why_not()):
             rows.append(row(f"ros (skipped: {problem})", None, ""))
         else:
-            of_bank = (frames,) if part == "bank" else ()
+            given = {"bank": (frames,), "fleet": (frames, catalogue_rows, catalogue)}
             with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
-                rows += ON_FILES[part](Path(folder), *of_bank)
+                rows += ON_FILES[part](Path(folder), *given.get(part, ()))
     return rows
 
 

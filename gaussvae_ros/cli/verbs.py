@@ -82,8 +82,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         "parts",
         metavar="PART",
         nargs="*",
-        help="fit, codec, ablation, decode, bank, durability, forgetting, timeline, start, replay"
-        " or ros; default: all",
+        help="fit, codec, ablation, decode, bank, durability, forgetting, timeline, start, replay,"
+        " fleet or ros; default: all",
     )
     made.add_argument(
         "--images", metavar="PATH", nargs="+", default=(), help="measure the first four on these"
@@ -93,7 +93,13 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         metavar="N",
         type=int,
         default=100_000,
-        help="of the memory that bank is measured on (default 100000; up to 10 million)",
+        help="of the memory that bank and fleet are measured on (default 100000; up to 10 million)",
+    )
+    made.add_argument(
+        "--rows", metavar="N", type=int, default=100_000, help="of fleet: rows of the catalogue"
+    )
+    made.add_argument(
+        "--catalogue", metavar="DB", help="of fleet: an empty database to measure a catalogue in"
     )
     made.add_argument(
         "--soak",
@@ -196,7 +202,10 @@ def bench(args: argparse.Namespace) -> None:
 
     if args.soak and args.parts != ["ros"]:
         raise GaussVaeError("--soak is of ros: gaussvae bench ros --soak")
-    rows = run_soak(args.minutes) if args.soak else run(args.parts, args.images, args.frames)
+    if args.soak:
+        rows = run_soak(args.minutes)
+    else:
+        rows = run(args.parts, args.images, args.frames, args.rows, args.catalogue)
     if args.json:
         return show(args, rows, "")
     table(

@@ -174,7 +174,8 @@ class Archive:
     def manifest(self, robot: str, bank: str) -> Manifest:
         """Of a memory, empty if nothing of it is there."""
         empty = Manifest(robot, bank)
-        return self._manifest(empty.path) if empty.path in self.paths("banks") else empty
+        there = empty.path in self.paths(f"banks/robot={robot}")
+        return self._manifest(empty.path) if there else empty
 
     def publish_manifest(self, manifest: Manifest) -> None:
         """From now on the archive has what it says."""

@@ -124,12 +124,11 @@ def find_like(
     length = len(query)
     asked = str(query.tolist())
     count = min(MOST, max(FEWEST, CANDIDATES * limit))
-    like = f"f.descriptor::halfvec({length}) <=> %s::halfvec({length})"
+    like = f"(f.descriptor::halfvec({length}) <=> %s::halfvec({length}))"
+    like += " + 0" * exact  # which the index does not know
     some = where.also(f"vector_dims(f.descriptor) = {length}")
     picked = f"SELECT {_KEY} FROM fleet.frames f WHERE {some} ORDER BY {like} LIMIT %s"
     with telling(), catalogue.db.transaction():
-        if exact:
-            catalogue.db.execute("SET LOCAL enable_indexscan = off")
         catalogue.db.execute(f"SET LOCAL hnsw.ef_search = {count}")
         catalogue.db.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
         values = (*some.values, asked, max(count, limit))

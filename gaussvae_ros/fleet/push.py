@@ -21,11 +21,12 @@ import pyarrow as pa
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.bulk import PIECE, Whole
 from gaussvae_ros.errors import FleetError
+from gaussvae_ros.files import PRIVATE
 from gaussvae_ros.fleet import schema
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part, day_of
 
-ROWS = 50_000  # of a part that is written at once
-SMALL = 10_000  # a part with fewer gets the next frames of its day, too
+ROWS, BYTES = 50_000, 2**26  # of frames that are held at once before they are written, about
+SMALL = 10_000  # rows: a part with fewer gets the next frames of its day, too
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,6 @@ class Pushed:
     changed: int = 0  # other poses, labels, texts, vectors, pictures
     removed: int = 0
     kept: int = 0  # looked at again, and not in the memory any more
-    bytes: int = 0  # that were sent
 
 
 Stored = Callable[[Manifest, Part, list[Whole]], None]
@@ -217,15 +217,15 @@ class _Push:
         days: dict[str, list[Whole]] = {}
         digests: dict[str, list[str]] = {}
         while manifest.last < end:
-            last, waiting = manifest.last, 0
-            while last < end and waiting < ROWS:
+            last, waiting, size = manifest.last, 0, 0
+            while last < end and waiting < (ROWS if size < BYTES else SMALL):
                 piece, first = (last + 1) // PIECE, last + 1
                 last = min((piece + 1) * PIECE - 1, end)
                 # Before its frames: what changes in between is seen by the next push.
                 digests[str(piece)] = list(self._bank.digests(piece * PIECE, last))
                 for row in self._bank.whole(first, last):
                     days.setdefault(day_of(row.stamp_ns), []).append(row)
-                    waiting += 1
+                    waiting, size = waiting + 1, size + len(row.data)
             for day in sorted(days):
                 self._send_day(day, days[day])
             manifest.last = last
@@ -266,7 +266,7 @@ def _alone(archive: Archive, robot: str, bank: str) -> Iterator[None]:
     """One push at a time of a memory to an archive from this machine."""
     key = hashlib.blake2b(f"{archive.url}\n{robot}\n{bank}".encode(), digest_size=8).hexdigest()
     path = Path(tempfile.gettempdir()) / f"gaussvae-push-{os.getuid()}-{key}.lock"
-    with open(path, "w") as file:
+    with open(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, PRIVATE), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
