@@ -12,17 +12,8 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.evaluation.metrics import EQUAL, psnr, ssim
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part
-from gaussvae_ros.fleet.units import (
-    FRAME,
-    Made,
-    Records,
-    Unit,
-    codec_of,
-    opened,
-    read,
-    table,
-    units,
-)
+from gaussvae_ros.fleet.schema import chains
+from gaussvae_ros.fleet.units import FRAME, Made, Records, Unit, codec_of, opened, table
 
 EVALUATED = pa.schema(
     [
@@ -91,10 +82,10 @@ class Evaluate:
         """What decoding frames of the other archive takes, of those that it has, by id."""
         found = {}
         if self.against:
-            parts = _parts(self.against, unit)
-            for other in units([Manifest(unit.robot, unit.bank, parts=parts)]):
-                records = read(opened(self.against), other)
-                found |= {i: c for i, c in zip(records.ids, records.chains) if i in wanted}
+            for part in _parts(self.against, unit):
+                records = opened(self.against).read(part.path("records", unit.robot, unit.bank))
+                ids = records.column("id").to_pylist()
+                found |= {i: chain for i, chain in zip(ids, chains(records)) if i in wanted}
         return found
 
 
