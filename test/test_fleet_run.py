@@ -1,6 +1,5 @@
 """`gaussvae fleet run`: Ray on two workers gives what one gives, to the byte, and loses nothing."""
 
-import json
 import os
 import shutil
 import signal
@@ -8,15 +7,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from fleets import START, drive
+from fleets import drive
 
 ray = pytest.importorskip("ray", reason="needs ray[data]")
-pq = pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("pyarrow")
+pytest.importorskip("fsspec")
 
-from gaussvae_ros.bank import MemoryBank, Pose  # noqa: E402
+from fleetruns import files, gaussvae, make_robots, rows  # noqa: E402
+
+from gaussvae_ros.bank import MemoryBank  # noqa: E402
 from gaussvae_ros.cli import main  # noqa: E402
 from gaussvae_ros.codec import FrameCodec  # noqa: E402
 from gaussvae_ros.errors import FleetError  # noqa: E402
@@ -28,8 +28,8 @@ from gaussvae_ros.fleet.pull import pull  # noqa: E402
 from gaussvae_ros.fleet.push import push  # noqa: E402
 from gaussvae_ros.fleet.running import connected  # noqa: E402
 from gaussvae_ros.recognition.places import describe_record  # noqa: E402
-from gaussvae_ros.record import is_predicted  # noqa: E402
 
+TABLES = ("described", "frames", "records")
 GROUP = 7  # rows of a row group, so that few frames are many units
 
 
@@ -48,58 +48,11 @@ def small_groups(monkeypatch):
 
 @pytest.fixture(scope="module")
 def robots(tmp_path_factory) -> Path:
-    """An archive of two robots, and their memories beside it: records of real pictures, most
-    predicted from others; every eighth frame has a descriptor.
-    """
-    folder, codec = tmp_path_factory.mktemp("robots"), FrameCodec(device="cpu")
-    before, archives.GROUP = archives.GROUP, GROUP
-    for seed, frames in enumerate((24, 9)):
-        small = np.random.default_rng(seed).integers(0, 256, (8, 20, 3), np.uint8)
-        wide = cv2.resize(small, (240, 72), interpolation=cv2.INTER_CUBIC)
-        path, key, first = folder / f"robot{seed}.db", b"", None
-        with MemoryBank(path) as bank:
-            bank.begin_session("tour", start_ns=START + seed, map_id="hall")
-            for i in range(frames):
-                image = np.ascontiguousarray(wide[:, 4 * i : 4 * i + 96])
-                data = codec.encode(image, 60, reference=key if i % 5 else None)
-                alone = not is_predicted(data)
-                number = bank.add(
-                    data,
-                    stamp_ns=START + i * 10**9,
-                    camera="front/left",
-                    pose=Pose(i, 0, 0),
-                    descriptor=bytes([seed]) * 128 if i % 8 == 3 else None,
-                    reference=None if alone else first,
-                )
-                if i % 5 == 0:
-                    key, first = data, number
-        with MemoryBank(path, readonly=True) as bank:
-            push(bank, Archive(folder / "fleet"), f"robot{seed}")
-    archives.GROUP = before
+    folder, patch = tmp_path_factory.mktemp("robots"), pytest.MonkeyPatch()
+    with patch.context() as patched:
+        patched.setattr(archives, "GROUP", GROUP)
+        make_robots(folder)
     return folder
-
-
-def gaussvae(capsys, *argv: object) -> tuple[int, dict, str]:
-    code = main(["fleet", "run", *map(str, argv), "--json"])
-    said = capsys.readouterr()
-    return code, json.loads(said.out) if code != 2 else {}, said.err
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def rows(folder: Path) -> list[dict]:
-    """Of all Parquet files below a folder, by their paths."""
-    return [
-        row
-        for path in sorted(folder.rglob("*.parquet"))
-        for row in pq.ParquetFile(path).read().to_pylist()
-    ]
 
 
 def test_describe_gives_what_bank_describe_stores(robots, tmp_path, capsys):
@@ -206,6 +159,30 @@ def test_reencode_makes_a_coarser_archive_of_the_same_frames(robots, tmp_path, c
         for frame in bank.frames(bank.ids()):
             assert codec.decode(frame.records).shape == (72, 96, 3)
         assert bank.verify() == []
+
+
+def test_what_the_archive_has_no_more_goes_from_results_too(tmp_path, capsys):
+    """A push with --redact removed the frames that began a row group, and the last part."""
+    fleet, out = tmp_path / "fleet", tmp_path / "out"
+    with MemoryBank(drive(tmp_path / "tour.db", frames=25)) as bank:
+        push(bank, Archive(fleet), "r1")
+        for verb in ("describe", "reencode"):
+            assert gaussvae(capsys, verb, fleet, "--out", out)[0] == 0
+        before = {table: len(list((out / table).rglob("*.parquet"))) for table in TABLES}
+        bank.remove([8, *range(20, 26)])
+        push(bank, Archive(fleet), "r1", redact=True)
+    for verb in ("describe", "reencode"):
+        assert gaussvae(capsys, verb, fleet, "--out", out)[0] == 0
+    after = {table: len(list((out / table).rglob("*.parquet"))) for table in TABLES}
+    assert all(after[table] < before[table] for table in TABLES)
+    kept = {row["id"] for table in ("frames", "records") for row in rows(out / table)}
+    assert kept == set(range(1, 20)) - {8}
+
+
+def test_reencode_never_writes_into_an_archive_that_robots_push_to(robots, capsys):
+    before = files(robots)
+    code, _, err = gaussvae(capsys, "reencode", robots / "fleet", "--out", robots / "fleet")
+    assert code == 2 and "robots push to this archive" in err and files(robots) == before
 
 
 def test_evaluate_says_what_records_are_worth(robots, tmp_path, capsys):

@@ -79,12 +79,13 @@ def describe(args: argparse.Namespace) -> int:
 @extra
 def reencode(args: argparse.Namespace) -> int:
     from gaussvae_ros.fleet.batch import memories
-    from gaussvae_ros.fleet.recoding import Reencode, publish
+    from gaussvae_ros.fleet.recoding import Reencode, check, publish
 
     if not 0 <= args.quality <= 100:
         raise GaussVaeError(f"--quality is 0 to 100, not {args.quality:g}")
     source, target = _archives(args, f"/reencoded/quality={args.quality:g}")
     memory = memories(source, args.robot)
+    check(target)
     found = _run(args, Reencode(args.quality, args.effort), source, target)
     publish(source, target, memory, found)
     frames, done = _sum(found, "rows"), _sum(found, "reencoded")

@@ -27,7 +27,8 @@ def run(
     cluster: Cluster = Cluster(),
     progress: Callable[[int], object] = lambda frames: None,
 ) -> list[tuple[Unit, dict]]:
-    """Do a job on the records of all robots, or of some, where it is not done yet.
+    """Do a job on the records of all robots, or of some, where it is not done yet. Results of
+    frames that the archive has no more are removed.
 
     Returns what each unit gave (`units.Work`), in the order of the archive, whatever the number of
     workers. `progress` is called with each count of frames.
@@ -35,13 +36,16 @@ def run(
     Raises:
         FleetError: the archive cannot be read, it has no such robot or no frames, no Ray.
     """
-    todo, found = list(units(memories(source, robots))), []
+    known = memories(source, robots)
+    todo, found = list(units(known)), []
     if cluster.address == LOCAL:
         warm_up(FrameCodec(device="cpu"))  # so that not every worker compiles the same
     with connected(cluster.address, cluster.jobs):
         for unit, made in zip(todo, mapped(Work(job, source.url, target.url), todo, cluster.jobs)):
             found.append((unit, made))
             progress(unit.rows)
+    for manifest in known:
+        _sweep(job, target, manifest, found)
     return found
 
 
@@ -53,3 +57,16 @@ def memories(source: Archive, robots: Sequence[str] | None = None) -> list[Manif
         whose = f" of robot {missing[0]}" if missing else ""
         raise FleetError(f"{source.url}: no memory{whose} is there")
     return found
+
+
+def _sweep(job: Job, target: Archive, manifest: Manifest, found: list[tuple[Unit, dict]]) -> None:
+    """Remove what was made of a memory's frames that the archive has no more, if all is known."""
+    made = [m for u, m in found if (u.robot, u.bank) == (manifest.robot, manifest.bank)]
+    if any("error" in one for one in made):
+        return
+    kept = {one["path"].partition("/")[2] for one in made}
+    for table in (job.table, *job.beside):
+        for path in target.paths(f"{table}/robot={manifest.robot}"):
+            name = path.rpartition("/")[2]
+            if name.startswith(f"{manifest.bank}-") and path.partition("/")[2] not in kept:
+                target.remove(path)

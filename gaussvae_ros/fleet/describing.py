@@ -20,6 +20,7 @@ class Describe:
     """A row for each of those frames: the descriptor of its record, or why there is none."""
 
     table: ClassVar[str] = "described"
+    beside: ClassVar[tuple] = ()
     how: ClassVar[dict] = {"compression": "zstd"}
 
     def settings(self, unit: Unit) -> dict:

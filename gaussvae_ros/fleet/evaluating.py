@@ -38,6 +38,7 @@ class Evaluate:
     every: int = 100
     against: str | None = None  # URL
     table: ClassVar[str] = "evaluated"
+    beside: ClassVar[tuple] = ()
     how: ClassVar[dict] = {"compression": "zstd"}
 
     def settings(self, unit: Unit) -> dict:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import ClassVar
 
 import pyarrow as pa
@@ -10,10 +11,10 @@ from gaussvae_ros.bank import Frame
 from gaussvae_ros.bank.bulk import Whole
 from gaussvae_ros.coarsening import Coarsening
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.errors import FleetError, GaussVaeError, ModelError
 from gaussvae_ros.fleet import schema
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part
-from gaussvae_ros.fleet.units import Made, Records, Unit
+from gaussvae_ros.fleet.units import Made, Records, Unit, note
 from gaussvae_ros.needed_models import model_of
 from gaussvae_ros.record import unpack
 from gaussvae_ros.vae.models import compact
@@ -28,6 +29,7 @@ class Reencode:
     quality: float
     effort: str = "fast"
     table: ClassVar[str] = "records"
+    beside: ClassVar[tuple] = ("frames",)
     how: ClassVar[dict] = schema.RECORDS_HOW
 
     def settings(self, unit: Unit) -> dict:
@@ -52,15 +54,24 @@ class Reencode:
                 rows[row.id] = _changed(row, made, rows) if made else _freed(row, rows)
             changed += len(made)
         kept = list(rows.values())
-        for hash_ in sorted({hash_ for row in kept if (hash_ := model_of(row.data))}):
-            _carry(source, target, codec, hash_)
+        needed = sorted({hash_ for row in kept if (hash_ := model_of(row.data))})
+        models = [hash_.hex() for hash_ in needed if _carry(source, target, codec, hash_)]
         name = unit.made("frames", kept[0].id)
         target.write(name, schema.frames_table(unit.bank, kept), **schema.FRAMES_HOW)
         size = sum(len(row.data) for row in kept)
-        models = sorted({h.hex() for row in kept if (h := model_of(row.data))})
         figures = {"reencoded": changed, "bytes_before": bytes_before, "bytes": size}
         figures |= {"first": kept[0].id, "last": kept[-1].id, "models": models}
         return Made(schema.records_table(unit.bank, kept, len(kept)), figures, failed)
+
+
+def check(target: Archive) -> None:
+    """Raise FleetError if an archive is there that was not made by `Reencode`."""
+    for manifest in target.manifests():
+        parts = (part.path("records", manifest.robot, manifest.bank) for part in manifest.parts)
+        if not all(note(target, path) for path in islice(parts, 1)):
+            raise FleetError(
+                f"{target.url}: robots push to this archive: choose another for coarser records"
+            )
 
 
 def publish(
@@ -127,14 +138,18 @@ def _freed(row: Whole, rows: dict[int, Whole]) -> Whole:
     return row._replace(reference=-abs(row.reference)) if outside else row
 
 
-def _carry(source: Archive, target: Archive, codec: FrameCodec, hash_: bytes) -> None:
-    """Let `target` carry a model that its records need."""
+def _carry(source: Archive, target: Archive, codec: FrameCodec, hash_: bytes) -> bool:
+    """Let `target` carry a model that its records need. Returns False if it is nowhere."""
     path = f"models/{hash_.hex()}.parquet"
     if target.paths(path):
-        return
+        return True
     if source.paths(path):
         target.write(path, source.read(path))
-        return
-    model = codec.models.get(hash_)
+        return True
+    try:
+        model = codec.models.get(hash_)
+    except ModelError:
+        return False
     row = {"hash": hash_, "name": model.name, "model": compact(model, hash_)}
     target.write(path, pa.Table.from_pylist([row], schema.MODELS))
+    return True

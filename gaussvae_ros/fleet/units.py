@@ -68,6 +68,7 @@ class Job(Protocol):
     """What is done with each unit, anywhere."""
 
     table: str  # the folder of what it makes, below the URL
+    beside: tuple[str, ...]  # those of what else it makes, in files of the same names
     how: dict  # as Archive.write takes it
 
     def settings(self, unit: Unit) -> dict:
@@ -88,8 +89,9 @@ class Work:
     target: str
 
     def __call__(self, unit: Unit) -> dict:
-        """Do a unit that is not done: its `rows`, the job's figures, how many `failed`, and `why`
-        (id and reason of the first of them); or the `error` that left all of it undone.
+        """Do a unit that is not done: its `rows`, the `path` of what was made, the job's figures,
+        how many `failed`, and `why` (id and reason of the first of them); or the `error` that left
+        all of it undone.
         """
         try:
             return {"rows": unit.rows, **self._done(unit)}
@@ -101,14 +103,15 @@ class Work:
         first = source.read_group(unit.path("records"), unit.group, ["id"])["id"][0].as_py()
         path = unit.made(self.job.table, first)
         of = {"version": unit.part.version, "settings": self.job.settings(unit)}
-        if (before := _note(target, path)) and before["of"] == of:
+        if (before := note(target, path)) and before["of"] == of:
             return before["made"]
         records = read(source, unit)
         result = self.job(codec_of(self.source), source, target, records)
-        made = {"rows": len(records.ids), **result.figures, "failed": len(result.failed)}
+        made = {"path": path, "rows": len(records.ids), **result.figures}
+        made["failed"] = len(result.failed)
         made["why"] = [list(one) for one in result.failed[:LISTED]]
-        note = json.dumps({"of": of, "made": made}, sort_keys=True).encode()
-        target.write(path, result.table.replace_schema_metadata({NOTE: note}), **self.job.how)
+        said = json.dumps({"of": of, "made": made}, sort_keys=True).encode()
+        target.write(path, result.table.replace_schema_metadata({NOTE: said}), **self.job.how)
         return made
 
 
@@ -173,7 +176,7 @@ class Carried:
         return self._archive.read(path).column("model")[0].as_py()
 
 
-def _note(target: Archive, path: str) -> dict | None:
+def note(target: Archive, path: str) -> dict | None:
     """What a file says of how it was made; None if there is no such file."""
     try:
         metadata = target.read(path, []).schema.metadata or {}
