@@ -31,7 +31,7 @@ setup(
     ],
     extras_require={
         "cuda": ["torch"],
-        "fleet": ["fsspec", "psycopg[binary]", "pyarrow"],
+        "fleet": ["fsspec", "psycopg[binary]", "pyarrow", "ray[data]"],
         "lerobot": ["pyarrow"],
         "mcp": ["mcp>=2"],
         "peers": ["av", "imageio-ffmpeg", "pysz", "zfpy"],

@@ -19,6 +19,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 from gaussvae_ros.bank import MemoryBank, Pose  # noqa: E402
 from gaussvae_ros.cli import main  # noqa: E402
 from gaussvae_ros.codec import FrameCodec  # noqa: E402
+from gaussvae_ros.errors import FleetError  # noqa: E402
 from gaussvae_ros.fleet import archive as archives  # noqa: E402
 from gaussvae_ros.fleet.archive import Archive  # noqa: E402
 from gaussvae_ros.fleet.batch import Cluster, run  # noqa: E402
@@ -259,6 +260,14 @@ def test_what_cannot_be_done_is_said_in_one_line(asked, says, robots, monkeypatc
     code, _, err = gaussvae(capsys, *asked)
     assert code == 2 and says in err and err.count("\n") == 1
     assert files(robots) == before
+
+
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "127.0.0.1:9", "nowhere"])
+def test_a_cluster_that_is_not_there_is_named_at_once(address, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(FleetError, match=f"^Ray at {address}: ") as told, connected(address):
+        pass
+    assert "\n" not in str(told.value)
 
 
 def test_without_ray_it_says_what_to_install(robots, monkeypatch, capsys):

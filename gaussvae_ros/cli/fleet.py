@@ -6,7 +6,7 @@ import argparse
 import socket
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.cli import fleet_find, fleet_pull, options
+from gaussvae_ros.cli import fleet_find, fleet_pull, fleet_run, options
 from gaussvae_ros.cli.fleet_options import catalogue, extra, rate, url
 from gaussvae_ros.cli.show import show
 
@@ -38,6 +38,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     options.as_json(made)
     fleet_pull.add_verb(verbs)
     fleet_find.add_verb(verbs)
+    fleet_run.add_verb(verbs)
     made = options.verb(
         verbs, "catalogue", make_catalogue, "make a catalogue, let roles in, fill it"
     )

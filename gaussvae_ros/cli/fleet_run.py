@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from gaussvae_ros.cli import options
+from gaussvae_ros.cli.fleet_options import extra
 from gaussvae_ros.cli.show import show, table, warn
 from gaussvae_ros.cli.train import crops, show_samples
 from gaussvae_ros.errors import GaussVaeError
@@ -64,6 +65,7 @@ def add_verb(fleet_verbs: argparse._SubParsersAction) -> None:
     crops(made, "one frame of each camera in N")
 
 
+@extra
 def describe(args: argparse.Namespace) -> int:
     from gaussvae_ros.fleet.describing import Describe
 
@@ -74,6 +76,7 @@ def describe(args: argparse.Namespace) -> int:
     return _show(args, found, {"frames": frames, "described": done}, said)
 
 
+@extra
 def reencode(args: argparse.Namespace) -> int:
     from gaussvae_ros.fleet.batch import memories
     from gaussvae_ros.fleet.recoding import Reencode, publish
@@ -91,6 +94,7 @@ def reencode(args: argparse.Namespace) -> int:
     return _show(args, found, figures, f"{target.url}: {said}")
 
 
+@extra
 def evaluate(args: argparse.Namespace) -> int:
     from gaussvae_ros.fleet.archive import Archive
     from gaussvae_ros.fleet.batch import memories
@@ -113,6 +117,7 @@ def evaluate(args: argparse.Namespace) -> int:
     return _show(args, found, figures, f"{target.url}: one frame in {args.every} measured")
 
 
+@extra
 def prepare(args: argparse.Namespace) -> None:
     from pathlib import Path
 

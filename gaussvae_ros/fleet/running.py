@@ -8,10 +8,12 @@ do not depend on who did what.
 import logging
 import os
 import pickle
+import socket
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from pathlib import Path
 
 import cv2
 
@@ -28,6 +30,7 @@ except ImportError as error:
 
 LOCAL = "local"
 OBJECTS = 100 * 2**20  # bytes for what is under way on this machine
+ANSWERS = 5  # s, in which a cluster does
 BLOCKS = 10_000  # of items, at most: each is a task
 
 
@@ -49,9 +52,13 @@ def connected(address: str = LOCAL, jobs: int | None = None) -> Iterator[None]:
             how |= {"num_cpus": jobs, "object_store_memory": OBJECTS, "_temp_dir": folder}
             how["include_dashboard"] = False
         try:
-            ray.init(address=address, **how)
+            _check(address)
+            with _found_by_workers():
+                ray.init(address=address, **how)
         except Exception as error:  # each kind of address has its own
             said = (str(error).splitlines() or [type(error).__name__])[0]
+            none = address == "auto" and isinstance(error, ConnectionError)
+            said = "no cluster runs on this machine" if none else said
             raise FleetError(f"Ray at {address}: {said}") from error
         try:
             yield
@@ -90,6 +97,30 @@ def mapped(
         raise FleetError(
             f"a worker failed: {said[-1] if said else type(error).__name__}"
         ) from error
+
+
+def _check(address: str) -> None:
+    """Raise OSError or ValueError unless something listens there; Ray would ask for ten minutes."""
+    if address not in (LOCAL, "auto"):
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        if not (host and port.isdecimal()):
+            raise ValueError("it is none of auto, HOST:PORT and ray://HOST:PORT")
+        socket.create_connection((host, int(port)), ANSWERS).close()
+
+
+@contextmanager
+def _found_by_workers() -> Iterator[None]:
+    """Processes that begin here find this package, installed or not."""
+    before = os.environ.get("PYTHONPATH")
+    here = str(Path(__file__).parents[2])
+    os.environ["PYTHONPATH"] = here if before is None else f"{here}{os.pathsep}{before}"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 class Workers(Executor):

@@ -125,6 +125,11 @@ def read(source: Archive, unit: Unit) -> Records:
     """The records of a unit. Raises FleetError."""
     table = source.read_group(unit.path("records"), unit.group)
     table = table.filter(pa.compute.less_equal(table["id"], unit.part.last))
+    if len(table) != unit.rows:
+        raise FleetError(
+            f"{source.url}/{unit.path('records')}: row group {unit.group} has {len(table)} frames,"
+            f" not {unit.rows}: a push changed it meanwhile, or it is damaged"
+        )
     try:
         return Records(unit, table, list(chains(table)))
     except KeyError as error:
