@@ -75,6 +75,21 @@ def test_what_was_redacted_goes_from_the_archive(tmp_path):
         assert everything(bank) == everything(again)
 
 
+def test_damage_on_the_robot_costs_the_archive_nothing(tmp_path):
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    with MemoryBank(path) as bank:
+        before = everything(bank)
+        add(bank, 5, random.Random(5))
+        with bank._use_to_write() as group:
+            hit = "UPDATE records SET record = x'00' WHERE frame IN (50, 65)"
+            group.write_now([(hit, ())])
+    done = pushed(path, archive, redact=True)
+    assert (done.removed, done.new, done.damaged) == (0, 4, 1)
+    with pulled(archive, tmp_path / "again.db") as again:
+        assert everything(again)[:60] == before and len(again) == 64
+
+
 def test_an_archive_loses_a_part_whose_frames_are_all_redacted(tmp_path):
     path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
     pushed(path, archive)

@@ -54,8 +54,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
 
 
 @extra
-def push(args: argparse.Namespace) -> None:
-    """Send what is new, and say what went."""
+def push(args: argparse.Namespace) -> int:
+    """Send what is new, and say what went; 1 if frames were left out that are damaged."""
     from contextlib import ExitStack, nullcontext
 
     from tqdm import tqdm
@@ -92,10 +92,12 @@ def push(args: argparse.Namespace) -> None:
             if told is not None and sessions:
                 told.follow(archive, archive.manifest(robot, name))
             row = {"bank": path, "memory": done.bank, "new": done.new, "changed": done.changed}
-            row |= {"removed": done.removed, "kept": done.kept, "bytes": sent[0] - before}
+            row |= {"removed": done.removed, "kept": done.kept}
+            row |= {"damaged": done.damaged, "bytes": sent[0] - before}
             figures.append(row)
             lines.append(_line(row))
     show(args, {"archive": args.to, "robot": robot, "memories": figures}, "\n".join(lines))
+    return 1 if any(row["damaged"] for row in figures) else 0
 
 
 @extra
@@ -127,6 +129,8 @@ def _line(row: dict) -> str:
     what = f"{row['new']} frames new, {row['changed']} changed"
     if row["removed"]:
         what += f", {row['removed']} removed"
+    if row["damaged"]:
+        what += f", {row['damaged']} damaged ones left out"
     kept = ""
     if row["kept"]:
         kept = f"; of {row['kept']} that it has no more the archive keeps what it has (--redact)"
