@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fleets import add, drive
+from fleets import START, add, drive
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import FleetError
@@ -23,7 +23,7 @@ from pushes import pulled, pushed, same  # noqa: E402
 from gaussvae_ros.fleet import archive as archives  # noqa: E402
 from gaussvae_ros.fleet import push as pushing  # noqa: E402
 from gaussvae_ros.fleet.archive import Archive, Rate  # noqa: E402
-from gaussvae_ros.fleet.pull import rows_of  # noqa: E402
+from gaussvae_ros.fleet.pull import Wanted, pull, rows_of  # noqa: E402
 from gaussvae_ros.fleet.push import push  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
@@ -38,6 +38,25 @@ def test_a_memory_comes_back_the_same(tmp_path):
         assert bank.original_pose(3) == again.original_pose(3) != again.get(3).pose
     days = [part.day for part in archive.manifests()[0].parts]
     assert days == ["2025-12-30", "2025-12-31"]
+
+
+def test_some_frames_come_with_what_they_need(tmp_path):
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    memory = pushed(path, archive).bank
+    wanted = {("r1", memory, number) for number in (4, 5, 58, 999)} | {("r2", memory, 1)}
+    with MemoryBank(tmp_path / "some.db") as some, MemoryBank(path, readonly=True) as bank:
+        ids = pull(archive, some, Wanted(frames=wanted))
+        assert ids == {("r1", memory, n): i + 1 for i, n in enumerate((4, 5, 58))}
+        for (_, _, old), new in ids.items():
+            assert (
+                some.get(new).records == bank.get(old).records and len(some.get(new).records) == 2
+            )
+        assert some.verify() == []
+    span = {"after": START + 150 * 10**9, "before": START + 200 * 10**9}
+    with MemoryBank(tmp_path / "hour.db") as some, MemoryBank(path, readonly=True) as bank:
+        pull(archive, some, Wanted(["r1"], **span))
+        assert [f.stamp_ns for f in some] == [f.stamp_ns for f in bank.find(**span)]
+        assert len(some) == 6
 
 
 def test_nothing_new_sends_nothing(tmp_path):

@@ -35,6 +35,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         help="remove from the archive what the memories have no more, and replace what they have"
         " otherwise, as after gaussvae bank redact",
     )
+    options.file_mode(made)
     options.as_json(made)
     fleet_pull.add_verb(verbs)
     fleet_find.add_verb(verbs)
@@ -72,7 +73,7 @@ def push(args: argparse.Namespace) -> int:
         if limit is not None:
             limit(count)
 
-    archive = Archive(args.to, pause)
+    archive = Archive(args.to, pause, args.file_mode)
     figures, lines = [], []
     with ExitStack() as stack:
         of = Catalogue(args.catalogue) if args.catalogue is not None else nullcontext()
