@@ -1,7 +1,6 @@
 """The bench of archives and catalogues measures what it says."""
 
 import pytest
-from postgres import database, postgres  # noqa: F401
 
 from gaussvae_ros.bench import fleet
 from gaussvae_ros.bench.fleet_data import Fleet
@@ -19,7 +18,7 @@ def test_an_archive_is_measured_beside_rsync(tmp_path, monkeypatch):
     assert 1.0 < rows["fleet: archive over records with descriptors"]["value"] < 1.5
 
 
-def test_a_catalogue_is_measured_and_emptied(database, monkeypatch):  # noqa: F811
+def test_a_catalogue_is_measured_and_emptied(database, monkeypatch):
     monkeypatch.setattr(fleet, "ASKED", 8)
     monkeypatch.setattr(fleet, "LIKE", 4)
     monkeypatch.setattr(fleet, "PLAIN", 50)

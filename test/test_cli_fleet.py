@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from fleets import drive
 from PIL import Image
-from postgres import postgres  # noqa: F401
 from standin import JpegCodec
 from test_cli import codec, run  # noqa: F401
 
@@ -75,7 +74,7 @@ def banks(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fleet(banks, s3, postgres):  # noqa: F811
+def fleet(banks, s3, postgres):
     """Both pushed, each by its own role. The archive and the catalogue, as a reader."""
     from gaussvae_ros.cli import main
 
@@ -148,7 +147,7 @@ def test_a_later_push_sends_what_is_new(fleet, banks, capsys):
     assert code == 0 and (memory["new"], memory["changed"]) == (0, 0) and memory["bytes"] < 2000
 
 
-def test_a_catalogue_is_filled_from_the_archive(fleet, postgres, capsys):  # noqa: F811
+def test_a_catalogue_is_filled_from_the_archive(fleet, postgres, capsys):
     database = postgres("anew")
     code, out, _ = run(capsys, "fleet", "catalogue", database, "--from", fleet[0])
     assert code == 0 and "8 frames filled in" in out

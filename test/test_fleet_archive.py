@@ -104,15 +104,16 @@ def test_half_a_file_is_none(rows, tmp_path):
         assert there[part.path("frames", "r1", "b1")] == before[part.path("frames", "r1", "b1")]
 
 
-def test_only_the_owner_may_look_into_a_folder(rows, tmp_path):
-    archive = Archive(tmp_path / "fleet")
+@pytest.mark.parametrize("mode, folder_mode", [(0o600, 0o700), (0o640, 0o750)])
+def test_only_the_owner_may_look_into_a_folder_or_a_group(rows, tmp_path, mode, folder_mode):
+    archive = Archive(tmp_path / "fleet", file_mode=mode)
     path = (
         tmp_path
         / "fleet"
         / archive.write_part("r1", "b1", "2025-12-30", rows).path("records", "r1", "b1")
     )
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert {stat.S_IMODE(folder.stat().st_mode) for folder in path.parents[:4]} == {0o700}
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in path.parents[:4]} == {folder_mode}
 
 
 @pytest.mark.parametrize("url", ["nothing://x", "file:///proc/nowhere"])

@@ -4,7 +4,6 @@ import random
 
 import pytest
 from fleets import START, add, drive
-from postgres import database, postgres  # noqa: F401
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import FleetError
@@ -96,7 +95,7 @@ def test_what_is_no_catalogue_is_one_line(database):
 
 
 @pytest.fixture(scope="module")
-def fleet(postgres):  # noqa: F811
+def fleet(postgres):
     """A catalogue with a row of r1 and r2, a role for each, a reader and a stranger."""
     database = postgres("roles")
     make(database, robots=["r1", "r2"], readers=["anna"])

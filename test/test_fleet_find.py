@@ -5,7 +5,6 @@ import pytest
 from fleets import START, drive, look
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from postgres import postgres  # noqa: F401
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.cli.bank_list import nearest as nearest_of
@@ -24,7 +23,7 @@ SECOND = 10**9
 
 
 @pytest.fixture(scope="module")
-def fleet(postgres, tmp_path_factory):  # noqa: F811
+def fleet(postgres, tmp_path_factory):
     """The memories of two robots, by name, and their catalogue."""
     folder, database = tmp_path_factory.mktemp("fleet"), postgres("finding")
     archive = Archive(folder / "archive")

@@ -10,14 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fleets import START, add, drive, everything
+from fleets import START, add, drive
 
-from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import FleetError
-from gaussvae_ros.record import Record, pack
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("fsspec")
+
+from pushes import pulled, pushed, same  # noqa: E402
 
 from gaussvae_ros.fleet import archive as archives  # noqa: E402
 from gaussvae_ros.fleet import push as pushing  # noqa: E402
@@ -26,35 +27,6 @@ from gaussvae_ros.fleet.pull import Wanted, pull, rows_of  # noqa: E402
 from gaussvae_ros.fleet.push import push  # noqa: E402
 
 DATA = Path(__file__).parent / "data"
-
-
-def pushed(path, archive, robot="r1", **how):
-    with MemoryBank(path, readonly=True) as bank:
-        return push(bank, archive, robot, **how)
-
-
-def pulled(archive, path, robots=None):
-    with MemoryBank(path) as target:
-        pull(archive, target, Wanted(robots))
-    return MemoryBank(path, readonly=True)
-
-
-def same(one: MemoryBank, other: MemoryBank) -> bool:
-    """Whether two memories hold the same."""
-    infos = one.info(), other.info()
-    facts = [{k: v for k, v in info.items() if k not in ("path", "bytes")} for info in infos]
-    cameras = [
-        [bank.calibration(s["id"], c) for s in info["sessions"] for c in info["cameras"]]
-        for bank, info in zip((one, other), infos)
-    ]
-    models = [[(*m, bank.model(m[0])) for m in bank.models()] for bank in (one, other)]
-    return (
-        facts[0] == facts[1]
-        and everything(one) == everything(other)
-        and list(one) == list(other)
-        and models[0] == models[1]
-        and cameras[0] == cameras[1]
-    )
 
 
 def test_a_memory_comes_back_the_same(tmp_path):
@@ -66,6 +38,25 @@ def test_a_memory_comes_back_the_same(tmp_path):
         assert bank.original_pose(3) == again.original_pose(3) != again.get(3).pose
     days = [part.day for part in archive.manifests()[0].parts]
     assert days == ["2025-12-30", "2025-12-31"]
+
+
+def test_some_frames_come_with_what_they_need(tmp_path):
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    memory = pushed(path, archive).bank
+    wanted = {("r1", memory, number) for number in (4, 5, 58, 999)} | {("r2", memory, 1)}
+    with MemoryBank(tmp_path / "some.db") as some, MemoryBank(path, readonly=True) as bank:
+        ids = pull(archive, some, Wanted(frames=wanted))
+        assert ids == {("r1", memory, n): i + 1 for i, n in enumerate((4, 5, 58))}
+        for (_, _, old), new in ids.items():
+            assert (
+                some.get(new).records == bank.get(old).records and len(some.get(new).records) == 2
+            )
+        assert some.verify() == []
+    span = {"after": START + 150 * 10**9, "before": START + 200 * 10**9}
+    with MemoryBank(tmp_path / "hour.db") as some, MemoryBank(path, readonly=True) as bank:
+        pull(archive, some, Wanted(["r1"], **span))
+        assert [f.stamp_ns for f in some] == [f.stamp_ns for f in bank.find(**span)]
+        assert len(some) == 6
 
 
 def test_nothing_new_sends_nothing(tmp_path):
@@ -176,92 +167,6 @@ def test_a_memory_that_is_being_written_can_be_pushed(tmp_path):
     pushed(path, archive)
     with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
         assert same(bank, again)
-
-
-def test_what_became_otherwise_is_sent(tmp_path):
-    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
-    pushed(path, archive)
-    with MemoryBank(path) as bank:
-        bank.set_poses({i: Pose(9.0, i, 0.0) for i in (8, 10)})
-        bank.set_pose(7, Pose(1.0, 2.0, 3.0))  # it had none
-        bank.set_label(9, "charger")
-        bank.set_label(4, None)
-        bank.set_descriptor(12, b"\1" * 128)
-        bank.set_map(1, "house")
-    done = pushed(path, archive)
-    assert (done.new, done.changed) == (0, 6)
-    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
-        assert same(bank, again)
-
-
-def test_the_archive_keeps_what_a_budget_took(tmp_path):
-    """Frames that were forgotten, and finer records of the same pictures."""
-    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
-    pushed(path, archive)
-    with MemoryBank(path, readonly=True) as bank:
-        before = everything(bank)
-    with MemoryBank(path) as bank:
-        bank.remove([1, 20, 21, 22])
-        bank.replace({50: (pack(Record("splats", (64, 48), b"coarse")), None)})
-        bank.set_label(23, "kept")
-    done = pushed(path, archive)
-    assert (done.removed, done.changed) == (0, 1) and done.kept == 4
-    with pulled(archive, tmp_path / "again.db") as again:
-        found = everything(again)
-    before[22] = before[22]._replace(label="kept")
-    assert found == before
-
-
-def test_what_was_redacted_goes_from_the_archive(tmp_path):
-    """A picture with filled boxes at once; frames that were removed when one says so."""
-    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
-    pushed(path, archive)
-    blank = pack(Record("splats", (64, 48), b"boxes"))
-    with MemoryBank(path) as bank:
-        secret, gone = bank.get(46).data, [bank.get(i).data for i in (51, 52, 53, 54, 55)]
-        bank.replace({46: (blank, None), **{i: (blank, None) for i in range(47, 51)}})
-        for i in range(46, 51):
-            bank.set_descriptor(i, b"\2" * 128)
-        bank.remove(range(51, 56))
-    assert pushed(path, archive).changed == 5
-    files = b"".join((tmp_path / "fleet" / path_).read_bytes() for path_ in archive.paths(""))
-    assert secret not in files and all(data in files for data in gone)
-    done = pushed(path, archive, redact=True)
-    assert (done.removed, done.changed) == (5, 0)
-    files = b"".join((tmp_path / "fleet" / path_).read_bytes() for path_ in archive.paths(""))
-    assert not any(data in files for data in gone)
-    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
-        assert everything(bank) == everything(again)
-
-
-def test_an_archive_loses_a_part_whose_frames_are_all_redacted(tmp_path):
-    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
-    pushed(path, archive)
-    with MemoryBank(path) as bank:
-        bank.remove(bank.ids(before=START + 190 * 10**9))
-    pushed(path, archive, redact=True)
-    assert [part.day for part in archive.manifests()[0].parts] == ["2025-12-31"]
-    assert {p.split("/")[2] for p in archive.paths("records")} == {"day=2025-12-31"}
-
-
-def test_an_older_copy_is_refused(tmp_path):
-    path, archive = drive(tmp_path / "tour.db", 30), Archive(tmp_path / "fleet")
-    copy = tmp_path / "copy.db"
-    with MemoryBank(path) as bank:
-        bank.backup(copy)
-        add(bank, 9, random.Random(3))
-    pushed(path, archive)
-    with MemoryBank(copy) as bank:  # which goes on in its own way, under ids handed out again
-        bank.begin_session("other", start_ns=START)
-        for _ in range(2500):
-            bank.add(pack(Record("splats", (64, 48), b"x")), stamp_ns=START)
-    with MemoryBank(copy, readonly=True) as bank:
-        overlap = set(bank.ids()) & set(range(31, 40))
-    if overlap:
-        with pytest.raises(FleetError, match="older copy"):
-            pushed(copy, archive)
-    else:  # ids of the copy lie beyond those that were handed out
-        assert pushed(copy, archive).new
 
 
 def test_two_robots_and_two_memories_of_one_lie_side_by_side(tmp_path):

@@ -8,7 +8,6 @@ import time
 
 import optuna
 import pytest
-from postgres import database, postgres  # noqa: F401 (fixtures)
 from samples import (  # noqa: F401 (a fixture)
     changed,
     one_thread,

@@ -8,8 +8,9 @@ import hashlib
 import logging
 import marshal
 import math
+import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
@@ -35,7 +36,6 @@ _ROWS = """
     SELECT f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.tier, f.checksum, r.record,
         {reference}, l.label, d.checksum, d.descriptor, {pose}, {first}
 """
-_STATE = "SELECT f.id, f.checksum, d.checksum, l.label, {pose}, {first}"
 _RECORDS = "LEFT JOIN records r ON r.frame = f.id"
 _TEXTS = """
     SELECT frame, text, x, y, w, h, confidence FROM texts WHERE frame BETWEEN ? AND ? ORDER BY id
@@ -44,6 +44,8 @@ _VECTORS = """
     SELECT v.frame, e.name, v.vector FROM vectors v JOIN encoders e ON e.id = v.encoder
     WHERE v.frame BETWEEN ? AND ? ORDER BY 1, 2
 """
+
+_WITHIN = "FROM {} WHERE frame BETWEEN ? AND ? ORDER BY frame"
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +159,7 @@ def _read(db: Database, path: object, first: int, last: int) -> Iterator[Whole]:
             data = references.seen(number, data, needed)
             poses = [None if pose[0] is None else pose for pose in (row[13:21], row[21:29])]
             if poses[0] is not None and not _is_pose(poses[0]):
-                Pose(*poses[0])  # says what is wrong
+                _check_pose(number, poses[0])
         except DamagedReference as error:
             log.warning("%s: frame %d does not decode: %s", path, number, error)
             continue
@@ -187,6 +189,14 @@ def _read(db: Database, path: object, first: int, last: int) -> Iterator[Whole]:
         )
 
 
+def _check_pose(number: int, pose: tuple) -> None:
+    """Say what is wrong with a pose; that of an earlier release may be sound."""
+    try:
+        Pose(*pose)
+    except BankError as error:
+        raise BankError(f"frame {number} is damaged: {error}") from None
+
+
 def _is_pose(pose: tuple) -> bool:
     """Whether these are sound, three times as fast as a `Pose` says it."""
     try:
@@ -207,16 +217,36 @@ def _lists(db: Database, first: int, last: int) -> tuple[dict[int, list], dict[i
 
 
 def _digests(db: Database, first: int, last: int) -> tuple[str, str, str]:
+    def rows(sql: str) -> list[tuple]:
+        return db.execute(sql, [first, last]).fetchall()
+
     try:
-        rows = db.execute(_sql(db, _STATE), [first, last]).fetchall()
-        lists = _lists(db, first, last)
+        facts = [rows(f"SELECT * {_WITHIN.format('labels')}"), *_poses(db, rows)]
+        facts += (sorted(some.items()) for some in _lists(db, first, last))
+        records = rows("SELECT id, checksum FROM frames WHERE id BETWEEN ? AND ? ORDER BY id")
+        descriptors = rows(f"SELECT frame, checksum {_WITHIN.format('descriptors')}")
     except (sqlite3.DatabaseError, UnicodeError) as error:
         if "locked" in str(error):
             raise
-        return ("damaged",) * len(KINDS)
-    facts = [(row[0], row[3:]) for row in rows], *(sorted(some.items()) for some in lists)
-    kinds = facts, [row[:2] for row in rows], [(row[0], row[2]) for row in rows]
+        return tuple(secrets.token_hex(8) for _ in KINDS)  # what cannot be read may be otherwise
     # Version 2 writes equal values as equal bytes, whichever objects they are.
-    return tuple(
-        hashlib.blake2b(marshal.dumps(kind, 2), digest_size=8).hexdigest() for kind in kinds
-    )
+    datas = (marshal.dumps(kind, 2) for kind in (facts, records, descriptors))
+    return tuple(hashlib.blake2b(data, digest_size=8).hexdigest() for data in datas)
+
+
+def _poses(db: Database, rows: Callable[[str], list[tuple]]) -> Iterator[list[tuple]]:
+    """What may change of poses: one that was given changes by a correction only, which leaves the
+    first pose beside it.
+    """
+    if not has_corrections(db):
+        yield rows(f"SELECT * {_WITHIN.format('poses')}")
+        return
+    yield rows(f"SELECT frame {_WITHIN.format('poses')}")
+    moved, pose = placed(db)
+    yield rows(f"""
+        SELECT o.frame, {", ".join(pose.values())}
+        FROM original_poses o JOIN poses p ON p.frame = o.frame {moved}
+        WHERE o.frame BETWEEN ? AND ? ORDER BY 1
+    """)
+    if "moved_poses" in moved:  # which hold already, and whose first ones are not kept yet
+        yield rows(f"SELECT * {_WITHIN.format('moved_poses')}")

@@ -35,6 +35,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
         help="remove from the archive what the memories have no more, and replace what they have"
         " otherwise, as after gaussvae bank redact",
     )
+    options.file_mode(made)
     options.as_json(made)
     fleet_pull.add_verb(verbs)
     fleet_find.add_verb(verbs)
@@ -54,8 +55,8 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
 
 
 @extra
-def push(args: argparse.Namespace) -> None:
-    """Send what is new, and say what went."""
+def push(args: argparse.Namespace) -> int:
+    """Send what is new, and say what went; 1 if frames were left out that are damaged."""
     from contextlib import ExitStack, nullcontext
 
     from tqdm import tqdm
@@ -72,7 +73,7 @@ def push(args: argparse.Namespace) -> None:
         if limit is not None:
             limit(count)
 
-    archive = Archive(args.to, pause)
+    archive = Archive(args.to, pause, args.file_mode)
     figures, lines = [], []
     with ExitStack() as stack:
         of = Catalogue(args.catalogue) if args.catalogue is not None else nullcontext()
@@ -92,10 +93,12 @@ def push(args: argparse.Namespace) -> None:
             if told is not None and sessions:
                 told.follow(archive, archive.manifest(robot, name))
             row = {"bank": path, "memory": done.bank, "new": done.new, "changed": done.changed}
-            row |= {"removed": done.removed, "kept": done.kept, "bytes": sent[0] - before}
+            row |= {"removed": done.removed, "kept": done.kept}
+            row |= {"damaged": done.damaged, "bytes": sent[0] - before}
             figures.append(row)
             lines.append(_line(row))
     show(args, {"archive": args.to, "robot": robot, "memories": figures}, "\n".join(lines))
+    return 1 if any(row["damaged"] for row in figures) else 0
 
 
 @extra
@@ -127,6 +130,8 @@ def _line(row: dict) -> str:
     what = f"{row['new']} frames new, {row['changed']} changed"
     if row["removed"]:
         what += f", {row['removed']} removed"
+    if row["damaged"]:
+        what += f", {row['damaged']} damaged ones left out"
     kept = ""
     if row["kept"]:
         kept = f"; of {row['kept']} that it has no more the archive keeps what it has (--redact)"

@@ -87,16 +87,22 @@ class Manifest:
 class Archive:
     """An archive at a URL: a folder, or what fsspec has a package for (s3://, gs://, sftp://).
 
-    `pause` is called with the number of bytes before they are sent.
+    `pause` is called with the number of bytes before they are sent. `file_mode` is that of files in
+    a folder of this machine.
 
     Raises:
         FleetError: from every method, with one line: the place cannot be reached, read or written.
     """
 
-    def __init__(self, url: str, pause: Callable[[int], None] = lambda count: None, **options):
-        self.url, self._pause = str(url), pause
+    def __init__(
+        self,
+        url: str,
+        pause: Callable[[int], None] = lambda count: None,
+        file_mode: int = PRIVATE,
+    ):
+        self.url, self._pause, self._mode = str(url), pause, file_mode
         with self._telling():
-            self.fs, self.root = fsspec.core.url_to_fs(self.url, **options)
+            self.fs, self.root = fsspec.core.url_to_fs(self.url)
         self._local = "file" in (self.fs.protocol, *self.fs.protocol)
         self.root = self.root.rstrip("/")
 
@@ -131,8 +137,8 @@ class Archive:
         with self._telling(path):
             if self._local:  # what robots saw is nobody else's
                 for file in (draft, place):
-                    make_folder(Path(file).parent, PRIVATE)
-                make_file(Path(draft), PRIVATE)
+                    make_folder(Path(file).parent, self._mode)
+                make_file(Path(draft), self._mode)
             try:
                 with self.fs.open(draft, "wb") as file:
                     for begin in range(0, len(data), BLOCK):

@@ -40,6 +40,7 @@ class Pushed:
     changed: int = 0  # other poses, labels, texts, vectors, pictures
     removed: int = 0
     kept: int = 0  # looked at again, and not in the memory any more
+    damaged: int = 0  # left out
 
 
 Stored = Callable[[Manifest, Part, list[Whole]], None]
@@ -180,7 +181,7 @@ class _Push:
             elif now is not None:
                 rows.append(self._merged(old, now))
                 self.done.changed += rows[-1] != old
-            elif self._redact:
+            elif self._redact and old.id not in self._bank:  # else it is there, and damaged
                 self.done.removed += 1
             else:
                 self.done.kept += 1
@@ -223,7 +224,9 @@ class _Push:
                 last = min((piece + 1) * PIECE - 1, end)
                 # Before its frames: what changes in between is seen by the next push.
                 digests[str(piece)] = list(self._bank.digests(piece * PIECE, last))
-                for row in self._bank.whole(first, last):
+                rows = self._bank.whole(first, last)
+                self.done.damaged += max(0, self._bank.count(first, last) - len(rows))
+                for row in rows:
                     days.setdefault(day_of(row.stamp_ns), []).append(row)
                     waiting, size = waiting + 1, size + len(row.data)
             for day in sorted(days):
