@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fleets import drive
 
@@ -17,6 +18,7 @@ pytest.importorskip("fsspec")
 from fleetruns import files, gaussvae, make_robots, rows  # noqa: E402
 
 from gaussvae_ros.bank import MemoryBank  # noqa: E402
+from gaussvae_ros.bench import fleet_batch  # noqa: E402
 from gaussvae_ros.cli import main  # noqa: E402
 from gaussvae_ros.codec import FrameCodec  # noqa: E402
 from gaussvae_ros.errors import FleetError  # noqa: E402
@@ -219,6 +221,12 @@ def test_prepare_makes_samples_of_pictures(robots, tmp_path, capsys):
     assert source["given"] == str(robots / "fleet") and source["pictures"] == 14
     counts = [len(Shards(tmp_path / "1", part)) for part in ("train", "valid")]
     assert counts == [manifest["parts"][part]["samples"] for part in ("train", "valid")]
+
+
+def test_bench_describes_an_archive_in_both_ways(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
+    [row] = fleet_batch.run(tmp_path, [picture], 20)
+    assert row["value"] > 0 and row["reference"] > 0 and "of 20 described" in row["name"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gaussvae_ros.bench import (
     durability,
     fit,
     fleet,
+    fleet_batch,
     forgetting,
     replay,
     ros,
@@ -22,6 +23,11 @@ from gaussvae_ros.bench import (
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
+
+
+def _fleet(folder: Path, *given: object) -> list[dict]:
+    return [*fleet.run(folder, *given), *fleet_batch.run(folder / "batch", drive_frames())]
+
 
 ON_FRAMES = {
     "fit": fit.run,
@@ -36,7 +42,7 @@ ON_FILES = {
     "timeline": timeline.run,
     "start": start.run,
     "replay": replay.run,
-    "fleet": fleet.run,
+    "fleet": _fleet,
     "ros": ros.run,
 }
 PARTS = (*ON_FRAMES, *ON_FILES)
