@@ -66,8 +66,13 @@ def make_folder(path: Path, mode: int) -> None:
     """
     for folder in reversed([path, *path.parents]):
         if not folder.exists():
-            folder.mkdir()
-            set_mode(folder, folder_mode(mode))
+            try:
+                folder.mkdir()
+            except FileExistsError:  # another process made it just now
+                if not folder.is_dir():
+                    raise
+            else:
+                set_mode(folder, folder_mode(mode))
 
 
 def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:

@@ -22,6 +22,7 @@ from gaussvae_ros.bench import fleet_batch  # noqa: E402
 from gaussvae_ros.cli import main  # noqa: E402
 from gaussvae_ros.codec import FrameCodec  # noqa: E402
 from gaussvae_ros.errors import FleetError  # noqa: E402
+from gaussvae_ros.files import PRIVATE, make_folder  # noqa: E402
 from gaussvae_ros.fleet import archive as archives  # noqa: E402
 from gaussvae_ros.fleet.archive import Archive  # noqa: E402
 from gaussvae_ros.fleet.batch import Cluster, run  # noqa: E402
@@ -76,7 +77,8 @@ def test_describe_gives_what_bank_describe_stores(robots, tmp_path, capsys):
 def test_any_number_of_workers_gives_the_same_bytes_and_what_is_done_stays(robots, tmp_path):
     source = Archive(robots / "fleet")
     for jobs in (1, 2):
-        run(Describe(), source, Archive(tmp_path / str(jobs)), None, Cluster(jobs=jobs))
+        found = run(Describe(), source, Archive(tmp_path / str(jobs)), None, Cluster(jobs=jobs))
+        assert [made.get("error") for _, made in found] == [None] * 6
     one, two = files(tmp_path / "1"), files(tmp_path / "2")
     assert one == two and len(one) == 6
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "1").rglob("*.parquet")}
@@ -85,6 +87,15 @@ def test_any_number_of_workers_gives_the_same_bytes_and_what_is_done_stays(robot
     run(Describe(), source, Archive(tmp_path / "1"))
     assert files(tmp_path / "1") == one
     assert {p for p, at in written.items() if p.stat().st_mtime_ns != at} == {first}
+
+
+def test_workers_may_make_the_same_folder_at_once(tmp_path, monkeypatch):
+    """Each saw that it was not there, and another one was first."""
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    make_folder(tmp_path, PRIVATE)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "file", PRIVATE)
 
 
 @dataclass(frozen=True)
