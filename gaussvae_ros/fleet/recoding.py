@@ -51,7 +51,7 @@ class Reencode:
                 failed.append((family[0].id, str(error)))
                 made = {}
             for row in family:
-                rows[row.id] = _changed(row, made, rows) if made else _freed(row, rows)
+                rows[row.id] = _changed(row, made, rows) if made else _freed(row, family)
             changed += len(made)
         kept = list(rows.values())
         needed = sorted({hash_ for row in kept if (hash_ := model_of(row.data))})
@@ -130,11 +130,11 @@ def _changed(row: Whole, made: dict, rows: dict[int, Whole]) -> Whole:
     return row._replace(data=data, reference=reference, needed=needed, tier=unpack(data).tier)
 
 
-def _freed(row: Whole, rows: dict[int, Whole]) -> Whole:
-    """A frame as it is; one whose reference is in another unit, which may get another record there,
-    refers to none of the archive.
+def _freed(row: Whole, family: list[Whole]) -> Whole:
+    """A frame as it is; one whose reference is not among these, and may get another record, refers
+    to none of the archive: it has what it needs beside it.
     """
-    outside = row.reference is not None and row.reference not in rows
+    outside = row.reference is not None and all(row.reference != one.id for one in family)
     return row._replace(reference=-abs(row.reference)) if outside else row
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import FleetError, GaussVaeError
@@ -127,7 +128,7 @@ def units(manifests: Iterable[Manifest]) -> Iterator[Unit]:
 def read(source: Archive, unit: Unit) -> Records:
     """The records of a unit. Raises FleetError."""
     table = source.read_group(unit.path("records"), unit.group)
-    table = table.filter(pa.compute.less_equal(table["id"], unit.part.last))
+    table = table.filter(pc.less_equal(table["id"], unit.part.last))
     if len(table) != unit.rows:
         raise FleetError(
             f"{source.url}/{unit.path('records')}: row group {unit.group} has {len(table)} frames,"
