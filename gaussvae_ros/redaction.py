@@ -54,9 +54,9 @@ class Redaction:
         return needing
 
     def remove(self, ids: Sequence[int], volumes: Sequence[int] = ()) -> list[int]:
-        """Remove frames, and volumes. Others that were predicted from them get records of their own, and so do
-        those that need the record of a frame that was removed before: nothing says any more when
-        and where that was.
+        """Remove frames, and volumes. Others that were predicted from them get records of their
+        own, and so do those that need the record of a frame that was removed before: nothing says
+        any more when and where that was.
 
         Returns:
             The ids of those frames.

@@ -28,7 +28,12 @@ from gaussvae_ros.bank.waiting import GROUP_WRITES
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
-_FIRST = ("sessions", "frames", "records", "volumes")  # come along also where what they refer to is lost
+_FIRST = (
+    "sessions",
+    "frames",
+    "records",
+    "volumes",
+)  # come along also where what they refer to is lost
 ROUNDS = 3  # of looking for damage in the new file
 MOST_SKIPPED = 10**6  # ids that a count may be ahead of the last one and be believed
 # Records of frames whose row is lost are kept where others need them; their own rest is not known.

@@ -168,10 +168,10 @@ def _write_grid(path: str, region: object) -> None:
     from gaussvae_ros.cli.show import warn
     from gaussvae_ros.volume.files import VolumeFile, write_volume
 
-    if abs(region.pose[6]) < 1 - 1e-9:
-        warn(["the grid is turned, which its file does not say: its corner is in place alone"])
     origin = tuple(region.pose[:3].tolist())
     write_volume(path, VolumeFile(region.array, region.voxel_size, origin))
+    if abs(region.pose[6]) < 1 - 1e-9:
+        warn(["the grid is turned, which its file does not say: its corner is in place alone"])
 
 
 def _write_points(path: str, points: object) -> None:
@@ -179,5 +179,7 @@ def _write_points(path: str, points: object) -> None:
     from gaussvae_ros.files import write_file
 
     names = "".join(f"property float {name}\n" for name in ("x", "y", "z", "value"))
-    head = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{names}end_header\n"
+    head = (
+        f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{names}end_header\n"
+    )
     write_file(path, head.encode() + points.astype("<f4").tobytes())

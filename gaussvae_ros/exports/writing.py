@@ -96,9 +96,7 @@ def export(
     return done
 
 
-def _add_volumes(
-    bank: MemoryBank, writer: Format, volumes: Sequence[int], done: Exported
-) -> None:
+def _add_volumes(bank: MemoryBank, writer: Format, volumes: Sequence[int], done: Exported) -> None:
     without = 0
     for number in volumes:
         try:
