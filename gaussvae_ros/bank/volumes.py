@@ -8,12 +8,15 @@ read no record.
 import hashlib
 import sqlite3
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.frame import Pose, checked_int
 from gaussvae_ros.errors import BankError, RecordError
+from gaussvae_ros.poses import rotate
+from gaussvae_ros.volume_record import open_envelope
 
 SPREAD = 0.1  # of its sides: so much farther than a later volume one may reach that it covers
 _BOX = tuple(f"{end}_{axis}" for axis in "xyz" for end in ("min", "max"))
@@ -152,13 +155,14 @@ def damages(db: Database) -> dict[int, str]:
 
 
 def _box(pose: Pose, data: bytes) -> list[float]:
-    """How far a volume reaches along each axis of its pose's frame, least and most, m."""
-    from gaussvae_ros.volume.format import unpack  # not before there is one: it takes numba
-    from gaussvae_ros.volume.region import corners
-
-    record = unpack(data)
-    at = corners(record, pose.array)
-    return np.stack([at.min(0), at.max(0)], 1).ravel().tolist()
+    """How far a volume reaches along each axis of its pose's frame, least and most, m. Raises
+    RecordError: `data` is no whole record of a volume.
+    """
+    envelope, at = open_envelope(data), pose.array
+    low = np.array(envelope.origin)
+    ends = zip(low, low + envelope.voxel_size * np.array(envelope.shape[::-1]))
+    corners = at[:3] + rotate(at[3:], np.array(list(product(*ends))))
+    return np.stack([corners.min(0), corners.max(0)], 1).ravel().tolist()
 
 
 def _checksum(facts: tuple, data: bytes) -> int:

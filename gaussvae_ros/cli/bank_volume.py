@@ -8,6 +8,7 @@ from gaussvae_ros.bank.opening import checked_path
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, table
 from gaussvae_ros.errors import GaussVaeError, RecordError
+from gaussvae_ros.volume_record import open_envelope
 
 POINTS = ".ply"  # how the name of a file ends that gets points
 
@@ -148,9 +149,7 @@ def remove(args: argparse.Namespace) -> None:
 
 def facts(volume: Volume) -> dict:
     """What is known of a volume, ready for JSON."""
-    from gaussvae_ros.volume.format import unpack
-
-    record = unpack(volume.data)
+    record = open_envelope(volume.data)
     return {
         "id": volume.id,
         "stamp_ns": volume.stamp_ns,

@@ -13,8 +13,8 @@ from gaussvae_ros.nodes.nearness import Nearness
 from gaussvae_ros.poses import IDENTITY, compose, inverse, rotate
 from gaussvae_ros.srv import RecallVolume
 from gaussvae_ros.volume.codec import VolumeCodec
-from gaussvae_ros.volume.format import unpack
 from gaussvae_ros.volume.region import Region, cut, occupied
+from gaussvae_ros.volume_record import open_envelope
 
 MAX_VOXELS = 1 << 26  # of an answer
 
@@ -106,7 +106,7 @@ class VolumeRecall:
 
     def _cut(self, volume: Volume, where: np.ndarray, box: np.ndarray | None) -> Region | None:
         pose = compose(where, volume.pose.array)
-        record = unpack(volume.data)
+        record = open_envelope(volume.data)
         if box is None:
             count = np.prod(record.shape, dtype=object)
         else:

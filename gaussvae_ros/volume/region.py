@@ -11,7 +11,7 @@ import numpy as np
 from gaussvae_ros.errors import VolumeError
 from gaussvae_ros.poses import compose, inverse, rotate
 from gaussvae_ros.volume.codec import VolumeCodec
-from gaussvae_ros.volume.format import VolumeRecord, unpack
+from gaussvae_ros.volume.format import unpack
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,6 @@ class Region:
     voxel_size: float
     pose: np.ndarray
     unit: tuple[float, float]  # the least and the largest value that the whole volume may have
-
-
-def corners(record: VolumeRecord, pose: np.ndarray) -> np.ndarray:  # [8, 3]
-    """The corners of a volume's box in m, `pose` being that of its coordinates."""
-    low = np.array(record.origin)
-    ends = np.stack([low, low + record.voxel_size * np.array(record.shape[::-1])])
-    return pose[:3] + rotate(pose[3:], np.array(list(product(*ends.T))))
 
 
 def cut(
