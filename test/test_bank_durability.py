@@ -18,7 +18,7 @@ from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 
 REPO = Path(__file__).parents[1]
-LAST_S = 3.0  # what a killed writer may lose on a busy machine; otherwise the last second
+LAST_S = 6.0  # what a killed writer may lose on a busy machine; otherwise the last second
 PRELUDE = """
 import random, sys, time
 from gaussvae_ros.bank import MemoryBank, Pose

@@ -74,14 +74,16 @@ def test_quantiles_are_those_of_the_times():
 
 
 def test_load_and_memory_are_those_of_the_process():
-    busy = subprocess.Popen([sys.executable, "-c", "x = bytearray(150_000_000)\nwhile True: pass"])
+    code = "x = bytearray(150_000_000)\nprint(flush=True)\nwhile True: pass"
+    busy = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     try:
-        time.sleep(0.5)
+        busy.stdout.readline()
         assert 5 < graph.load([busy.pid], 1.0) <= 105
         assert 150 < graph.resident_mb(busy.pid) < 250
     finally:
         busy.kill()
         busy.wait()
+        busy.stdout.close()
     assert graph.load([os.getpid()], 0.3) < 50
 
 

@@ -1,10 +1,7 @@
 """The search for good values: real studies over SQLite and a file, shared by processes; configs."""
 
 import json
-import os
 import re
-import signal
-import threading
 
 import optuna
 import pytest
@@ -15,6 +12,7 @@ from samples import (  # noqa: F401 (a fixture)
     trained_once,
     write_samples,
 )
+from trainings import terminated_once
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import ConfigError, TrainingError
@@ -130,11 +128,9 @@ def test_what_cannot_be_searched_is_named(space, says, data, tmp_path):
 
 def test_a_signal_ends_the_search(data, tmp_path):
     config = config_of(searching({"model.latent": [4, 8]}, steps=10**6))
-    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    assert search(config, data, f"sqlite:///{tmp_path}/study.db", "config", 5)["trials"] == {
-        "fail": 1
-    }
+    with terminated_once(lambda: True):
+        result = search(config, data, f"sqlite:///{tmp_path}/study.db", "config", 5)
+    assert result["trials"] == {"fail": 1}
 
 
 def test_a_storage_that_cannot_be_used_is_named(data, tmp_path, monkeypatch):

@@ -1,12 +1,9 @@
 """How a training ends, averages and learns: early stopping, full disks, two processes."""
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -20,7 +17,7 @@ from samples import (  # noqa: F401 (a fixture)
     trained_once,
     write_samples,
 )
-from trainings import NOISY, kept, rows, weights
+from trainings import NOISY, kept, rows, terminated_once, weights
 
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import TrainingError
@@ -50,9 +47,8 @@ def test_a_stopped_command_says_so(data, tmp_path, capsys):
         str(tmp_path / "out"),
         "--json",
     ]
-    timer = threading.Timer(8, os.kill, (os.getpid(), signal.SIGTERM))
-    timer.start()
-    assert main(command) == 0
+    with terminated_once(lambda: any(int(row["step"]) > 0 for row in rows(tmp_path / "out"))):
+        assert main(command) == 0
     said = capsys.readouterr()
     result, progress = json.loads(said.out), kept(tmp_path / "out")["progress"]
     assert said.err == "" and result["stopped"] == "signal"

@@ -1,8 +1,13 @@
 """What a training left in its folder, and a config that a resume could get wrong."""
 
 import csv
+import os
+import signal
 import subprocess
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -49,6 +54,27 @@ def wait_for(step: int, out: Path, process: subprocess.Popen) -> None:
     while not any(int(row["step"]) >= step for row in rows(out)):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.005)
+
+
+@contextmanager
+def terminated_once(ready: Callable[[], bool]) -> Iterator[None]:
+    """Send SIGTERM to this process when something is `ready` and the signal is caught: one that
+    comes earlier ends the tests.
+    """
+    before, ended = signal.getsignal(signal.SIGTERM), threading.Event()
+
+    def send():
+        while not ended.wait(0.02):
+            if ready() and signal.getsignal(signal.SIGTERM) is not before:
+                return os.kill(os.getpid(), signal.SIGTERM)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        sender.join()
 
 
 def without_time(curve: list[dict]) -> list[dict]:
