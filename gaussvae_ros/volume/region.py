@@ -13,6 +13,8 @@ from gaussvae_ros.poses import compose, inverse, rotate
 from gaussvae_ros.volume.codec import VolumeCodec
 from gaussvae_ros.volume.format import unpack
 
+ROUNDING = 1e-3  # of a voxel, by which a box may miss its faces: records hold their size in float32
+
 
 @dataclass(frozen=True)
 class Region:
@@ -55,8 +57,8 @@ def cut(
         back = inverse(pose)
         own = back[:3] + rotate(back[3:], np.array(list(product(*box.T))))
         own = np.clip((own - record.origin) / record.voxel_size, -1, end + 1)
-        begin = np.maximum(begin, np.floor(own.min(0) + 1e-6).astype(int))
-        end = np.minimum(end, np.ceil(own.max(0) - 1e-6).astype(int))
+        begin = np.maximum(begin, np.floor(own.min(0) + ROUNDING).astype(int))
+        end = np.minimum(end, np.ceil(own.max(0) - ROUNDING).astype(int))
         if (begin >= end).any():
             return None
     roi = tuple(int(n) for n in (*begin[::-1], *(end - begin)[::-1]))
