@@ -59,8 +59,7 @@ class Mapped(Reader):
             row = volumes.row(number, stamp_ns, session, pose, bytes(data))
             write = [(volumes.ADD, row)]
             if replaces:
-                of_session = f"SELECT id FROM ({volumes.COVERED}) WHERE session = ?"
-                write.append((f"DELETE FROM volumes WHERE id IN ({of_session})", (session,)))
+                write.append((volumes.REPLACED, (number,)))
             group.write_now(write)
             group.ids.volume += 1
             return number

@@ -37,6 +37,14 @@ COVERED = f"""
     ) ORDER BY v.id
 """
 
+REPLACED = f"""
+    DELETE FROM volumes WHERE id IN (
+        SELECT v.id FROM volumes v, volumes n
+        WHERE n.id = ? AND v.id < n.id AND v.session = n.session AND v.reference = n.reference
+            AND {_COVERS}
+    )
+"""
+
 
 @dataclass(frozen=True)
 class Volume:
@@ -71,7 +79,6 @@ def create(db: Database) -> None:
             record BLOB NOT NULL
         )
     """)
-    db.execute("CREATE INDEX volumes_by_stamp ON volumes(stamp_ns)")
 
 
 def has_volumes(db: Database) -> bool:

@@ -118,7 +118,11 @@ class MemoryNode(ManagedNode):
             self, self._counters, self._poses, self._corrected, lambda: control.paused, self._put
         )
         self._volumes = VolumeStore(
-            self, self._bank, self._session_of, lambda: self._forgetting.refusal(0)
+            self,
+            self._bank,
+            self._session_of,
+            lambda: self._forgetting.refusal(0),
+            lambda: control.paused,
         )
         self._told = MemoryReport(
             self,

@@ -30,8 +30,9 @@ THROTTLE_S = 5.0  # between two log lines on bad points
 class VolumeStore:
     """Takes volumes between its beginning and `close`; those of a topic from `listen` to `quiet`.
 
-    `session_of(stamp_ns)` is the session that a volume of this stamp goes into, and `full()` says
-    why none is to be stored, empty if one is.
+    `session_of(stamp_ns)` is the session that a volume of this stamp goes into, `full()` says why
+    none is to be stored, empty if one is, and `paused()` whether what comes on the topic is passed
+    over.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class VolumeStore:
         bank: MemoryBank,
         session_of: Callable[[int], Future],
         full: Callable[[], str],
+        paused: Callable[[], bool],
     ) -> None:
         self._node, self._bank, self._session_of, self._full = node, bank, session_of, full
+        self._paused = paused
         self._codec, self._nearness, self._making = VolumeCodec(), None, threading.Lock()
         self._topic: Polled | None = None
         self._newest: PointCloud2 | None = None  # that is not stored yet
@@ -62,7 +65,7 @@ class VolumeStore:
         if self._topic is None:
             return
         for message in self._topic.take():
-            self._newest = message
+            self._newest = None if self._paused() else message
         busy = self._storing is not None and not self._storing.done()
         due = last or time.monotonic() - self._stored_s >= self._node.settings.volume_period
         if self._newest is not None and due and (last or not busy):
@@ -144,7 +147,10 @@ class VolumeStore:
         about = {"known": known, "voxel_size": voxel_size, "origin": origin}
         data = self._codec.encode(array, quality or QUALITY, **about)
         at = pose.tolist() if turned else (0.0, 0.0, 0.0)
-        session = self._session_of(stamp_ns).result(WAIT_S)
+        try:
+            session = self._session_of(stamp_ns).result(WAIT_S)
+        except TimeoutError:
+            raise BankError("encoding takes long, and the volume is not stored") from None
         where = Pose(*at, reference=reference)
         how = {"stamp_ns": stamp_ns, "session": session, "replaces": replaces}
         return self._bank.add_volume(data, pose=where, **how), len(data)

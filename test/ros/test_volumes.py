@@ -11,6 +11,7 @@ from geometry_msgs.msg import Point
 from graph import until
 from messages import header
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import Trigger
 from writing import NODE, Memory
 
 from gaussvae_ros.bank import MemoryBank
@@ -144,6 +145,11 @@ def test_points_of_occupied_voxels_become_a_volume_that_grows(memory, shared_ros
     assert np.allclose(np.sort(found[:, :3], 0), np.sort(places, 0), atol=1e-4)
     grid, corner = voxelised(found, 0.1)
     assert grid.all() and grid.shape == (9, 3, 2) and np.allclose(corner, (30, 0, 0), atol=1e-4)
+    assert shared_ros.call(Trigger, f"{NODE}/pause").success
+    publish(12, START + 4 * 10**9)
+    time.sleep(2.5)  # it looks once a second
+    assert shared_ros.call(Trigger, f"{NODE}/resume").success
+    assert of_topic()[0].stamp_ns == START + 3 * 10**9
     told = shared_ros.call(DescribeMemory, "visual_recall/describe_memory")
     assert told.success and told.volumes >= 2
 
