@@ -28,12 +28,8 @@ from gaussvae_ros.bank.waiting import GROUP_WRITES
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
-_FIRST = (
-    "sessions",
-    "frames",
-    "records",
-    "volumes",
-)  # come along also where what they refer to is lost
+# These come along also where what they refer to is lost.
+_FIRST = ("sessions", "frames", "records", "volumes")
 ROUNDS = 3  # of looking for damage in the new file
 MOST_SKIPPED = 10**6  # ids that a count may be ahead of the last one and be believed
 # Records of frames whose row is lost are kept where others need them; their own rest is not known.
@@ -115,6 +111,7 @@ def _fill(
         named |= _copy(target, source, table, progress)
         if table in ("frames", "volumes"):
             target.execute(_KEEP_SESSIONS.format(table))
+    target.execute("PRAGMA foreign_keys=ON")
     named.update(frame_id for (frame_id,) in target.execute(_WITHOUT_ROW).fetchall())
     highest = salvage.last_number(source, "frames")
     lost = dict.fromkeys((i for i in named if 0 < i <= highest), "its row is lost")
