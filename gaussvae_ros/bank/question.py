@@ -119,7 +119,7 @@ def ask(
     if label is not None:
         labelled = "EXISTS (SELECT 1 FROM labels l WHERE l.frame = f.id AND l.label = ?)"
         where = where.also(labelled, checked_text("label", label))
-    sessions, ids = _sessions(db, session, map_id), None
+    sessions, ids = sessions_of(db, session, map_id), None
     if text is not None:
         found, named = texts.frames_with(db, text)
         told = "f.id IN (SELECT value FROM json_each(?))"
@@ -135,7 +135,7 @@ def ask(
     if yaw is not None and near is None:
         raise BankError("yaw is the heading at near: give near and radius too")
     if near is not None:
-        centre, radius = _checked_ball(near, radius)
+        centre, radius = checked_ball(near, radius)
         away = " + ".join(f"({columns[axis]} - ?) * ({columns[axis]} - ?)" for axis in "xyz")
         beside = " AND ".join(f"{columns[axis]} BETWEEN ? AND ?" for axis in "xy")
         ball = Ball(centre, radius, away, beside)
@@ -147,7 +147,7 @@ def ask(
     return Question(where, pose, moved, (after, before), camera, label, sessions, ids, ball)
 
 
-def _sessions(db: Database, session: int | None, map_id: str | None) -> list[int] | None:
+def sessions_of(db: Database, session: int | None, map_id: str | None) -> list[int] | None:
     if session is not None:
         session = checked_int("session", session)
     if map_id is None:
@@ -161,7 +161,7 @@ def _sessions(db: Database, session: int | None, map_id: str | None) -> list[int
     return found if session is None else [number for number in found if number == session]
 
 
-def _checked_ball(
+def checked_ball(
     near: tuple[float, float, float], radius: float
 ) -> tuple[tuple[float, float, float], float]:
     try:
