@@ -9,6 +9,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.record import is_predicted
 from gaussvae_ros.sequence import FIRST
+from gaussvae_ros.tiles import Layout
 from gaussvae_ros.vae.latent import quality_for, splats_at
 
 WORTH = 0.9  # of the bytes that there are, beyond which new records are no gain
@@ -41,8 +42,8 @@ class Coarsening:
 
     def made(self, frames: Sequence[Frame]) -> dict[int, tuple[bytes, int | None]]:
         """The same, but raises GaussVaeError where a record does not decode."""
-        first = self.codec.splats(frames[0].records[0])
-        if len(first.params) <= FIRST * splats_at(self.quality):
+        count = len(self.codec.splats(frames[0].records[0]).params)
+        if count <= FIRST * splats_at(self.quality) * len(Layout.of(frames[0].size)):
             return {}
         made = self._made(frames)
         before = sum(len(frame.data) for frame in frames)

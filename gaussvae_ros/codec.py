@@ -11,26 +11,26 @@ more = codec.encode(image, quality=90)            # about 8 KB, for more detail
 
 import os
 import threading
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import numpy as np
 
+from gaussvae_ros import tiles
 from gaussvae_ros.device import why_no_gpu
+from gaussvae_ros.encodable import checked
 from gaussvae_ros.entropy import grid, stream
 from gaussvae_ros.entropy.changes import Decoded
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.errors import GaussVaeError, ImageError, RecordError
-from gaussvae_ros.fit import EFFORTS, check_image, to_splats
+from gaussvae_ros.errors import GaussVaeError, RecordError
+from gaussvae_ros.fit import to_splats
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.raster.cpu import split
-from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
+from gaussvae_ros.raster.view import checked_roi, checked_size, render
 from gaussvae_ros.record import (
     LONGEST_CHAIN,
-    MAX_SIDE,
     PREDICTED,
+    TILES,
     Record,
     checksum,
     pack,
@@ -38,8 +38,7 @@ from gaussvae_ros.record import (
 )
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.tiers import NOTE, quality_of
-from gaussvae_ros.vae.latent import FEWEST, LatentCodec, splats_at
+from gaussvae_ros.vae.latent import LatentCodec, splats_at
 from gaussvae_ros.vae.models import Carrier, Models
 from gaussvae_ros.vae.prediction import cost_alone, error_of, price_of
 
@@ -47,7 +46,6 @@ DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_MODEL = "open"
 REFERENCES = 1 << 20  # bytes of decoded records that stay in memory for those that need them
 SURE = 0.6  # share of what a record alone costs below which none is made to compare
-PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
 
 
 @dataclass(frozen=True)
@@ -105,19 +103,20 @@ class FrameCodec:
         tier: str | None = None,
         reference: bytes | Sequence[bytes] | None = None,
     ) -> bytes:
-        """A frame as a record; the same arguments give the same bytes.
+        """A frame as a record; the same arguments give the same bytes. One of more than 2^21 px is
+        coded in tiles of about as many px as 640x480, each as a frame of its size.
 
         Args:
-            quality: 0 to 100, about 0.1 to 36 KB. 50 is 128 splats and about 0.5 KB; their number
-                doubles with each 25 up to 75, and with each 5 above. Small frames get at most one
-                for each PIXELS_A_SPLAT pixels.
+            quality: 0 to 100, about 0.1 to 36 KB, or as much a tile. 50 is 128 splats and about
+                0.5 KB; their number doubles with each 25 up to 75, and with each 5 above. Small
+                frames get at most one for each four pixels.
             effort: "fast" for a camera's rate (tens of milliseconds), "best" for the highest PSNR
                 (seconds).
             tier: no longer used: "splats" stands for the quality with as many splats as that tier
                 had.
             reference: an earlier record, with those before it that it needs, of a frame that shows
                 much of the same. The record may then be predicted from that one, and decodes only
-                with it; it is one alone where that is no gain.
+                with it; it is one alone where that is no gain, and in tiles.
 
         Raises:
             ImageError: not such an image, or one that could not be decoded: more than 65535 px a
@@ -131,7 +130,9 @@ class FrameCodec:
         made = None if reference is None else self.predict(image, quality, reference)
         if made is not None and made.cost < SURE * made.alone:
             return made.data
-        data = _record(image, self._latent().encode(image, n, effort))
+        codec, size = self._latent(), image.shape[1::-1]
+        parts = tiles.Layout.of(size).parts(image)
+        data = tiles.packed(size, [codec.encode(part, n, effort) for part in parts])
         if made is None or self.cost(image, data, reference, quality) <= made.cost:
             return data
         return made.data
@@ -140,9 +141,12 @@ class FrameCodec:
         self, image: np.ndarray, quality: float, reference: bytes | Sequence[bytes]
     ) -> Prediction | None:
         """A frame as a record that needs `reference`, whether or not that is a gain; None where it
-        has another size or other channels, or shows something else. Raises as `encode`."""
+        has another size or other channels, is in tiles, or shows something else. Raises as
+        `encode`."""
         n = checked(image, quality, "fast")
         chain = unpack_chain(reference)
+        if chain[-1].tier == TILES or len(tiles.Layout.of(image.shape[1::-1])) > 1:
+            return None
         if len(chain) >= LONGEST_CHAIN:
             raise RecordError(f"a record may need {LONGEST_CHAIN - 1} others, no more")
         last = reference[-1] if isinstance(reference, (list, tuple)) else reference
@@ -183,20 +187,25 @@ class FrameCodec:
         counts, images = [], list(images)
         for image in images:  # no comprehension: a warning is about the caller, two frames up
             counts.append(checked(image, quality, effort, tier))
-        images = [np.ascontiguousarray(image) for image in images]
-        codec = self._latent()
-        if len(images) < 2 or not self._uses_gpu():
-            payloads = map(codec.encode, images, counts, [effort] * len(images))
-            return [_record(*pair) for pair in zip(images, payloads)]
-        from gaussvae_ros.fit.cuda import fit_many
+        parts = []
+        for k, image in enumerate(images):
+            parts += ((k, part) for part in tiles.Layout.of(image.shape[1::-1]).parts(image))
+        codec, made = self._latent(), [[] for _ in images]
+        if len(parts) < 2 or not self._uses_gpu():
+            payloads = [codec.encode(part, counts[k], effort) for k, part in parts]
+        else:
+            from gaussvae_ros.fit.cuda import fit_many
 
-        datas = [b""] * len(images)
-        for n in set(counts):
-            places = [k for k, count in enumerate(counts) if count == n]
-            for k, splats in zip(places, fit_many([images[k] for k in places], n, effort)):
-                state = Descent(*split(splats.params))
-                datas[k] = _record(images[k], codec.encode_fit(images[k], state, effort))
-        return datas
+            payloads = [b""] * len(parts)
+            for n in set(counts):
+                places = [place for place, (k, _) in enumerate(parts) if counts[k] == n]
+                fits = fit_many([parts[place][1] for place in places], n, effort)
+                for place, splats in zip(places, fits):
+                    state = Descent(*split(splats.params))
+                    payloads[place] = codec.encode_fit(parts[place][1], state, effort)
+        for (k, _), payload in zip(parts, payloads):
+            made[k].append(payload)
+        return [tiles.packed(image.shape[1::-1], one) for image, one in zip(images, made)]
 
     def encode_splats(self, splats: Splats, quality: float = 50, effort: str = "fast") -> bytes:
         """Fitted splats as a record: of what they draw, in as many splats as the quality has.
@@ -206,9 +215,15 @@ class FrameCodec:
         return self.encode(render(splats, splats.size), quality, effort)
 
     def splats(self, data: bytes | Sequence[bytes]) -> Splats:
-        """The splats that a record holds, in canonical form. Takes what `decode`
-        takes, and raises as it does."""
+        """The splats that a record holds, in canonical form; of one in tiles those of all tiles,
+        one tile after the other. Takes what `decode` takes, and raises as it does."""
         chain = unpack_chain(data)
+        if chain[-1].tier == TILES:
+            tiled = tiles.opened(chain[-1])
+            return tiles.together(tiled, self._tile_of(tiled))
+        return self._splats(chain)
+
+    def _splats(self, chain: tuple[Record, ...]) -> Splats:
         return self._remembered.get(
             chain,
             lambda: self._drawn(chain),
@@ -234,10 +249,17 @@ class FrameCodec:
             GaussVaeError: `roi` is not inside the frame, or the picture would be empty
                 or have more than 2^26 px.
         """
-        record = unpack_chain(data)[-1]
-        _, _, *part = checked_roi(roi, record.size)
+        chain = unpack_chain(data)
+        _, _, *part = checked_roi(roi, chain[-1].size)
         checked_size(part if size is None else size)  # before the work
-        return render(self.splats(data), size, roi)
+        if chain[-1].tier == TILES:
+            tiled = tiles.opened(chain[-1])
+            return tiles.draw(tiled.layout, self._tile_of(tiled), size, roi)
+        return render(self._splats(chain), size, roi)
+
+    def _tile_of(self, tiled: tiles.Tiled) -> Callable[[int], Splats]:
+        """What gives the splats of a tile."""
+        return lambda tile: self._splats((tiled.record(tile),))
 
     def _drawn(self, chain: tuple[Record, ...]) -> Splats:
         """What to draw of a record."""
@@ -249,6 +271,8 @@ class FrameCodec:
     def _grid(self, record: Record) -> Grid:
         if record.tier == "splats":
             return stream.read(record.payload, record.size)
+        if record.tier == TILES:
+            raise RecordError("no record is predicted from one in tiles")
         return self._latent().decode(record.payload, record.size)
 
     def _decoded(self, chain: tuple[Record, ...]) -> Decoded:
@@ -274,27 +298,3 @@ class FrameCodec:
         if self._gpu is None:
             self._gpu = why_no_gpu() is None
         return self._gpu
-
-
-def checked(image: np.ndarray, quality: float, effort: str, tier: str | None = None) -> int:
-    """How many splats a frame gets. Raises as `FrameCodec.encode`, which takes these."""
-    if isinstance(quality, bool) or not isinstance(quality, Real) or not 0 <= quality <= 100:
-        raise GaussVaeError(f"quality is a number from 0 to 100, not {quality!r}")
-    if effort not in EFFORTS:
-        raise GaussVaeError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
-    check_image(image)
-    height, width = image.shape[:2]
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise ImageError(
-            f"image of {width}x{height} px is too large: a side has at most {MAX_SIDE} px, all of "
-            f"it {MAX_PIXELS}"
-        )
-    if tier is not None:
-        quality = quality_of(tier, quality)
-        warnings.warn(NOTE, DeprecationWarning, stacklevel=3)
-    count = splats_at(quality)
-    return max(min(count, width * height // PIXELS_A_SPLAT), FEWEST)
-
-
-def _record(image: np.ndarray, payload: bytes) -> bytes:
-    return pack(Record("latent", (image.shape[1], image.shape[0]), payload))

@@ -30,16 +30,15 @@ def warm_up_old(codec) -> None:
 
 
 def compile_kernels() -> None:
-    """Compile all that codec, recognition and simulation take; what was compiled before stays as
+    """Compile all that codecs, recognition and simulation take; what was compiled before stays as
     it is.
-
-    Volumes are left to their first use: their kernels would take as long again.
     """
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.fit import EFFORTS
     from gaussvae_ros.recognition import convolution
     from gaussvae_ros.recognition.graph import graph
     from gaussvae_ros.sim import building, camera
+    from gaussvae_ros.volume.codec import VolumeCodec
 
     codec = FrameCodec(device="cpu")
     for effort in EFFORTS:
@@ -49,6 +48,10 @@ def compile_kernels() -> None:
     for level in seen.levels:
         values = np.zeros((len(level.edges), 1), np.float32)
         convolution.gather(values, level.edges, level.neighbours)
+    ramp = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
+    holed = np.where(ramp == 99, np.float32(np.nan), ramp)
+    for volume, quality in ((ramp, 40), (holed, 95), (ramp > 100, 0)):  # of each kind
+        VolumeCodec().decode(VolumeCodec().encode(volume, quality))
     camera.render(building.build(0), 0.0, 0.0, 0.6, 0.0, SIZE, float(SIZE[0]))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.record import KINDS, PREDICTED, VERSION
+from gaussvae_ros.record import KINDS, PREDICTED, TILES, VERSION
 
 if TYPE_CHECKING:
     from gaussvae_ros.vae.models import Models
@@ -32,8 +32,8 @@ class Need:
 def model_of(record: bytes) -> bytes | None:
     """The hash of the model that a record needs, None if none; the record's beginning says it."""
     kind = record[1] if len(record) >= NAMED.stop else 0
-    has_one = kind >> 4 == VERSION and kind & 15 in (KINDS.index("latent"), KINDS.index(PREDICTED))
-    return record[NAMED] if has_one else None
+    has_one = kind & 15 in map(KINDS.index, ("latent", PREDICTED, TILES))
+    return record[NAMED] if kind >> 4 == VERSION and has_one else None
 
 
 def needs(bank: MemoryBank, models: Models | None = None) -> list[Need]:

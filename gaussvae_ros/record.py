@@ -23,7 +23,8 @@ MAGIC = 0xA5
 VERSION = 1
 TIERS = ("splats", "latent")  # of records that decode alone
 PREDICTED = "predicted"  # from an earlier record, without which it does not decode
-KINDS = (*TIERS, PREDICTED)
+TILES = "tiles"  # of a large frame, each coded by itself
+KINDS = (*TIERS, PREDICTED, TILES)
 MAX_SIDE = 65535  # px
 LONGEST_CHAIN = 3  # records that decoding one may take, itself included
 

@@ -53,10 +53,10 @@ class Redaction:
         self.bank.scrub()
         return needing
 
-    def remove(self, ids: Sequence[int]) -> list[int]:
-        """Remove frames. Others that were predicted from them get records of their own, and so do
-        those that need the record of a frame that was removed before: nothing says any more when
-        and where that was.
+    def remove(self, ids: Sequence[int], volumes: Sequence[int] = ()) -> list[int]:
+        """Remove frames, and volumes. Others that were predicted from them get records of their
+        own, and so do those that need the record of a frame that was removed before: nothing says
+        any more when and where that was.
 
         Returns:
             The ids of those frames.
@@ -71,6 +71,7 @@ class Redaction:
         self.bank.remove(first)
         needing = self._made_whole(needing)
         self.bank.remove(leaving - first)
+        self.bank.remove_volumes(volumes)
         self.bank.scrub()
         return needing
 

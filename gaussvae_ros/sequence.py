@@ -16,8 +16,10 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from gaussvae_ros.codec import FrameCodec, Prediction, checked
+from gaussvae_ros.codec import FrameCodec, Prediction
+from gaussvae_ros.encodable import checked
 from gaussvae_ros.record import LONGEST_CHAIN
+from gaussvae_ros.tiles import Layout
 from gaussvae_ros.vae.latent import quality_for, splats_at
 
 T = TypeVar("T")
@@ -134,7 +136,10 @@ class SequenceEncoder:
             tag: by which the caller knows the frame again.
         """
         checked(image, quality, effort)
-        self._waiting.append(_Frame(image, quality, effort, earlier, tag))
+        frame = _Frame(image, quality, effort, earlier, tag)
+        if len(Layout.of(image.shape[1::-1])) > 1:  # nothing is predicted from tiles, nor they
+            return [*self.flush(), frame.coded(self._codec.encode(image, quality, effort))]
+        self._waiting.append(frame)
         return self._coded(wait=True)
 
     def flush(self) -> list[Coded]:
@@ -146,13 +151,11 @@ class SequenceEncoder:
         made: list[Coded] = []
         try:
             while self._waiting:
-                if not self._due:
-                    if one := self._after(self._waiting[0]):
+                tried = self._after if not self._due else None if self._asked else self._visited
+                if tried:
+                    if one := tried(self._waiting[0]):
                         made.append(one)
                         del self._waiting[0]
-                elif not self._asked and (one := self._visited(self._waiting[0])):
-                    made.append(one)
-                    del self._waiting[0]
                 elif self._paused:
                     made.append(self._alone(self._waiting.pop(0)))
                 elif not wait or len(self._waiting) > self._before:
@@ -167,8 +170,7 @@ class SequenceEncoder:
         return made
 
     def _after(self, frame: _Frame) -> Coded | None:
-        """The next frame from those before it in its group; where that is no gain, None, and a new
-        group is due."""
+        """The next frame from those before it in its group; None, and a new one is due: no gain."""
         group = self._group
         found = self._tried(frame, group, group.after)
         if found and found.made.cost <= min(group.cost / group.frames, found.made.alone):
@@ -225,8 +227,7 @@ class SequenceEncoder:
         return frame.coded(data)
 
     def _visited(self, frame: _Frame) -> Coded | None:
-        """A frame with which a group begins, from an earlier visit's; None where that is no
-        gain."""
+        """A frame with which a group begins, from an earlier visit's; None: that is no gain."""
         self._asked, earlier = True, frame.earlier()
         if earlier is None:
             return None
@@ -257,8 +258,7 @@ class SequenceEncoder:
     def _adapt(self, group: _Group) -> None:
         """At the end of a group: finer keys the less its frames cost, of what they would cost
         alone; as many frames before the next key as came after this one; and where nothing was
-        predicted, longer and longer pauses without a try, which takes as long as coding the
-        frame."""
+        predicted, longer and longer pauses without a try."""
         self._finer = min(group.frames / group.share, FINEST)
         self._before = min(self._ahead, max(group.later, 1))
         self._failures = 0 if group.before.middle or group.after.middle else self._failures + 1

@@ -20,6 +20,7 @@ def test_every_format_is_written(tmp_path, memory, capsys, form):
     without = 1 if form in ("tum", "kitti") else 0
     assert code == 0 and figures == {
         "frames": 4 - without,
+        "volumes": 0,
         "folder": str(tmp_path / "out"),
         "without_pose": without,
         "damaged": 0,

@@ -28,6 +28,7 @@ LAYERS = (
     ("coarsening", "compile", "evaluation", "exports", "redescribing", "reencoding", "timeline"),
     ("sequence",),
     ("budgeting", "codec", "needed_models", "revisits", "volume"),
+    ("encodable", "tiles"),
     ("vae",),
     ("quantise", "refine"),
     ("fit", "sim"),
@@ -43,7 +44,7 @@ LAYERS = (
     ),  # bank is low: it stores bytes and knows no codec
     ("recognition",),
     ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers", "trajectory"),
-    ("kernels", "likeness", "model_files", "poses", "record"),
+    ("kernels", "likeness", "model_files", "poses", "record", "volume_record"),
     ("kernel_cache",),
     ("files",),
     (

@@ -6,5 +6,6 @@ from gaussvae_ros.bank.budget import Budget
 from gaussvae_ros.bank.frame import Frame, Pose
 from gaussvae_ros.bank.memory import MemoryBank
 from gaussvae_ros.bank.texts import Text
+from gaussvae_ros.bank.volumes import Volume
 
-__all__ = ["Budget", "Frame", "MemoryBank", "Pose", "Text"]
+__all__ = ["Budget", "Frame", "MemoryBank", "Pose", "Text", "Volume"]

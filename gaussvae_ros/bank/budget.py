@@ -118,13 +118,15 @@ class Usage:
 
 @dataclass
 class Forgotten:
-    """What `MemoryBank.forget` did: how many frames it `removed`, and `reencoded`. `why` is a
-    sentence on why the memory is still larger than its budget, empty if it is not.
+    """What `MemoryBank.forget` did: how many frames it `removed`, and `reencoded`, and how many
+    `volumes` it removed. `why` is a sentence on why the memory is still larger than its budget,
+    empty if it is not.
     """
 
     removed: int = 0
     reencoded: int = 0
     why: str = ""
+    volumes: int = 0
 
 
 def _reserve(most: float) -> float:

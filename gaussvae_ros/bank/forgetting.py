@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import stamps
+from gaussvae_ros.bank import stamps, volume_choosing, volumes
 from gaussvae_ros.bank.budget import Budget, Forgotten, Usage
 from gaussvae_ros.bank.choosing import Chooser, latest_stamp, newest_sessions
 from gaussvae_ros.bank.frame import INT64, Frame
@@ -113,7 +113,7 @@ class Forgetter(Remover):
             outdates = budget.max_age or budget.max_sessions
             usage = self.usage()
             done.why = usage.out_of_reach(budget)
-            if outdates or self._due >= PACKED * FEW or _too_many(usage, budget):
+            if outdates or self._due >= PACKED * FEW or _is_too_much(usage, budget):
                 self.flush()
                 with self._looking() as db:
                     chooser = Chooser(db, budget, self._redundancy, spare)
@@ -161,7 +161,11 @@ class Forgetter(Remover):
             self._forget_these(ids, course)
             return True
         usage, budget = self.usage(), course.budget
+        if self._forget_volumes(volume_choosing.outdated(course.chooser, budget), course):
+            return True
         over, count = usage.bytes_over(budget), _too_many(usage, budget)
+        if over > 0 and self._forget_volumes(self._excess(course, usage, count > 0), course):
+            return True
         for_bytes = count and usage.frames_over(budget) <= 0
         near = not count or (for_bytes and over <= NEAR * usage.used)
         if near and self._due >= PACKED * FEW:
@@ -184,11 +188,23 @@ class Forgetter(Remover):
             if budget.policy == "fade":
                 self._due = min(self._due + PACKED * removed, usage.frames)
             return True
+        if over > 0 and self._forget_volumes(self._excess(course, usage, False), course):
+            return True
         if over > 0 and not course.packed:  # the last way to make room
             course.packed, self._due = True, usage.frames
             return usage.frames > 0
         course.done.why = _why(usage, budget, bool(self._stuck))
         return False
+
+    def _excess(self, course: Course, usage: Usage, frames_left: bool) -> list[int]:
+        return volume_choosing.excess(course.chooser, course.budget, usage.used, frames_left)
+
+    def _forget_volumes(self, numbers: Sequence[int], course: Course) -> int:
+        with self._use_to_write() as group:
+            if numbers and self._labelled == course.labelled:
+                group.write_now([(volumes.REMOVE, (number,)) for number in numbers])
+                course.done.volumes += len(numbers)
+        return len(numbers)
 
     def _see_labels(self, course: Course):
         with self._use_to_write() as group:
@@ -252,6 +268,10 @@ class Forgetter(Remover):
         if (excess := usage.bytes - usage.most_bytes(budget)) > 0 and free:
             least = max(free - math.ceil(excess), 0)
             self._give_back(least, least)
+
+
+def _is_too_much(usage: Usage, budget: Budget) -> bool:
+    return _too_many(usage, budget) > 0 or usage.bytes_over(budget) > 0
 
 
 def _too_many(usage: Usage, budget: Budget) -> int:

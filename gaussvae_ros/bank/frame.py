@@ -8,6 +8,8 @@ import operator
 import unicodedata
 from dataclasses import dataclass
 
+import numpy as np
+
 from gaussvae_ros.errors import BankError
 
 LONGEST = 1024  # bytes of a descriptor
@@ -75,6 +77,11 @@ class Pose:
     def orientation(self) -> tuple[float, float, float, float]:
         """(qx, qy, qz, qw), length 1."""
         return self.qx, self.qy, self.qz, self.qw
+
+    @property
+    def array(self) -> np.ndarray:  # float64 [7]
+        """Position and orientation in a row, as `gaussvae_ros.poses` computes with them."""
+        return np.array([*self.position, *self.orientation])
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Handle:
         self._lost = ""  # what one of them said
         self._kept: list[Frame] = []  # what was not committed in a file that is gone
         self._begin_anew()
-        self._first_ids = 1, 1  # of those that are given to frames and sessions
+        self._first_ids = 1, 1, 1  # of those that are given to frames, sessions and volumes
         self._writer_lock = None if readonly else WriterLock(self.path, file_mode)
         try:
             self._open()
@@ -197,7 +197,8 @@ class Handle:
             replace(f, frame_id=self._frame_ids.get((f.session, f.camera), ""))
             for f in self._group.waiting.frames()
         ]
-        self._first_ids = self._group.ids.frame, self._group.ids.session
+        ids = self._group.ids
+        self._first_ids = ids.frame, ids.session, ids.volume
         self._group.let_go(merge=held)
         left = self._place.left(overwritten=self._group.overwritten)
         self._close_file()

@@ -1,4 +1,6 @@
-"""The ids that a memory file hands out, of frames and sessions: each once, also after a crash."""
+"""The ids that a memory file hands out, of frames, sessions and volumes: each once, also after a
+crash.
+"""
 
 from sqlite_utils import Database
 
@@ -6,19 +8,20 @@ from gaussvae_ros.bank.waiting import GROUP_WRITES
 
 
 class Ids:
-    """`frame` and `session` are the next ones; the first are `frame` and `session` at least.
+    """`frame`, `session` and `volume` are the next ones, and the first of them are these at least.
     `kept`, below 0, is the next for a record that was never a frame's of this file.
 
     The file always holds an id of frames beyond those handed out: after a crash the lost frames'
     ids are skipped, not given to other frames.
     """
 
-    def __init__(self, db: Database, frame: int = 1, session: int = 1):
+    def __init__(self, db: Database, frame: int = 1, session: int = 1, volume: int = 1):
         self._db = db
         if _last(db, "frames") is None:
             db.execute("INSERT INTO sqlite_sequence VALUES ('frames', 0)")
         self.frame = max((_last(db, "frames") or 0) + 1, frame)
         self.session = max((_last(db, "sessions") or 0) + 1, session)
+        self.volume = max((_last(db, "volumes") or 0) + 1, volume)
         self.kept = min(db.execute("SELECT min(frame) FROM kept").fetchone()[0] or 0, 0) - 1
         self._reserved = 0
 

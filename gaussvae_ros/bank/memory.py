@@ -20,6 +20,7 @@ from gaussvae_ros.bank.frame import (
     row_checksum,
 )
 from gaussvae_ros.bank.keeping import Keeper, Reference
+from gaussvae_ros.bank.mapped import Mapped
 from gaussvae_ros.bank.opening import checked_path, open_file
 from gaussvae_ros.bank.shown import Shown
 from gaussvae_ros.errors import BankError, BankGone, RecordError
@@ -28,7 +29,7 @@ from gaussvae_ros.record import unpack
 log = logging.getLogger(__name__)
 
 
-class MemoryBank(Keeper, Forgetter, Corrector, Eraser, Shown, Bulk):
+class MemoryBank(Keeper, Forgetter, Corrector, Eraser, Shown, Mapped, Bulk):
     """A memory file: one writer process, many readers.
 
     One bank may be used from several threads. A writer creates a missing file, brings an older one

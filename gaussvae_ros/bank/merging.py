@@ -14,20 +14,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Copied:
-    """The new ids of frames and sessions, by their old ones, and how many frames were left out."""
+    """The new ids of frames, sessions and volumes, by their old ones, and how many frames and
+    volumes were left out.
+    """
 
     frames: dict[int, int]
     sessions: dict[int, int]
     lost: int
+    volumes: dict[int, int]
 
 
 def copy_frames(
     source: MemoryBank,
     target: MemoryBank,
     ids: Iterable[int] | None = None,
+    volumes: Iterable[int] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Copied:
-    """Add frames of one memory file, those with these ids or all, to another one.
+    """Add frames of one memory file, those with these ids or all, to another one, and of its
+    volumes those with these ids, or all where all frames are meant.
 
     Each session becomes a new one of the same name, with its cameras and tally; the models that
     `source` carries come along, and so do the records that those of the frames need, of frames that
@@ -55,7 +60,10 @@ def copy_frames(
         if progress is not None:
             progress(1)
     target.flush()
-    return Copied(copied, copying.sessions, len(ids) - len(copied))
+    wanted = sorted(source.volume_ids() if whole and volumes is None else volumes or ())
+    moved = {n: new for n in wanted if (new := copying.add_volume(n)) is not None}
+    lost = len(ids) - len(copied) + len(wanted) - len(moved)
+    return Copied(copied, copying.sessions, lost, moved)
 
 
 class _Copying:
@@ -104,6 +112,13 @@ class _Copying:
             if known := self._sound(self._source.calibration, frame.session, frame.camera):
                 self._target.set_calibration(frame.camera, known, session=session)
         return new
+
+    def add_volume(self, number: int) -> int | None:
+        """A volume; None where it is damaged."""
+        if (volume := self._sound(self._source.volume, number)) is None:
+            return None
+        about = {"stamp_ns": volume.stamp_ns, "pose": volume.pose}
+        return self._target.add_volume(volume.data, session=self.session(volume.session), **about)
 
     def _sound(self, ask: Callable, *what: object) -> object:
         """What the source says; None where that is damaged."""

@@ -60,9 +60,9 @@ class Overview(Handle):
         path, schema (version), bytes (file and log), frames, first_ns, last_ns, kept (records of
         removed frames that others need), tiers {tier: frames}, cameras {name: frames}, sessions
         [{id, name, map_id, start_ns, frames, first_ns, last_ns, and the counts of `set_tally`}],
-        labels {label: frames}, texts (lines that were read in frames), poses (frames with one),
-        corrected (those whose pose changed), bounds_m [[min x, max x], [min y, max y], [min z, max
-        z]].
+        labels {label: frames}, texts (lines that were read in frames), volumes, poses (frames with
+        one), corrected (those whose pose changed), bounds_m [[min x, max x], [min y, max y], [min
+        z, max z]].
         """
         with self._use_at_once():
             return upkeep.summary(self._db, self.path)

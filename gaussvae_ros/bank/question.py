@@ -119,7 +119,7 @@ def ask(
     if label is not None:
         labelled = "EXISTS (SELECT 1 FROM labels l WHERE l.frame = f.id AND l.label = ?)"
         where = where.also(labelled, checked_text("label", label))
-    sessions, ids = _sessions(db, session, map_id), None
+    sessions, ids = sessions_of(db, session, map_id), None
     if text is not None:
         found, named = texts.frames_with(db, text)
         told = "f.id IN (SELECT value FROM json_each(?))"
@@ -147,7 +147,7 @@ def ask(
     return Question(where, pose, moved, (after, before), camera, label, sessions, ids, ball)
 
 
-def _sessions(db: Database, session: int | None, map_id: str | None) -> list[int] | None:
+def sessions_of(db: Database, session: int | None, map_id: str | None) -> list[int] | None:
     if session is not None:
         session = checked_int("session", session)
     if map_id is None:

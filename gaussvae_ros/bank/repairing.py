@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import salvage, upkeep
+from gaussvae_ros.bank import salvage, upkeep, volumes
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import connect, delete, first_number, journals, log_path
 from gaussvae_ros.bank.lock import WriterLock
@@ -28,7 +28,8 @@ from gaussvae_ros.bank.waiting import GROUP_WRITES
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import unpack
 
-_FIRST = ("sessions", "frames", "records")  # come along also where what they refer to is lost
+# These come along also where what they refer to is lost.
+_FIRST = ("sessions", "frames", "records", "volumes")
 ROUNDS = 3  # of looking for damage in the new file
 MOST_SKIPPED = 10**6  # ids that a count may be ahead of the last one and be believed
 # Records of frames whose row is lost are kept where others need them; their own rest is not known.
@@ -37,7 +38,7 @@ _KEEP_RECORDS = """
     WHERE frame NOT IN (SELECT id FROM frames) AND frame IN (SELECT reference FROM frames)
 """
 _KEEP_SESSIONS = """
-    INSERT INTO sessions (id, name, start_ns) SELECT session, 'repaired', min(stamp_ns) FROM frames
+    INSERT INTO sessions (id, name, start_ns) SELECT session, 'repaired', min(stamp_ns) FROM {}
     WHERE session NOT IN (SELECT id FROM sessions) GROUP BY session
 """
 _UNUSED = """
@@ -108,8 +109,9 @@ def _fill(
     for table in empty:
         target.execute(f"PRAGMA foreign_keys={'OFF' if table in _FIRST else 'ON'}")
         named |= _copy(target, source, table, progress)
-        if table == "frames":
-            target.execute(_KEEP_SESSIONS)
+        if table in ("frames", "volumes"):
+            target.execute(_KEEP_SESSIONS.format(table))
+    target.execute("PRAGMA foreign_keys=ON")
     named.update(frame_id for (frame_id,) in target.execute(_WITHOUT_ROW).fetchall())
     highest = salvage.last_number(source, "frames")
     lost = dict.fromkeys((i for i in named if 0 < i <= highest), "its row is lost")
@@ -184,6 +186,8 @@ def _remove_damaged(db: Database, others: list[str]) -> dict[int, str]:
             db.execute("DELETE FROM frames WHERE id = ?", [frame_id])
         while db.execute(_UNUSED).rowcount > 0:
             pass
+        for number in volumes.damages(db):
+            db.execute(volumes.REMOVE, [number])
         for hash_ in hashes(db):
             try:
                 read_model(db, hash_)
@@ -236,7 +240,7 @@ def _is_json(text: object) -> bool:
 
 def _go_on_counting(target: Database, source: Database) -> None:
     """No id is given again, also none of what is lost."""
-    for table in ("frames", "sessions"):
+    for table in ("frames", "sessions", "volumes"):
         last = target.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0
         try:
             sql = "SELECT seq FROM sqlite_sequence WHERE name = ?"

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
-from gaussvae_ros.bank import runs, stamps, texts, vectors
+from gaussvae_ros.bank import runs, stamps, texts, vectors, volumes
 from gaussvae_ros.errors import BankError
 
 TALLY = ("received", "gated", "dropped", "poses_missing")  # what a session counts beside its frames
@@ -229,15 +229,14 @@ def m012_stamps(db: Database):
     stamps.create(db)
 
 
+@migrations()
+def m011_volumes(db: Database):
+    volumes.create(db)
+
+
 # What those add is asked for only where there is some of it.
-NOT_FOR_READERS = (
-    "m004_corrections",
-    "m005_maps",
-    "m006_references",
-    "m008_runs",
-    "m009_text",
-    "m012_stamps",
-)
+NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references", "m008_runs")
+NOT_FOR_READERS += ("m009_text", "m011_volumes", "m012_stamps")
 
 
 def schema_version(db: Database) -> int:

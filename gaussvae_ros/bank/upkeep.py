@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from gaussvae_ros.bank import runs, salvage, stamps, texts
+from gaussvae_ros.bank import runs, salvage, stamps, texts, volumes
 from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
@@ -59,6 +59,7 @@ def summary(db: Database, path: Path) -> dict:
         ],
         "labels": counts("SELECT label, count(*) FROM labels GROUP BY label"),
         "texts": texts.count(db),
+        "volumes": volumes.totals(db)[0],
         "poses": db.execute("SELECT count(*) FROM poses").fetchone()[0],
         "corrected": db.execute(f"SELECT count(*) FROM {corrected}").fetchone()[0],
         "bounds_m": None
@@ -129,6 +130,8 @@ def damages(db: Database) -> Iterator[tuple[int | None, str]]:
                 read_model(db, hash_)
             except BankError as error:
                 yield None, str(error)
+        for problem in volumes.damages(db).values():
+            yield None, problem
         for (problem,) in db.execute("PRAGMA integrity_check").fetchall():
             if problem != "ok":
                 yield None, problem

@@ -40,7 +40,7 @@ class Group:
         path: Path,
         lock: threading.RLock,
         lost: Callable[[], str],
-        first_ids: tuple[int, int] = (1, 1),  # of a frame and a session, at least
+        first_ids: tuple[int, int, int] = (1, 1, 1),  # of a frame, session, volume, at least
     ):
         self._db = db
         self._path = path

@@ -15,6 +15,7 @@ from gaussvae_ros.cli import (
     bank_redact,
     bank_repair,
     bank_timeline,
+    bank_volume,
     budgets,
     options,
 )
@@ -77,6 +78,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     )
     options.as_json(made)
     bank_repair.add_verb(bank_verbs)
+    bank_volume.add_verbs(bank_verbs)
 
 
 def info(args: argparse.Namespace) -> None:

@@ -55,24 +55,30 @@ def merge(args: argparse.Namespace) -> int:
             list(islice(bank.ids(**conditions), limit)) if some else None
             for bank, conditions, limit in zip(banks, given, limits)
         ]
+        volumes = [options.volumes_given(*pair) for pair in zip(given, banks)]
         wanted = sum(map(len, chosen if some else banks))
         stack.callback(delete, partial)
         delete(partial)
         bar = tqdm(total=wanted, unit="frame", desc="merge", delay=1, disable=None)
         with bar, MemoryBank(partial, file_mode=args.file_mode) as target:
-            done = [copy_frames(bank, target, ids, bar.update) for bank, ids in zip(banks, chosen)]
+            done = [
+                copy_frames(bank, target, ids, volumes, bar.update)
+                for bank, ids, volumes in zip(banks, chosen, volumes)
+            ]
             names = {session["id"]: session["name"] for session in target.info()["sessions"]}
         if args.ids:
             write_file(args.ids, _mapping(args.bank, done), args.file_mode)
         partial.rename(out)
     lost, frames = sum(c.lost for c in done), sum(len(c.frames) for c in done)
     figures = {"bank": args.out, "frames": frames, "damaged": lost, "bytes": out.stat().st_size}
+    figures["volumes"] = count = sum(len(c.volumes) for c in done)
     figures["sessions"] = [
         {"bank": bank, "id": old, "new_id": new, "name": names[new]}
         for bank, copied in zip(args.bank, done)
         for old, new in copied.sessions.items()
     ]
     words = f", {lost} damaged ones left out" if lost else ""
+    words = (f", {count} volumes" if count else "") + words
     lines = [f"{args.out}: {frames} frames{words}, {figures['bytes'] / 1e6:.1f} MB"]
     for s in figures["sessions"]:
         lines.append(f"session {s['id']} of {s['bank']} is session {s['new_id']}: {s['name']}")

@@ -43,17 +43,20 @@ def export(args: argparse.Namespace) -> int:
         total = min(len(bank), args.limit or len(bank)) if set(given) <= {"limit"} else None
         bar = tqdm(total=total, unit="frame", desc="export", delay=1, disable=None)
         how = {"pictures": args.pictures, "file_mode": args.file_mode, "progress": bar.update}
+        volumes = options.volumes_given(given, bank)
         with bar:
-            done = export(bank, args.out, form, codec, **how, **given)
+            done = export(bank, args.out, form, codec, **how, volumes=volumes, **given)
     problems = list(done.problems)
     if done.without_pose:
         problems.append(f"left out, since they have no pose: {done.without_pose} frames")
     warn(problems)
     figures = {
         "frames": done.frames,
+        "volumes": done.volumes,
         "folder": args.out,
         "without_pose": done.without_pose,
         "damaged": done.damaged,
     }
-    show(args, figures, f"{done.frames} frames in {args.out}")
+    words = f" and {done.volumes} volumes" if done.volumes else ""
+    show(args, figures, f"{done.frames} frames{words} in {args.out}")
     return 1 if done.damaged else 0

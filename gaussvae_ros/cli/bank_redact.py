@@ -36,7 +36,7 @@ def redact(args: argparse.Namespace) -> None:
 
     if bool(args.box) != (args.id is not None):
         raise GaussVaeError("--id and --box go together: which frame, and what of it")
-    removed, boxes = [], args.box or []
+    removed, volumes, boxes = [], [], args.box or []
     with MemoryBank(checked_path(args.bank, readonly=True)) as bank:  # which is not to be made
         given = options.given(args, bank)
         if bool(given) == bool(boxes):
@@ -52,13 +52,16 @@ def redact(args: argparse.Namespace) -> None:
                 whole = work.blank(args.id, boxes)
             else:
                 removed = bank.ids(**given)
-                whole = work.remove(removed)
+                volumes = options.volumes_given(given, bank)
+                whole = work.remove(removed, volumes)
         carry_needed(bank, codec)
         frames, size = len(bank), bank.size()
     figures = {"removed": len(removed), "boxes": len(boxes), "reencoded": whole}
+    figures["volumes"] = len(volumes)
     figures["unreadable"] = work.unreadable
     figures |= {"frames": frames, "bytes": size}
     what = f"{len(boxes)} boxes of frame {args.id} filled" if boxes else f"{len(removed)} removed"
+    what += f", {len(volumes)} volumes" if volumes else ""
     lines = [f"{args.bank}: {what}, {frames} frames left, {size / 1e6:.1f} MB"]
     if whole:
         some = ", ".join(map(str, whole[:10])) + ", ..." * (len(whole) > 10)

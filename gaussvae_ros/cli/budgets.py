@@ -109,6 +109,7 @@ def _pruned(args: argparse.Namespace, bank: MemoryBank, budget: Budget) -> int:
     frames, size = len(bank), bank.size()
     figures = {"bank": args.bank, "frames": frames, "bytes": size, **vars(done)}
     again = f", {done.reencoded:,} encoded again" if done.reencoded else ""
+    again += f", {done.volumes:,} volumes forgotten" if done.volumes else ""
     text = (
         f"{args.bank}: {done.removed:,} frames forgotten{again}, {frames:,} left;"
         f" {before / 1e6:.1f} MB before, {size / 1e6:.1f} MB now"

@@ -11,6 +11,7 @@ from gaussvae_ros.record import TIERS
 
 CONDITIONS = ("after", "before", "near", "radius", "reference", "yaw", "yaw_tolerance")
 CONDITIONS += ("camera", "session", "label", "map_id", "text", "limit")
+OF_VOLUMES = ("after", "before", "near", "radius", "reference", "session", "map_id")
 
 
 class Parser(argparse.ArgumentParser):
@@ -97,6 +98,28 @@ def picture(made: argparse.ArgumentParser) -> None:
 
 def conditions(made: argparse.ArgumentParser, limit: bool = True) -> None:
     """Which frames of a memory file are meant."""
+    times_and_places(made)
+    made.add_argument(
+        "--yaw", type=float, metavar="A", help="with --near: rad, looking there; 0 is along x"
+    )
+    made.add_argument("--yaw-tolerance", type=float, metavar="A", help="rad, around --yaw")
+    made.add_argument("--camera", metavar="C")
+    made.add_argument("--label", metavar="L")
+    made.add_argument(
+        "--text", metavar="T", help="words that are read there, or in the label or session's name"
+    )
+    if limit:
+        made.add_argument("--limit", type=count, metavar="N", help="at most so many frames")
+
+
+def places(made: argparse.ArgumentParser) -> None:
+    """Which volumes of a memory file are meant."""
+    times_and_places(made)
+    made.add_argument("--limit", type=count, metavar="N", help="at most so many")
+
+
+def times_and_places(made: argparse.ArgumentParser) -> None:
+    """When and where what is meant was made."""
     made.add_argument("--after", type=int, metavar="NS", help="stamp, ns, at least")
     made.add_argument("--before", type=int, metavar="NS", help="stamp, ns, at most")
     made.add_argument(
@@ -106,19 +129,8 @@ def conditions(made: argparse.ArgumentParser, limit: bool = True) -> None:
     made.add_argument(
         "--reference", metavar="FRAME", help="with --near: only poses in this coordinate frame"
     )
-    made.add_argument(
-        "--yaw", type=float, metavar="A", help="with --near: rad, looking there; 0 is along x"
-    )
-    made.add_argument("--yaw-tolerance", type=float, metavar="A", help="rad, around --yaw")
-    made.add_argument("--camera", metavar="C")
     made.add_argument("--session", metavar="S", help="its id, or its name if no other has it")
-    made.add_argument("--label", metavar="L")
     map_id(made, "only sessions whose poses are in this map")
-    made.add_argument(
-        "--text", metavar="T", help="words that are read there, or in the label or session's name"
-    )
-    if limit:
-        made.add_argument("--limit", type=count, metavar="N", help="at most so many frames")
 
 
 def given(args: argparse.Namespace, bank: MemoryBank) -> dict:
@@ -128,8 +140,14 @@ def given(args: argparse.Namespace, bank: MemoryBank) -> dict:
         raise GaussVaeError(f"--label {values['label']}, frames that look so, is of bank list")
     found = {name: value for name, value in values.items() if value is not None}
     if "session" in found:
-        found["session"] = _session(bank, found["session"])
+        found["session"] = session_of(bank, found["session"])
     return found
+
+
+def volumes_given(given: dict, bank: MemoryBank) -> list[int]:
+    """The volumes that meet conditions of frames; none where those are of frames only."""
+    asked = {name: value for name, value in given.items() if name != "limit"}
+    return bank.volume_ids(**asked) if set(asked) <= set(OF_VOLUMES) else []
 
 
 def file_mode(made: argparse.ArgumentParser) -> None:
@@ -154,7 +172,7 @@ def map_id(made: argparse.ArgumentParser, about: str) -> None:
     made.add_argument("--map-id", metavar="MAP", help=about)
 
 
-def _session(bank: MemoryBank, text: str) -> int:
+def session_of(bank: MemoryBank, text: str) -> int:
     """The id of a session that is named by it, or by its name."""
     if text.isdecimal():
         return int(text)

@@ -8,7 +8,7 @@ from typing import TextIO
 import numpy as np
 from PIL import Image
 
-from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.bank import Frame, MemoryBank, Pose, Volume
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.exports import PICTURES
 from gaussvae_ros.poses import OPTICAL_IN_BODY, compose
@@ -39,6 +39,10 @@ class Format:
         """Write a frame and its picture, uint8 [H, W, 3] RGB or [H, W]."""
         raise NotImplementedError
 
+    def add_volume(self, volume: Volume) -> bool:
+        """Write a volume; False where the format has no place for it."""
+        return False
+
     def finish(self) -> None:
         """All frames came."""
 
@@ -53,16 +57,11 @@ class Format:
         return out.getvalue()
 
 
-def array_of(pose: Pose) -> np.ndarray:
-    """A pose as seven numbers."""
-    return np.array([*pose.position, *pose.orientation])
-
-
 def optical(pose: Pose) -> np.ndarray:
     """The pose [7] of a camera in optical axes (x right, y down, z ahead); memory files have it in
     those of REP 103's bodies (x ahead, y left, z up).
     """
-    return compose(array_of(pose), OPTICAL_IN_BODY)
+    return compose(pose.array, OPTICAL_IN_BODY)
 
 
 def seconds(stamp_ns: int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.errors import BankError, GaussVaeError
-from gaussvae_ros.exports.form import Format, array_of
+from gaussvae_ros.exports.form import Format
 from gaussvae_ros.exports.statistics import Statistics
 from gaussvae_ros.poses import compose, inverse
 
@@ -66,7 +66,7 @@ class LeRobot(Format):
         image = image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
         row = {
             self._picture: {"bytes": self.picture(image), "path": None},
-            "observation.state": array_of(frame.pose).astype(np.float32),
+            "observation.state": frame.pose.array.astype(np.float32),
             "timestamp": np.float32((frame.stamp_ns - episode["begun_ns"]) / 1e9),
             "frame_index": episode["length"],
             "episode_index": episode["episode_index"],
@@ -136,7 +136,7 @@ class LeRobot(Format):
         frame, row = self._last
         moved = np.zeros(7)
         if following is not None:
-            moved = compose(inverse(array_of(frame.pose)), array_of(following.pose))
+            moved = compose(inverse(frame.pose.array), following.pose.array)
             if len(self._intervals) < INTERVALS:
                 self._intervals.append(following.stamp_ns - frame.stamp_ns)
         x, y, _, qx, qy, qz, qw = moved

@@ -12,7 +12,7 @@ import numpy as np
 from gaussvae_ros.bags.writer import BagWriter
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.exports.form import Format, array_of, calibration_of
+from gaussvae_ros.exports.form import Format, calibration_of
 from gaussvae_ros.poses import OPTICAL_IN_BODY
 
 LAST_NS = 2**31 * 10**9 - 1  # what a message's stamp holds
@@ -70,7 +70,7 @@ class Mcap(Format):
         return self._topics[camera]
 
     def _place(self, frame: Frame, name: str) -> None:
-        pose, reference = array_of(frame.pose), frame.pose.reference
+        pose, reference = frame.pose.array, frame.pose.reference
         body = name
         if "optical" in name:
             body = re.sub("_?optical", "", name).strip("_/")

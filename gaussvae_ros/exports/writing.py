@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,9 +18,10 @@ NAMED = 20  # frames left out that are named
 
 @dataclass
 class Exported:
-    """What became of the frames that were to be exported."""
+    """What became of the frames and volumes that were to be exported."""
 
     frames: int = 0
+    volumes: int = 0
     without_pose: int = 0  # left out, since the format needs poses
     damaged: int = 0  # left out, since they cannot be read or decoded, or were removed meanwhile
     problems: list[str] = field(default_factory=list)  # one line each
@@ -44,10 +45,11 @@ def export(
     file_mode: int = PRIVATE,
     progress: Callable[[int], None] | None = None,
     limit: int | None = None,
+    volumes: Sequence[int] = (),
     **conditions: object,
 ) -> Exported:
     """Write the frames that meet all conditions, which are those of `MemoryBank.find`, into a new
-    folder.
+    folder, and the `volumes` with these ids where the format has a place for them.
 
     A frame that cannot be decoded is left out and named in `problems`. `pictures` is "png" or
     "jpeg", and each format has its default. `progress` is called with each count of frames.
@@ -84,6 +86,7 @@ def export(
                 why = f" with a pose ({done.without_pose} have none)" if done.without_pose else ""
                 why = f": {done.problems[0]}" if done.problems else why
                 raise BankError(f"{bank.path} has no frame to export{why}")
+            _add_volumes(bank, writer, volumes, done)
             writer.finish()
         done.problems += writer.problems
         _hand_over(inner, file_mode)
@@ -91,6 +94,20 @@ def export(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return done
+
+
+def _add_volumes(bank: MemoryBank, writer: Format, volumes: Sequence[int], done: Exported) -> None:
+    without = 0
+    for number in volumes:
+        try:
+            added = writer.add_volume(bank.volume(number))
+        except BankError as error:
+            done.lost(str(error))
+            continue
+        done.volumes += added
+        without += not added
+    if without:
+        done.problems.append(f"left out, since this format has no volumes: {without} of them")
 
 
 def _fitting(bank: MemoryBank, writer: Format, done: Exported, conditions: dict) -> Iterator[Frame]:

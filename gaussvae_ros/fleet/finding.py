@@ -19,9 +19,10 @@ from gaussvae_ros.fleet.catalogue import Catalogue, telling, without_underflow, 
 from gaussvae_ros.likeness import likeness
 
 FARTHEST = 1e10  # m, where a ball without end ends
-CANDIDATES = 4  # times as many as are asked for are taken from the index of likeness, and compared
-FEWEST = 100  # that it looks at, at least
-MOST = 1000  # that it can look at
+CANDIDATES = 4  # times as many as are asked for are looked at by the index of likeness
+FEWEST = 400  # that are, at least
+MOST = 1000  # that can be
+TIES = 20  # frames more than asked for are compared as a memory compares them, without rounding
 _COLUMNS = """
     f.robot, f.bank, f.id, f.stamp_ns, f.camera, f.session, f.width, f.height, f.bytes, f.label,
     f.x, f.y, f.z, f.qx, f.qy, f.qz, f.qw, f.reference, f.frame_id, s.map_id, f.needs, f.texts
@@ -118,7 +119,7 @@ def find_like(
 ) -> list[dict]:
     """The frames whose descriptors are most like this one, best first, with their `likeness`.
 
-    The index of likeness names candidates, which are compared exactly; `exact` compares all.
+    They are looked for along the index of likeness, which passes over some; `exact` compares all.
     """
     query = np.frombuffer(checked_descriptor(descriptor), np.int8)
     length = len(query)
@@ -131,7 +132,7 @@ def find_like(
     with telling(), catalogue.db.transaction():
         catalogue.db.execute(f"SET LOCAL hnsw.ef_search = {count}")
         catalogue.db.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
-        values = (*some.values, asked, max(count, limit))
+        values = (*some.values, asked, limit + TIES)
         found = _ask(catalogue, picked, values, _KEY, ", f.descriptor::text AS look")
     looks = [json.loads(frame.pop("look")) for frame in found]
     scores = likeness(query, np.array(looks, np.int8).reshape(len(found), length))

@@ -15,8 +15,15 @@ from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.finding import Finding
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.nodes.nearness import Nearness
+from gaussvae_ros.nodes.volume_recall import VolumeRecall
 from gaussvae_ros.raster.view import MAX_PIXELS
-from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
+from gaussvae_ros.srv import (
+    DescribeMemory,
+    FindFrames,
+    RecallFrame,
+    RecallFrames,
+    RecallVolume,
+)
 
 MAX_FRAMES = 1000  # a call
 FOUND = 100  # frames at most where no limit is given
@@ -37,6 +44,7 @@ class Answers:
         now_ns: Callable[[], int],  # the clock of the stamps
     ) -> None:
         self._bank, self._codec, self._nearness, self._now_ns = bank, codec, nearness, now_ns
+        self._volumes = VolumeRecall(nearness)
         self.tolerance = 0.0  # s, where a request says none
         self.encoder: Encoder | None = None
 
@@ -103,11 +111,14 @@ class Answers:
         response.scores = [score for _, score in found if score is not None]
         response.frames = [convert.memory_frame(frame, self._now_ns()) for frame in frames]
 
+    def recall_volume(self, request: RecallVolume.Request, response: RecallVolume.Response) -> None:
+        self._volumes.answer(self._bank.get(), request, response)
+
     def describe_memory(
         self, request: DescribeMemory.Request, response: DescribeMemory.Response
     ) -> None:
         info = self._bank.get().info()
-        for name in ("path", "bytes", "frames", "poses"):
+        for name in ("path", "bytes", "frames", "poses", "volumes"):
             setattr(response, name, info[name])
         response.first, response.last = _time(info["first_ns"]), _time(info["last_ns"])
         for name in ("tier", "camera", "label"):

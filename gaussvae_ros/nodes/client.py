@@ -15,17 +15,27 @@ from sensor_msgs.msg import CameraInfo
 
 from gaussvae_ros.bank.frame import checked_int
 from gaussvae_ros.errors import RecallError
-from gaussvae_ros.msg import MemoryFrame
+from gaussvae_ros.msg import MemoryFrame, VoxelGrid
 from gaussvae_ros.nodes import convert, requests
 from gaussvae_ros.nodes.service_caller import ServiceCaller
-from gaussvae_ros.srv import DescribeMemory, FindFrames, LabelFrame, RecallFrame, RecallFrames
+from gaussvae_ros.srv import (
+    DescribeMemory,
+    FindFrames,
+    LabelFrame,
+    RecallFrame,
+    RecallFrames,
+    RecallVolume,
+    StoreVolume,
+)
 
 SERVICES = {
     RecallFrame: "visual_recall/recall_frame",
     RecallFrames: "visual_recall/recall_frames",
     FindFrames: "visual_recall/find_frames",
     DescribeMemory: "visual_recall/describe_memory",
+    RecallVolume: "visual_recall/recall_volume",
     LabelFrame: "visual_memory/label_frame",
+    StoreVolume: "visual_memory/store_volume",
 }
 
 
@@ -231,6 +241,48 @@ class MemoryClient:
         request = LabelFrame.Request(id=checked_int("id", id), label=label)
         # The frame stored last may be another one by the time a request is sent again.
         return self._caller.ask(request, once=not request.id).frame
+
+    def recall_volume(self, id: int = 0, **asked: object) -> VoxelGrid:
+        """A region of a volume as a grid, of which `voxels` of `gaussvae_ros.client` makes
+        an array.
+
+        `asked` are `lower` and `upper`, the corners (x, y, z) of the region, m; `frame`, the
+        coordinate frame of these and of the answer; and for the latest volume, without an id,
+        `after_ns`, `before_ns`, `map_id`.
+        """
+        return self._caller.ask(requests.volume(id, as_grid=True, **asked)).grid
+
+    def recall_points(self, id: int = 0, **asked: object) -> np.ndarray:  # float32 [N, 4]
+        """The centres of the occupied voxels of a region, x y z in m, and their values. `asked` as
+        in `recall_volume`; and `values`, the least and the largest that are occupied.
+        """
+        points = self._caller.ask(requests.volume(id, **asked)).points
+        return np.frombuffer(points.data, "<f4").reshape(-1, 4)
+
+    def store_volume(
+        self,
+        array: np.ndarray,
+        voxel_size: float,
+        origin: tuple[float, ...] = (0.0, 0.0, 0.0),
+        *,
+        known: np.ndarray | None = None,
+        frame: str = "",
+        stamp_ns: int = 0,
+        quality: float = 50.0,
+        replaces: bool = False,
+    ) -> int:
+        """Remember a grid [z, y, x]. Returns its id.
+
+        Args:
+            origin: of the first voxel's outer corner in `frame`: x, y, z, m, and where the grid is
+                turned its quaternion.
+            known: bool, as large; False where a voxel is unknown.
+            frame: the coordinate frame; empty: that of the memory's poses.
+            replaces: earlier volumes of the session that it covers go.
+        """
+        grid = requests.grid(array, voxel_size, origin, known, frame, stamp_ns)
+        request = StoreVolume.Request(grid=grid, quality=float(quality), replaces=bool(replaces))
+        return self._caller.ask(request, once=True).id
 
     def _many(self, request: RecallFrames.Request) -> list[Recalled]:
         request.encoding = self._encoding

@@ -4,6 +4,7 @@ alone writes.
 
 import logging
 import time
+from concurrent.futures import Future
 from functools import partial
 
 from rclpy.clock import Clock, ClockType
@@ -40,6 +41,7 @@ from gaussvae_ros.nodes.settings import (
     tier_note,
 )
 from gaussvae_ros.nodes.topics import TYPES, check_names
+from gaussvae_ros.nodes.volume_store import VolumeStore
 from gaussvae_ros.nodes.worker import Worker
 
 FACTS_S = 1.0  # between two looks at camera_info, and at the map
@@ -61,7 +63,7 @@ class MemoryNode(ManagedNode):
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
         self._forgetting = self._reception = self._contents = None
         self._control = self._told = self._frames = None  # services, diagnostics, announcements
-        self._map = None
+        self._map = self._volumes = None
         self._cameras: list[Camera] = []
         self._tier_note = ""  # that the log has
 
@@ -115,6 +117,13 @@ class MemoryNode(ManagedNode):
         self._reception = Reception(
             self, self._counters, self._poses, self._corrected, lambda: control.paused, self._put
         )
+        self._volumes = VolumeStore(
+            self,
+            self._bank,
+            self._session_of,
+            lambda: self._forgetting.refusal(0),
+            lambda: control.paused,
+        )
         self._told = MemoryReport(
             self,
             self._bank,
@@ -138,6 +147,7 @@ class MemoryNode(ManagedNode):
             if corrects:
                 self._corrected.listen(settings.corrected_path_topic)
         self._map.listen(settings.map_topic)
+        self._volumes.listen(settings.volume_topic)
         for camera in self._cameras:
             camera.listen(
                 self.settings.image_reliability, self.settings.image_depth, self._reception.receive
@@ -160,6 +170,7 @@ class MemoryNode(ManagedNode):
             self._contents.close()
             self._forgetting.close(LAST_DRAIN_S)
             self._quiet(LAST_DRAIN_S)
+            self._volumes.close()
             self._worker.stop(LAST_DRAIN_S)
             self._recorder.close()
         elif self._bank is not None:
@@ -172,7 +183,7 @@ class MemoryNode(ManagedNode):
         if self._frames is not None:
             self.destroy_publisher(self._frames)
         self._bank = self._worker = self._poses = self._timer = self._corrected = None
-        self._forgetting = self._reception = self._contents = None
+        self._forgetting = self._reception = self._contents = self._volumes = None
         self._control = self._told = self._frames = None
         self._cameras = []
 
@@ -215,6 +226,11 @@ class MemoryNode(ManagedNode):
         for frame in frames:
             self._frames.publish(convert.memory_frame(frame, self._now_ns()))
 
+    def _session_of(self, stamp_ns: int) -> Future:
+        """The session that a volume goes into, which the worker's thread knows."""
+        session = partial(self._recorder.session_at, stamp_ns, self._reception.map_id)
+        return self._worker.ask(session)
+
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
 
@@ -226,6 +242,7 @@ class MemoryNode(ManagedNode):
         for camera in self._cameras:
             camera.quiet()
         self._poses.quiet()
+        self._volumes.quiet()
         self._map.quiet()
         # A signal that comes meanwhile ends the wait.
         begun, waits = time.monotonic(), self.context.ok()
@@ -238,6 +255,7 @@ class MemoryNode(ManagedNode):
                 dropped,
             )
         self._corrected.quiet()
+        self._volumes.drain(timeout)
         self._worker.call(self._recorder.tally)
         self._worker.drain(LAST_DRAIN_S)
 
@@ -247,6 +265,7 @@ class MemoryNode(ManagedNode):
     def _take_facts(self) -> None:
         self._map.look()
         self._name_map()
+        self._volumes.look()
         for camera in self._cameras:
             if (info := camera.new_calibration()) is not None:
                 self._worker.call(

@@ -31,11 +31,14 @@ class Nearness:
         with self._lock:
             self._transforms.close()
 
-    def place(self, near: PoseStamped, references: list[str]) -> tuple[np.ndarray, str]:
+    def place(
+        self, near: PoseStamped, references: list[str], what: str = "near", whose: str = "poses"
+    ) -> tuple[np.ndarray, str]:
         """A pose [7], and the one of `references`, the frames that poses are in, that it is in; ""
         is any.
 
-        Without a stamp it is taken over as TF is now.
+        Without a stamp it is taken over as TF is now. A sentence on an error says `what` has no
+        way to `whose` frame.
 
         Raises:
             GaussVaeError: nothing leads from its frame to one of `references`; the sentence names
@@ -54,16 +57,16 @@ class Nearness:
                     if (known := self._transforms.between(reference, frame, when)) is not None:
                         return compose(known, pose), reference
                 if time.monotonic() >= self._settled:
-                    raise GaussVaeError(self._why_not(frame, references, when))
+                    raise GaussVaeError(self._why_not(frame, references, when, what, whose))
             time.sleep(LOOK_S)
 
-    def _why_not(self, frame: str, references: list[str], when: Time) -> str:
+    def _why_not(self, frame: str, references: list[str], when: Time, what: str, whose: str) -> str:
         why = self._transforms.unknown(
-            {"the frame of near,": frame, "that of the poses,": references[0]}
+            {f"the frame of {what},": frame, f"that of the {whose},": references[0]}
         )
         why = (
             why
             or f"TF does not connect them at {when.nanoseconds / 1e9:.3f} s; a stamp of 0 is now"
         )
         there = ", ".join(references)
-        return f"near is in the frame {frame} and the poses of the memory are in {there}: {why}"
+        return f"{what} is in the frame {frame} and the {whose} of the memory are in {there}: {why}"

@@ -92,6 +92,13 @@ MEMORY = (
         "",
         "map whose size, resolution and origin name it; OccupancyGrid, or MapMetaData by its name",
     ),
+    Parameter(
+        "volume_topic",
+        "",
+        "PointCloud2 of the centres of occupied voxels, as a mapper publishes them; empty: none",
+    ),
+    Parameter("volume_voxel_size", 0.05, "m, edge of a voxel of volume_topic", (0.001, 100.0)),
+    Parameter("volume_period", 30.0, "s between two volumes of it, at least", (0.0, 86400.0)),
     Parameter("session", "", "name of the recording; empty: the local time at which it began"),
     Parameter(
         "tier",

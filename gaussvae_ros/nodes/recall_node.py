@@ -29,11 +29,18 @@ from gaussvae_ros.nodes.parameters import RECALL
 from gaussvae_ros.nodes.pooled_service import PooledService
 from gaussvae_ros.nodes.recalled_images import RecalledImages
 from gaussvae_ros.nodes.route import Route
-from gaussvae_ros.srv import DescribeMemory, FindFrames, RecallFrame, RecallFrames
+from gaussvae_ros.srv import (
+    DescribeMemory,
+    FindFrames,
+    RecallFrame,
+    RecallFrames,
+    RecallVolume,
+)
 
 SERVICES = {
     "recall_frame": RecallFrame,
     "recall_frames": RecallFrames,
+    "recall_volume": RecallVolume,
     "find_frames": FindFrames,
     "describe_memory": DescribeMemory,
 }

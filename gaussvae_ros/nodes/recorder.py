@@ -102,6 +102,10 @@ class Recorder:
             self._poses.append(frame)
             self._attempt(self._set_poses)
 
+    def session_at(self, stamp_ns: int, map_id: str) -> int:
+        """The bank's id of the session that goes on. Raises BankError."""
+        return self._sessions.latest(stamp_ns, map_id)
+
     def name_map(self, map_id: str) -> None:
         """The map of the sessions that did not know theirs."""
         self._sessions.name_map(map_id)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.codec import FrameCodec, checked
+from gaussvae_ros.codec import FrameCodec
+from gaussvae_ros.encodable import checked
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.revisits import earlier_view

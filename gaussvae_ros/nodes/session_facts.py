@@ -75,6 +75,10 @@ class SessionFacts:
             self._try(self._name_map)
         return self._ids[session]
 
+    def latest(self, stamp_ns: int, map_id: str = "") -> int:
+        """The bank's id of the session that frames go into now, or will."""
+        return self.id_of(next(reversed(self._ids), 0), stamp_ns, map_id)
+
     def name_map(self, map_id: str) -> None:
         """The map of the sessions that did not know theirs."""
         self._map_id = map_id

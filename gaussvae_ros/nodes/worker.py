@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -73,6 +74,19 @@ class Worker(Generic[T]):
         with self._changed:
             self._calls.append(function)
             self._changed.notify()
+
+    def ask(self, function: Callable[[], object]) -> Future:
+        """`call`, with what the function gives or raises."""
+        asked: Future = Future()
+
+        def answer() -> None:
+            try:
+                asked.set_result(function())
+            except Exception as error:
+                asked.set_exception(error)
+
+        self.call(answer)
+        return asked
 
     def drain(self, timeout: float, waits: Callable[[], bool] = lambda: True) -> bool:
         """Wait until nothing waits any more and all is committed, or the commit failed.

@@ -34,6 +34,7 @@ def render(
     splats: Splats,
     size: tuple[int, int] | None = None,  # (w, h) px
     roi: tuple[int, int, int, int] | None = None,  # (x, y, w, h) px
+    window: tuple[int, int, int, int] | None = None,  # (x, y, w, h) px
 ) -> np.ndarray:  # uint8 [h, w, 3] or [h, w]
     """Draw splats, or a part of them.
 
@@ -42,6 +43,7 @@ def render(
             height scale on their own.
         roi: the part to show, in px of the fitted image; None shows all of it.
             The work shrinks with it.
+        window: the part of the picture, in its own px, that is drawn and returned; None is all.
 
     Raises:
         GaussVaeError: `roi` is empty or not wholly inside the image, or the picture would have no
@@ -53,6 +55,9 @@ def render(
     geometry, colour = split(splats.params)
     geometry[:, :2] -= x, y
     geometry *= stretch(width * fine_x / roi_w, height * fine_y / roi_h)
+    if window is not None:
+        left, top, width, height = window
+        geometry[:, :2] -= left * fine_x, top * fine_y
     seen, work = _in_view(geometry, width * fine_x, height * fine_y)
     if work > MAX_WORK:
         raise GaussVaeError(

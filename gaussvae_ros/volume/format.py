@@ -24,20 +24,18 @@ Any chunk decodes without the others.
 
 import math
 import struct
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from gaussvae_ros.errors import RecordError
 from gaussvae_ros.kernels import kernel
+from gaussvae_ros.volume_record import Envelope, open_envelope, seal
 
-MAGIC = 0xA6
-VERSION = 1
 KINDS = ("labels", "blocks", "levels")
 DTYPES = tuple(map(np.dtype, ("uint8", "uint16", "float16", "float32", "bool", "int8", "int16")))
 CHUNK = 32  # voxels along each axis
-UNKNOWN, PLACE = 16, 32
+UNKNOWN = 16
 HASH = 3  # bytes
 MAX_SIDE = 65535
 LARGEST = 1 << 31  # voxels
@@ -46,8 +44,7 @@ MOST_LABELS = 8
 MOST_TOP = 513  # the last level, of quality 100
 PLAN, WEIGHTS = np.dtype("<i2"), np.dtype("i1")  # what records of levels say of them
 PLAN_SIZE, WEIGHTS_SIZE = 23, 56
-_HEAD, _PLACE, _RANGE, _TAIL = (struct.Struct(f) for f in ("<BBB3H", "<f3d", "<Bdd", "<I"))
-_LEVELS = struct.Struct("<HH")
+_RANGE, _LEVELS = struct.Struct("<Bdd"), struct.Struct("<HH")
 
 
 @dataclass(frozen=True)
@@ -91,25 +88,18 @@ def step_of(quality: int) -> float:
 
 def pack(record: VolumeRecord, chunks: list[bytes]) -> bytes:
     """The bytes of a volume, given its chunks."""
-    place = (record.voxel_size, *record.origin)
     flags = DTYPES.index(record.dtype) | (UNKNOWN if record.unknown else 0)
-    flags |= PLACE if place != (1.0, 0.0, 0.0, 0.0) else 0
-    kind = VERSION << 4 | KINDS.index(record.kind)
-    parts = [_HEAD.pack(MAGIC, kind, flags, *record.shape)]
-    if flags & PLACE:
-        parts.append(_PLACE.pack(*place))
-    parts.append(record.model)
+    place = record.voxel_size, record.origin
     if record.kind == "labels":
         values = record.labels.astype(record.dtype.newbyteorder("<"))
-        parts += [bytes([len(values)]), values.tobytes()]
+        own = bytes([len(values)]) + values.tobytes()
     else:
-        parts.append(_RANGE.pack(record.quality, record.low, record.high))
+        own = _RANGE.pack(record.quality, record.low, record.high)
     if record.kind == "levels":
-        parts += [_LEVELS.pack(record.top, len(record.table)), record.table]
-        parts += [record.plan.astype(PLAN).tobytes(), record.weights.astype(WEIGHTS).tobytes()]
-    parts += [_lengths(chunks), *chunks]
-    body = b"".join(parts)
-    return body + _TAIL.pack(zlib.crc32(body))
+        own += _LEVELS.pack(record.top, len(record.table)) + record.table
+        own += record.plan.astype(PLAN).tobytes() + record.weights.astype(WEIGHTS).tobytes()
+    body = b"".join([record.model, own, _lengths(chunks), *chunks])
+    return seal(Envelope(KINDS.index(record.kind), flags, record.shape, *place), body)
 
 
 def unpack(data: bytes) -> VolumeRecord:
@@ -118,34 +108,18 @@ def unpack(data: bytes) -> VolumeRecord:
     Raises:
         RecordError: not one, truncated, altered, or of another version.
     """
-    if len(data) < _HEAD.size + _TAIL.size:
-        raise RecordError(f"volume record is truncated: {len(data)} bytes")
-    magic, kind, flags, *shape = _HEAD.unpack_from(data)
-    if magic != MAGIC:
-        raise RecordError("not a volume record of gaussvae (wrong first byte)")
-    if kind >> 4 != VERSION:
-        raise RecordError(
-            f"volume record has format version {kind >> 4}, this release reads {VERSION}"
-        )
-    end = len(data) - _TAIL.size
-    if zlib.crc32(memoryview(data)[:end]) != _TAIL.unpack_from(data, end)[0]:
-        raise RecordError("volume record is damaged: its checksum does not match")
-    if kind & 15 >= len(KINDS) or flags & 15 >= len(DTYPES) or not all(shape):
+    envelope = open_envelope(data)
+    if envelope.kind >= len(KINDS) or envelope.flags & 15 >= len(DTYPES):
         raise RecordError("volume record says a kind, type or size that there is not")
     try:
-        return _opened(data, KINDS[kind & 15], flags, tuple(shape), end)
+        return _opened(data, envelope)
     except (struct.error, ValueError, IndexError) as error:
         raise RecordError(f"volume record is damaged: {error}") from error
 
 
-def _opened(data: bytes, kind: str, flags: int, shape: tuple, end: int) -> VolumeRecord:
-    at, found, dtype = _HEAD.size, {}, DTYPES[flags & 15]
-    if flags & PLACE:
-        found["voxel_size"], *origin = _PLACE.unpack_from(data, at)
-        found["origin"] = tuple(origin)
-        at += _PLACE.size
-        if not 0 < found["voxel_size"] < math.inf or not all(map(math.isfinite, origin)):
-            raise ValueError("it says a place that there is not")
+def _opened(data: bytes, envelope: Envelope) -> VolumeRecord:
+    at, end, found = envelope.begin, envelope.end, {}
+    kind, dtype, shape = KINDS[envelope.kind], DTYPES[envelope.flags & 15], envelope.shape
     model, at = bytes(data[at : at + HASH]), at + HASH
     if kind == "labels":
         count, at = data[at], at + 1
@@ -176,8 +150,8 @@ def _opened(data: bytes, kind: str, flags: int, shape: tuple, end: int) -> Volum
     if used < 0 or at + used + starts[-1] != end:
         raise RecordError("volume record is damaged: its chunks do not fill it")
     return VolumeRecord(
-        kind, dtype, shape, model, **found, unknown=bool(flags & UNKNOWN),
-        data=data, starts=starts + at + used,
+        kind, dtype, shape, model, envelope.voxel_size, envelope.origin,
+        unknown=bool(envelope.flags & UNKNOWN), data=data, starts=starts + at + used, **found,
     )  # fmt: skip
 
 
