@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.errors import GaussVaeError, RecordError, VolumeError
+from gaussvae_ros.volume import block_volumes, model
 from gaussvae_ros.volume.codec import VolumeCodec
-from gaussvae_ros.volume.format import unpack
+from gaussvae_ros.volume.format import NOWHERE, unpack
 
 DATA = Path(__file__).parent / "data"
 CODEC = VolumeCodec()
@@ -170,13 +171,16 @@ def test_empty_and_constant_parts_take_next_to_nothing():
 
 
 def test_the_network_closes_seams_and_lowers_the_error():
-    volume = smooth((48, 48, 48), np.float32, 3)
-    data = CODEC.encode(volume, 20)
-    with_, without = (np.mean((CODEC.decode(data, linear=k) - volume) ** 2) for k in (0, 1))
-    assert with_ < without
-    for quality in (10, 60):  # it is left out
-        data = CODEC.encode(volume, quality)
-        assert np.array_equal(CODEC.decode(data), CODEC.decode(data, linear=True))
+    volume, box = smooth((48, 48, 48), np.float32, 3), (np.zeros(3, np.int64), np.full(3, 48))
+    ends = float(volume.min()), float(volume.max())
+    for quality, helps in ((20, True), (10, False), (60, False)):
+        args = volume, None, quality, ends, NOWHERE, model.load()
+        record = unpack(block_volumes.encode(*args))
+        with_, without = (block_volumes.decode(record, *box, linear=k) for k in (False, True))
+        if helps:
+            assert np.mean((with_ - volume) ** 2) < np.mean((without - volume) ** 2)
+        else:
+            assert np.array_equal(with_, without)
 
 
 def test_what_is_no_volume_is_refused():
@@ -213,8 +217,11 @@ def test_damage_is_an_error():
 def test_a_record_that_lies_gives_an_array_or_an_error(data):
     volume = smooth((12, 34, 9), np.float32)
     volume[3:5] = np.nan
-    source = volume if data.draw(st.booleans()) else (volume > 0.4).astype(np.uint8)
-    body = bytearray(CODEC.encode(source)[:-4])
+    kind = data.draw(st.sampled_from(["blocks", "labels", "levels"]))
+    source = (volume > 0.4).astype(np.uint8) if kind == "labels" else volume
+    made = CODEC.encode(source, 90 if kind == "levels" else 20)
+    assert unpack(made).kind == kind
+    body = bytearray(made[:-4])
     for _ in range(data.draw(st.integers(1, 6))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
     made = bytes(body) + struct.pack("<I", zlib.crc32(body))

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.volume.codec import VolumeCodec
+from gaussvae_ros.volume import block_volumes, model
+from gaussvae_ros.volume.format import NOWHERE, unpack
 
 BOUNDS = [2.0**-k for k in range(2, 10)]  # of an absolute error
 QUALITIES = (0, 15, 30, 45, 60, 75, 90)
@@ -21,11 +22,12 @@ Curve = list[tuple[int, np.ndarray]]
 
 def cosines(volume: np.ndarray) -> Curve:
     """The blocks' cosine transform with our quantiser and coder, and no network after it."""
-    codec = VolumeCodec()
-    made = []
+    made, network = [], model.load()
+    model.remember(network)
     for quality in QUALITIES:
-        data = codec.encode_blocks(volume, quality)
-        made.append((len(data), codec.decode(data, linear=True)))
+        data = block_volumes.encode(volume, None, quality, (0.0, 1.0), NOWHERE, network)
+        begin, end = np.zeros(3, np.int64), np.array(volume.shape)
+        made.append((len(data), block_volumes.decode(unpack(data), begin, end, linear=True)))
     return made
 
 

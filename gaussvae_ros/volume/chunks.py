@@ -3,7 +3,7 @@
 import numpy as np
 
 from gaussvae_ros.kernels import kernel, parallel, prange
-from gaussvae_ros.volume import blocks, labels
+from gaussvae_ros.volume import blocks, labels, levels, smoothing
 from gaussvae_ros.volume.analysis import analyse
 from gaussvae_ros.volume.contexts import CONTEXTS, PREDICTED
 from gaussvae_ros.volume.ranges import STATE, begin_reading, begin_writing, finish
@@ -115,3 +115,51 @@ def read_labels(data, starts, learned, count, chunks, box, out):
         part = np.zeros((size[0], size[1], size[2]), np.uint8)
         labels.code(state, data, learned, part, count, np.zeros((0, 2), np.int64))
         out[z : z + size[0], y : y + size[1], x : x + size[2]] = part
+
+
+@parallel(error_model="numpy")
+def write_levels(voxels, known, learned, table, plan, top, first, out, ends):
+    """As `write`, for voxels whose levels are 0 to `top`, see levels.code."""
+    wide = -(-voxels.shape[2] // CHUNK)
+    for n in prange(len(out)):
+        y, x = (first + n) // wide * CHUNK, (first + n) % wide * CHUNK
+        state = np.zeros(STATE, np.int64)
+        counts = np.zeros((0, 2), np.int64)
+        begin_writing(state)
+        mask = known[:, y : y + CHUNK, x : x + CHUNK].copy()
+        if known.size:
+            labels.code(state, out[n], learned, mask, 2, counts)
+        q = quantised(voxels[:, y : y + CHUNK, x : x + CHUNK], top)
+        levels.code(state, out[n], table, plan, top, mask, q, counts)
+        ends[n] = finish(state, out[n])
+
+
+@kernel(error_model="numpy")
+def quantised(voxels, top):
+    """Voxels in 0..1 as levels int16; those that are NaN as 0."""
+    q = np.zeros(voxels.shape, np.int16)
+    for z in range(q.shape[0]):
+        for y in range(q.shape[1]):
+            for x in range(q.shape[2]):
+                if voxels[z, y, x] == voxels[z, y, x]:
+                    q[z, y, x] = int(voxels[z, y, x] * top + np.float32(0.5))
+    return q
+
+
+@parallel(error_model="numpy")
+def read_levels(data, starts, learned, table, plan, weights, top, unknown, chunks, box, out):
+    """As `read`, into the voxels float32 `out` in 0..1, NaN where unknown."""
+    for n in prange(len(chunks)):
+        number, start = chunks[n, 0], chunks[n, 1:]
+        size = np.minimum(box - start, CHUNK)
+        z, y, x = start - chunks[0, 1:]
+        state = np.zeros(STATE, np.int64)
+        counts = np.zeros((0, 2), np.int64)
+        begin_reading(state, data, starts[number], starts[number + 1])
+        known = np.zeros((size[0], size[1], size[2]) if unknown else (0, 0, 0), np.uint8)
+        if unknown:
+            labels.code(state, data, learned, known, 2, counts)
+        q = np.zeros((size[0], size[1], size[2]), np.int16)
+        levels.code(state, data, table, plan, top, known, q, counts)
+        part = out[z : z + size[0], y : y + size[1], x : x + size[2]]
+        smoothing.smooth(q, known, weights, top, part)
