@@ -50,8 +50,8 @@ def compile_kernels() -> None:
         convolution.gather(values, level.edges, level.neighbours)
     ramp = np.arange(512, dtype=np.float32).reshape(8, 8, 8)
     holed = np.where(ramp == 99, np.float32(np.nan), ramp)
-    for volume in (ramp, holed, ramp > 100):
-        VolumeCodec().decode(VolumeCodec().encode(volume, quality=40))
+    for volume, quality in ((ramp, 40), (holed, 95), (ramp > 100, 0)):  # of each kind
+        VolumeCodec().decode(VolumeCodec().encode(volume, quality))
     camera.render(building.build(0), 0.0, 0.0, 0.6, 0.0, SIZE, float(SIZE[0]))
 
 
