@@ -64,27 +64,26 @@ def test_volumes_are_listed_and_recalled(mapped, tmp_path, capsys):
     assert code == 0 and f"{4 * 6 * 4} points of volume 1" in out
 
 
-@pytest.mark.parametrize(
-    "options, says",
-    [
-        (["recall", "--id", 9, "-o", "x.npy"], "no volume 9"),
-        (["recall", "--id", 1, "--after", 1, "-o", "x.npy"], "not by both"),
-        (["recall", "--near", 99, 0, 0, "--radius", 1, "-o", "x.npy"], "no such volume"),
-        (["recall", "--id", 1, "--region", 50, 0, 0, 51, 1, 1, "-o", "x.npy"], "holds nothing"),
-        (
-            ["recall", "--id", 1, "--region", 1, 0, 0, 0, 1, 1, "-o", "x.npy"],
-            "a lower and an upper",
-        ),
-        (["recall", "--id", 1, "--values", 1, 2, "-o", "x.npy"], "which voxels become points"),
-        (["recall", "--id", 1, "-o", "x.jpg"], "a volume's file ends with"),
-        (["remove", 1, 9], "no volume 9"),
-        (["list", "--near", 1, 0, 0], "near and radius go together"),
-    ],
+WRONG = (
+    (["recall", "--id", 9, "-o", "x.npy"], "no volume 9"),
+    (["recall", "--id", 1, "--after", 1, "-o", "x.npy"], "not by both"),
+    (["recall", "--near", 99, 0, 0, "--radius", 1, "-o", "x.npy"], "no such volume"),
+    (["recall", "--id", 1, "--region", 50, 0, 0, 51, 1, 1, "-o", "x.npy"], "holds nothing"),
+    (
+        ["recall", "--id", 1, "--region", 1, 0, 0, 0, 1, 1, "-o", "x.npy"],
+        "a lower and an upper",
+    ),
+    (["recall", "--id", 1, "--values", 1, 2, "-o", "x.npy"], "which voxels become points"),
+    (["recall", "--id", 1, "-o", "x.jpg"], "a volume's file ends with"),
+    (["remove", 1, 9], "no volume 9"),
+    (["list", "--near", 1, 0, 0], "near and radius go together"),
 )
-def test_what_is_asked_wrongly_gets_a_line(mapped, capsys, options, says):
-    verb, *rest = options
-    code, out, err = run(capsys, "bank", "volume", verb, mapped, *rest)
-    assert code == 2 and not out and says in err and len(err.splitlines()) == 1
+
+
+def test_what_is_asked_wrongly_gets_a_line(mapped, capsys):
+    for (verb, *rest), says in WRONG:
+        code, out, err = run(capsys, "bank", "volume", verb, mapped, *rest)
+        assert code == 2 and not out and says in err and len(err.splitlines()) == 1
 
 
 def test_what_is_no_record_of_a_volume_is_refused(memory, tmp_path, capsys):  # noqa: F811
