@@ -221,6 +221,12 @@ class Ros:
             time.sleep(0.5)
         publisher.publish(message)
 
+    def forget_publishers(self) -> None:
+        """Let the next message of each topic wait for who listens then, who may not yet now."""
+        for publisher in self._publishers.values():
+            self.node.destroy_publisher(publisher)
+        self._publishers.clear()
+
     def transform(
         self, parent: str, child: str, stamp_ns: int, position=(0, 0, 0), rotation=(0, 0, 0, 1)
     ) -> None:

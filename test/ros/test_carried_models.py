@@ -48,4 +48,5 @@ def test_a_node_that_goes_on_in_a_memory_adds_only_what_is_missing(ros, frames):
         with MemoryBank(memory.path, readonly=True) as bank:
             until(lambda: len(bank.models()) == min(n + 1, 2), says=ros.logs)
         memory.stop().close()
+        ros.forget_publishers()
     assert "does not carry" not in memory.process.log and NODE in memory.process.log

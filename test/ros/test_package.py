@@ -41,7 +41,7 @@ def test_the_python_package_is_installed_whole():
     there = {
         file.relative_to(installed)
         for file in installed.rglob("*")
-        if file.suffix in (".py", ".json", ".html", ".css", ".js")
+        if file.suffix in (".py", ".json", ".html", ".css", ".js", ".sql")
     }
     assert wanted <= there
     generated = {
