@@ -20,7 +20,7 @@ from gaussvae_ros.likeness import likeness
 
 FARTHEST = 1e10  # m, where a ball without end ends
 CANDIDATES = 4  # times as many as are asked for are looked at by the index of likeness
-FEWEST = 400  # that are, at least
+FEWEST = 800  # that are, at least
 MOST = 1000  # that can be
 TIES = 20  # frames more than asked for are compared as a memory compares them, without rounding
 _COLUMNS = """
