@@ -6,6 +6,8 @@ import math
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from test_bank_likeness import REPO, descriptor, near, record
 from test_cli import run
 
@@ -90,6 +92,45 @@ def test_the_ends_of_time(tmp_path, stamp):
     with MemoryBank(tmp_path / "m.db") as bank:
         ids = [bank.add(record(0), stamp_ns=s, descriptor=descriptor(1)) for s in (stamp, 0)]
         assert [f.id for f, _ in bank.loop_candidates(ids[0])] == [ids[1]]
+
+
+@given(st.data())
+def test_frames_of_one_place_are_found_by_columns_as_one_by_one(data):
+    stamps = st.one_of(st.integers(0, 9), st.sampled_from([-(2**63), 2**63 - 1]))
+    spots = st.builds(
+        loops.Spot, st.just(1), stamps, st.just("c"), st.integers(1, 3),
+        st.sampled_from(["", "a", "b"]),
+        st.one_of(st.none(), st.tuples(st.integers(0, 3), st.just(0), st.just(0))),
+        st.sampled_from(["map", "odom"]),
+    )  # fmt: skip
+    some, other = data.draw(st.lists(spots, min_size=1, max_size=20)), data.draw(spots)
+    apart = data.draw(st.one_of(st.integers(0, 5), st.just(2**63)))
+
+    def follows(spot):
+        return spot.session == other.session and abs(spot.stamp_ns - other.stamp_ns) < apart
+
+    def is_near(spot):
+        one_map = spot.session == other.session or spot.map_id == other.map_id != ""
+        posed = None not in (spot.position, other.position) and spot.reference == other.reference
+        there = posed and one_map and math.dist(spot.position, other.position) < loops.SAME_M
+        return follows(spot) or there
+
+    columns = loops.Spots(some)
+    assert columns.follow(other, apart).tolist() == [follows(spot) for spot in some]
+    assert columns.near(other, apart).tolist() == [is_near(spot) for spot in some]
+
+
+def test_a_robot_that_stood_at_one_spot_for_long_is_one_candidate(tmp_path):
+    with MemoryBank(tmp_path / "m.db") as bank:
+        for i in range(3000):
+            bank.add(record(), stamp_ns=i * 10**9, pose=Pose(0.001 * (i % 7), 0, 0),
+                     descriptor=near(1, i % 5))  # fmt: skip
+        for i in range(3):
+            bank.add(record(), stamp_ns=(9000 + 100 * i) * 10**9, pose=Pose(10.0 + 5 * i, 0, 0),
+                     descriptor=near(1, 9))  # fmt: skip
+        found = bank.loop_candidates(near(1, 1))
+        places = {round(frame.pose.x) for frame, _ in found}
+        assert len(found) == 4 and places == {0, 10, 15, 20}
 
 
 def test_bad_questions(laps):

@@ -6,9 +6,11 @@ ICRA 2012), and the mean is turned into a probability by a logistic function tha
 sequences with known places; docs/bank.md says to which, and how right it was on others.
 """
 
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from sqlite_utils import Database
@@ -26,10 +28,12 @@ STEPS, STEP_NS = 3, 10**9  # neighbours on each side that are compared, and the 
 SAME_M = 2.0  # m within which two frames are of one place
 LOOKED_AT = 20_000  # frames, the likest ones, that are looked at for places
 PLACES = 30  # that are compared with their neighbours, at least
+FIRST, TOGETHER = 64, 1024  # frames that are looked up at once, at first and at most
 _FACTS = """
-    SELECT f.stamp_ns, f.camera, f.session, {map_id}, {x}, {y}, {z}, {reference}
-    FROM frames f JOIN sessions s ON s.id = f.session
-        LEFT JOIN poses p ON p.frame = f.id {moved} WHERE f.id = ?
+    SELECT f.id, f.stamp_ns, f.camera, f.session, {map_id}, {x}, {y}, {z}, {reference}
+    FROM json_each(?) asked CROSS JOIN frames f ON f.id = asked.value
+        JOIN sessions s ON s.id = f.session LEFT JOIN poses p ON p.frame = f.id {moved}
+    ORDER BY asked.key
 """
 
 
@@ -45,18 +49,41 @@ class Spot:
     position: tuple[float, float, float] | None
     reference: str | None
 
-    def follows(self, other: "Spot", apart_ns: int) -> bool:
-        """Whether the two were taken one after the other."""
-        return self.session == other.session and abs(self.stamp_ns - other.stamp_ns) < apart_ns
 
-    def is_near(self, other: "Spot", apart_ns: int) -> bool:
-        """Whether the two were taken one after the other, or by their poses at one place."""
-        if self.follows(other, apart_ns):
-            return True
-        if self.session != other.session and (not self.map_id or self.map_id != other.map_id):
-            return False
-        posed = self.position and other.position and self.reference == other.reference
-        return bool(posed) and math.dist(self.position, other.position) < SAME_M
+class Spots:
+    """Those of many frames, as columns: so that ten thousand of one place are found to be so in
+    milliseconds.
+    """
+
+    def __init__(self, spots: Sequence[Spot]):
+        self.spots = spots
+        self._stamps = np.array([spot.stamp_ns for spot in spots], np.int64)
+        self._sessions = np.array([spot.session for spot in spots], np.int64)
+        self._maps = np.array([spot.map_id for spot in spots], object)
+        self._references = np.array([spot.reference for spot in spots], object)
+        nowhere = (math.nan,) * 3
+        self._positions = np.array([spot.position or nowhere for spot in spots], float)
+
+    def follow(self, other: Spot, apart_ns: int) -> np.ndarray:  # bool [N]
+        """Which were taken shortly before or after another one."""
+        stamp = np.int64(other.stamp_ns)
+        later, earlier = np.maximum(self._stamps, stamp), np.minimum(self._stamps, stamp)
+        apart = later.view(np.uint64) - earlier.view(np.uint64)  # of any two stamps
+        near = apart < np.uint64(min(max(apart_ns, 0), 2**64 - 1))
+        return (self._sessions == other.session) & near
+
+    def near(self, other: Spot, apart_ns: int) -> np.ndarray:  # bool [N]
+        """Which were taken shortly before or after another one, or by their poses at its place."""
+        found = self.follow(other, apart_ns)
+        if other.position is None:
+            return found
+        placed = self._references == other.reference
+        if other.map_id:
+            placed &= (self._sessions == other.session) | (self._maps == other.map_id)
+        else:
+            placed &= self._sessions == other.session
+        off = np.linalg.norm(self._positions - other.position, axis=1)
+        return found | (placed & (off < SAME_M))
 
 
 def candidates(
@@ -72,19 +99,25 @@ def candidates(
     """
     asked, around = None, {0: of}
     if isinstance(of, int):
-        asked = _spot(db, of)
+        asked = next(iter(_spots(db, [of])), None)
         around = _neighbours(db, asked)
     if around.get(0) is None:
         return []
     places: list[Spot] = []
-    for number, (frame_id, _) in enumerate(alike(db, descriptors, around[0], **conditions)):
-        if len(places) >= max(PLACES, 2 * count) or number >= LOOKED_AT:
-            break
-        spot = _spot(db, frame_id)
-        if spot is None or (asked and spot.follows(asked, apart_ns)):
-            continue
-        if not any(spot.is_near(place, apart_ns) for place in places):
-            places.append(spot)
+    likest = (frame_id for frame_id, _ in alike(db, descriptors, around[0], **conditions))
+    likest, enough, size = islice(likest, LOOKED_AT), max(PLACES, 2 * count), FIRST
+    while len(places) < enough and (ids := list(islice(likest, size))):
+        some, size = Spots(_spots(db, ids)), min(2 * size, TOGETHER)
+        left = np.ones(len(some.spots), bool)
+        if asked:
+            left &= ~some.follow(asked, apart_ns)
+        for place in places:
+            left &= ~some.near(place, apart_ns)
+        while len(places) < enough and left.any():
+            first = int(np.argmax(left))
+            places.append(some.spots[first])
+            left[first] = False
+            left &= ~some.near(places[-1], apart_ns)
     scores = [(_alike(around, _neighbours(db, place)), place.frame_id) for place in places]
     best = sorted(scores, key=lambda scored: (-scored[0], scored[1]))[:count]
     length = len(around[0])
@@ -99,16 +132,19 @@ def probability(score: float, length: int) -> float:
     return 1 / (1 + math.exp(-(kind.offset + kind.slope * score)))
 
 
-def _spot(db: Database, frame_id: int) -> Spot | None:
+def _spots(db: Database, ids: Sequence[int]) -> list[Spot]:
+    """Those of frames, in their order; frames that are gone are left out."""
     moved, columns = placed(db)
     map_id = "s.map_id" if has_corrections(db) else "''"
     names = {name: columns[name] for name in ("x", "y", "z", "reference")}
-    row = db.execute(_FACTS.format(map_id=map_id, moved=moved, **names), [frame_id]).fetchone()
-    if row is None:
-        return None
-    stamp_ns, camera, session, map_id, *position, reference = row
-    posed = tuple(position) if reference is not None else None
-    return Spot(frame_id, stamp_ns, camera, session, map_id, posed, reference)
+    sql = _FACTS.format(map_id=map_id, moved=moved, **names)
+    spots = []
+    for frame_id, stamp_ns, camera, session, map_id, *position, reference in db.execute(
+        sql, [json.dumps(list(ids))]
+    ).fetchall():
+        posed = tuple(position) if reference is not None else None
+        spots.append(Spot(frame_id, stamp_ns, camera, session, map_id, posed, reference))
+    return spots
 
 
 def _neighbours(db: Database, spot: Spot) -> dict[int, bytes]:
