@@ -19,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
+from gaussvae_ros import lengths
 from gaussvae_ros.errors import RecordError
 from gaussvae_ros.raster.view import MAX_PIXELS, checked_roi, checked_size, render
 from gaussvae_ros.record import TILES, Record, pack
@@ -93,13 +94,7 @@ def packed(size: tuple[int, int], payloads: Sequence[bytes]) -> bytes:
     layout, hash_ = Layout.of(size), payloads[0][:HASH_BYTES]
     head = hash_ + bytes([layout.across, layout.down, layout.overlap])
     tiles = [payload[HASH_BYTES:] for payload in payloads]
-    lengths = bytearray()
-    for length in map(len, tiles):
-        while length > 127:
-            lengths.append(length & 127 | 128)
-            length >>= 7
-        lengths.append(length)
-    return pack(Record(TILES, size, head + bytes(lengths) + b"".join(tiles)))
+    return pack(Record(TILES, size, head + lengths.pack(map(len, tiles)) + b"".join(tiles)))
 
 
 def opened(record: Record) -> Tiled:
@@ -112,19 +107,9 @@ def opened(record: Record) -> Tiled:
         narrow = count > 1 and side // count < max(NARROWEST, 2 * overlap)
         if not count or narrow or record.size[0] * record.size[1] > MAX_PIXELS:
             raise RecordError(f"record is damaged: it claims {across}x{down} tiles")
-    layout, at, lengths = Layout(record.size, across, down, overlap), HEADER, []
-    while len(lengths) < len(layout):
-        length, shift = 0, 0
-        while True:
-            if at == len(data) or shift > 28:
-                raise RecordError("record is damaged: its tiles have no lengths")
-            length |= (data[at] & 127) << shift
-            at, shift = at + 1, shift + 7
-            if data[at - 1] < 128:
-                break
-        lengths.append(length)
-    ends = at + np.cumsum([0, *lengths])
-    if ends[-1] != len(data):
+    layout = Layout(record.size, across, down, overlap)
+    ends = lengths.read(data, HEADER, len(data), len(layout))
+    if ends is None:
         raise RecordError("record is damaged: its tiles do not fill it")
     hash_ = data[:HASH_BYTES]
     return Tiled(layout, tuple(hash_ + data[b:e] for b, e in zip(ends, ends[1:])))

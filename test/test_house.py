@@ -44,7 +44,8 @@ LAYERS = (
     ),  # bank is low: it stores bytes and knows no codec
     ("recognition",),
     ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers", "trajectory"),
-    ("kernels", "likeness", "model_files", "poses", "record", "volume_record"),
+    ("lengths", "likeness", "model_files", "poses", "record", "volume_record"),
+    ("kernels",),
     ("kernel_cache",),
     ("files",),
     (

@@ -28,8 +28,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gaussvae_ros import lengths
 from gaussvae_ros.errors import RecordError
-from gaussvae_ros.kernels import kernel
 from gaussvae_ros.volume_record import Envelope, open_envelope, seal
 
 KINDS = ("labels", "blocks", "levels")
@@ -98,7 +98,7 @@ def pack(record: VolumeRecord, chunks: list[bytes]) -> bytes:
     if record.kind == "levels":
         own += _LEVELS.pack(record.top, len(record.table)) + record.table
         own += record.plan.astype(PLAN).tobytes() + record.weights.astype(WEIGHTS).tobytes()
-    body = b"".join([record.model, own, _lengths(chunks), *chunks])
+    body = b"".join([record.model, own, lengths.pack(map(len, chunks)), *chunks])
     return seal(Envelope(KINDS.index(record.kind), flags, record.shape, *place), body)
 
 
@@ -145,13 +145,12 @@ def _opened(data: bytes, envelope: Envelope) -> VolumeRecord:
     count = math.prod(-(-side // CHUNK) for side in shape)
     if count > end - at or math.prod(shape) > LARGEST:
         raise ValueError("it is too short for its size")
-    starts = np.zeros(count + 1, np.int64)
-    used = _read_lengths(np.frombuffer(data, np.uint8, end - at, at), starts)
-    if used < 0 or at + used + starts[-1] != end:
+    starts = lengths.read(data, at, end, count)
+    if starts is None:
         raise RecordError("volume record is damaged: its chunks do not fill it")
     return VolumeRecord(
         kind, dtype, shape, model, envelope.voxel_size, envelope.origin,
-        unknown=bool(envelope.flags & UNKNOWN), data=data, starts=starts + at + used, **found,
+        unknown=bool(envelope.flags & UNKNOWN), data=data, starts=starts, **found,
     )  # fmt: skip
 
 
@@ -161,32 +160,3 @@ def _limits(dtype: np.dtype) -> tuple[float, float]:
         return 0.0, 1.0
     facts = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
     return float(facts.min), float(facts.max)
-
-
-def _lengths(chunks: list[bytes]) -> bytes:
-    out = bytearray()
-    for length in map(len, chunks):
-        while length > 127:
-            out.append(length & 127 | 128)
-            length >>= 7
-        out.append(length)
-    return bytes(out)
-
-
-@kernel(error_model="numpy")
-def _read_lengths(data, starts):
-    """Sum up the lengths that `data` begins with; how many bytes they took, or -1."""
-    place = 0
-    for chunk in range(len(starts) - 1):
-        length, shift = 0, 0
-        while True:
-            if place == len(data) or shift > 28:
-                return -1
-            byte = data[place]
-            place += 1
-            length |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        starts[chunk + 1] = starts[chunk] + length
-    return place
