@@ -39,12 +39,12 @@ def encode(
 
 def decode(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The voxels `begin`..`end`."""
-    out = np.empty(end - begin, record.dtype)
+    out, given = np.empty(end - begin, record.dtype), _given(record)
     first = begin[0]
     while first < end[0]:  # a layer of chunks at a time
         last = min((first // CHUNK + 1) * CHUNK, end[0])
         box = np.array([first, *begin[1:]]), np.array([last, *end[1:]])
-        voxels = _read(record, *box)
+        voxels = _read(record, given, *box)
         layer = out[first - begin[0] : last - begin[0]]
         if record.unknown:
             there = ~np.isnan(voxels)
@@ -58,7 +58,7 @@ def decode(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarr
 
 def known(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Which of the voxels `begin`..`end` are known, of a volume that has unknown ones."""
-    return ~np.isnan(_read(record, begin, end))
+    return ~np.isnan(_read(record, _given(record), begin, end))
 
 
 def tops(quality: int, ends: tuple[float, float], dtype: np.dtype) -> list[int]:
@@ -72,13 +72,18 @@ def tops(quality: int, ends: tuple[float, float], dtype: np.dtype) -> list[int]:
     return list(dict.fromkeys(found))
 
 
-def _read(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+def _given(record: VolumeRecord) -> tuple:
+    """What `chunks.read_levels` takes of a whole record; no weights where all are zero."""
+    weights = record.weights.astype(np.float32).reshape(2, -1) / smoothing.UNIT
+    return (
+        buffer(record), record.starts, model.get(record.model).tables[1],
+        level_table.unpack(record.table), record.plan,
+        weights if weights.any() else weights[:0], record.top, record.unknown,
+    )  # fmt: skip
+
+
+def _read(record: VolumeRecord, given: tuple, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     which, start, size = chunks_of(record, begin, end)
     voxels = np.empty(size, np.float32)
-    weights = record.weights.astype(np.float32) / smoothing.UNIT
-    chunks.read_levels(
-        buffer(record), record.starts, model.get(record.model).tables[1],
-        level_table.unpack(record.table), record.plan, weights.reshape(2, -1),
-        record.top, record.unknown, which, np.array(record.shape), voxels,
-    )  # fmt: skip
+    chunks.read_levels(*given, which, np.array(record.shape), voxels)
     return voxels[part(begin, end, start)]

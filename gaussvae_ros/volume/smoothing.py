@@ -88,7 +88,7 @@ def solve(squares: np.ndarray, products: np.ndarray) -> np.ndarray:
 @kernel(error_model="numpy")
 def smooth(q, known, weights, top, out):
     """The values of a chunk's voxels float32 in 0..1, NaN where unknown; `weights` float32 [2,
-    TERMS].
+    TERMS], empty where each voxel keeps its level.
     """
     terms = np.zeros(TERMS, np.float32)
     for z in range(q.shape[0]):
