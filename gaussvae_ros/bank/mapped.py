@@ -9,7 +9,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank import volumes
 from gaussvae_ros.bank.frame import Pose, checked_int
-from gaussvae_ros.bank.question import Where, checked_ball, sessions_of
+from gaussvae_ros.bank.question import Where, check_place, checked_ball, sessions_of
 from gaussvae_ros.bank.reading import Reader, checked_limit
 from gaussvae_ros.bank.volumes import DamagedVolume, Volume
 from gaussvae_ros.errors import BankError, RecordError
@@ -140,8 +140,7 @@ def matching(
         where = where.also("v.stamp_ns >= ?", checked_int("after", after))
     if before is not None:
         where = where.also("v.stamp_ns <= ?", checked_int("before", before))
-    if (near is None) != (radius is None):
-        raise BankError("near and radius go together: give both or none")
+    check_place(near, radius)
     if near is not None:
         centre, radius = checked_ball(near, radius)
         where = where.also(f"{_AWAY} <= ?", *np.repeat(centre, 4).tolist(), radius * radius)

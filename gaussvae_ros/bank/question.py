@@ -126,14 +126,7 @@ def ask(
         if named:
             told = f"({told} OR f.session IN ({', '.join(map(str, named))}))"
         where, ids = where.also(told, json.dumps(found)), None if named else found
-    if (near is None) != (radius is None):
-        raise BankError("near and radius go together: give both or none")
-    if reference is not None and near is None:
-        raise BankError("reference says what near is measured in: give near and radius too")
-    if (yaw is None) != (yaw_tolerance is None):
-        raise BankError("yaw and yaw_tolerance go together: give both or none")
-    if yaw is not None and near is None:
-        raise BankError("yaw is the heading at near: give near and radius too")
+    check_place(near, radius, reference, yaw, yaw_tolerance)
     if near is not None:
         centre, radius = checked_ball(near, radius)
         away = " + ".join(f"({columns[axis]} - ?) * ({columns[axis]} - ?)" for axis in "xyz")
@@ -159,6 +152,24 @@ def sessions_of(db: Database, session: int | None, map_id: str | None) -> list[i
         sql, value = "SELECT id FROM sessions WHERE ?", not map_id
     found = [number for (number,) in db.execute(sql, [value]).fetchall()]
     return found if session is None else [number for number in found if number == session]
+
+
+def check_place(
+    near: object,
+    radius: object,
+    reference: object = None,
+    yaw: object = None,
+    yaw_tolerance: object = None,
+) -> None:
+    """Raise BankError where conditions of place are given without those that they need."""
+    if (near is None) != (radius is None):
+        raise BankError("near and radius go together: give both or none")
+    if reference is not None and near is None:
+        raise BankError("reference says what near is measured in: give near and radius too")
+    if (yaw is None) != (yaw_tolerance is None):
+        raise BankError("yaw and yaw_tolerance go together: give both or none")
+    if yaw is not None and near is None:
+        raise BankError("yaw is the heading at near: give near and radius too")
 
 
 def checked_ball(

@@ -13,7 +13,7 @@ from gaussvae_ros.bank.frame import (
     checked_text,
     name_from_outside,
 )
-from gaussvae_ros.bank.question import Where, checked_ball, heading
+from gaussvae_ros.bank.question import Where, check_place, checked_ball, heading
 from gaussvae_ros.errors import FleetError
 from gaussvae_ros.fleet.catalogue import Catalogue, telling, without_underflow, words_of
 from gaussvae_ros.likeness import likeness
@@ -73,12 +73,7 @@ def conditions(
         where = where.also(_of_sessions("map_id = %s"), checked_map(map_id))
     if text is not None:
         where = where.also("f.words @@ %s::tsquery", _query(text))
-    if (near is None) != (radius is None):
-        raise FleetError("near and radius go together: give both or none")
-    if near is None and (reference, yaw) != (None, None):
-        raise FleetError("reference and yaw are of near: give near and radius, too")
-    if (yaw is None) != (yaw_tolerance is None):
-        raise FleetError("yaw and yaw_tolerance go together: give both or none")
+    check_place(near, radius, reference, yaw, yaw_tolerance)
     if near is not None:
         where = _near(where, near, radius)
     if reference is not None:
