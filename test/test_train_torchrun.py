@@ -84,6 +84,10 @@ def test_one_that_is_killed_ends_the_other_and_a_resume_goes_on(data, tmp_path):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     reached = kept(tmp_path / "two")["progress"]["step"]
-    stop = lambda step, figures: step > reached and os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+
+    def stop(step, figures):
+        if step > reached:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     result = train(config_of(config), data, tmp_path / "two", resume=True, watch=stop)
     assert result["stopped"] == "signal" and result["step"] >= reached + 5
