@@ -5,7 +5,7 @@ import numpy as np
 from gaussvae_ros.volume import chunks, model, synthesis
 from gaussvae_ros.volume.contexts import PREDICTED
 from gaussvae_ros.volume.format import VolumeRecord, pack, step_of
-from gaussvae_ros.volume.layers import buffer, chunks_of, in_batches, part, put, scaled
+from gaussvae_ros.volume.layers import buffer, chunks_of, in_batches, labels, part, put, scaled
 from gaussvae_ros.volume.transform import SIDE, SIZE
 
 HELPED = 15, 55  # qualities at which the network adds to blocks: at others it gained nothing
@@ -46,8 +46,7 @@ def decode(
 
 def known(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Which of the voxels `begin`..`end` are known, of a volume that has unknown ones."""
-    start, _, _, there = _read(record, begin, end)
-    return there[part(begin, end, start)].astype(bool)
+    return labels(record, 2, begin, end) != 0
 
 
 def _read(record: VolumeRecord, begin, end) -> tuple[np.ndarray, ...]:

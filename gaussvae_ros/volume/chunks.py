@@ -6,6 +6,7 @@ from gaussvae_ros.kernels import kernel, parallel, prange
 from gaussvae_ros.volume import blocks, labels, levels, smoothing
 from gaussvae_ros.volume.analysis import analyse
 from gaussvae_ros.volume.contexts import CONTEXTS, PREDICTED
+from gaussvae_ros.volume.padding import BEFORE, padded
 from gaussvae_ros.volume.ranges import STATE, begin_reading, begin_writing, finish
 from gaussvae_ros.volume.transform import SIDE, SIZE
 
@@ -129,37 +130,46 @@ def write_levels(voxels, known, learned, table, plan, top, first, out, ends):
         mask = known[:, y : y + CHUNK, x : x + CHUNK].copy()
         if known.size:
             labels.code(state, out[n], learned, mask, 2, counts)
-        q = quantised(voxels[:, y : y + CHUNK, x : x + CHUNK], top)
-        levels.code(state, out[n], table, plan, top, mask, q, counts)
+        q = quantised(voxels[:, y : y + CHUNK, x : x + CHUNK], mask, top)
+        levels.code(state, out[n], table, plan, top, mask, q, CHUNK, counts)
         ends[n] = finish(state, out[n])
 
 
 @kernel(error_model="numpy")
-def quantised(voxels, top):
-    """Voxels in 0..1 as levels int16; those that are NaN as 0."""
-    q = np.zeros(voxels.shape, np.int16)
-    for z in range(q.shape[0]):
-        for y in range(q.shape[1]):
-            for x in range(q.shape[2]):
-                if voxels[z, y, x] == voxels[z, y, x]:
-                    q[z, y, x] = int(voxels[z, y, x] * top + np.float32(0.5))
+def quantised(voxels, known, top):
+    """Voxels in 0..1 as levels int16, `padding.padded`; `known` is empty where all are known."""
+    q = padded(*voxels.shape)
+    for z in range(voxels.shape[0]):
+        for y in range(voxels.shape[1]):
+            for x in range(voxels.shape[2]):
+                if known.size == 0 or known[z, y, x]:
+                    level = int(voxels[z, y, x] * top + np.float32(0.5))
+                    q[z + BEFORE, y + BEFORE, x + BEFORE] = level
     return q
 
 
 @parallel(error_model="numpy")
-def read_levels(data, starts, learned, table, plan, weights, top, unknown, chunks, box, out):
-    """As `read`, into the voxels float32 `out` in 0..1, NaN where unknown."""
+def read_levels(data, starts, learned, table, plan, weights, top, unknown, chunks, box, begin, out):
+    """As `read`, the voxels from `begin` on alone, into float32 `out` in 0..1, NaN where unknown.
+
+    Of a chunk no more is read than they need.
+    """
     for n in prange(len(chunks)):
         number, start = chunks[n, 0], chunks[n, 1:]
         size = np.minimum(box - start, CHUNK)
-        z, y, x = start - chunks[0, 1:]
+        first = np.maximum(begin - start, 0)
+        end = np.empty(3, np.int64)
+        for k in range(3):
+            end[k] = min(begin[k] + out.shape[k] - start[k], size[k])
         state = np.zeros(STATE, np.int64)
         counts = np.zeros((0, 2), np.int64)
         begin_reading(state, data, starts[number], starts[number + 1])
         known = np.zeros((size[0], size[1], size[2]) if unknown else (0, 0, 0), np.uint8)
         if unknown:
             labels.code(state, data, learned, known, 2, counts)
-        q = np.zeros((size[0], size[1], size[2]), np.int16)
-        levels.code(state, data, table, plan, top, known, q, counts)
-        part = out[z : z + size[0], y : y + size[1], x : x + size[2]]
-        smoothing.smooth(q, known, weights, top, part)
+        q = padded(size[0], size[1], size[2])
+        levels.code(state, data, table, plan, top, known, q, end[0] + 1, counts)
+        z, y, x = start + first - begin
+        depth, height, width = end - first
+        part = out[z : z + depth, y : y + height, x : x + width]
+        smoothing.smooth(q, weights, top, first, part)

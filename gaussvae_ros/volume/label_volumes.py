@@ -4,7 +4,7 @@ import numpy as np
 
 from gaussvae_ros.volume import chunks, model
 from gaussvae_ros.volume.format import CHUNK, VolumeRecord, pack
-from gaussvae_ros.volume.layers import buffer, chunks_of, in_batches, part
+from gaussvae_ros.volume.layers import in_batches, labels
 
 
 def encode(
@@ -33,20 +33,9 @@ def encode(
 
 def decode(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The voxels `begin`..`end`."""
-    return record.labels[_labels(record, begin, end)]
+    return record.labels[labels(record, len(record.labels), begin, end)]
 
 
 def known(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Which of the voxels `begin`..`end` are known, of a volume that has unknown integers."""
-    return _labels(record, begin, end) != 0
-
-
-def _labels(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:  # uint8
-    """Which of its labels each voxel has."""
-    which, start, size = chunks_of(record, begin, end)
-    found = np.empty(size, np.uint8)
-    chunks.read_labels(
-        buffer(record), record.starts, model.get(record.model).tables[1],
-        len(record.labels), which, np.array(record.shape), found,
-    )  # fmt: skip
-    return found[part(begin, end, start)]
+    return labels(record, len(record.labels), begin, end) != 0

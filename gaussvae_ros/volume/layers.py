@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from gaussvae_ros.volume import chunks
+from gaussvae_ros.volume import chunks, model
 from gaussvae_ros.volume.format import CHUNK, VolumeRecord
 
 AT_ONCE = 64  # chunks that are encoded side by side
@@ -80,6 +80,19 @@ def chunks_of(record: VolumeRecord, begin, end) -> tuple[np.ndarray, np.ndarray,
     numbers = np.ravel_multi_index(tuple(places.T), grid)
     start = first * CHUNK
     return np.column_stack([numbers, places * CHUNK]), start, np.minimum(last * CHUNK, box) - start
+
+
+def labels(record: VolumeRecord, count: int, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Which label each of the voxels `begin`..`end` has, uint8, of the `count` that a chunk begins
+    with. Those of records in blocks or levels are two: 0 unknown, 1 known.
+    """
+    which, start, size = chunks_of(record, begin, end)
+    found = np.empty(size, np.uint8)
+    chunks.read_labels(
+        buffer(record), record.starts, model.get(record.model).tables[1], count, which,
+        np.array(record.shape), found,
+    )  # fmt: skip
+    return found[part(begin, end, start)]
 
 
 def part(begin: np.ndarray, end: np.ndarray, start: np.ndarray) -> tuple[slice, ...]:

@@ -6,7 +6,8 @@ import numpy as np
 
 from gaussvae_ros.kernels import kernel
 from gaussvae_ros.volume import level_table, levels, prediction, smoothing
-from gaussvae_ros.volume.chunks import MOST, quantised
+from gaussvae_ros.volume.chunks import CHUNK, MOST, quantised
+from gaussvae_ros.volume.padding import distances
 from gaussvae_ros.volume.ranges import STATE, begin_writing, finish
 
 _RIDGE = 1e-6  # keeps neighbours that are always alike from upsetting the fit
@@ -28,18 +29,18 @@ def fit(cubes: list[tuple[np.ndarray, np.ndarray]], top: int) -> Fit:
     """`cubes` are voxels float32 [z, y, x] in 0..1, NaN where unknown, at most as large as a chunk,
     and which of them are known, uint8, empty where all are; `top` is the last level.
     """
-    quantum = [(quantised(voxels, top), known) for voxels, known in cubes]
+    quantum = [(quantised(voxels, known, top), known) for voxels, known in cubes]
     near = np.zeros((len(prediction.NEIGHBOURS) + 1,) * 2)
     squares = np.zeros((2, smoothing.TERMS, smoothing.TERMS))
     products = np.zeros((2, smoothing.TERMS))
     for (voxels, _), (q, known) in zip(cubes, quantum):
-        _add_neighbours(q, known, top, near)
-        smoothing.add_normal(q, known, voxels * np.float32(top), top, squares, products)
+        _add_neighbours(q, top, near)
+        smoothing.add_normal(q, voxels * np.float32(top), top, squares, products)
     plan = np.zeros(prediction.PLAN, np.int64)
     plan[prediction.SUM : prediction.OFF] = _weights(near)
     sums = np.zeros(prediction.PREDICTORS + 1, np.int64)
-    for q, known in quantum:
-        _add_errors(q, known, plan, top, sums)
+    for q, _ in quantum:
+        _add_errors(q, plan, top, sums)
     plan[prediction.OFF :] = sums[:-1] // max(sums[-1], 1)
     size, table = _counted(quantum, plan, top)
     blended = plan.copy()
@@ -69,44 +70,39 @@ def _counted(quantum: list, plan: np.ndarray, top: int) -> tuple[int, np.ndarray
 def _count(q, known, table, plan, top, counts):
     data, state = np.zeros(MOST, np.uint8), np.zeros(STATE, np.int64)
     begin_writing(state)
-    levels.code(state, data, table, plan, top, known, q, counts)
+    levels.code(state, data, table, plan, top, known, q, CHUNK, counts)
     return finish(state, data)
 
 
 @kernel(error_model="numpy")
-def _add_neighbours(q, known, top, near):
+def _add_neighbours(q, top, near):
     """Add a cube's voxels to the squares of their neighbours' levels, then of their own; those that
     say nothing left out.
     """
     row = np.zeros(len(near), np.int64)
-    for z in range(q.shape[0]):
-        for y in range(q.shape[1]):
-            for x in range(q.shape[2]):
-                if known.size == 0 or known[z, y, x]:
-                    prediction.gather(q, known, z, y, x, top, row[:-1])
-                    row[-1] = q[z, y, x]
-                    if row[:-1].min() < row[:-1].max():
-                        for k in range(len(row)):
-                            for j in range(len(row)):
-                                near[k, j] += row[k] * row[j]
+    levels, reach = q.reshape(-1), distances(q, prediction.NEIGHBOURS)
+    for at in range(len(levels)):
+        if levels[at] >= 0:
+            prediction.gather(levels, at, reach, top, row[:-1])
+            row[-1] = levels[at]
+            if row[:-1].min() < row[:-1].max():
+                for k in range(len(row)):
+                    for j in range(len(row)):
+                        near[k, j] += row[k] * row[j]
 
 
 @kernel(error_model="numpy")
-def _add_errors(q, known, plan, top, sums):
+def _add_errors(q, plan, top, sums):
     """Add by how much each predictor is off in a cube, and over how many voxels."""
     near = np.zeros(len(prediction.NEIGHBOURS), np.int64)
     guesses = np.zeros(prediction.PREDICTORS, np.int64)
-    errors = np.zeros((*q.shape, prediction.PREDICTORS + 1), np.int16)
-    blended = plan.copy()
-    blended[0] = 1
-    for z in range(q.shape[0]):
-        for y in range(q.shape[1]):
-            for x in range(q.shape[2]):
-                if known.size == 0 or known[z, y, x]:
-                    prediction.gather(q, known, z, y, x, top, near)
-                    if near.min() < near.max():
-                        prediction.predict(blended, near, errors, z, y, x, top, guesses)
-                        for k in range(len(guesses)):
-                            off = abs(guesses[k] - prediction.FINE * q[z, y, x])
-                            sums[k] += min(off, prediction.WORST)
-                        sums[-1] += 1
+    levels, reach = q.reshape(-1), distances(q, prediction.NEIGHBOURS)
+    for at in range(len(levels)):
+        if levels[at] >= 0:
+            prediction.gather(levels, at, reach, top, near)
+            if near.min() < near.max():
+                prediction.each(plan, near, guesses)
+                for k in range(len(guesses)):
+                    off = abs(guesses[k] - prediction.FINE * levels[at])
+                    sums[k] += min(off, prediction.WORST)
+                sums[-1] += 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from gaussvae_ros.volume import chunks, level_table, model, smoothing
 from gaussvae_ros.volume.format import CHUNK, VolumeRecord, pack, step_of
-from gaussvae_ros.volume.layers import buffer, chunks_of, in_batches, part, put, scaled
+from gaussvae_ros.volume.layers import AT_ONCE, buffer, chunks_of, in_batches, labels, put, scaled
 from gaussvae_ros.volume.level_fit import Fit
 
 SHARES = 1.0, 0.7, 0.5  # of the levels of a quality's step, that may do since they are smoothed
@@ -40,11 +40,12 @@ def encode(
 def decode(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The voxels `begin`..`end`."""
     out, given = np.empty(end - begin, record.dtype), _given(record)
-    first = begin[0]
-    while first < end[0]:  # a layer of chunks at a time
-        last = min((first // CHUNK + 1) * CHUNK, end[0])
+    first, layers = begin[0], max(AT_ONCE // len(chunks_of(record, begin, [begin[0] + 1, *end[1:]])[0]), 1)
+    while first < end[0]:  # some layers of chunks at a time
+        last = min((first // CHUNK + layers) * CHUNK, end[0])
         box = np.array([first, *begin[1:]]), np.array([last, *end[1:]])
-        voxels = _read(record, given, *box)
+        voxels = np.empty(box[1] - box[0], np.float32)
+        chunks.read_levels(*given, chunks_of(record, *box)[0], np.array(record.shape), box[0], voxels)
         layer = out[first - begin[0] : last - begin[0]]
         if record.unknown:
             there = ~np.isnan(voxels)
@@ -58,7 +59,7 @@ def decode(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarr
 
 def known(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Which of the voxels `begin`..`end` are known, of a volume that has unknown ones."""
-    return ~np.isnan(_read(record, _given(record), begin, end))
+    return labels(record, 2, begin, end) != 0
 
 
 def tops(quality: int, ends: tuple[float, float], dtype: np.dtype) -> list[int]:
@@ -74,16 +75,9 @@ def tops(quality: int, ends: tuple[float, float], dtype: np.dtype) -> list[int]:
 
 def _given(record: VolumeRecord) -> tuple:
     """What `chunks.read_levels` takes of a whole record; no weights where all are zero."""
-    weights = record.weights.astype(np.float32).reshape(2, -1) / smoothing.UNIT
+    weights = record.weights.astype(np.int64).reshape(2, -1)
     return (
         buffer(record), record.starts, model.get(record.model).tables[1],
         level_table.unpack(record.table), record.plan,
         weights if weights.any() else weights[:0], record.top, record.unknown,
     )  # fmt: skip
-
-
-def _read(record: VolumeRecord, given: tuple, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    which, start, size = chunks_of(record, begin, end)
-    voxels = np.empty(size, np.float32)
-    chunks.read_levels(*given, which, np.array(record.shape), voxels)
-    return voxels[part(begin, end, start)]

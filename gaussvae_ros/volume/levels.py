@@ -9,12 +9,15 @@ integers, so that records mean the same on every machine.
 import numpy as np
 
 from gaussvae_ros.kernels import kernel
+from gaussvae_ros.volume.padding import BEFORE, distances, place, shape_of
 from gaussvae_ros.volume.prediction import (
     CLASSES,
+    COUNTS,
     FINE,
+    LANES,
     NEIGHBOURS,
     PREDICTORS,
-    UNKNOWN,
+    add_up,
     gather,
     note,
     predict,
@@ -34,18 +37,18 @@ _FAST, _SLOW = 5, 8  # by 2^-these of what is left, an answer moves the two halv
 
 
 @kernel(error_model="numpy")
-def code(state, data, table, plan, top, known, q, counts):
-    """Write or read the levels int16 [z, y, x] of a chunk, 0 to `top`.
+def code(state, data, table, plan, top, known, q, rows, counts):
+    """Write or read the levels of a chunk, 0 to `top`, of the first `rows` voxels along z.
 
     `table` uint8 [CONTEXTS] are the chances to begin with, as places in LIKELY, `plan` int64 [PLAN]
-    says how to predict; `known` uint8, as large where voxels may be unknown, else empty: what `q`
-    holds of unknown ones is not kept. `counts` int64 [CONTEXTS, 2] counts the answers, unless it
-    is empty.
+    says how to predict; `known` uint8 [z, y, x] which voxels are known, or empty where all are.
+    `q` int16 is what `padding.padded` makes, `counts` int64 [CONTEXTS, 2] counts the answers,
+    unless it is empty.
     """
     chance = np.empty((CONTEXTS, 2), np.int64)
     for k in range(CONTEXTS):
         chance[k] = LIKELY[table[k]]
-    depth, height, width = q.shape
+    depth, height, width = shape_of(q)
     flat = np.zeros((-(-depth // SIDE), -(-height // SIDE), -(-width // SIDE)), np.int64)
     for bz in range(flat.shape[0]):
         for by in range(flat.shape[1]):
@@ -53,22 +56,30 @@ def code(state, data, table, plan, top, known, q, counts):
                 flat[bz, by, bx] = _whole(
                     state, data, chance, top, known, q, flat, bz, by, bx, counts
                 )
-    errors = np.zeros((depth, height, width, PREDICTORS + 1), np.int16)
+    levels, reach = q.reshape(-1), distances(q, NEIGHBOURS)
     near, guesses = np.zeros(len(NEIGHBOURS), np.int64), np.zeros(PREDICTORS, np.int64)
-    for z in range(depth):
+    long = (width + 2) * LANES if plan[0] else 0
+    errors, before = np.zeros((2, height + 2, long), np.int16), np.zeros(long, np.int16)
+    for z in range(min(rows, depth)):
         for y in range(height):
+            row = errors[z % 2, y + 1]
+            if plan[0]:
+                up = errors[(z + 1) % 2]
+                add_up(errors[z % 2, y], up[y + 1], up[y], up[y + 2], before)
+                for x in range(width):
+                    row[LANES * (x + 1) : LANES * (x + 2)] = 0
+                    row[LANES * (x + 1) + COUNTS] = flat[z // SIDE, y // SIDE, x // SIDE] > 0
+            at = place(q, z, y, 0) - 1
             for x in range(width):
-                if flat[z // SIDE, y // SIDE, x // SIDE]:
+                at += 1
+                if flat[z // SIDE, y // SIDE, x // SIDE] or (known.size and known[z, y, x] == 0):
                     continue
-                if known.size and known[z, y, x] == 0:
-                    errors[z, y, x, PREDICTORS] = UNKNOWN
-                    continue
-                gather(q, known, z, y, x, top, near)
-                guess, kind = predict(plan, near, errors, z, y, x, top, guesses)
-                level = _level(state, data, chance, guess, kind, top, q[z, y, x], counts)
-                q[z, y, x] = level
+                gather(levels, at, reach, top, near)
+                guess, kind = predict(plan, near, before, row, x, top, guesses)
+                level = _level(state, data, chance, guess, kind, top, levels[at], counts)
+                levels[at] = level
                 if plan[0]:
-                    note(guesses, guess, level, errors[z, y, x])
+                    note(guesses, guess, level, row, x)
 
 
 @kernel(error_model="numpy")
@@ -81,9 +92,10 @@ def _whole(state, data, chance, top, known, q, flat, bz, by, bx, counts):
     before[2] = flat[bz - 1, by, bx] if bz else 0
     guess = before.max() if before.max() else top + 1
     value = 0
-    part = q[z : z + SIDE, y : y + SIDE, x : x + SIDE]
+    inside = q[BEFORE:-1, BEFORE:-1, BEFORE:-1]
+    part = inside[z : z + SIDE, y : y + SIDE, x : x + SIDE]
+    there = known[z : z + SIDE, y : y + SIDE, x : x + SIDE]
     if not state[READS]:
-        there = known[z : z + SIDE, y : y + SIDE, x : x + SIDE]
         least, most = top, 0
         for place in np.ndindex(part.shape):
             if known.size == 0 or there[place]:
@@ -96,7 +108,9 @@ def _whole(state, data, chance, top, known, q, flat, bz, by, bx, counts):
         value = _number(state, data, value - 1, top) + 1
     else:
         value = guess
-    part[:] = value - 1
+    for place in np.ndindex(part.shape):
+        if known.size == 0 or there[place]:
+            part[place] = value - 1
     return value
 
 

@@ -10,6 +10,7 @@ its level keeps it. Neighbours in other chunks are not looked at, so that a chun
 import numpy as np
 
 from gaussvae_ros.kernels import kernel
+from gaussvae_ros.volume.padding import distances, place
 
 _PAIRS = np.array(  # z, y, x steps to one of two opposite neighbours
     [
@@ -27,50 +28,50 @@ _RIDGE = 1e-5  # keeps terms that are always zero from upsetting the fit
 
 
 @kernel(error_model="numpy")
-def gather(q, known, z, y, x, top, terms):
-    """The terms of a voxel, float32 [TERMS], and which weights hold: 0 or 1, -1 for none."""
-    depth, height, width = q.shape
-    own, around = q[z, y, x], 0
-    terms[:] = 0
+def gather(levels, at, reach, top, terms):
+    """The terms of the voxel at `levels[at]` as whole numbers, int64 [TERMS], and which weights
+    hold: 0 or 1, -1 for none. `reach` are the distances to one of two opposite neighbours.
+    """
+    own, around = levels[at], 0
+    for k in range(3):
+        for other in (levels[at + reach[k]], levels[at - reach[k]]):
+            around += abs(other - own) if other >= 0 else 0
+    if around == 0:
+        return -1
     for k in range(len(_PAIRS)):
-        for side in range(-1, 2, 2):
-            zz, yy = z + side * _PAIRS[k, 0], y + side * _PAIRS[k, 1]
-            xx = x + side * _PAIRS[k, 2]
-            if not (0 <= zz < depth and 0 <= yy < height and 0 <= xx < width):
-                continue
-            if known.size and known[zz, yy, xx] == 0:
-                continue
-            off = q[zz, yy, xx] - own
-            for cut in range(len(_CUTS)):
-                most = _CUTS[cut]
-                terms[cut * len(_PAIRS) + k] += min(max(off, -most), most)
-            if k < 3:
-                around += abs(off)
-        if k == 2 and around == 0:
-            return -1
+        one, other = levels[at + reach[k]], levels[at - reach[k]]
+        one = one - own if one >= 0 else 0
+        other = other - own if other >= 0 else 0
+        for cut in range(len(_CUTS)):
+            most = _CUTS[cut]
+            term = min(max(one, -most), most) + min(max(other, -most), most)
+            terms[cut * len(_PAIRS) + k] = term
     terms[TERMS - 2], terms[TERMS - 1] = own == 0, own == top
     return 0 if around < _STEEP else 1
 
 
 @kernel(error_model="numpy")
-def add_normal(q, known, wanted, top, squares, products):
+def add_normal(q, wanted, top, squares, products):
     """Add what every other voxel of a chunk says to the normal equations of the weights.
 
-    `wanted` float32 [z, y, x] are the values in levels, NaN where unknown; `squares` float64 [2,
-    TERMS, TERMS], of which the lower half is filled, `products` float64 [2, TERMS].
+    `q` int16 are levels as `padding.padded` makes them, `wanted` float32 [z, y, x] the values in
+    levels, NaN where unknown; `squares` float64 [2, TERMS, TERMS], of which the lower half is
+    filled, `products` float64 [2, TERMS].
     """
-    terms = np.zeros(TERMS, np.float32)
-    for z in range(q.shape[0]):
-        for y in range(q.shape[1]):
-            for x in range((z + y) % 2, q.shape[2], 2):
-                off = wanted[z, y, x] - q[z, y, x]
+    terms = np.zeros(TERMS, np.int64)
+    levels, reach = q.reshape(-1), distances(q, _PAIRS)
+    for z in range(wanted.shape[0]):
+        for y in range(wanted.shape[1]):
+            for x in range((z + y) % 2, wanted.shape[2], 2):
+                at = place(q, z, y, x)
+                off = wanted[z, y, x] - levels[at]
                 if off != off:
                     continue
-                which = gather(q, known, z, y, x, top, terms)
+                which = gather(levels, at, reach, top, terms)
                 if which >= 0:
                     for k in range(TERMS):
                         if terms[k] != 0:
-                            products[which, k] += terms[k] * off
+                            products[which, k] += np.float32(terms[k]) * off
                             for j in range(k + 1):
                                 squares[which, k, j] += terms[k] * terms[j]
 
@@ -86,23 +87,27 @@ def solve(squares: np.ndarray, products: np.ndarray) -> np.ndarray:
 
 
 @kernel(error_model="numpy")
-def smooth(q, known, weights, top, out):
-    """The values of a chunk's voxels float32 in 0..1, NaN where unknown; `weights` float32 [2,
-    TERMS], empty where each voxel keeps its level.
+def smooth(q, weights, top, begin, out):
+    """The values of a chunk's voxels from `begin` on, z y x, into float32 `out`: in 0..1, NaN where
+    unknown. `q` are levels as `padding.padded` makes them; `weights` int64 [2, TERMS], empty where
+    each voxel keeps its level.
     """
-    terms = np.zeros(TERMS, np.float32)
-    for z in range(q.shape[0]):
-        for y in range(q.shape[1]):
-            for x in range(q.shape[2]):
-                value = np.float32(q[z, y, x])
-                if known.size and known[z, y, x] == 0:
+    terms = np.zeros(TERMS, np.int64)
+    levels, reach = q.reshape(-1), distances(q, _PAIRS)
+    for z in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            at = place(q, begin[0] + z, begin[1] + y, begin[2])
+            for x in range(out.shape[2]):
+                level = levels[at + x]
+                value = np.float32(level)
+                if level < 0:
                     value = np.float32(np.nan)
                 elif weights.size:
-                    which = gather(q, known, z, y, x, top, terms)
+                    which = gather(levels, at + x, reach, top, terms)
                     if which >= 0:
-                        added = np.float32(0)
+                        added = 0
                         for k in range(TERMS):
                             added += weights[which, k] * terms[k]
-                        value += min(max(added, np.float32(-1)), np.float32(1))
-                        value = min(max(value, np.float32(0)), np.float32(top))
+                        moved = UNIT * level + min(max(added, -UNIT), UNIT)
+                        value = np.float32(min(max(moved, 0), UNIT * top)) / np.float32(UNIT)
                 out[z, y, x] = value / np.float32(top)
