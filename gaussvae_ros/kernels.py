@@ -3,6 +3,7 @@
     @kernel(error_model="numpy")      a function of one thread
     @parallel(fastmath={"contract"})  one whose `prange` loops threads may share
     @inline                           a part of kernels
+    @leaf                             a part of kernels that makes no arrays
 
 kernel_cache.py keeps their machine code.
 """
@@ -24,7 +25,7 @@ from numba import njit, prange
 
 from gaussvae_ros.kernel_cache import KernelCache
 
-__all__ = ["inline", "kernel", "parallel", "prange", "threads", "use_threads"]
+__all__ = ["inline", "kernel", "leaf", "parallel", "prange", "threads", "use_threads"]
 
 # Where the system has a TBB, numba would take that: a fit then takes three times as long beside
 # other programs, each one leaves 2 MB behind, and a process that drew in a thread of its own spins
@@ -34,6 +35,10 @@ _layers = os.environ.get("NUMBA_THREADING_LAYER_PRIORITY", "omp tbb workqueue")
 numba.config.THREADING_LAYER_PRIORITY = _layers.split()
 
 inline = njit(inline="always")
+
+# Kernels count who uses an array, with two locked instructions for each argument: more work than
+# all of a coder's bit. Those that neither make an array nor a view of one may leave it out.
+leaf = njit(error_model="numpy", _nrt=False, forceinline=True)
 _count = numba.config.NUMBA_NUM_THREADS if os.environ.get("NUMBA_NUM_THREADS") else 1
 _forked = False
 _pool = threading.Lock()  # numba's threads serve one kernel at a time: not all its layers allow two

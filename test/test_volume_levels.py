@@ -1,11 +1,21 @@
 """Volumes in levels: values that jump, drawn volumes, and integers without loss."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gaussvae_ros.volume import level_table, level_volumes, levels, model, prediction, smoothing
+from gaussvae_ros.volume import (
+    level_table,
+    level_volumes,
+    levels,
+    model,
+    padding,
+    prediction,
+    smoothing,
+)
 from gaussvae_ros.volume.choice import sample_of
 from gaussvae_ros.volume.chunks import quantised
 from gaussvae_ros.volume.codec import VolumeCodec
@@ -14,6 +24,7 @@ from gaussvae_ros.volume.layers import scaled
 from gaussvae_ros.volume.level_fit import Fit, fit
 
 CODEC = VolumeCodec()
+DATA = Path(__file__).parent / "data"
 
 
 def seen_from_one_side(side: int = 48) -> np.ndarray:
@@ -29,6 +40,12 @@ def seen_from_one_side(side: int = 48) -> np.ndarray:
     volume = np.clip(volume, -1, 1)
     volume[(volume == -1) | (np.maximum.accumulate(volume < -0.8, axis=0))] = np.nan
     return volume
+
+
+def with_border(q: np.ndarray) -> np.ndarray:
+    made = padding.padded(*q.shape)
+    made[2:-1, 2:-1, 2:-1] = q
+    return made
 
 
 def encoded(volume: np.ndarray, known: np.ndarray | None, fitted: Fit, ends=(0.0, 1.0)) -> bytes:
@@ -101,33 +118,76 @@ def test_a_field_with_little_noise_stays_in_blocks():
     assert unpack(CODEC.encode(volume, 20)).kind == "blocks"
 
 
-def test_a_region_is_what_the_whole_has_there():
-    volume = seen_from_one_side(70)
-    data = CODEC.encode(volume, 40)
-    assert unpack(data).kind == "levels"
-    whole = CODEC.decode(data)
-    for roi in ((0, 0, 0, 70, 70, 70), (31, 5, 60, 3, 30, 10), (32, 32, 32, 32, 32, 32),
-                (69, 69, 69, 1, 1, 1)):  # fmt: skip
-        part = tuple(slice(b, b + n) for b, n in zip(roi, roi[3:]))
-        assert np.array_equal(CODEC.decode(data, roi), whole[part], equal_nan=True)
+@pytest.fixture(scope="module", params=["coarse", "fine", "masked", "lossless", "nothing unknown"])
+def whole(request) -> tuple[bytes, np.ndarray, np.ndarray]:
+    """A record of more than two chunks along each axis, all of its voxels, which are known."""
+    volume = seen_from_one_side(70)[:, :67, :66]
+    volume[50:, 10:40, :20] = np.nan  # as whole blocks
+    known, kind = ~np.isnan(volume), request.param
+    if kind != "coarse" and kind != "fine":
+        volume = np.where(known, 100 * volume + 110, 0).astype(np.uint8)
+    top = {"coarse": 5, "fine": 60, "masked": 7, "nothing unknown": 40}.get(kind)
+    there = None if kind == "nothing unknown" else known
+    ends = (float(volume[known].min()), float(volume[known].max()))
+    fitted = fit(list(scaled(*sample_of(volume, there), ends)), top or int(ends[1] - ends[0]))
+    data = encoded(volume, there, fitted, ends)
+    again = CODEC.decode(data)
+    if kind == "lossless":
+        assert np.array_equal(again[known], volume[known])
+    return data, again, np.ones_like(known) if there is None else known
+
+
+def check_region(whole: tuple, begin, size) -> None:
+    data, again, known = whole
+    roi, part = (*begin, *size), tuple(slice(b, b + n) for b, n in zip(begin, size))
+    assert np.array_equal(CODEC.decode(data, roi), again[part], equal_nan=True)
+    assert np.array_equal(CODEC.known(data, roi), known[part])
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_region_at_any_border_is_what_the_whole_has_there(whole, axis):
+    last = whole[1].shape[axis]
+    for begin, end in (  # along one axis: the first ones, at borders of chunks and blocks, the last
+        (0, 1), (0, 32), (0, 33), (7, 9), (30, 31), (31, 32), (31, 33), (32, 33), (32, 64),
+        (33, 63), (63, 64), (63, 65), (64, 65), (last - 1, last), (0, last),
+    ):  # fmt: skip
+        start, size = [29, 29, 29], [9, 9, 9]
+        start[axis], size[axis] = begin, end - begin
+        check_region(whole, start, size)
+
+
+@settings(max_examples=20)
+@given(data=st.data())
+def test_any_region_is_what_the_whole_has_there(whole, data):
+    shape = whole[1].shape
+    begin = [data.draw(st.integers(0, side - 1)) for side in shape]
+    check_region(
+        whole, begin, [data.draw(st.integers(1, side - at)) for side, at in zip(shape, begin)]
+    )
+
+
+def test_records_of_earlier_releases_mean_the_same():
+    for name, blended in (("levels", 0), ("levels_fine", 1)):
+        data = (DATA / f"volume_{name}.bin").read_bytes()
+        assert unpack(data).plan[0] == blended
+        assert np.array_equal(CODEC.decode(data), np.load(DATA / f"volume_{name}.npy"))
 
 
 def test_the_weights_are_those_of_least_squares():
     rng = np.random.default_rng(3)
     wanted = (4 + 4 * np.sin(np.mgrid[:9, :8, :7].sum(0) / 3)).astype(np.float32)
     wanted += 0.1 * rng.normal(size=wanted.shape).astype(np.float32)
-    q, none = np.rint(wanted).clip(0, 8).astype(np.int16), np.zeros((0, 0, 0), np.uint8)
+    q = with_border(np.rint(wanted).clip(0, 8))
     squares = np.zeros((2, smoothing.TERMS, smoothing.TERMS))
     products = np.zeros((2, smoothing.TERMS))
-    smoothing.add_normal(q, none, wanted, 8, squares, products)
+    smoothing.add_normal(q, wanted, 8, squares, products)
     rows, off = ([], []), ([], [])
-    for place in np.ndindex(q.shape):
+    for place in np.ndindex(wanted.shape):
         if sum(place) % 2 == 0:
-            terms = np.zeros(smoothing.TERMS, np.float32)
-            which = smoothing.gather(q, none, *place, 8, terms)
+            which, terms = terms_at(q, place, 8)
             if which >= 0:
                 rows[which].append(terms)
-                off[which].append(wanted[place] - q[place])
+                off[which].append(wanted[place] - q[2:, 2:, 2:][place])
     weights = smoothing.solve(squares, products).reshape(2, -1) / smoothing.UNIT
     for k in range(2):
         made = np.array(rows[k])
@@ -138,16 +198,19 @@ def test_the_weights_are_those_of_least_squares():
         )
 
 
+def terms_at(q: np.ndarray, place: tuple, top: int) -> tuple[int, np.ndarray]:
+    terms, reach = np.zeros(smoothing.TERMS, np.int64), padding.distances(q, smoothing.PAIRS)
+    at = padding.index(q, *place)
+    return smoothing.gather(q.reshape(-1), at, reach, top, terms), terms
+
+
 def test_terms_are_sums_of_what_opposite_neighbours_differ_by():
-    q = np.random.default_rng(4).integers(0, 9, (3, 3, 3)).astype(np.int16)
-    none, terms = np.zeros((0, 0, 0), np.uint8), np.zeros(smoothing.TERMS, np.float32)
-    assert smoothing.gather(q, none, 1, 1, 1, 8, terms) == 1
-    off = q.ravel()[[14, 12]].astype(int) - q[1, 1, 1]  # along x
-    assert terms[0] == off.clip(-1, 1).sum() and terms[13] == off.clip(-4, 4).sum()
-    known = np.ones_like(q, np.uint8)
-    known[1, 1, 2] = 0
-    smoothing.gather(q, known, 1, 1, 1, 8, terms)
-    assert terms[13] == min(max(off[1], -4), 4)
+    q = np.random.default_rng(4).integers(0, 9, (3, 3, 3))
+    which, terms = terms_at(with_border(q), (1, 1, 1), 8)
+    off = q.ravel()[[14, 12]] - q[1, 1, 1]  # along x
+    assert which == 1 and terms[0] == off.clip(-1, 1).sum() and terms[13] == off.clip(-4, 4).sum()
+    q[1, 1, 2] = padding.NONE
+    assert terms_at(with_border(q), (1, 1, 1), 8)[1][13] == min(max(off[1], -4), 4)
 
 
 def test_a_plane_is_predicted_and_takes_next_to_nothing():
@@ -187,4 +250,4 @@ def test_a_sample_has_no_cubes_of_one_value():
 
 def test_values_are_rounded_to_the_nearest_level():
     voxels = np.array([[[0, 0.24, 0.26, 0.5, 0.76, 1, np.nan]]], np.float32)
-    assert quantised(voxels, 2).ravel().tolist() == [0, 0, 1, 1, 2, 2, 0]
+    assert quantised(voxels, 2)[2, 2, 2:-1].tolist() == [0, 0, 1, 1, 2, 2, padding.NONE]

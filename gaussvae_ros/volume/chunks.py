@@ -130,19 +130,19 @@ def write_levels(voxels, known, learned, table, plan, top, first, out, ends):
         mask = known[:, y : y + CHUNK, x : x + CHUNK].copy()
         if known.size:
             labels.code(state, out[n], learned, mask, 2, counts)
-        q = quantised(voxels[:, y : y + CHUNK, x : x + CHUNK], mask, top)
+        q = quantised(voxels[:, y : y + CHUNK, x : x + CHUNK], top)
         levels.code(state, out[n], table, plan, top, mask, q, CHUNK, counts)
         ends[n] = finish(state, out[n])
 
 
 @kernel(error_model="numpy")
-def quantised(voxels, known, top):
-    """Voxels in 0..1 as levels int16, `padding.padded`; `known` is empty where all are known."""
+def quantised(voxels, top):
+    """Voxels in 0..1, NaN where unknown, as levels with a border, see `padding.padded`."""
     q = padded(*voxels.shape)
     for z in range(voxels.shape[0]):
         for y in range(voxels.shape[1]):
             for x in range(voxels.shape[2]):
-                if known.size == 0 or known[z, y, x]:
+                if voxels[z, y, x] == voxels[z, y, x]:
                     level = int(voxels[z, y, x] * top + np.float32(0.5))
                     q[z + BEFORE, y + BEFORE, x + BEFORE] = level
     return q
@@ -150,17 +150,12 @@ def quantised(voxels, known, top):
 
 @parallel(error_model="numpy")
 def read_levels(data, starts, learned, table, plan, weights, top, unknown, chunks, box, begin, out):
-    """As `read`, the voxels from `begin` on alone, into float32 `out` in 0..1, NaN where unknown.
-
-    Of a chunk no more is read than they need.
-    """
+    """As `read`, the voxels from `begin` on into float32 `out` in 0..1, NaN where unknown."""
     for n in prange(len(chunks)):
         number, start = chunks[n, 0], chunks[n, 1:]
         size = np.minimum(box - start, CHUNK)
         first = np.maximum(begin - start, 0)
-        end = np.empty(3, np.int64)
-        for k in range(3):
-            end[k] = min(begin[k] + out.shape[k] - start[k], size[k])
+        last = np.minimum(begin + np.array(out.shape) - start, size)
         state = np.zeros(STATE, np.int64)
         counts = np.zeros((0, 2), np.int64)
         begin_reading(state, data, starts[number], starts[number + 1])
@@ -168,8 +163,9 @@ def read_levels(data, starts, learned, table, plan, weights, top, unknown, chunk
         if unknown:
             labels.code(state, data, learned, known, 2, counts)
         q = padded(size[0], size[1], size[2])
-        levels.code(state, data, table, plan, top, known, q, end[0] + 1, counts)
+        rows = last[0] + 1  # as smoothing looks at the next one
+        levels.code(state, data, table, plan, top, known, q, rows, counts)
         z, y, x = start + first - begin
-        depth, height, width = end - first
+        depth, height, width = last - first
         part = out[z : z + depth, y : y + height, x : x + width]
         smoothing.smooth(q, weights, top, first, part)

@@ -8,7 +8,7 @@ for; it is learned, and adapts within a chunk. Blocks of 8x8x8 that have one lab
 
 import numpy as np
 
-from gaussvae_ros.kernels import kernel
+from gaussvae_ros.kernels import kernel, leaf
 from gaussvae_ros.volume.format import MOST_LABELS
 from gaussvae_ros.volume.ranges import HALF, READS, bit
 from gaussvae_ros.volume.transform import SIDE
@@ -92,7 +92,7 @@ def _whole(state, data, zero, flags, bz, by, bx, part, count, counts):
     return value
 
 
-@kernel(error_model="numpy")
+@leaf
 def _gather(labels, z, y, x, near):
     """The labels of the voxels before one; for those outside, what is nearest, or 0."""
     depth, height, width = labels.shape
@@ -109,7 +109,7 @@ def _gather(labels, z, y, x, near):
         near[k] = labels[zz, yy, xx] if inside else spare
 
 
-@kernel(error_model="numpy")
+@leaf
 def _ask(state, data, zero, near, votes, told, label, count, counts):
     votes[:] = 0
     for k in range(len(NEIGHBOURS)):
@@ -142,7 +142,7 @@ def _ask(state, data, zero, near, votes, told, label, count, counts):
     return 0
 
 
-@kernel(error_model="numpy")
+@leaf
 def _rest(state, data, excluded, value, count):
     """Code a label other than one that it is not."""
     last = max(count - 1 if excluded != count - 1 else count - 2, 0)
@@ -152,7 +152,7 @@ def _rest(state, data, excluded, value, count):
     return last
 
 
-@kernel(error_model="numpy")
+@leaf
 def _put(state, data, value, zero, at, counts):
     if len(counts):
         counts[at, value] += 1

@@ -9,7 +9,7 @@ import numpy as np
 from gaussvae_ros.volume import chunks, model
 from gaussvae_ros.volume.format import CHUNK, VolumeRecord
 
-AT_ONCE = 64  # chunks that are encoded side by side
+AT_ONCE = 64  # chunks that are coded side by side
 
 
 def in_batches(write: Callable, args: tuple, shape: tuple) -> list[bytes]:

@@ -29,7 +29,7 @@ def fit(cubes: list[tuple[np.ndarray, np.ndarray]], top: int) -> Fit:
     """`cubes` are voxels float32 [z, y, x] in 0..1, NaN where unknown, at most as large as a chunk,
     and which of them are known, uint8, empty where all are; `top` is the last level.
     """
-    quantum = [(quantised(voxels, known, top), known) for voxels, known in cubes]
+    quantum = [(quantised(voxels, top), known) for voxels, known in cubes]
     near = np.zeros((len(prediction.NEIGHBOURS) + 1,) * 2)
     squares = np.zeros((2, smoothing.TERMS, smoothing.TERMS))
     products = np.zeros((2, smoothing.TERMS))

@@ -4,7 +4,7 @@ voxels, as a hand-held depth camera's distances do, and drawn volumes without no
 
 import numpy as np
 
-from gaussvae_ros.volume import chunks, level_table, model, smoothing
+from gaussvae_ros.volume import chunks, level_table, model
 from gaussvae_ros.volume.format import CHUNK, VolumeRecord, pack, step_of
 from gaussvae_ros.volume.layers import AT_ONCE, buffer, chunks_of, in_batches, labels, put, scaled
 from gaussvae_ros.volume.level_fit import Fit
@@ -40,20 +40,21 @@ def encode(
 def decode(record: VolumeRecord, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The voxels `begin`..`end`."""
     out, given = np.empty(end - begin, record.dtype), _given(record)
-    first, layers = begin[0], max(AT_ONCE // len(chunks_of(record, begin, [begin[0] + 1, *end[1:]])[0]), 1)
-    while first < end[0]:  # some layers of chunks at a time
-        last = min((first // CHUNK + layers) * CHUNK, end[0])
-        box = np.array([first, *begin[1:]]), np.array([last, *end[1:]])
-        voxels = np.empty(box[1] - box[0], np.float32)
-        chunks.read_levels(*given, chunks_of(record, *box)[0], np.array(record.shape), box[0], voxels)
-        layer = out[first - begin[0] : last - begin[0]]
+    first, last = begin // CHUNK, -(-end // CHUNK)
+    layers = max(AT_ONCE // np.prod((last - first)[1:]), 1)  # of chunks
+    for layer in range(first[0], last[0], layers):
+        lower, upper = begin.copy(), end.copy()
+        lower[0], upper[0] = max(lower[0], layer * CHUNK), min(upper[0], (layer + layers) * CHUNK)
+        voxels = np.empty(upper - lower, np.float32)
+        which = chunks_of(record, lower, upper)[0]
+        chunks.read_levels(*given, which, np.array(record.shape), lower, voxels)
+        part = out[lower[0] - begin[0] : upper[0] - begin[0]]
         if record.unknown:
             there = ~np.isnan(voxels)
             voxels[~there] = 0
-        put(record, voxels, layer)
+        put(record, voxels, part)
         if record.unknown:
-            layer[~there] = np.nan if out.dtype.kind == "f" else 0
-        first = last
+            part[~there] = np.nan if out.dtype.kind == "f" else 0
     return out
 
 

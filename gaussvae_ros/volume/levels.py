@@ -8,18 +8,18 @@ integers, so that records mean the same on every machine.
 
 import numpy as np
 
-from gaussvae_ros.kernels import kernel
-from gaussvae_ros.volume.padding import BEFORE, distances, place, shape_of
+from gaussvae_ros.kernels import kernel, leaf
+from gaussvae_ros.volume.padding import BEFORE, distances, index, shape_of
 from gaussvae_ros.volume.prediction import (
     CLASSES,
-    COUNTS,
     FINE,
     LANES,
     NEIGHBOURS,
     PREDICTORS,
-    add_up,
+    begin_row,
     gather,
     note,
+    note_nothing,
     predict,
 )
 from gaussvae_ros.volume.ranges import HALF, READS, bit
@@ -56,30 +56,28 @@ def code(state, data, table, plan, top, known, q, rows, counts):
                 flat[bz, by, bx] = _whole(
                     state, data, chance, top, known, q, flat, bz, by, bx, counts
                 )
+    if flat.min() > 0:
+        return
     levels, reach = q.reshape(-1), distances(q, NEIGHBOURS)
     near, guesses = np.zeros(len(NEIGHBOURS), np.int64), np.zeros(PREDICTORS, np.int64)
-    long = (width + 2) * LANES if plan[0] else 0
-    errors, before = np.zeros((2, height + 2, long), np.int16), np.zeros(long, np.int16)
+    wide = (width + 2) * LANES if plan[0] else 0
+    errors, before = np.zeros((2, height + 2, wide), np.int16), np.zeros(wide, np.int16)
     for z in range(min(rows, depth)):
         for y in range(height):
-            row = errors[z % 2, y + 1]
+            at = index(q, z, y, 0)
             if plan[0]:
-                up = errors[(z + 1) % 2]
-                add_up(errors[z % 2, y], up[y + 1], up[y], up[y + 2], before)
-                for x in range(width):
-                    row[LANES * (x + 1) : LANES * (x + 2)] = 0
-                    row[LANES * (x + 1) + COUNTS] = flat[z // SIDE, y // SIDE, x // SIDE] > 0
-            at = place(q, z, y, 0) - 1
+                begin_row(errors, z, y, before)
             for x in range(width):
-                at += 1
-                if flat[z // SIDE, y // SIDE, x // SIDE] or (known.size and known[z, y, x] == 0):
-                    continue
-                gather(levels, at, reach, top, near)
-                guess, kind = predict(plan, near, before, row, x, top, guesses)
-                level = _level(state, data, chance, guess, kind, top, levels[at], counts)
-                levels[at] = level
-                if plan[0]:
-                    note(guesses, guess, level, row, x)
+                if flat[z // SIDE, y // SIDE, x // SIDE]:
+                    if plan[0]:
+                        note_nothing(errors, z, y, x)
+                elif known.size == 0 or known[z, y, x]:
+                    gather(levels, at + x, reach, top, near)
+                    guess, kind = predict(plan, near, errors, before, z, y, x, top, guesses)
+                    level = _level(state, data, chance, guess, kind, top, levels[at + x], counts)
+                    levels[at + x] = level
+                    if plan[0]:
+                        note(guesses, guess, level, errors, z, y, x)
 
 
 @kernel(error_model="numpy")
@@ -97,9 +95,9 @@ def _whole(state, data, chance, top, known, q, flat, bz, by, bx, counts):
     there = known[z : z + SIDE, y : y + SIDE, x : x + SIDE]
     if not state[READS]:
         least, most = top, 0
-        for place in np.ndindex(part.shape):
-            if known.size == 0 or there[place]:
-                least, most = min(least, part[place]), max(most, part[place])
+        for voxel in np.ndindex(part.shape):
+            if known.size == 0 or there[voxel]:
+                least, most = min(least, part[voxel]), max(most, part[voxel])
         value = guess if least > most else (least + 1 if least == most else 0)
     alike = (before > 0).sum()
     if put(state, data, 0 if value else 1, chance, FLAT + alike, counts):
@@ -108,13 +106,13 @@ def _whole(state, data, chance, top, known, q, flat, bz, by, bx, counts):
         value = _number(state, data, value - 1, top) + 1
     else:
         value = guess
-    for place in np.ndindex(part.shape):
-        if known.size == 0 or there[place]:
-            part[place] = value - 1
+    for voxel in np.ndindex(part.shape):
+        if known.size == 0 or there[voxel]:
+            part[voxel] = value - 1
     return value
 
 
-@kernel(error_model="numpy")
+@leaf
 def _level(state, data, chance, guess, kind, top, level, counts):
     """Code a level, given a guess in parts of FINE."""
     nearest = (guess + FINE // 2) // FINE
@@ -137,7 +135,7 @@ def _level(state, data, chance, guess, kind, top, level, counts):
     return min(max(nearest + size if up else nearest - size, 0), top)
 
 
-@kernel(error_model="numpy")
+@leaf
 def _number(state, data, value, most):
     """Code a number from 0 to `most`, all as likely."""
     found, bits = 0, 0
@@ -148,18 +146,16 @@ def _number(state, data, value, most):
     return min(found, most)
 
 
-@kernel(error_model="numpy")
+@leaf
 def put(state, data, value, chance, at, counts):
     """Code a bit of a context, and move its chances, int64 [CONTEXTS, 2]: a quick and a slow one
     whose mean is the chance of 0.
     """
     if len(counts):
         counts[at, value] += 1
-    value = bit(state, data, value, min(max((chance[at, 0] + chance[at, 1]) >> 1, 24), 65512))
-    for k in range(2):
-        rate = _FAST if k == 0 else _SLOW
-        if value:
-            chance[at, k] -= chance[at, k] >> rate
-        else:
-            chance[at, k] += (65536 - chance[at, k]) >> rate
+    quick, slow = chance[at, 0], chance[at, 1]
+    value = bit(state, data, value, min(max((quick + slow) >> 1, 24), 65512))
+    aim = 0 if value else 65536
+    chance[at, 0] = quick + ((aim - quick) >> _FAST if aim else -(quick >> _FAST))
+    chance[at, 1] = slow + ((aim - slow) >> _SLOW if aim else -(slow >> _SLOW))
     return value

@@ -4,7 +4,7 @@ distance in memory and need not ask where the chunk ends.
 
 import numpy as np
 
-from gaussvae_ros.kernels import kernel
+from gaussvae_ros.kernels import kernel, leaf
 
 BEFORE, AFTER = 2, 1  # voxels of the border along each axis, as far as neighbours are looked for
 NONE = -1  # level where no voxel is, and of one that is unknown or not read yet
@@ -17,15 +17,15 @@ def padded(depth, height, width):
     return np.full((depth + more, height + more, width + more), NONE, np.int16)
 
 
-@kernel(error_model="numpy")
+@leaf
 def shape_of(q):
     """Voxels along z, y, x of a chunk whose levels `q` have a border."""
     more = BEFORE + AFTER
     return q.shape[0] - more, q.shape[1] - more, q.shape[2] - more
 
 
-@kernel(error_model="numpy")
-def place(q, z, y, x):
+@leaf
+def index(q, z, y, x):
     """Where voxel z, y, x is in `q`, laid out flat."""
     return ((z + BEFORE) * q.shape[1] + y + BEFORE) * q.shape[2] + x + BEFORE
 

@@ -8,7 +8,7 @@ which its levels are coded. All of it is in integers.
 
 import numpy as np
 
-from gaussvae_ros.kernels import kernel
+from gaussvae_ros.kernels import leaf
 
 NEIGHBOURS = np.array(  # z, y, x steps to voxels that come before in a chunk
     [
@@ -32,8 +32,10 @@ SUM = 1
 OFF = SUM + len(NEIGHBOURS)
 PLAN = OFF + PREDICTORS
 
-# What is kept of a voxel for those after it, int16 [LANES], for sums in one go: how wrong each
-# predictor was, and the guess; 1 if that counts, as it does unless the voxel is unknown.
+# What is kept of a voxel for those after it, so that sums are made in one go: how wrong each
+# predictor was, and the guess; 1 if that counts, as it does unless the voxel is unknown. It is in
+# `errors` int16 [2, height + 2, (width + 2) * LANES], of this layer and the last one of a chunk,
+# with a border of zeros.
 GUESS, COUNTS = PREDICTORS, PREDICTORS + 1
 LANES = 16
 
@@ -43,14 +45,14 @@ KINDS = len(_ERRORS) + 1
 CLASSES = KINDS + 3 * 3  # of voxels that are as hard to predict
 
 
-@kernel(error_model="numpy")
+@leaf
 def gather(levels, at, reach, top, near):
     """The levels of the voxels before the one at `levels[at]`, which are at the distances `reach`;
     for those that are unknown or outside of the chunk, that of the first that is not.
     """
     least = top
     for k in range(len(NEIGHBOURS)):
-        near[k] = levels[at + reach[k]]
+        near[k] = levels[np.uint64(at + reach[k])]
         least = min(least, near[k])
     if least < 0:
         spare = top
@@ -62,13 +64,12 @@ def gather(levels, at, reach, top, near):
                 near[k] = spare
 
 
-@kernel(error_model="numpy")
-def predict(plan, near, before, row, x, top, guesses):
+@leaf
+def predict(plan, near, errors, before, z, y, x, top, guesses):
     """A guess in parts of FINE, and how hard this voxel is to predict, below CLASSES; in `guesses`
     what each predictor says, if they are blended.
 
-    `row` int16 [(voxels + 2) * LANES] holds the errors of the voxels before it along x, `before`
-    the sums of those beside and above, see `add_up`.
+    `before` int16 [(width + 2) * LANES] are the sums of errors that `begin_row` makes.
     """
     alike = True
     for k in range(1, len(NEIGHBOURS)):
@@ -76,7 +77,7 @@ def predict(plan, near, before, row, x, top, guesses):
     guess, kind = FINE * near[0], 0
     if plan[0]:
         each(plan, near, guesses)
-        blend, kind = _blended(plan, before, row, x, guesses)
+        blend, kind = _blended(plan, errors, before, z, y, x, guesses)
         guess = guess if alike else blend
     elif not alike:
         guess, kind = _sum(plan, near), _steps(near)
@@ -85,7 +86,7 @@ def predict(plan, near, before, row, x, top, guesses):
     return min(max(guess, 0), FINE * top), kind
 
 
-@kernel(error_model="numpy")
+@leaf
 def _sum(plan, near):
     total = 0
     for k in range(len(NEIGHBOURS)):
@@ -93,7 +94,7 @@ def _sum(plan, near):
     return total * FINE // UNIT
 
 
-@kernel(error_model="numpy")
+@leaf
 def _steps(near):
     """A class of how much levels differ nearby."""
     w, n, u, nw, uw, un, ne = near[0], near[1], near[2], near[3], near[4], near[5], near[7]
@@ -105,7 +106,7 @@ def _steps(near):
     return kind
 
 
-@kernel(error_model="numpy")
+@leaf
 def each(plan, near, guesses):
     """What each predictor says, in parts of FINE."""
     w, n, u, nw, uw, un, unw = near[0], near[1], near[2], near[3], near[4], near[5], near[6]
@@ -120,17 +121,17 @@ def each(plan, near, guesses):
     guesses[8] = _sum(plan, near)
 
 
-@kernel(error_model="numpy")
-def _blended(plan, before, row, x, guesses):
+@leaf
+def _blended(plan, errors, before, z, y, x, guesses):
     """A guess of all predictors, and a class of how wrong guesses were nearby."""
-    at, total, weights = LANES * x, 0, 0  # of the voxel before, as the first is that of the border
+    row, at, total, weights = y + 1, LANES * (x + 1), 0, 0
     for k in range(PREDICTORS):
-        wrong = before[at + LANES + k] + 2 * row[at + k] + TRUST * plan[OFF + k]
+        wrong = before[at + k] + 2 * errors[z % 2, row, at - LANES + k] + TRUST * plan[OFF + k]
         weight = _WEIGHTS[min(max(wrong, 0), _SUMS - 1)]  # whatever a record says
         total += weight * guesses[k]
         weights += weight
-    wrong = before[at + LANES + GUESS] + 2 * row[at + GUESS]
-    count = before[at + LANES + COUNTS] + 2 * row[at + COUNTS]
+    wrong = before[at + GUESS] + 2 * errors[z % 2, row, at - LANES + GUESS]
+    count = before[at + COUNTS] + 2 * errors[z % 2, row, at - LANES + COUNTS]
     wrong = (wrong + count) // max(2 * count, 1)
     kind = 0
     while kind < len(_ERRORS) and wrong > _ERRORS[kind]:
@@ -138,23 +139,35 @@ def _blended(plan, before, row, x, guesses):
     return (total + weights // 2) // weights, kind
 
 
-@kernel(error_model="numpy")
-def add_up(north, up, up_north, up_south, before):
-    """Add up the errors of the ten voxels that count, but for the one before along x, the next
-    three twice, for a row of voxels whose rows beside and above these are.
+@leaf
+def begin_row(errors, z, y, before):
+    """Clear the errors of a row, and add up those of voxels in rows beside and above it: for each
+    voxel nine of the ten next ones, those beside and above it twice.
     """
+    here, there = z % 2, (z + 1) % 2
     for k in range(LANES, len(before) - LANES):
-        before[k] = 2 * (north[k] + up[k]) + up_north[k] + up_south[k]
+        at = np.uint64(k)
+        before[at] = 2 * (errors[here, y, at] + errors[there, y + 1, at])
+        before[at] += errors[there, y, at] + errors[there, y + 2, at]
     for k in range(LANES, len(before) - LANES):
-        before[k] += north[k - LANES] + up[k - LANES] + up_north[k - LANES]
-        before[k] += north[k + LANES] + up[k + LANES]
+        at, west, east = np.uint64(k), np.uint64(k - LANES), np.uint64(k + LANES)
+        before[at] += errors[here, y, west] + errors[there, y, west]
+        before[at] += errors[there, y + 1, west] + errors[there, y + 1, east]
+        before[at] += errors[here, y, east]
+    errors[here, y + 1] = 0
 
 
-@kernel(error_model="numpy")
-def note(guesses, guess, level, row, x):
+@leaf
+def note(guesses, guess, level, errors, z, y, x):
     """Keep how wrong the guesses of a voxel were."""
-    at = LANES * (x + 1)
+    row, at = y + 1, LANES * (x + 1)
     for k in range(PREDICTORS):
-        row[at + k] = min(abs(guesses[k] - FINE * level), WORST)
-    row[at + GUESS] = min(abs(guess - FINE * level), WORST)
-    row[at + COUNTS] = 1
+        errors[z % 2, row, at + k] = min(abs(guesses[k] - FINE * level), WORST)
+    errors[z % 2, row, at + GUESS] = min(abs(guess - FINE * level), WORST)
+    errors[z % 2, row, at + COUNTS] = 1
+
+
+@leaf
+def note_nothing(errors, z, y, x):
+    """Keep that a voxel was known without a guess."""
+    errors[z % 2, y + 1, LANES * (x + 1) + COUNTS] = 1

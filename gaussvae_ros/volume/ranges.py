@@ -9,7 +9,7 @@ once.
 
 import numpy as np
 
-from gaussvae_ros.kernels import kernel
+from gaussvae_ros.kernels import leaf
 
 LOW, RANGE, PLACE, READS, END = range(5)  # what a coder's numbers are
 STATE = 5
@@ -19,13 +19,13 @@ _TOP = 1 << 24
 _MASK = (1 << 32) - 1
 
 
-@kernel(error_model="numpy")
+@leaf
 def begin_writing(state):
     state[:] = 0
     state[RANGE] = _MASK
 
 
-@kernel(error_model="numpy")
+@leaf
 def begin_reading(state, data, start, end):
     """Begin at `data[start]`; what lies behind `end` reads as zeros."""
     state[RANGE], state[READS], state[END] = _MASK, 1, end
@@ -35,7 +35,7 @@ def begin_reading(state, data, start, end):
     state[LOW], state[PLACE] = code, start + 4
 
 
-@kernel(error_model="numpy")
+@leaf
 def bit(state, data, value, zero):
     """Write `value` (0 or 1), or read it; `zero` is how likely 0 is, in parts of ONE."""
     bound = (state[RANGE] >> 16) * zero
@@ -65,7 +65,7 @@ def bit(state, data, value, zero):
     return value
 
 
-@kernel(error_model="numpy")
+@leaf
 def finish(state, data):
     """End a stream that began at `data[0]`; returns its length, trailing zeros left out."""
     value, spare = state[LOW], 24

@@ -9,10 +9,10 @@ its level keeps it. Neighbours in other chunks are not looked at, so that a chun
 
 import numpy as np
 
-from gaussvae_ros.kernels import kernel
-from gaussvae_ros.volume.padding import distances, place
+from gaussvae_ros.kernels import kernel, leaf
+from gaussvae_ros.volume.padding import distances, index
 
-_PAIRS = np.array(  # z, y, x steps to one of two opposite neighbours
+PAIRS = np.array(  # z, y, x steps to one of two opposite neighbours
     [
         (0, 0, 1), (0, 1, 0), (1, 0, 0),
         (0, 1, 1), (0, 1, -1), (1, 0, 1), (1, 0, -1), (1, 1, 0), (1, -1, 0),
@@ -20,32 +20,33 @@ _PAIRS = np.array(  # z, y, x steps to one of two opposite neighbours
     ]
 )  # fmt: skip
 _CUTS = np.array([1, 4])  # levels
-TERMS = len(_CUTS) * len(_PAIRS) + 2
+TERMS = len(_CUTS) * len(PAIRS) + 2
 _STEEP = 4  # levels, summed over six neighbours, from which other weights hold
 WEIGHTS = 2 * TERMS  # of a record
 UNIT = 128  # of a weight in a record
 _RIDGE = 1e-5  # keeps terms that are always zero from upsetting the fit
 
 
-@kernel(error_model="numpy")
+@leaf
 def gather(levels, at, reach, top, terms):
     """The terms of the voxel at `levels[at]` as whole numbers, int64 [TERMS], and which weights
     hold: 0 or 1, -1 for none. `reach` are the distances to one of two opposite neighbours.
     """
     own, around = levels[at], 0
     for k in range(3):
-        for other in (levels[at + reach[k]], levels[at - reach[k]]):
-            around += abs(other - own) if other >= 0 else 0
+        one, other = levels[np.uint64(at + reach[k])], levels[np.uint64(at - reach[k])]
+        around += abs(one - own) if one >= 0 else 0
+        around += abs(other - own) if other >= 0 else 0
     if around == 0:
         return -1
-    for k in range(len(_PAIRS)):
-        one, other = levels[at + reach[k]], levels[at - reach[k]]
+    for k in range(len(PAIRS)):
+        one, other = levels[np.uint64(at + reach[k])], levels[np.uint64(at - reach[k])]
         one = one - own if one >= 0 else 0
         other = other - own if other >= 0 else 0
         for cut in range(len(_CUTS)):
             most = _CUTS[cut]
             term = min(max(one, -most), most) + min(max(other, -most), most)
-            terms[cut * len(_PAIRS) + k] = term
+            terms[cut * len(PAIRS) + k] = term
     terms[TERMS - 2], terms[TERMS - 1] = own == 0, own == top
     return 0 if around < _STEEP else 1
 
@@ -59,11 +60,11 @@ def add_normal(q, wanted, top, squares, products):
     filled, `products` float64 [2, TERMS].
     """
     terms = np.zeros(TERMS, np.int64)
-    levels, reach = q.reshape(-1), distances(q, _PAIRS)
+    levels, reach = q.reshape(-1), distances(q, PAIRS)
     for z in range(wanted.shape[0]):
         for y in range(wanted.shape[1]):
             for x in range((z + y) % 2, wanted.shape[2], 2):
-                at = place(q, z, y, x)
+                at = index(q, z, y, x)
                 off = wanted[z, y, x] - levels[at]
                 if off != off:
                     continue
@@ -93,10 +94,10 @@ def smooth(q, weights, top, begin, out):
     each voxel keeps its level.
     """
     terms = np.zeros(TERMS, np.int64)
-    levels, reach = q.reshape(-1), distances(q, _PAIRS)
+    levels, reach = q.reshape(-1), distances(q, PAIRS)
     for z in range(out.shape[0]):
         for y in range(out.shape[1]):
-            at = place(q, begin[0] + z, begin[1] + y, begin[2])
+            at = index(q, begin[0] + z, begin[1] + y, begin[2])
             for x in range(out.shape[2]):
                 level = levels[at + x]
                 value = np.float32(level)
