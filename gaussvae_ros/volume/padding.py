@@ -1,5 +1,6 @@
 """The levels of a chunk with a border around them, so that kernels find neighbours by their
-distance in memory and need not ask where the chunk ends.
+distance in memory and need not ask where the chunk ends. They index by unsigned numbers, of which
+numba does not ask whether they count from the end.
 """
 
 import numpy as np

@@ -90,8 +90,8 @@ def solve(squares: np.ndarray, products: np.ndarray) -> np.ndarray:
 @kernel(error_model="numpy")
 def smooth(q, weights, top, begin, out):
     """The values of a chunk's voxels from `begin` on, z y x, into float32 `out`: in 0..1, NaN where
-    unknown. `q` are levels as `padding.padded` makes them; `weights` int64 [2, TERMS], empty where
-    each voxel keeps its level.
+    unknown. `q` are levels as `padding.padded` makes them, `weights` int64 [2, TERMS] those of a
+    record, empty where each voxel keeps its level.
     """
     terms = np.zeros(TERMS, np.int64)
     levels, reach = q.reshape(-1), distances(q, PAIRS)
