@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaussvae_ros import bench
+from gaussvae_ros.bench import parts as bench
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import in_fresh_process, median_ms
 from gaussvae_ros.errors import GaussVaeError, ImageError

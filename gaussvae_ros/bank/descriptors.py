@@ -273,14 +273,11 @@ def _best_first(query: np.ndarray, blocks: list[Block]) -> Iterator[tuple[int, f
 
 def _cosines(query: np.ndarray, blocks: list[Block]) -> np.ndarray:  # float32 [N] -> [M]
     """Those to all, one block after the other; an angle to nothing is none."""
-    from gaussvae_ros.bank import products  # numba, which only this takes
+    from gaussvae_ros.bank import products  # with numba, which only this takes
 
-    ends = np.cumsum([len(block.ids) for block in blocks])
-    cosines = np.ones(ends[-1], np.float32)
-    if query.any():
-        for block, part in zip(blocks, np.split(cosines, ends)):
-            products.cosines(block.rows, block.inverses, query, part)
-    return cosines
+    if not query.any():
+        return np.ones(sum(len(block.ids) for block in blocks), np.float32)
+    return products.cosines(query, ((block.rows, block.inverses) for block in blocks))
 
 
 def taken(blocks: Sequence[Block], at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,8 @@ first; and a product by BLAS takes two threads that wait for each other, ten tim
 cores are busy.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from gaussvae_ros.kernels import kernel
@@ -13,19 +15,27 @@ from gaussvae_ros.kernels import kernel
 _ANY_ORDER = {"reassoc", "contract"}
 
 
-def cosines(rows: np.ndarray, inverses: np.ndarray, query: np.ndarray, out: np.ndarray):
-    """Put the cosines of rows to a descriptor into `out`, float32 [M]; 1 for rows of nothing.
+def cosines(query: np.ndarray, blocks: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Those of a descriptor to the rows of some blocks, one after the other; 1 for rows of nothing.
 
     Args:
-        rows: int8 [M, N], or, packed, uint8 [M, N / 2].
-        inverses: float32 [M], of the lengths of rows; 0 where those are 0.
         query: float32 [N], of a length other than 0.
+        blocks: of each the rows, int8 [M, N], or, packed, uint8 [M, N / 2]; and float32 [M], the
+            inverses of their lengths, 0 where those are 0.
+
+    Returns:
+        float32 [sum of M].
     """
     inverse = np.float32(1 / np.sqrt(np.square(query, dtype=np.float64).sum()))
-    if rows.dtype == np.uint8:
-        _packed(rows, inverses, query[::2].copy(), query[1::2].copy(), inverse, out)
-    else:
-        _plain(rows, inverses, query, inverse, out)
+    firsts, seconds = query[::2].copy(), query[1::2].copy()
+    found = []
+    for rows, inverses in blocks:
+        found.append(np.empty(len(rows), np.float32))
+        if rows.dtype == np.uint8:
+            _packed(rows, inverses, firsts, seconds, inverse, found[-1])
+        else:
+            _plain(rows, inverses, query, inverse, found[-1])
+    return np.concatenate(found)
 
 
 @kernel(fastmath=_ANY_ORDER)
