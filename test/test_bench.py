@@ -72,6 +72,14 @@ def test_start_is_measured_in_fresh_processes():
     assert 50 < memory["value"] < 1000 and memory["unit"] == "MB"
 
 
+def test_a_reader_of_a_memory_holds_nothing_else_of_the_bench():
+    code = """if True:
+        import json, sys, gaussvae_ros.bench.bank_questions
+        print(json.dumps(sorted({"cv2", "numba", "gaussvae_ros.codec"} & set(sys.modules))))
+    """
+    assert in_fresh_process(code) == []
+
+
 def test_every_part_is_documented():
     assert re.findall(r"^## (\w+)$", DOCS, re.MULTILINE) == list(bench.PARTS)
 

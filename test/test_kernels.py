@@ -73,7 +73,7 @@ AFTERWARDS = """if True:
     weights = level.edges @ np.ones((level.edges.shape[-1], 4), np.float32)
     convolution.gather(seen.nodes @ np.ones((8, 16), np.float32), weights, level.neighbours)
     with MemoryBank(Path({bank!r})) as bank:
-        for look in (bytes(range(64)), bytes(range(8))):
+        for look in (bytes(range(64)), 8 * bytes(range(8))):  # of 8 bits, of 4
             bank.add(key, stamp_ns=0, descriptor=look)
             bank.find_like(look)
     assert not said, said[0].getMessage()

@@ -22,7 +22,7 @@ from gaussvae_ros.likeness import likeness
 
 _READ = "SELECT frame, checksum, descriptor FROM descriptors WHERE frame"
 
-BLOCK = 2048  # descriptors that are read, and compared, at once
+BLOCK = 4096  # descriptors that are read, and compared, at once
 SINGLE = 1024  # frames that are read one by one past a damaged page
 MOST_GONE = 0.1  # of the descriptors in memory, of frames that were removed
 PEAK = 64  # neighbours of which the best one says whether any is looked at
