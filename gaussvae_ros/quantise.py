@@ -13,17 +13,17 @@ import numpy as np
 
 from gaussvae_ros.entropy import cells, grid
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.fit import scaled
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.kernels import parallel, prange
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster._simd import MOMENTS
-from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes, stretch
+from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes, slopes, stretch
 
 STEPS = {"fast": 10, "best": 40}  # of descent after each group
 LEVEL = 600, 4  # pixels per splat and stride of those steps
 SOLVED = 600  # pixels per splat on which colours are solved for
-SOLVER_STEPS = 2
+SOLVER_STEPS = 1
 RATE = 0.2  # of the fit's learning rate, falling to zero within each group
 FINEST, COARSEST = 121, 139  # precision indices that encoders use
 ERROR_OF_1 = 157  # the index for a mean squared error of 1, ten for each factor of ten
@@ -40,14 +40,14 @@ def best_precision(state: Descent) -> int:
 
 
 def quantise(
-    image: np.ndarray,  # uint8 [H, W, 3] or [H, W]
-    state: Descent,  # the fit, px of the image
+    levels: Levels,  # of the frame
+    state: Descent,  # the fit, px of the frame
     precision: int,
     effort: str,
 ) -> Grid:
     """Put a fit on the grid of a record."""
-    size, n = (image.shape[1], image.shape[0]), len(state.geometry)
-    steps, target = STEPS[effort], scaled(image, n, *LEVEL)
+    size, n = levels.size, levels.n
+    steps, target = STEPS[effort], levels.at(*LEVEL)
     rates = RATE * (1 - np.arange(steps) / steps)
 
     def refit(free, keep_size=False):
@@ -80,14 +80,14 @@ def quantise(
         *(a[order] for a in (cell, scale, aspect, angle, shift)),
         np.zeros((n, 3), np.int64),
     )
-    target = scaled(image, n, SOLVED)
+    target = levels.at(SOLVED)
     zoom = stretch(target.shape[2] / size[0], target.shape[1] / size[1])
     geometry = grid.geometry(draft) * zoom
     best = solved_colours(geometry, state.colour[order], target[0]) - BACKGROUND
     step = grid.colour_step(draft.scale, precision)[:, None]
     colour = np.round(best @ grid.OPPONENT.T / step).astype(np.int64)
     colour = np.clip(colour, -grid.COLOURS // 2, grid.COLOURS // 2 - 1)
-    draft.colour = colour[:, : 3 if image.ndim == 3 else 1]
+    draft.colour = colour[:, : levels.channels]
     return draft
 
 
@@ -160,19 +160,12 @@ def _normal(geometry, colour, canvas, target, compare):
     """A'A colour [N, 3] or, to `compare`, A'(A colour - target), colours then with
     the background's share."""
     height, width = target.shape[:2]
+    nothing, background = np.zeros((width, 3), np.float32), EPS * BACKGROUND if compare else 0.0
     for band in prange((height + BAND - 1) // BAND):
-        draw_band(geometry, colour, canvas, width, band * BAND, min(height, (band + 1) * BAND))
-    background = np.float32(EPS * BACKGROUND)
-    for y in prange(height):
-        for x in range(width):
-            share = np.float32(1) / (canvas[y, 0, x] + np.float32(EPS))
-            for k in range(3):
-                value = canvas[y, 1 + k, x] * share
-                if compare:
-                    value += background * share - target[y, x, k]
-                canvas[y, 1 + k, x] = value * share
-        canvas[y, 0] = 0
-        canvas[y, :, width:] = 0
+        r0, r1 = band * BAND, min(height, (band + 1) * BAND)
+        draw_band(geometry, colour, canvas, width, r0, r1)
+        for y in range(r0, r1):
+            slopes(canvas, y, target[y] if compare else nothing, background)
     out = np.empty(colour.shape, np.float32)
     for i in prange(len(geometry)):
         moments = np.empty(MOMENTS, np.float32)

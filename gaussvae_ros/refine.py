@@ -12,7 +12,7 @@ import numpy as np
 
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.fit import scaled
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.kernels import kernel
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster._simd import add_splat, splat_gain, take_splat
@@ -22,12 +22,12 @@ PIXELS = 600  # per splat, of the picture on which errors are compared
 PRICE = 0.02  # of a bit per splat, in mean squared errors, as in fit/__init__.py
 
 
-def refine(image: np.ndarray, g: Grid, bits: Callable[[Grid], np.ndarray]) -> Grid:
-    """A grid of `image`, uint8 [H, W, 3] or [H, W], with better integers.
+def refine(levels: Levels, g: Grid, bits: Callable[[Grid], np.ndarray]) -> Grid:
+    """A grid of a frame, with better integers.
 
     `bits` says of any number of grids' rows, one grid after the other, what each splat takes.
     """
-    n, target = len(g.cell), scaled(image, len(g.cell), PIXELS)[0]
+    n, target = len(g.cell), levels.at(PIXELS)[0]
     height, width = target.shape[:2]
     variants = _joined([g, *moved(g)])
     geometry = grid.geometry(variants, n) * stretch(width / g.size[0], height / g.size[1])

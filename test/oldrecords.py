@@ -4,12 +4,14 @@ import numpy as np
 
 from gaussvae_ros.entropy import stream
 from gaussvae_ros.fit import EFFORTS, descend
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.record import Record, pack
 
 
 def splats_record(image: np.ndarray, n: int = 32) -> bytes:
     """A frame in `n` splats, as that tier kept it."""
-    state = descend(image, n, EFFORTS["fast"])
-    payload = stream.write(quantise(image, state, best_precision(state), "fast"))
+    levels = Levels(image, n)
+    state = descend(levels, EFFORTS["fast"])
+    payload = stream.write(quantise(levels, state, best_precision(state), "fast"))
     return pack(Record("splats", (image.shape[1], image.shape[0]), payload))

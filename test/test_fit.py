@@ -21,6 +21,7 @@ from gaussvae_ros.fit import (
     fit,
     to_splats,
 )
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.raster import cpu
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats, morton_order
 
@@ -197,7 +198,7 @@ def test_wrong_arguments_are_errors():
 
 def test_the_fast_fit_keeps_up_with_a_plain_one_of_300_steps():
     image = scene(640, 480)
-    plain = to_splats(descend(image, 512, Plan((Level(np.inf, 1, 300),))), (640, 480), 3)
+    plain = to_splats(descend(Levels(image, 512), Plan((Level(np.inf, 1, 300),))), (640, 480), 3)
     assert psnr(image, fit(image)) >= psnr(image, plain) - 1.0
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.fit import adam, reseeding, seeding, to_splats
-from gaussvae_ros.raster import EPS, cpu, reference
+from gaussvae_ros.raster import BACKGROUND, EPS, cpu, reference
 
 # --- the descent
 
@@ -44,7 +44,8 @@ def gradient(state: adam.Descent, target: np.ndarray) -> np.ndarray:  # [N, 8]
     height, width = target.shape[:2]
     canvas, moments = cpu.planes((width, height)), np.empty((len(state.geometry), 8), np.float32)
     cpu.draw(state.geometry, state.colour, canvas, width)
-    error = adam._residual(canvas, target, 0, height)
+    background = EPS * BACKGROUND
+    error = sum(cpu.slopes(canvas, y, target[y], background) for y in range(height))
     np.testing.assert_allclose(
         error, np.square(draw_all(state, (width, height)) - target).sum(), rtol=1e-4
     )
@@ -53,6 +54,26 @@ def gradient(state: adam.Descent, target: np.ndarray) -> np.ndarray:  # [N, 8]
     for i in range(len(grad)):
         adam._whiten(state.geometry[i], moments[i], grad[i])
     return grad
+
+
+@pytest.mark.parametrize("width", range(1, 36))
+def test_a_row_of_slopes_is_what_its_formulas_say(width):
+    """Of any width; what lies behind the row's end is neither read nor left over."""
+    rng = np.random.default_rng(width)
+    canvas = cpu.planes((width, 3))
+    canvas[:] = rng.random(canvas.shape)
+    whole = rng.random((3, width, 3)).astype(np.float32)
+    target = np.concatenate([whole[1].ravel(), np.full(64, np.nan, np.float32)])[: 3 * width]
+    before, sums = canvas.copy(), canvas[1, :, :width].astype(float)
+    error = cpu.slopes(canvas, 1, target.reshape(width, 3), 0.3)
+    weight = sums[0] + EPS
+    apart = (sums[1:] + 0.3) / weight - whole[1].T
+    np.testing.assert_allclose(error, np.square(apart).sum(), rtol=1e-4)
+    np.testing.assert_allclose(canvas[1, 1:, :width], apart / weight, rtol=1e-3, atol=1e-4)
+    slope = (apart * (apart + whole[1].T)).sum(0) / weight
+    np.testing.assert_allclose(canvas[1, 0, :width], slope, rtol=1e-3, atol=1e-4)
+    assert not canvas[1, :, width:].any()
+    np.testing.assert_array_equal(canvas[[0, 2]], before[[0, 2]])
 
 
 def test_the_gradient_is_that_of_the_squared_error():

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from test_fit_descent import moved
 
 from gaussvae_ros.entropy import grid
-from gaussvae_ros.fit import adam, rate, scaled
+from gaussvae_ros.fit import adam, rate
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.raster import BACKGROUND
 
 PARTS = rate.PARTS
@@ -111,7 +112,7 @@ def test_extreme_shapes_have_a_finite_gradient(shape):
 
 def test_a_descent_with_a_price_has_fewer_bits_and_a_larger_error():
     image = scene(96, 72)
-    target, unit = scaled(image, 60, 1e9), 0.5 * np.log(96 * 72 / 60)
+    target, unit = Levels(image, 60).at(1e9), 0.5 * np.log(96 * 72 / 60)
     table = np.tile(some_table(np.random.default_rng(6), 1.0), (60, 1))
     ends = {}
     for price in (0.0, 1.0):
@@ -126,7 +127,7 @@ def test_a_descent_with_a_price_has_fewer_bits_and_a_larger_error():
 
 
 def test_without_a_price_it_is_the_descent_by_error_alone():
-    target = scaled(scene(48, 36), 20, 1e9)
+    target = Levels(scene(48, 36), 20).at(1e9)
     one, other = a_descent(20, (48, 36)), a_descent(20, (48, 36))
     one.run(target, np.full(5, 0.3))
     other.run(target, np.full(5, 0.3), (np.zeros((20, rate.ROW), np.float32), 0.0))

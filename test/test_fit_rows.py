@@ -14,10 +14,8 @@ from gaussvae_ros.fit import (
     adam,
     descend,
     follow,
-    rows_of,
-    scaled,
-    shrunk,
 )
+from gaussvae_ros.fit.levels import Levels, rows_of, shrunk
 from gaussvae_ros.fit.reseeding import reseed
 
 
@@ -44,7 +42,8 @@ def test_of_four_sets_of_rows_far_ones_follow_each_other():
 )
 def test_the_sets_of_rows_are_those_of_the_picture(height, width, stride, n, pixels, mono):
     image = noise(height, width, *([] if mono else [3]), seed=height)
-    whole, rows = shrunk(image, n, pixels, stride), rows_of(image, n, pixels, stride)
+    whole = shrunk(image, n, pixels)
+    rows = rows_of(whole, stride)
     sets = len(rows)
     assert 1 <= sets <= stride and rows.flags.c_contiguous and rows.dtype == np.uint8
     if mono:
@@ -53,15 +52,15 @@ def test_the_sets_of_rows_are_those_of_the_picture(height, width, stride, n, pix
         np.testing.assert_array_equal(rows[first], whole[first::sets])
     if len(whole) % stride == 0:
         assert sets == stride
-    level = scaled(image, n, pixels, stride)
+    level = Levels(image, n).at(pixels, stride)
     assert level.dtype == np.float32
     np.testing.assert_array_equal(level, rows.astype(np.float32) / np.float32(255))
 
 
-def test_a_picture_is_never_enlarged_and_shrinks_to_whole_strides():
+def test_a_picture_is_never_enlarged_and_shrinks_to_whole_sets():
     image = noise(101, 90, 3)
     assert shrunk(image, 64, 1e9) is image
-    small = shrunk(image, 64, 37.5, 4)
+    small = shrunk(image, 64, 37.5)
     assert small.shape[0] % 4 == 0 and abs(small.shape[0] * small.shape[1] / 64 / 37.5 - 1) < 0.1
 
 
@@ -101,9 +100,9 @@ def test_rows_in_turn_fit_as_well_as_all_rows():
     image = scene(128, 96)
     errors = {}
     for stride in (1, 2, 4):
-        state = descend(image, 128, Plan((Level(np.inf, stride, 80),), last=0.1))
+        state = descend(Levels(image, 128), Plan((Level(np.inf, stride, 80),), last=0.1))
         rates = np.zeros(1)
-        state.run(scaled(image, 128, np.inf), rates)  # measures all rows, moves nothing
+        state.run(Levels(image, 128).at(np.inf), rates)  # measures all rows, moves nothing
         errors[stride] = state.error
     assert errors[2] < 1.15 * errors[1] and errors[4] < 1.5 * errors[1], errors
 
@@ -116,10 +115,10 @@ def test_the_rate_is_asked_anew_now_and_then_and_after_each_re_seeding():
         return np.zeros((len(state.geometry), 54), np.float32)
 
     plan = Plan((Level(100, 1, 200),), share=0.1, every=10, until=0.75)
-    state = descend(image, 40, plan, rate=rate)
+    state = descend(Levels(image, 40), plan, rate=rate)
     assert state.count == 200 and asked[0] == PRICED * 200
     assert set(range(asked[0], 151, 10)) <= set(asked)  # after each re-seeding
     assert 0 < np.diff([*asked, 200]).min() and np.diff([*asked, 200]).max() <= max(REFRESH, 10)
     asked.clear()
-    follow(plan, state, (64, 48), lambda *level: scaled(image, 40, *level), reseed)
+    follow(plan, state, (64, 48), Levels(image, 40).at, reseed)
     assert not asked

@@ -45,7 +45,7 @@ LAYERS = (
     ("recognition",),
     ("encodings", "frame_tree", "gates", "image_files", "splats", "tiers", "trajectory"),
     ("lengths", "likeness", "model_files", "poses", "record", "volume_record"),
-    ("kernels",),
+    ("kernels", "simd"),
     ("kernel_cache",),
     ("files",),
     (

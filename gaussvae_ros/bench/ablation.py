@@ -17,6 +17,7 @@ from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.evaluation.bjontegaard import bjontegaard
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import EFFORTS, Level, Plan, descend
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.vae import encoder
 from gaussvae_ros.vae.latent import HEADER, splats_at
@@ -71,12 +72,14 @@ def _curve(frame: np.ndarray, make: Callable[..., Grid], write: Callable) -> np.
 
 
 def _without_rate(frame: np.ndarray, n: int, prior: Prior) -> Grid:
-    return encoder.finish(frame, descend(frame, n, EFFORTS["fast"]), "fast", prior)
+    levels = Levels(frame, n)
+    return encoder.finish(levels, descend(levels, EFFORTS["fast"]), "fast", prior)
 
 
 def _chosen(frame: np.ndarray, n: int, prior: Prior) -> Grid:
-    return encoder.chosen(frame, encoder.encode(frame, n, "fast", prior), prior)
+    return encoder.chosen(Levels(frame, n), encoder.encode(frame, n, "fast", prior), prior)
 
 
 def _averaged(frame: np.ndarray, n: int, prior: Prior) -> Grid:
-    return encoder.finish(frame, encoder.fitted(frame, n, AVERAGED, prior), "fast", prior)
+    levels = Levels(frame, n)
+    return encoder.finish(levels, encoder.fitted(levels, AVERAGED, prior), "fast", prior)

@@ -9,6 +9,7 @@ from gaussvae_ros.bench.rows import median_ms, row
 from gaussvae_ros.device import why_no_gpu
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import Level, Plan, descend, fit, to_splats
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.splats import Splats
 
@@ -51,7 +52,7 @@ def run(frames: list[np.ndarray]) -> list[dict]:
 
 
 def _reference(image: np.ndarray) -> Splats:
-    state = descend(image, SPLATS, REFERENCE)
+    state = descend(Levels(image, SPLATS), REFERENCE)
     return to_splats(state, (image.shape[1], image.shape[0]), 3 if image.ndim == 3 else 1)
 
 

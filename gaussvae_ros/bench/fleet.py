@@ -32,7 +32,7 @@ _INDEXES = {
 }
 _BY_LOOK = """
     CREATE INDEX frames_by_look ON fleet.frames
-    USING hnsw ((descriptor::halfvec(128)) halfvec_cosine_ops) WITH (m = 16, ef_construction = 64)
+    USING hnsw ((descriptor::halfvec(128)) halfvec_cosine_ops) WITH (ef_construction = 200)
     WHERE vector_dims(descriptor) = 128
 """
 

@@ -95,8 +95,10 @@ def _split(coder, first, counts, share, expected):
     total = 2 * CONCENTRATION[np.searchsorted(EXPECTED, expected)]
     alpha = np.clip(np.round(total * share), 1, total - 1).astype(np.int64)
     out = np.where(share > 0, counts, 0)
+    unknown = np.flatnonzero((share > 0) & (share < 1) & (counts > 0))
+    among = counts[unknown]
     for few, many in zip(COUNTS, COUNTS[1:]):
-        rows = np.flatnonzero((share > 0) & (share < 1) & (counts > few) & (counts <= many))
+        rows = unknown[(among > few) & (among <= many)]
         if len(rows):
             p = beta_binomial(counts[rows], alpha[rows], total[rows] - alpha[rows])
             out[rows] = coder.symbols(None if first is None else first[rows], p)

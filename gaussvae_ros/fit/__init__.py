@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.fit.reseeding import reseed
 from gaussvae_ros.fit.seeding import seed_splats
 from gaussvae_ros.splats import LOG_S1, LOG_S2, THETA, Splats
@@ -86,8 +86,8 @@ def fit(
     """
     check_image(image)
     check_arguments(n, effort)
-    state = descend(image, n, EFFORTS[effort], seed)
-    return to_splats(state, (image.shape[1], image.shape[0]), 3 if image.ndim == 3 else 1)
+    levels = Levels(image, n)
+    return to_splats(descend(levels, EFFORTS[effort], seed), levels.size, levels.channels)
 
 
 def check_image(image: np.ndarray) -> None:
@@ -110,24 +110,22 @@ def check_arguments(n: int, effort: str) -> None:
         raise ValueError(f"effort is one of {', '.join(EFFORTS)}, not {effort!r}")
 
 
-def descend(
-    image: np.ndarray, n: int, plan: Plan, seed: int = 0, rate: Callable | None = None
-) -> Descent:
+def descend(levels: Levels, plan: Plan, seed: int = 0, rate: Callable | None = None) -> Descent:
     """Run a plan on a checked image; returns the descent's state in pixels of that image.
 
     `rate(state)` gives the tables of what its numbers cost (see rate.py); without
     it only the error counts.
     """
-    state = start(image, n, seed)
-    follow(plan, state, image.shape[1::-1], lambda *level: scaled(image, n, *level), reseed, rate)
+    state = start(levels, seed)
+    follow(plan, state, levels.size, levels.at, reseed, rate)
     return state
 
 
-def start(image: np.ndarray, n: int, seed: int) -> Descent:
+def start(levels: Levels, seed: int) -> Descent:
     """A descent before its first step, in pixels of the image."""
-    small = scaled(image, n, SEEDS)[0]
-    state = Descent(*seed_splats(small, n, np.random.default_rng(seed)))
-    state.rescale(image.shape[1] / small.shape[1], image.shape[0] / small.shape[0])
+    small, (width, height) = levels.at(SEEDS)[0], levels.size
+    state = Descent(*seed_splats(small, levels.n, np.random.default_rng(seed)))
+    state.rescale(width / small.shape[1], height / small.shape[0])
     return state
 
 
@@ -162,44 +160,6 @@ def follow(
                 priced = None
                 with state.seen_at(size, coarse):
                     reseed(state, coarse[0], plan.share)
-
-
-def scaled(
-    image: np.ndarray, n: int, pixels: float, stride: int = 1
-) -> np.ndarray:  # [S, h, w, 3] float32, 0 to 1
-    """A level of the image as the descent takes it, see `rows_of`."""
-    return rows_of(image, n, pixels, stride).astype(np.float32) / np.float32(255)
-
-
-def rows_of(
-    image: np.ndarray, n: int, pixels: float, stride: int
-) -> np.ndarray:  # uint8 [S, h, w, 3]
-    """Rows 0, S, 2 S, ... of what `shrunk` makes of an image, then rows 1, S + 1, ...
-
-    S is `stride`, or the next smaller number that divides the height.
-    """
-    image = shrunk(image, n, pixels, stride)
-    if image.ndim == 2:
-        image = np.repeat(image[..., None], 3, axis=2)
-    height, width, _ = image.shape
-    stride = next(k for k in range(stride, 0, -1) if height % k == 0)
-    rows = image.reshape(height // stride, stride, width, 3).swapaxes(0, 1)
-    return np.ascontiguousarray(rows)
-
-
-def shrunk(
-    image: np.ndarray, n: int, pixels: float, stride: int = 1
-) -> np.ndarray:  # uint8 [h, w, 3] or [h, w]
-    """The image, area-averaged to about `pixels` pixels for each of `n` splats where it has more.
-
-    Its height is then a multiple of `stride`.
-    """
-    height, width = image.shape[:2]
-    factor = min(1.0, np.sqrt(n * pixels / (width * height)))
-    if factor == 1:
-        return image
-    size = max(1, round(width * factor)), max(1, round(height * factor / stride)) * stride
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def to_splats(state: Descent, size: tuple[int, int], channels: int) -> Splats:

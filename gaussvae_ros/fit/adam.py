@@ -16,7 +16,7 @@ import numpy as np
 from gaussvae_ros.fit.rate import NONE, add_rate
 from gaussvae_ros.kernels import inline, parallel, prange, threads
 from gaussvae_ros.raster import BACKGROUND, EPS
-from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes, stretch
+from gaussvae_ros.raster.cpu import BAND, draw_band, gather_splat, planes, slopes, stretch
 
 # Short memories: a fit has few steps, and no noise to average out.
 BETA1, BETA2 = np.float32(0.7), np.float32(0.86)
@@ -61,6 +61,7 @@ class Descent:
         """Take one step towards `target` per entry of `rates`; `error` is then that before the
         last, in the rows seen."""
         canvas = planes((target.shape[2], target.shape[1]))
+        target = np.ascontiguousarray(target)
         steps = rates.astype(np.float32)[:, None] * RATES
         if free is not None:
             steps *= free.astype(np.float32)
@@ -102,8 +103,9 @@ def _descend(
     for the number of threads.
     """
     stride, height, width = target.shape[:3]
-    bands = (height + BAND - 1) // BAND
-    errors = np.zeros(bands)
+    tall = height if workers == 1 else BAND  # rows that a worker takes at a time
+    bands = (height + tall - 1) // tall
+    errors = np.zeros(height)  # of each row, so that their sum does not depend on the workers
     squeezed = np.empty_like(geometry)
     unit = 0.5 * math.log(stride * height * width / len(geometry))
     per_splat = np.float32(len(geometry) / (height * width))  # makes gradients alike on every level
@@ -117,9 +119,10 @@ def _descend(
             squeezed[i, 4] = geometry[i, 4] / stride
         for worker in prange(workers):
             for band in range(worker, bands, workers):
-                r0, r1 = band * BAND, min(height, (band + 1) * BAND)
+                r0, r1 = band * tall, min(height, (band + 1) * tall)
                 draw_band(squeezed, colour, canvas, width, r0, r1)
-                errors[band] = _residual(canvas, target[turn], r0, r1)
+                for y in range(r0, r1):
+                    errors[y] = slopes(canvas, y, target[turn, y], EPS * BACKGROUND)
         mean_error = errors.sum() / (height * width * 3)
         unbias1 = np.float32(1 / (1 - BETA1 ** (count + step + 1)))
         unbias2 = np.float32(1 / (1 - BETA2 ** (count + step + 1)))
@@ -144,29 +147,6 @@ def _descend(
                     grad[2], grad[4] = (grad[2] - grad[4]) / 2, (grad[4] - grad[2]) / 2
                 _move(geometry[i], colour[i], grad, width, height * stride)
     return mean_error
-
-
-@inline
-def _residual(canvas, target, r0, r1):
-    """Turn sums (weight, r, g, b) of rows r0 to r1 into (s, g_r, g_g, g_b) of half the squared
-    error; return that error."""
-    width = target.shape[1]
-    total = 0.0
-    for y in range(r0, r1):
-        weight, red, green, blue = canvas[y, 0], canvas[y, 1], canvas[y, 2], canvas[y, 3]
-        error = np.float32(0)
-        for x in range(width):
-            scale = np.float32(1) / (weight[x] + np.float32(EPS))
-            r = (red[x] + np.float32(EPS * BACKGROUND)) * scale
-            g = (green[x] + np.float32(EPS * BACKGROUND)) * scale
-            b = (blue[x] + np.float32(EPS * BACKGROUND)) * scale
-            dr, dg, db = r - target[y, x, 0], g - target[y, x, 1], b - target[y, x, 2]
-            error += dr * dr + dg * dg + db * db
-            red[x], green[x], blue[x] = dr * scale, dg * scale, db * scale
-            weight[x] = (dr * r + dg * g + db * b) * scale
-        canvas[y, :, width:] = 0
-        total += error
-    return total
 
 
 @inline

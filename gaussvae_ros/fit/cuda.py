@@ -27,11 +27,11 @@ from gaussvae_ros.fit import (
     check_arguments,
     check_image,
     follow,
-    rows_of,
     start,
     to_splats,
 )
 from gaussvae_ros.fit.adam import BETA1, BETA2, MIN_SIGMA, RATES, Descent, first_row_of
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.fit.reseeding import APART, SIGMA
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 from gaussvae_ros.raster.cuda import (
@@ -111,13 +111,14 @@ def _descend(
     pool: ThreadPoolExecutor,
 ) -> list[Descent]:
     """Run a plan on checked images of one shape."""
+    seen = [Levels(image, n) for image in images]
 
     def target_at(pixels: float, stride: int) -> torch.Tensor:  # [S, B, h, w, 3]
-        small = np.stack(list(pool.map(lambda image: rows_of(image, n, pixels, stride), images)), 1)
+        small = np.stack(list(pool.map(lambda one: one.rows(pixels, stride), seen)), 1)
         level = torch.from_numpy(small).to(device)  # as bytes: a fourth of the way to the GPU
         return level.to(torch.float32) / 255
 
-    states = list(pool.map(lambda image: start(image, n, seed), images))
+    states = list(pool.map(lambda one: start(one, seed), seen))
     many = Descents(states, device)
     follow(plan, many, images[0].shape[1::-1], target_at, reseed)
     geometry, colour = many.geometry.cpu().numpy(), many.colour.cpu().numpy()

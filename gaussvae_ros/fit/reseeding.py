@@ -40,7 +40,8 @@ def reseed(
     worth = _worth(state.geometry, state.colour, canvas, error, width)
     residual = np.ascontiguousarray(error[:, 1:, :width].transpose(0, 2, 1))
     sigma = SIGMA * math.sqrt(height * width / n)
-    gain = np.square(cv2.GaussianBlur(residual, (0, 0), sigma)).sum(2)
+    over_channels = np.ones((1, 3), np.float32)  # cv2 sums them ten times as fast as numpy
+    gain = cv2.transform(np.square(cv2.GaussianBlur(residual, (0, 0), sigma)), over_channels)
     reach = 2 * math.ceil(APART * sigma) + 1  # px
     peaks = np.flatnonzero(
         (gain == cv2.dilate(gain, np.ones((reach, reach), np.uint8))).ravel() & (gain.ravel() > 0)

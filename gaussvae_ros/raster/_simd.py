@@ -2,8 +2,7 @@
 
 Numba compiles Python loops through LLVM, but LLVM does not vectorise these (short rows, a
 masked exponential, four interleaved sums), and that costs a factor of five. So both loops are
-given to LLVM as 16-wide vector code, which it maps to whatever the processor has (AVX-512, two
-AVX2 or four NEON registers).
+given to LLVM as vector code (see simd.py).
 
 A splat's shape is seen here through the upper triangular root of its covariance: with
 dy = lyy z2 and dx = lxx z1 + shear dy, q = z1^2 + z2^2. This is whitening that keeps rows of
@@ -20,53 +19,33 @@ from numba.extending import intrinsic
 from numpy.polynomial import Chebyshev, Polynomial
 
 from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
+from gaussvae_ros.simd import (
+    F32,
+    F64,
+    I32,
+    I64,
+    LANES,
+    RAMP,
+    fma,
+    higher,
+    integer,
+    lane_sum,
+    load,
+    lower,
+    mul,
+    splat,
+    store,
+    vec,
+)
 
-LANES = 16
 # Sums that `splat_moments` makes: e u, e dy, e u^2, e u dy, e dy^2 with
 # u = lxx z1, three of colour.
 MOMENTS = 8
 
-_F32, _F64, _I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(64)
-_VEC = ir.VectorType(_F32, LANES)
-_RAMP = ir.Constant(_VEC, [float(i) for i in range(LANES)])
-_FAST = ("contract",)  # multiply and add may fuse
+AHEAD = 8  # rows whose first and last pixels are computed at once
 
-
-def _vec(value: float) -> ir.Constant:
-    return ir.Constant(_VEC, [float(value)] * LANES)
-
-
-def _splat(b, scalar):
-    one = b.insert_element(ir.Constant(_VEC, ir.Undefined), scalar, ir.Constant(ir.IntType(32), 0))
-    return b.shuffle_vector(
-        one,
-        ir.Constant(_VEC, ir.Undefined),
-        ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES),
-    )
-
-
-def _mul(b, x, y):
-    return b.fmul(x, y, flags=_FAST)
-
-
-def _fma(b, x, y, z):
-    return b.fadd(b.fmul(x, y, flags=_FAST), z, flags=_FAST)
-
-
-def _load(b, pointer):
-    value = b.load(b.bitcast(pointer, _VEC.as_pointer()))
-    value.align = 4
-    return value
-
-
-def _store(b, value, pointer):
-    b.store(value, b.bitcast(pointer, _VEC.as_pointer())).align = 4
-
-
-def _call(b, name, kind, *args):
-    return b.call(
-        b.module.declare_intrinsic(name, [kind], ir.FunctionType(kind, [kind] * len(args))), args
-    )
+_ROWS = ir.VectorType(F64, AHEAD)
+_AHEAD_RAMP = ir.Constant(_ROWS, [float(i) for i in range(AHEAD)])
 
 
 # exp(t) on [-CUT^2 / 32, 0], through Chebyshev nodes: relative error 1e-8
@@ -75,13 +54,18 @@ _EXP = Chebyshev.interpolate(np.exp, 5, [-CUT * CUT / 32, 0]).convert(kind=Polyn
 
 def _exponential(b, q):
     """exp(-q / 2) for q in [0, CUT^2], as P(-q / 32)^16: multiplies and adds, no table."""
-    t = _mul(b, q, _vec(-1 / 32))
-    p = _vec(_EXP[-1])
+    t = mul(b, q, vec(-1 / 32))
+    p = vec(_EXP[-1])
     for coefficient in _EXP[-2::-1]:
-        p = _fma(b, p, t, _vec(coefficient))
+        p = fma(b, p, t, vec(coefficient))
     for _ in range(4):
-        p = _mul(b, p, p)
+        p = mul(b, p, p)
     return p
+
+
+def _root(b, rows):
+    kind, name = ir.FunctionType(_ROWS, [_ROWS]), f"llvm.sqrt.v{AHEAD}f64"
+    return b.call(cgutils.get_or_insert_function(b.module, kind, name), [rows])
 
 
 def _over_ellipse(b, base, stride, width, rows, g, body):
@@ -89,37 +73,49 @@ def _over_ellipse(b, base, stride, width, rows, g, body):
 
     Each row is walked between the roots of q = CUT^2, rounded outwards; the mask settles the
     border exactly. What is computed once a row is in float64: a thin splat far from x = 0 would
-    lose its digits in float32.
+    lose its digits in float32. It is computed for several rows at once, ahead of the pixels: the
+    processor guesses wrong where many a row ends, and would wait for the next row's root each time.
     """
-    mx, my, lxx, shear, lyy = g
-    zero, half_pixel, one = (ir.Constant(_F64, v) for v in (0.0, 0.5, 1.0))
-    inv_lyy, end = b.fdiv(one, lyy), b.sitofp(width, _F64)
-    scale = _splat(b, b.fptrunc(b.fdiv(one, lxx), _F32))
-    with cgutils.for_range_slice(b, rows[0], rows[1], ir.Constant(_I64, 1), _I64) as (y, _):
-        dy = b.fsub(b.fadd(b.sitofp(y, _F64), half_pixel), my)
+    mx, my, lxx, shear, lyy = (splat(b, x, _ROWS) for x in g)
+    one, zero = vec(1.0, _ROWS), vec(0.0, _ROWS)
+    inv_lyy, end = b.fdiv(one, lyy), splat(b, b.sitofp(width, F64), _ROWS)
+    scale = splat(b, b.fptrunc(b.fdiv(ir.Constant(F64, 1.0), g[2]), F32))
+    kinds = (F32, F32, F64, I32, I32)  # dy, q2, middle, first pixel, end
+    tables = [cgutils.alloca_once(b, kind, AHEAD) for kind in kinds]
+    ahead = integer(AHEAD)
+    with cgutils.for_range_slice(b, rows[0], rows[1], ahead, I64) as (top, _):
+        y = b.fadd(splat(b, b.sitofp(top, F64), _ROWS), _AHEAD_RAMP)
+        dy = b.fsub(b.fadd(y, vec(0.5, _ROWS)), my)
         z2 = b.fmul(dy, inv_lyy)
         q2 = b.fmul(z2, z2)
-        room = b.fsub(ir.Constant(_F64, CUT * CUT), q2)
-        with b.if_then(b.fcmp_ordered(">", room, zero)):
-            half = b.fmul(_call(b, "llvm.sqrt", _F64, room), lxx)
-            middle = b.fsub(b.fadd(mx, b.fmul(shear, dy)), half_pixel)  # as a pixel index
-            left = _call(b, "llvm.maxnum", _F64, b.fsub(middle, half), zero)
-            right = _call(b, "llvm.minnum", _F64, b.fadd(b.fadd(middle, half), one), end)
-            # Keeps the conversions to integer defined.
-            left = _call(b, "llvm.minnum", _F64, left, end)
-            right = _call(b, "llvm.maxnum", _F64, right, zero)
-            row = b.gep(base, [b.mul(y, b.mul(stride, ir.Constant(_I64, 4)))])
-            vdy, vq2 = _splat(b, b.fptrunc(dy, _F32)), _splat(b, b.fptrunc(q2, _F32))
-            x0, x1 = b.fptosi(left, _I64), b.fptosi(right, _I64)
-            with cgutils.for_range_slice(b, x0, x1, ir.Constant(_I64, LANES), _I64) as (x, _):
-                u0 = b.fptrunc(b.fsub(b.sitofp(x, _F64), middle), _F32)
-                u = b.fadd(_splat(b, u0), _RAMP)
+        room = b.fsub(vec(CUT * CUT, _ROWS), q2)
+        half = b.fmul(_root(b, higher(b, room, zero)), lxx)
+        middle = b.fsub(b.fadd(mx, b.fmul(shear, dy)), vec(0.5, _ROWS))  # as a pixel index
+        # Bounded on both sides, which keeps the conversions to integer defined.
+        left = lower(b, higher(b, b.fsub(middle, half), zero), end)
+        right = higher(b, lower(b, b.fadd(b.fadd(middle, half), one), end), zero)
+        right = b.select(b.fcmp_ordered(">", room, zero), right, left)
+        single, whole = ir.VectorType(F32, AHEAD), ir.VectorType(I32, AHEAD)
+        made = b.fptrunc(dy, single), b.fptrunc(q2, single), middle
+        made += b.fptosi(left, whole), b.fptosi(right, whole)
+        for table, value in zip(tables, made):
+            b.store(value, b.bitcast(table, value.type.as_pointer())).align = 4
+        left_over = b.sub(rows[1], top)
+        count = b.select(b.icmp_signed("<", left_over, ahead), left_over, ahead)
+        with cgutils.for_range(b, count, intp=I64) as loop:
+            dy, q2, middle, x0, x1 = (b.load(b.gep(table, [loop.index])) for table in tables)
+            row = b.mul(b.add(top, loop.index), b.mul(stride, integer(4)))
+            row, vdy, vq2 = b.gep(base, [row]), splat(b, dy), splat(b, q2)
+            x0, x1 = b.sext(x0, I64), b.sext(x1, I64)
+            with cgutils.for_range_slice(b, x0, x1, integer(LANES), I64) as (x, _):
+                u0 = b.fptrunc(b.fsub(b.sitofp(x, F64), middle), F32)
+                u = b.fadd(splat(b, u0), RAMP)
                 z1 = b.fmul(u, scale)
-                q = _fma(b, z1, z1, vq2)
-                inside = b.fcmp_ordered("<", q, _vec(CUT * CUT))
+                q = fma(b, z1, z1, vq2)
+                inside = b.fcmp_ordered("<", q, vec(CUT * CUT))
                 e = _exponential(b, q)
-                weight = b.select(inside, b.fsub(e, _vec(CUT_WEIGHT)), _vec(0))
-                body(b.gep(row, [x]), u, vdy, b.select(inside, e, _vec(0)), weight)
+                weight = b.select(inside, b.fsub(e, vec(CUT_WEIGHT)), vec(0))
+                body(b.gep(row, [x]), u, vdy, b.select(inside, e, vec(0)), weight)
 
 
 _GEOMETRY = (types.float64,) * 5
@@ -133,16 +129,16 @@ def _summed(sign: int):
         signature = types.void(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR)
 
         def generate(context, b, signature, args):
-            base = b.inttoptr(args[0], _F32.as_pointer())
+            base = b.inttoptr(args[0], F32.as_pointer())
             stride, width, *rows = args[1:5]
-            colour = [_splat(b, x) for x in args[10:13]]
+            colour = [splat(b, x) for x in args[10:13]]
 
             def body(pixel, u, dy, e, weight):
                 weight = b.fneg(weight) if sign < 0 else weight
-                _store(b, b.fadd(_load(b, pixel), weight), pixel)
+                store(b, b.fadd(load(b, pixel), weight), pixel)
                 for k in range(3):
-                    plane = b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k + 1))])
-                    _store(b, _fma(b, weight, colour[k], _load(b, plane)), plane)
+                    plane = b.gep(pixel, [b.mul(stride, integer(k + 1))])
+                    store(b, fma(b, weight, colour[k], load(b, plane)), plane)
 
             _over_ellipse(b, base, stride, width, rows, args[5:10], body)
             return context.get_dummy_value()
@@ -168,32 +164,30 @@ def splat_moments(typing, address, stride, width, y0, y1, mx, my, lxx, shear, ly
     signature = types.void(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
 
     def generate(context, b, signature, args):
-        base = b.inttoptr(args[0], _F32.as_pointer())
+        base = b.inttoptr(args[0], F32.as_pointer())
         stride, width, *rows = args[1:5]
-        colour = [_splat(b, x) for x in args[10:13]]
-        sums = [cgutils.alloca_once_value(b, _vec(0)) for _ in range(MOMENTS)]
+        colour = [splat(b, x) for x in args[10:13]]
+        sums = [cgutils.alloca_once_value(b, vec(0)) for _ in range(MOMENTS)]
 
         def add(k, x, y):
-            b.store(_fma(b, x, y, b.load(sums[k])), sums[k])
+            b.store(fma(b, x, y, b.load(sums[k])), sums[k])
 
         def body(pixel, u, dy, e, weight):
-            s, *g = (
-                _load(b, b.gep(pixel, [b.mul(stride, ir.Constant(_I64, k))])) for k in range(4)
-            )
+            s, *g = (load(b, b.gep(pixel, [b.mul(stride, integer(k))])) for k in range(4))
             slope = b.fneg(s)
             for k in range(3):
-                slope = _fma(b, g[k], colour[k], slope)
+                slope = fma(b, g[k], colour[k], slope)
                 add(5 + k, weight, g[k])
-            e = _mul(b, e, slope)
-            e_u = _mul(b, e, u)
-            e_dy = _mul(b, e, dy)
+            e = mul(b, e, slope)
+            e_u = mul(b, e, u)
+            e_dy = mul(b, e, dy)
             for k, (x, y) in enumerate([(e, u), (e, dy), (e_u, u), (e_u, dy), (e_dy, dy)]):
                 add(k, x, y)
 
         _over_ellipse(b, base, stride, width, rows, args[5:10], body)
-        out = b.inttoptr(args[13], _F32.as_pointer())
+        out = b.inttoptr(args[13], F32.as_pointer())
         for k in range(MOMENTS):
-            b.store(_sum(b, b.load(sums[k])), b.gep(out, [ir.Constant(_I64, k)]))
+            b.store(lane_sum(b, b.load(sums[k])), b.gep(out, [integer(k)]))
         return context.get_dummy_value()
 
     return signature, generate
@@ -210,18 +204,18 @@ def _compared(changes):
         signature = types.float32(*(types.int64,) * 5, *_GEOMETRY, *_COLOUR, types.int64)
 
         def generate(context, b, signature, args):
-            base = b.inttoptr(args[0], _F32.as_pointer())
+            base = b.inttoptr(args[0], F32.as_pointer())
             stride, width, *rows = args[1:5]
-            planes = [b.mul(stride, ir.Constant(_I64, k)) for k in (1, 2, 3)]
-            colour = [_splat(b, x) for x in args[10:13]]
-            total = cgutils.alloca_once_value(b, _vec(0))
+            planes = [b.mul(stride, integer(k)) for k in (1, 2, 3)]
+            colour = [splat(b, x) for x in args[10:13]]
+            total = cgutils.alloca_once_value(b, vec(0))
 
             def body(pixel, u, dy, e, weight):
                 for more in changes(b, pixel, planes, args[13], weight, colour):
                     b.store(b.fadd(b.load(total), more), total)
 
             _over_ellipse(b, base, stride, width, rows, args[5:10], body)
-            return _sum(b, b.load(total))
+            return lane_sum(b, b.load(total))
 
         return signature, generate
 
@@ -229,25 +223,25 @@ def _compared(changes):
 
 
 def _without(b, pixel, planes, apart, weight, colour):
-    left = b.fsub(_load(b, pixel), weight)
-    left = b.select(b.fcmp_ordered(">", left, _vec(EPS)), left, _vec(EPS))
+    left = b.fsub(load(b, pixel), weight)
+    left = b.select(b.fcmp_ordered(">", left, vec(EPS)), left, vec(EPS))
     share, error = b.fdiv(weight, left), b.gep(pixel, [apart])
     for plane, c in zip(planes, colour):
-        change = _mul(b, share, b.fsub(_load(b, b.gep(pixel, [plane])), c))
-        before = _load(b, b.gep(error, [plane]))
-        yield _mul(b, change, _fma(b, before, _vec(2), change))
+        change = mul(b, share, b.fsub(load(b, b.gep(pixel, [plane])), c))
+        before = load(b, b.gep(error, [plane]))
+        yield mul(b, change, fma(b, before, vec(2), change))
 
 
 def _with(b, pixel, planes, apart, weight, colour):
-    sum_ = b.fadd(_load(b, pixel), _vec(EPS))
-    before, after = b.fdiv(_vec(1), sum_), b.fdiv(_vec(1), b.fadd(sum_, weight))
+    sum_ = b.fadd(load(b, pixel), vec(EPS))
+    before, after = b.fdiv(vec(1), sum_), b.fdiv(vec(1), b.fadd(sum_, weight))
     target = b.gep(pixel, [apart])
     for plane, c in zip(planes, colour):
-        mixed = b.fadd(_load(b, b.gep(pixel, [plane])), _vec(EPS * BACKGROUND))
-        wanted = _load(b, b.gep(target, [plane]))
-        old = b.fsub(_mul(b, mixed, before), wanted)
-        new = b.fsub(_mul(b, _fma(b, weight, c, mixed), after), wanted)
-        yield _mul(b, b.fsub(new, old), b.fadd(new, old))
+        mixed = b.fadd(load(b, b.gep(pixel, [plane])), vec(EPS * BACKGROUND))
+        wanted = load(b, b.gep(target, [plane]))
+        old = b.fsub(mul(b, mixed, before), wanted)
+        new = b.fsub(mul(b, fma(b, weight, c, mixed), after), wanted)
+        yield mul(b, b.fsub(new, old), b.fadd(new, old))
 
 
 # The squared error that one splat spares the picture. The planes at `address` hold the sum of
@@ -257,18 +251,3 @@ splat_worth = intrinsic(_compared(_without))
 # What adding a splat changes of the squared error. The planes at `address` hold (weight, weighted
 # r, g, b) of the other splats, those `apart` on the target in all but the first.
 splat_gain = intrinsic(_compared(_with))
-
-
-def _sum(b, vector):
-    """Pairwise sum of the lanes: the same on every processor."""
-    n = LANES
-    while n > 1:
-        n //= 2
-        halves = [
-            b.shuffle_vector(
-                vector, vector, ir.Constant(ir.VectorType(ir.IntType(32), n), list(range(i, i + n)))
-            )
-            for i in (0, n)
-        ]
-        vector = b.fadd(*halves)
-    return b.extract_element(vector, ir.Constant(ir.IntType(32), 0))

@@ -8,7 +8,9 @@ import numpy as np
 
 from gaussvae_ros.kernels import inline, parallel, prange
 from gaussvae_ros.raster import BACKGROUND, CUT, EPS
-from gaussvae_ros.raster._simd import LANES, MOMENTS, add_splat, splat_moments
+from gaussvae_ros.raster._pixels import row_slopes
+from gaussvae_ros.raster._simd import MOMENTS, add_splat, splat_moments
+from gaussvae_ros.simd import LANES
 
 BAND = 16  # rows of a picture that one thread takes at a time
 GEOMETRY = 5  # x, y (px), lxx (px), shear, lyy (px)
@@ -116,6 +118,18 @@ def draw_band(geometry, colour, canvas, width, r0, r1, top=0):
             add_splat(
                 address, stride, width, y0, y1, g[0], g[1], g[2], g[3], g[4], c[0], c[1], c[2]
             )
+
+
+@inline
+def slopes(canvas, y, target, background):
+    """Turn row y of a canvas, sums (weight, r, g, b), into (s, g_r, g_g, g_b) of half the squared
+    error to `target` [w, 3] float32, contiguous; return that error.
+
+    All pixels have `background` beside the splats' weighted colours.
+    """
+    stride = canvas.shape[2]
+    row = canvas.ctypes.data + y * stride * 16  # four float32 a pixel
+    return row_slopes(row, stride, len(target), target.ctypes.data, np.float32(background))
 
 
 @inline

@@ -52,7 +52,8 @@ def describe(image: np.ndarray) -> np.ndarray:
         ModelError: the model is not installed, or damaged.
     """
     mean, projection = _model()
-    return quantised((features(image) - mean) @ projection)
+    # Not by @, whose library wakes a thread for it, which waits where others use the cores.
+    return quantised(np.einsum("f,fl->l", features(image) - mean, projection))
 
 
 def describe_record(codec: Decoder, records: bytes | Sequence[bytes]) -> np.ndarray:
@@ -74,7 +75,8 @@ def features(image: np.ndarray) -> np.ndarray:
     strength = np.sqrt(strength) / around
     # An edge is one from dark to bright as well as from bright to dark, as by day and night.
     turn = cv2.phase(across, down) * (DIRECTIONS / math.pi)
-    apart = np.abs(turn - np.arange(DIRECTIONS, dtype=np.float32)[:, None, None]) % DIRECTIONS
+    turn[turn >= DIRECTIONS] -= DIRECTIONS
+    apart = np.abs(turn - np.arange(DIRECTIONS, dtype=np.float32)[:, None, None])
     shares = np.maximum(1 - np.minimum(apart, DIRECTIONS - apart), 0) * strength
     parts = _weights(HEIGHT, ROWS) @ shares @ _weights(WIDTH, COLUMNS).T
     values = np.sqrt(parts).ravel()

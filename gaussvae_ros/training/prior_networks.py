@@ -12,7 +12,7 @@ from gaussvae_ros.entropy import grid, prior
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.errors import DataError
 from gaussvae_ros.kernels import inline, kernel
-from gaussvae_ros.vae import change_prior, contexts
+from gaussvae_ros.vae import change_prior, layers
 from gaussvae_ros.vae.contexts import (
     FLOOR,
     KINDS,
@@ -55,7 +55,7 @@ class Network(nn.Module):
 
     def rounded(self, features: np.ndarray) -> np.ndarray:  # int32 [rows, F]
         """Features as the network takes them, times ONE."""
-        return contexts.rounded(features, self.mean / GAIN, self.gain / GAIN)
+        return layers.rounded(features, self.mean / GAIN, self.gain / GAIN)
 
     def forward(self, inputs: Tensor) -> Tensor:  # [rows, F] -> [rows, OUTPUTS]
         first, second, last = self.layers

@@ -1,10 +1,9 @@
-"""What a small network reads off a splat's neighbours, and what it makes of it: whole
-numbers in, whole numbers out.
+"""What a small network reads off a splat's neighbours, and the probabilities that its outputs
+stand for.
 
-Features are + - * / and square roots on float64 in a fixed order, rounded to integers. A network's
-weights and activations are integers too, and no sum in it reaches 2^24, so that it is the same in
-float32, float64 or integers, on every machine. The probabilities are again + - * / on float64, from
-tables made by multiplication alone.
+Features are + - * / and square roots on float64 in a fixed order, rounded to integers (layers.py).
+The probabilities are again + - * / on float64, from tables made by multiplication alone: the same
+on every machine.
 """
 
 import numpy as np
@@ -164,63 +163,6 @@ def _axes_around(i, values, known, around, x, y, row, at):
                 row[place], row[place + 1] = along, across
                 row[place + 2] = change / (change + 0.01)
     row[at + 2], row[at + 3] = a / total, b / total
-
-
-@kernel()
-def rounded(features, mean, gain):
-    """Features [rows, F] as integers, less `mean` [F] and times `gain` [F], squeezed
-    to -8 ONE..8 ONE; int32."""
-    out = np.empty(features.shape, np.int32)
-    for r in range(features.shape[0]):
-        for f in range(features.shape[1]):
-            z = (features[r, f] - mean[f]) * gain[f]
-            out[r, f] = int(np.floor(z / (1.0 + abs(z) / 8) * ONE + 0.5))
-    return out
-
-
-@kernel()
-def network(features, mean, gain, weight0, bias0, weight1, bias1, weight2, bias2):
-    """Outputs int32 [rows, OUTPUTS], -MOST..MOST, of features [rows, F]: three
-    layers of whole numbers.
-
-    The weights' type is that of all sums: float32, which is fast, holds them exactly, and
-    so does any larger type.
-    """
-    inputs = rounded(features, mean, gain).astype(weight0.dtype)
-    inner = layer(layer(inputs, weight0, bias0, 0), weight1, bias1, 0)
-    return layer(inner, weight2, bias2, -MOST).astype(np.int32)
-
-
-@kernel()
-def layer(inputs, weights, bias, low):
-    """Inputs [rows, F] times weights [F, H] plus bias [H], in units of 2^SHIFT,
-    rounded, within low..MOST."""
-    rows, width = len(inputs), len(bias)
-    out = np.empty((rows, width), weights.dtype)
-    half, unit = weights.dtype.type(0.5), weights.dtype.type(2.0**-SHIFT)
-    one, two, three, four = (
-        np.empty_like(bias),
-        np.empty_like(bias),
-        np.empty_like(bias),
-        np.empty_like(bias),
-    )
-    for r in range(0, rows, 4):  # four at a time, so that each weight is loaded once for them
-        r1, r2, r3 = min(r + 1, rows - 1), min(r + 2, rows - 1), min(r + 3, rows - 1)
-        one[:], two[:], three[:], four[:] = bias, bias, bias, bias
-        for f in range(inputs.shape[1]):
-            a, b, c, d = inputs[r, f], inputs[r1, f], inputs[r2, f], inputs[r3, f]
-            for h in range(width):
-                w = weights[f, h]
-                one[h] += a * w
-                two[h] += b * w
-                three[h] += c * w
-                four[h] += d * w
-        for h in range(width):
-            out[r, h] = min(max(np.floor(one[h] * unit + half), low), MOST)
-            out[r1, h] = min(max(np.floor(two[h] * unit + half), low), MOST)
-            out[r2, h] = min(max(np.floor(three[h] * unit + half), low), MOST)
-            out[r3, h] = min(max(np.floor(four[h] * unit + half), low), MOST)
-    return out
 
 
 # error_model: tests for zero divisors keep loops from being vectorised; quotients are the same

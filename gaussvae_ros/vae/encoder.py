@@ -11,6 +11,7 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit import EFFORTS, Plan, descend
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.refine import refine
 from gaussvae_ros.vae.prior import Prior
@@ -28,32 +29,31 @@ def encode(
     coarser: int = 0,  # precision indices, beside the best
 ) -> Grid:
     """The latent of a frame."""
-    state = fitted(image, n, EFFORTS[effort], prior)
-    return finish(image, state, effort, prior, coarser)
+    levels = Levels(image, n)
+    return finish(levels, fitted(levels, EFFORTS[effort], prior), effort, prior, coarser)
 
 
-def fitted(image: np.ndarray, n: int, plan: Plan, prior: Prior | None) -> Descent:
+def fitted(levels: Levels, plan: Plan, prior: Prior | None) -> Descent:
     """The descent: distortion plus price times bits, if a prior says what these are."""
-    size = image.shape[1::-1]
 
     def rate(state: Descent) -> np.ndarray:
-        return rate_tables(state, size, best_precision(state), prior)
+        return rate_tables(state, levels.size, best_precision(state), prior)
 
-    return descend(image, n, plan, rate=rate if prior else None)
+    return descend(levels, plan, rate=rate if prior else None)
 
 
 def finish(
-    image: np.ndarray, state: Descent, effort: str, prior: Prior | None, coarser: int = 0
+    levels: Levels, state: Descent, effort: str, prior: Prior | None, coarser: int = 0
 ) -> Grid:
     """The latent of a frame whose fit is there, in px of the frame."""
-    made = quantise(image, state, best_precision(state) + coarser, effort)
+    made = quantise(levels, state, best_precision(state) + coarser, effort)
     for _ in range(SWEEPS[effort] if prior else 0):
-        made = chosen(image, made, prior)
+        made = chosen(levels, made, prior)
     return made
 
 
-def chosen(image: np.ndarray, made: Grid, prior: Prior) -> Grid:
+def chosen(levels: Levels, made: Grid, prior: Prior) -> Grid:
     """A latent after one sweep of the last choice."""
     colour = np.broadcast_to(grid.rgb(made), (len(made.cell), 3))
     tables = rate_tables(Descent(grid.geometry(made), colour), made.size, made.precision, prior)
-    return refine(image, made, lambda g: own_bits(g, tables))
+    return refine(levels, made, lambda g: own_bits(g, tables))

@@ -27,8 +27,9 @@ from gaussvae_ros.entropy.changes import Decoded, applied
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.stream import MONO
 from gaussvae_ros.errors import ModelError, RecordError
-from gaussvae_ros.fit import EFFORTS, scaled
+from gaussvae_ros.fit import EFFORTS
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.vae import encoder, prediction
 from gaussvae_ros.vae.change_prior import ChangePrior
 from gaussvae_ros.vae.models import HASH_BYTES, Carrier, Model, Models
@@ -80,10 +81,11 @@ class LatentCodec:
     def encode_fit(self, image: np.ndarray, state: Descent, effort: str) -> bytes:
         """A frame whose fit is there already, in px of the frame."""
         last = EFFORTS[effort].levels[-1]
-        target = scaled(image, len(state.geometry), last.pixels, last.stride)
-        with state.seen_at(image.shape[1::-1], target):
+        levels = Levels(image, len(state.geometry))
+        target = levels.at(last.pixels, last.stride)
+        with state.seen_at(levels.size, target):
             state.run(target, np.zeros(1))  # measures the error, which says how finely to round
-        return self._payload(encoder.finish(image, state, effort, self.model.prior))
+        return self._payload(encoder.finish(levels, state, effort, self.model.prior))
 
     def predict(self, image: np.ndarray, reference: Decoded, n: int) -> Predicted | None:
         """A frame from the splats of an earlier one of its size and channels, as good as a record

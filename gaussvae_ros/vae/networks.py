@@ -3,7 +3,7 @@
 import numpy as np
 
 from gaussvae_ros.errors import ModelError
-from gaussvae_ros.vae import contexts
+from gaussvae_ros.vae import contexts, layers
 
 LAYERS = 3
 GAIN = 2.0**10  # unit of stored means and gains: 1 / GAIN
@@ -31,9 +31,8 @@ class Networks:
         for kind, count in self.FEATURES.items():
             arrays = {name: np.asarray(networks.get(kind, {}).get(name)) for name in TENSORS}
             _check(kind, arrays, count)
-            # weights as floats: exact, see contexts.network
-            layers = [arrays[name].astype(np.float32, order="C") for name in TENSORS[2:]]
-            self.networks[kind] = (arrays["mean"] / GAIN, arrays["gain"] / GAIN, *layers)
+            parts = [layers.widened(arrays[name]) for name in TENSORS[2:]]
+            self.networks[kind] = (arrays["mean"] / GAIN, arrays["gain"] / GAIN, *parts)
             self._arrays[kind] = arrays
 
     @classmethod
@@ -55,7 +54,7 @@ class Networks:
 
     def outputs(self, kind: str, features: np.ndarray) -> np.ndarray:  # int32 [rows, OUTPUTS]
         """What the network of a kind makes of features [rows, F]."""
-        return contexts.network(features, *self.networks[kind])
+        return layers.network(features, *self.networks[kind])[:, : contexts.OUTPUTS]
 
 
 def _check(kind: str, arrays: dict[str, np.ndarray], count: int) -> None:

@@ -15,8 +15,9 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.changes import CHANGED, NEW, Changes, Decoded, applied
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.motion import Motion, moved
-from gaussvae_ros.fit import PRICE, motion, scaled
+from gaussvae_ros.fit import PRICE, motion
 from gaussvae_ros.fit.adam import Descent
+from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.fit.reseeding import reseed
 from gaussvae_ros.quantise import (
     COARSEST,
@@ -97,7 +98,7 @@ class View:
 
     def __init__(self, image: np.ndarray, n: int):
         self.image = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
-        self.rows = scaled(self.image, n, *LEVEL)  # [S, h, w, 3] float32, 0 to 1
+        self.rows = Levels(self.image, n).at(*LEVEL)  # [S, h, w, 3] float32, 0 to 1
         stride, height, width, _ = self.rows.shape
         whole = self.rows.swapaxes(0, 1).reshape(stride * height, width, 3)
         self.whole = np.ascontiguousarray(whole)
