@@ -30,9 +30,10 @@ def warm_up_old(codec) -> None:
 
 
 def compile_kernels() -> None:
-    """Compile all that codecs, recognition and simulation take; what was compiled before stays as
-    it is.
+    """Compile all that codecs, recognition, likeness and simulation take; what was compiled before
+    stays as it is.
     """
+    from gaussvae_ros.bank import products
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.fit import EFFORTS
     from gaussvae_ros.recognition import convolution
@@ -52,6 +53,8 @@ def compile_kernels() -> None:
     holed = np.where(ramp == 99, np.float32(np.nan), ramp)
     for volume, quality in ((ramp, 40), (holed, 95), (ramp > 100, 0)):  # of each kind
         VolumeCodec().decode(VolumeCodec().encode(volume, quality))
+    blocks = np.ones((1, 2), np.int8), np.ones((1, 1), np.uint8)
+    products.cosines(np.ones(2, np.float32), [(rows, np.ones(1, np.float32)) for rows in blocks])
     camera.render(building.build(0), 0.0, 0.0, 0.6, 0.0, SIZE, float(SIZE[0]))
 
 

@@ -79,7 +79,9 @@ def likeness(query: np.ndarray, many: np.ndarray) -> np.ndarray:
     # The sums are whole numbers below 2^24, so exact; their quotient in 64 bits makes equal
     # descriptors exactly 1.
     lengths = np.sqrt((query @ query).astype(np.float64) * np.einsum("ij,ij->i", many, many))
-    cosines = np.divide(many @ query, lengths, out=np.ones(len(many)), where=lengths > 0)
+    # By BLAS it would take threads that wait for each other, for some hundred descriptors already.
+    sums = np.einsum("ij,j->i", many, query)
+    cosines = np.divide(sums, lengths, out=np.ones(len(many)), where=lengths > 0)
     return (1 - np.arccos(np.clip(cosines, 0, 1)) * (2 / np.pi)).astype(np.float32)
 
 

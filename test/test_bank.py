@@ -188,6 +188,18 @@ def test_the_bank_needs_no_torch():
     )
 
 
+def test_the_bank_leaves_pandas_to_who_asks_for_it():
+    pytest.importorskip("pandas")
+    code = """if True:
+        import sys, gaussvae_ros.bank
+        print("sqlite_utils" in sys.modules, "pandas" in sys.modules)
+        import pandas
+        print(len(pandas.DataFrame({"a": [1]})))
+    """
+    shown = subprocess.check_output([sys.executable, "-c", code], cwd=REPO, text=True)
+    assert shown == "True False\n1\n"
+
+
 def test_snippets_of_the_documentation_run(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.ERROR)

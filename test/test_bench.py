@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gaussvae_ros import bench
+from gaussvae_ros.bench import parts as bench
 from gaussvae_ros.bench.frames import drive_frames, read_frames
 from gaussvae_ros.bench.rows import in_fresh_process, median_ms
 from gaussvae_ros.errors import GaussVaeError, ImageError
@@ -70,6 +70,14 @@ def test_start_is_measured_in_fresh_processes():
     assert imported["value"] > imported["reference"] > 0
     assert first["value"] > 0 and recalled["value"] > recalled["reference"] > 0
     assert 50 < memory["value"] < 1000 and memory["unit"] == "MB"
+
+
+def test_a_reader_of_a_memory_holds_nothing_else_of_the_bench():
+    code = """if True:
+        import json, sys, gaussvae_ros.bench.bank_questions
+        print(json.dumps(sorted({"cv2", "numba", "gaussvae_ros.codec"} & set(sys.modules))))
+    """
+    assert in_fresh_process(code) == []
 
 
 def test_every_part_is_documented():

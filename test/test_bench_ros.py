@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gaussvae_ros import bench
 from gaussvae_ros.bench import graph, ros
+from gaussvae_ros.bench import parts as bench
 from gaussvae_ros.bench.frames import drive_poses
 from gaussvae_ros.errors import GaussVaeError
 

@@ -48,6 +48,7 @@ AFTERWARDS = """if True:
     logging.getLogger("gaussvae_ros").addHandler(handler)
     from gaussvae_ros import kernel_cache
     kernel_cache._said = False
+    from gaussvae_ros.bank import MemoryBank
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.record import Record, pack
     from gaussvae_ros.sim import building, drive, camera
@@ -71,6 +72,10 @@ AFTERWARDS = """if True:
     level = seen.levels[0]
     weights = level.edges @ np.ones((level.edges.shape[-1], 4), np.float32)
     convolution.gather(seen.nodes @ np.ones((8, 16), np.float32), weights, level.neighbours)
+    with MemoryBank(Path({bank!r})) as bank:
+        for look in (bytes(range(64)), 8 * bytes(range(8))):  # of 8 bits, of 4
+            bank.add(key, stamp_ns=0, descriptor=look)
+            bank.find_like(look)
     assert not said, said[0].getMessage()
 """
 
@@ -219,7 +224,8 @@ def test_a_forked_child_encodes_and_decodes(threads):
 
 def test_nothing_is_left_to_compile_for_the_codec_and_the_simulation(tmp_path):
     """In a place where nothing is compiled yet: elsewhere other tests may have done it."""
-    python(ROOT, AFTERWARDS, NUMBA_CACHE_DIR=str(tmp_path / "named"))
+    code = AFTERWARDS.replace("{bank!r}", repr(str(tmp_path / "m.db")))
+    python(ROOT, code, NUMBA_CACHE_DIR=str(tmp_path / "named"))
 
 
 def test_the_command_says_that_it_compiles_at_once(tmp_path):

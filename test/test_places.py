@@ -31,13 +31,13 @@ def best(query: list[np.ndarray], known: list[np.ndarray]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(640, 480), (16, 16), (8, 5), (17, 300), (1921, 1081)])
-def test_any_size_and_both_kinds_give_128_bytes(size):
+def test_any_size_and_both_kinds_give_128_numbers_of_4_bits(size):
     image = scene(size=size)
     for picture in (image, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), image[::-1, :, ::-1]):
         descriptor = describe(picture)
         assert descriptor.dtype == np.int8 and descriptor.shape == (LENGTH,)
-        assert np.abs(descriptor).max() == 127 and np.array_equal(describe(picture), descriptor)
-    assert alike(image, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) > 0.98
+        assert np.abs(descriptor).max() == 7 and np.array_equal(describe(picture), descriptor)
+    assert alike(image, cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) > 0.9
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 4), np.uint8), np.zeros((4, 0, 3), np.uint8), 1])

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gaussvae_ros import bench, cli
+from gaussvae_ros import cli
+from gaussvae_ros.bench import parts as bench
 from gaussvae_ros.bench import soak
 from gaussvae_ros.errors import GaussVaeError
 

@@ -12,11 +12,11 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
-from zlib import crc32
 
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.frame import FARTHEST, ROUNDING, Pose, checked_int, row_checksum
+from gaussvae_ros.bank.packing import unpacked
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.references import DamagedReference, References
 from gaussvae_ros.bank.schema import POSE, TALLY, has_corrections, has_references, placed
@@ -148,7 +148,6 @@ def _read(db: Database, path: object, first: int, last: int) -> Iterator[Whole]:
     references = References(db)
     for row in rows:
         facts, checksum, data, reference, label = row[:7], *row[7:11]
-        sound, descriptor = row[11:13]
         number = facts[0]
         try:
             if not isinstance(data, bytes) or row_checksum(*facts, data) != checksum:
@@ -166,9 +165,10 @@ def _read(db: Database, path: object, first: int, last: int) -> Iterator[Whole]:
         except BankError as error:
             log.warning("%s: %s", path, error)
             continue
-        if descriptor is not None and crc32(descriptor, number & 0xFFFFFFFF) != sound:
+        stored = row[11:13]  # with its checksum
+        descriptor = None if stored == (None, None) else unpacked(number, *stored)
+        if descriptor is None and stored != (None, None):
             log.warning("%s: the descriptor of frame %d is damaged", path, number)
-            descriptor = None
         _, stamp_ns, camera, session, width, height, tier = facts
         yield Whole(
             number,

@@ -11,9 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 from gaussvae_ros.bank import runs, stamps, statements, texts
-from gaussvae_ros.bank.descriptors import Descriptors, descriptor_checksum
+from gaussvae_ros.bank.descriptors import Descriptors
 from gaussvae_ros.bank.frame import checked_descriptor, checked_int
 from gaussvae_ros.bank.journal import log_path
+from gaussvae_ros.bank.packing import packed
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.files import PRIVATE, make_file
@@ -58,8 +59,7 @@ class Eraser(Reader):
         frame_id, descriptor = checked_int("frame id", frame_id), checked_descriptor(descriptor)
         with self._use_to_write() as group:
             self._check_frame(frame_id)
-            row = frame_id, descriptor_checksum(frame_id, descriptor), descriptor
-            group.write([(statements.SET_DESCRIPTOR, row)])
+            group.write([(statements.SET_DESCRIPTOR, packed(frame_id, descriptor))])
             self._descriptors = Descriptors()
 
     def announce_descriptors(self):

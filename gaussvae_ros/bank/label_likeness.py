@@ -15,7 +15,7 @@ import numpy as np
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.alike import meeting_conditions
-from gaussvae_ros.bank.descriptors import Descriptors
+from gaussvae_ros.bank.descriptors import Block, Descriptors, taken
 from gaussvae_ros.bank.frame import checked_label
 from gaussvae_ros.errors import BankError
 
@@ -87,10 +87,14 @@ def labelled_alike(
         raise BankError(f"no frame has the label {label!r}, which is learned from such frames")
     blocks, learned = descriptors.blocks(db), {}
     for length, some in blocks.items():
-        ids, stored = (np.concatenate(parts) for parts in zip(*some))
-        having, others = (_some(stored[np.isin(ids, labelled[of])], LABELLED) for of in (has, ~has))
+        ids = np.concatenate([block.ids for block in some])
+        groups = *(np.isin(ids, labelled[of]) for of in (has, ~has)), ~np.isin(ids, labelled)
+        having, others, free = (
+            taken(some, _some(np.flatnonzero(group), most))[1]
+            for group, most in zip(groups, (LABELLED, LABELLED, USUAL))
+        )
         if len(having):
-            learned[length] = learn(having, others, stored[~np.isin(ids, labelled)])
+            learned[length] = learn(having, others, free)
     if not learned:
         raise BankError(f"no frame with the label {label!r} was stored with a descriptor")
 
@@ -102,18 +106,19 @@ def labelled_alike(
 
 
 def _ranked(
-    blocks: list[tuple[np.ndarray, np.ndarray]],
+    blocks: list[Block],
     learned: Likeness,
     labelled: np.ndarray,
     among: list[int] | None,
 ) -> Iterator[tuple[int, float]]:
     """(frame id, probability) of the frames in blocks that have no label, the likeliest first."""
     found = []
-    for ids, rows in blocks:
-        left = ~np.isin(ids, labelled)
+    for block in blocks:
+        left = ~np.isin(block.ids, labelled)
         if among is not None:
-            left &= np.isin(ids, among)
-        found.append((ids[left], learned.probability(rows[left])))
+            left &= np.isin(block.ids, among)
+        some = block.only(left)
+        found.append((some.ids, learned.probability(some.numbers())))
     ids, scores = (np.concatenate(parts) for parts in zip(*found))
     for at in np.lexsort((ids, -scores)):
         yield int(ids[at]), float(scores[at])

@@ -8,7 +8,6 @@ from pathlib import Path
 from gaussvae_ros.bank import models, statements, upkeep
 from gaussvae_ros.bank.bulk import Bulk
 from gaussvae_ros.bank.corrections import Corrector
-from gaussvae_ros.bank.descriptors import descriptor_checksum
 from gaussvae_ros.bank.erasing import Eraser
 from gaussvae_ros.bank.forgetting import Forgetter
 from gaussvae_ros.bank.frame import (
@@ -22,6 +21,7 @@ from gaussvae_ros.bank.frame import (
 from gaussvae_ros.bank.keeping import Keeper, Reference
 from gaussvae_ros.bank.mapped import Mapped
 from gaussvae_ros.bank.opening import checked_path, open_file
+from gaussvae_ros.bank.packing import packed
 from gaussvae_ros.bank.shown import Shown
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack
@@ -127,8 +127,7 @@ class MemoryBank(Keeper, Forgetter, Corrector, Eraser, Shown, Mapped, Bulk):
             if label is not None:
                 write.append(statements.label_statement(number, label))
             if descriptor is not None:
-                row = number, descriptor_checksum(number, descriptor), descriptor
-                write.append((statements.ADD_DESCRIPTOR, row))
+                write.append((statements.ADD_DESCRIPTOR, packed(number, descriptor)))
             known = self._frame_ids.get((session, camera), "")
             if frame_id not in ("", known):
                 write.append(statements.camera_frame_statement(session, camera, frame_id))

@@ -18,6 +18,7 @@ from gaussvae_ros.bank import runs, stamps
 from gaussvae_ros.bank.cells import LAST_LEVEL, Cells
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.groups import Groups
+from gaussvae_ros.bank.packing import unpacked
 from gaussvae_ros.bank.schema import POSE, has_corrections, has_references, placed
 from gaussvae_ros.bank.thinning import NEEDED, Member, distances, thinned
 
@@ -214,18 +215,18 @@ def _read(db: Database, ids: str, values: Iterable[int], looks: bool = False) ->
     sql = _FRAMES.format(
         map_id="s.map_id" if has_corrections(db) else "''",
         pose=", ".join(pose.values()),
-        descriptor=", d.descriptor" if looks else "",
+        descriptor=", d.checksum, d.descriptor" if looks else "",
         moved=moved,
         descriptors="LEFT JOIN descriptors d ON d.frame = f.id" if looks else "",
         ids=ids,
     )
     for row in db.execute(sql, values).fetchall():
-        pose, reference, looks = row[5 : 4 + len(POSE)], row[4 + len(POSE)], row[5 + len(POSE) :]
+        pose, reference, stored = row[5 : 4 + len(POSE)], row[4 + len(POSE)], row[5 + len(POSE) :]
         sound = isinstance(reference, str) and all(isinstance(number, float) for number in pose)
         pose = pose if sound and all(map(math.isfinite, pose)) else None
-        looks = [like if isinstance(like, bytes) else None for like in looks]
+        descriptor = unpacked(row[0], *stored) if stored else None
         if isinstance(row[3], int):  # else the row is damaged
-            yield Member(*row[:5], pose, reference, *looks)
+            yield Member(*row[:5], pose, reference, descriptor)
 
 
 def _needed(db: Database, ids: list[int]) -> set[int]:

@@ -1,12 +1,11 @@
 """The tables of a memory file, and how an older one is brought up to date.
 
 Frames and their records are appended; what changes often (pose, label) has tables of its own, so
-that a late pose does not rewrite a record. Records and descriptors stand apart, so that
-looking through many frames' facts or descriptors touches few pages. Where a record needs that of
-another frame, its frame's row says which; triggers keep a record that others need when its frame is
+that a late pose does not rewrite a record. Records and descriptors stand apart, so that looking
+through many frames' facts or descriptors touches few pages. Where a record needs that of another
+frame, its frame's row says which; triggers keep a record that others need when its frame is
 deleted, until the last of them is. The R*Tree holds 32-bit bounds that always contain the point,
-the exact pose stands in `poses`. What stays the same for a recording (a camera's frame and
-calibration) is kept once per session and camera.
+the exact pose stands in `poses`. A camera's frame and calibration are kept once per session.
 
 A correction of many poses is written to `moved_poses` piece by piece, where nobody looks until
 `correction.valid` says so, which holds for all of them at once; see corrections.py.
@@ -234,9 +233,14 @@ def m011_volumes(db: Database):
     volumes.create(db)
 
 
+@migrations()
+def m013_packed(db: Database):
+    """Earlier releases take packed descriptors, see packing.py, for damaged ones."""
+
+
 # What those add is asked for only where there is some of it.
-NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references", "m008_runs")
-NOT_FOR_READERS += ("m009_text", "m011_volumes", "m012_stamps")
+NOT_FOR_READERS = ("m004_corrections", "m005_maps", "m006_references", "m008_runs", "m009_text")
+NOT_FOR_READERS += ("m011_volumes", "m012_stamps", "m013_packed")
 
 
 def schema_version(db: Database) -> int:

@@ -55,10 +55,12 @@ def _stretches(
     stretches: list[list[int]] = []
     inside: set[int] = set()  # frames whose rows, and those of frames around them, are whole
     # Conditions are about the last frame of a row; those that lead to it need not meet them.
+    questions = [(one, {}) for one in asked]
+    if any(value is not None for value in conditions.values()):
+        questions.append((asked[-1], conditions))
     leads = dict.fromkeys(
         frame_id
-        for number, one in enumerate(asked)
-        for which in ({}, conditions if number == len(asked) - 1 else {})
+        for one, which in questions
         for frame_id, _ in islice(alike(db, descriptors, one, **which), LEADS)
     )
     for frame_id in leads:

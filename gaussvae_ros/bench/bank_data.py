@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.recognition.places import LENGTH
+from gaussvae_ros.recognition.places import LENGTH, quantised
 from gaussvae_ros.record import OVERHEAD, Record, pack
 
 RECORD, SPREAD = 512, 120  # bytes of a record: mean and standard deviation
@@ -75,7 +75,7 @@ class Drive:
         at, part = divmod(0 if number in self.stay else number % ROUND, 10)
         mean = self._looks[at] * (1 - part / 10) + self._looks[at + 1] * part / 10
         noise = np.random.default_rng(number).normal(0, 12, LENGTH)
-        return np.clip(mean + noise, -127, 127).astype(np.int8).tobytes()
+        return quantised(mean + noise).tobytes()
 
     def record(self, number: int) -> bytes:
         """The record of a frame."""

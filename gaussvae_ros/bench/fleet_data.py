@@ -9,7 +9,7 @@ import numpy as np
 
 from gaussvae_ros.bench.bank_data import LABELLED, PERIOD, RADIUS, ROUND, START
 from gaussvae_ros.bench.bank_data import RECORD as BYTES
-from gaussvae_ros.recognition.places import LENGTH
+from gaussvae_ros.recognition.places import LENGTH, quantised
 
 ROBOTS = 100
 AT_ONCE = 20_000  # rows that are made together
@@ -72,7 +72,7 @@ class Fleet:
         part = (part / 10)[:, None].astype(np.float32)
         seen = self._looks[at] * (1 - part) + self._looks[at + 1] * part
         seen += 12 * rng.standard_normal(seen.shape, np.float32)
-        return np.clip(np.rint(seen), -127, 127).astype(np.int8)
+        return quantised(seen)
 
     def stamp(self, numbers: np.ndarray) -> np.ndarray:
         """ns; all robots drive at the same time."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from gaussvae_ros.bank import Budget, MemoryBank, Pose
 from gaussvae_ros.bench.rows import row
-from gaussvae_ros.recognition.places import LENGTH
+from gaussvae_ros.recognition.places import LENGTH, quantised
 from gaussvae_ros.record import OVERHEAD, Record, pack
 from gaussvae_ros.sim.drive import where
 
@@ -62,7 +62,7 @@ class Drive:
         waves = rng.normal(0, (0.7, 0.7, 1.5, 1.5), (LENGTH, 4)), rng.uniform(0, 7, LENGTH)
         looks = 60 * np.sin(inputs @ waves[0].T + waves[1])
         looks += rng.normal(0, 3, looks.shape)
-        self.looks = np.rint(looks).clip(-127, 127).astype(np.int8)  # [N, LENGTH]
+        self.looks = quantised(looks)  # [N, LENGTH]
         self._records = [
             pack(Record("latent", (640, 480), random.Random(i).randbytes(RECORD - OVERHEAD)))
             for i in range(256)

@@ -34,7 +34,7 @@ MARGIN_S = 0.5  # that announcements may be on their way when a file is deleted
 
 
 def run(folder: Path, minutes: float) -> list[dict]:
-    """Rows as those of `bench.run`.
+    """Rows as those of `parts.run`.
 
     Raises:
         GaussVaeError: there is no ROS 2 here, or what asks and listens failed itself.

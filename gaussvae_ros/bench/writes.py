@@ -7,10 +7,12 @@ import random
 import time
 from pathlib import Path
 
+import numpy as np
+
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bench.disk_log import DiskLog
 from gaussvae_ros.bench.rows import row
-from gaussvae_ros.recognition.places import LENGTH
+from gaussvae_ros.recognition.places import LENGTH, quantised
 from gaussvae_ros.record import OVERHEAD, Record, pack
 
 RECORD = 500  # bytes
@@ -39,7 +41,7 @@ def add_frame(bank: MemoryBank, number: int) -> None:
         pack(Record("latent", (640, 480), rng.randbytes(RECORD - OVERHEAD))),
         stamp_ns=number * 10**9 // RATE,
         pose=Pose(40 * math.cos(angle), 40 * math.sin(angle), 0.0),
-        descriptor=rng.randbytes(LENGTH),
+        descriptor=quantised(np.array(rng.choices(range(-7, 8), k=LENGTH))).tobytes(),
         frame_id="camera_optical",
     )
 

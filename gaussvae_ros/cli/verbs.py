@@ -198,7 +198,7 @@ def replay(args: argparse.Namespace) -> None:
 
 
 def bench(args: argparse.Namespace) -> None:
-    from gaussvae_ros.bench import run, run_soak
+    from gaussvae_ros.bench.parts import run, run_soak
 
     if args.soak and args.parts != ["ros"]:
         raise GaussVaeError("--soak is of ros: gaussvae bench ros --soak")

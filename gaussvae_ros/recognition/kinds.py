@@ -22,7 +22,7 @@ class Kind:
     behind the numbers.
     """
 
-    length: int  # bytes
+    length: int  # numbers, a byte each where they are given
     describe: Callable[[np.ndarray], np.ndarray]  # of a picture, as `places.describe`
     alike: float  # likeness of two views of which one may be predicted from the other, at least
     unlike: float  # 1 - likeness of unrelated pictures

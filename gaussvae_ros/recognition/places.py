@@ -1,4 +1,4 @@
-"""Which place a picture shows: descriptors of 128 bytes, compared by the angle between them.
+"""Which place a picture shows: descriptors of 128 numbers, compared by the angle between them.
 
 The picture is made very small, each of its edges is held against those around it, and how strong
 they are in each direction is added up in overlapping parts (histograms of oriented gradients,
@@ -17,7 +17,8 @@ import numpy as np
 from gaussvae_ros.errors import ModelError
 from gaussvae_ros.likeness import slopes
 
-LENGTH = 128  # bytes of a descriptor
+LENGTH = 128  # numbers of a descriptor
+LARGEST = 7  # of them: 4 bits each, which memory files store in half the bytes
 WIDTH, HEIGHT = 96, 72  # px, to which a picture is shrunk, or at which a record is drawn
 DIRECTIONS, ROWS, COLUMNS = 8, 5, 7  # of edges, and parts of the picture
 FEATURES = DIRECTIONS * ROWS * COLUMNS
@@ -44,7 +45,7 @@ def describe(image: np.ndarray) -> np.ndarray:
         image: uint8 [H, W, 3] RGB or [H, W], of any size.
 
     Returns:
-        int8 [LENGTH].
+        int8 [LENGTH], -LARGEST to LARGEST.
 
     Raises:
         ImageError: not such a picture.
@@ -82,9 +83,10 @@ def features(image: np.ndarray) -> np.ndarray:
     return values / max(float(np.linalg.norm(values)), 1e-9)
 
 
-def quantised(values: np.ndarray) -> np.ndarray:  # [N] -> int8 [N]
-    """Numbers whose largest becomes 127."""
-    return np.rint(values * (127 / max(float(np.abs(values).max()), 1e-9))).astype(np.int8)
+def quantised(values: np.ndarray) -> np.ndarray:  # [..., N] -> int8 [..., N]
+    """Descriptors of numbers: the largest of each becomes LARGEST."""
+    largest = np.maximum(np.abs(values).max(-1, keepdims=True), 1e-9)
+    return np.rint(values * (LARGEST / largest)).astype(np.int8)
 
 
 @functools.cache

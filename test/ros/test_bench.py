@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from graph import _marked
 
-from gaussvae_ros import bench
+from gaussvae_ros.bench import parts as bench
 from gaussvae_ros.bench import ros
 from gaussvae_ros.looking.reading import PACKAGES
 
