@@ -57,6 +57,15 @@ def test_the_sets_of_rows_are_those_of_the_picture(height, width, stride, n, pix
     np.testing.assert_array_equal(level, rows.astype(np.float32) / np.float32(255))
 
 
+def test_more_splats_get_more_steps():
+    """Up to 256 the least, from 512 on the most, between them ever more."""
+    plan = Plan((Level(150, 4, 50), Level(600, 4, 40)), more=(0, 60))
+    steps = [[level.steps for level in plan.of(n)] for n in (32, 256, 300, 400, 512, 8192)]
+    assert steps[0] == steps[1] == [50, 40] and steps[-1] == steps[-2] == [50, 100]
+    assert [50, 40] < steps[2] < steps[3] < [50, 100]
+    assert Plan(plan.levels).of(8192) == plan.levels
+
+
 def test_a_picture_is_never_enlarged_and_shrinks_to_whole_sets():
     image = noise(101, 90, 3)
     assert shrunk(image, 64, 1e9) is image
@@ -120,5 +129,5 @@ def test_the_rate_is_asked_anew_now_and_then_and_after_each_re_seeding():
     assert set(range(asked[0], 151, 10)) <= set(asked)  # after each re-seeding
     assert 0 < np.diff([*asked, 200]).min() and np.diff([*asked, 200]).max() <= max(REFRESH, 10)
     asked.clear()
-    follow(plan, state, (64, 48), Levels(image, 40).at, reseed)
+    follow(plan, 40, state, (64, 48), Levels(image, 40).at, reseed)
     assert not asked

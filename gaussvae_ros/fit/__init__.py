@@ -5,6 +5,7 @@ from gaussvae_ros.fit import fit
 splats = fit(image, n=512, effort="fast")
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -44,11 +45,30 @@ class Plan:
     every: int = 10  # steps between two re-seedings
     until: float = 0.6  # share of all steps after which splats stay
     last: float = 0.02  # learning rate of the last step relative to the first, on a cosine
+    more: tuple[int, ...] = ()  # steps that levels have more where splats are MANY
+
+    def of(self, n: int) -> tuple[Level, ...]:
+        """The levels of a fit of `n` splats."""
+        more = self.more or (0,) * len(self.levels)
+        share = min(max(math.log2(n / FEW) / math.log2(MANY / FEW), 0.0), 1.0)
+        return tuple(
+            Level(pixels, stride, steps + round(share * extra))
+            for (pixels, stride, steps), extra in zip(self.levels, more, strict=True)
+        )
+
+
+# Splats up to which a fit has the fewest steps, and from which on the most: the more there are,
+# the longer they take to settle beside each other.
+FEW, MANY = 256, 512
 
 
 EFFORTS = {
     "fast": Plan(
-        (Level(150, 4, 50), Level(150, 2, 30), Level(600, 4, 40)), share=0.12, until=0.5, last=0.2
+        (Level(150, 4, 50), Level(150, 2, 30), Level(600, 4, 40)),
+        share=0.12,
+        until=0.5,
+        last=0.2,
+        more=(0, 60, 40),
     ),
     "best": Plan(
         (Level(150, 4, 100), Level(600, 4, 400), Level(2400, 4, 100)),
@@ -117,7 +137,7 @@ def descend(levels: Levels, plan: Plan, seed: int = 0, rate: Callable | None = N
     it only the error counts.
     """
     state = start(levels, seed)
-    follow(plan, state, levels.size, levels.at, reseed, rate)
+    follow(plan, levels.n, state, levels.size, levels.at, reseed, rate)
     return state
 
 
@@ -131,6 +151,7 @@ def start(levels: Levels, seed: int) -> Descent:
 
 def follow(
     plan: Plan,
+    n: int,  # splats of one
     state,
     size: tuple[int, int],
     target_at: Callable,
@@ -143,10 +164,11 @@ def follow(
     `target_at(pixels per splat, stride)` gives a level's target [S, ..., h, w, 3] as
     `state` and `reseed` take it.
     """
-    total = sum(level.steps for level in plan.levels)
+    levels = plan.of(n)
+    total = sum(level.steps for level in levels)
     rates = plan.last + (1 - plan.last) * 0.5 * (1 + np.cos(np.pi * np.arange(total) / total))
     done, priced = 0, None
-    for pixels, stride, steps in plan.levels:
+    for pixels, stride, steps in levels:
         target, end = target_at(pixels, stride), done + steps
         coarse = target_at(min(pixels, RESEEDS), 1)
         while done < end:

@@ -120,7 +120,7 @@ def _descend(
 
     states = list(pool.map(lambda one: start(one, seed), seen))
     many = Descents(states, device)
-    follow(plan, many, images[0].shape[1::-1], target_at, reseed)
+    follow(plan, n, many, images[0].shape[1::-1], target_at, reseed)
     geometry, colour = many.geometry.cpu().numpy(), many.colour.cpu().numpy()
     return [
         Descent(*rows)
