@@ -245,7 +245,7 @@ def test_reseeding_leaves_a_perfect_picture_alone():
     canvas = cpu.planes((40, 30))
     cpu.draw(state.geometry, state.colour, canvas, 40)
     target = np.empty((30, 40, 3), np.float32)
-    cpu._normalise(canvas, target)
+    cpu.normalise(canvas, target)
     before = state.geometry.copy()
     reseeding.reseed(state, target, share=0.0)
     np.testing.assert_array_equal(state.geometry, before)

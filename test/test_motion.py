@@ -125,3 +125,23 @@ def test_the_solver_and_the_basis_are_those_of_numpy():
     made = finding._in_hats(a, b)
     np.testing.assert_allclose(made[0], basis.T @ a @ basis, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(made[1], basis.T @ b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("size, side", [((11, 7), 9), ((32, 24), 9), ((40, 5), 4), ((1, 30), 9)])
+def test_the_normal_equations_are_those_of_the_residuals(size, side):
+    """Against a row of numbers for each pixel and channel; also where columns have no pixel."""
+    rng, n = np.random.default_rng(sum(size)), side * side
+    dx, dy, away = rng.normal(0, 1, (3, size[1], size[0], 2))
+    weight = rng.uniform(0, 1, size[::-1])
+    rows, wanted = [], []
+    for y, x, channel in np.ndindex(away.shape):
+        u, v = ((c + 0.5) / s * (side - 1) for c, s in zip((x, y), size))
+        hats = [np.maximum(1 - np.abs(np.arange(side) - place), 0) for place in (v, u)]
+        nodes_ = np.outer(*hats).ravel() * np.sqrt(weight[y, x])
+        rows.append(np.concatenate([dx[y, x, channel] * nodes_, dy[y, x, channel] * nodes_]))
+        wanted.append(-away[y, x, channel] * np.sqrt(weight[y, x]))
+    rows = np.array(rows)
+    a, b = finding._normal(dx, dy, away, weight, side)
+    assert a.shape == (2 * n, 2 * n)
+    np.testing.assert_allclose(a, rows.T @ rows, atol=1e-9)
+    np.testing.assert_allclose(b, rows.T @ np.array(wanted), atol=1e-9)

@@ -11,9 +11,8 @@ import numpy as np
 
 from gaussvae_ros.entropy import motion
 from gaussvae_ros.entropy.motion import HATS, LEVEL_OF, LEVELS, SIDE, Motion
-from gaussvae_ros.kernels import kernel
-from gaussvae_ros.raster import BACKGROUND, EPS
-from gaussvae_ros.raster.cpu import draw, planes, stretch
+from gaussvae_ros.kernels import inline, kernel
+from gaussvae_ros.raster.cpu import draw, normalise, planes, stretch
 
 FLOW_SIDE = 320  # px of the longer side on which flow is looked for
 FLOW_LEAST = 16  # px of the shorter side, below which nothing is taken to move
@@ -59,9 +58,9 @@ def picture(geometry, colour, size, small) -> np.ndarray:  # [h, w, 3] float32, 
     """What splats of a frame of `size` (w, h) px draw at the size `small`."""
     seen, canvas = geometry * stretch(small[0] / size[0], small[1] / size[1]), planes(small)
     draw(seen, colour.astype(np.float32), canvas, small[0])
-    sums = canvas[:, :, : small[0]].transpose(0, 2, 1)
-    drawn = (sums[..., 1:] + EPS * BACKGROUND) / (sums[..., :1] + EPS)
-    return np.clip(drawn, 0, 1).astype(np.float32)
+    image = np.empty((small[1], small[0], 3), np.float32)
+    normalise(canvas, image)
+    return np.clip(image, 0, 1, out=image)
 
 
 def _fit(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -207,35 +206,56 @@ def _normal(dx, dy, away, weight, side):
     height, width = weight.shape
     n = side * side
     a, b = np.zeros((2 * n, 2 * n)), np.zeros(2 * n)
-    at, share = np.empty(4, np.int64), np.empty(4)
+    # Of a row's pixels between two columns of nodes, by how far each is from the left one: squares
+    # (xx, xy, yy) with (1 - u)^2, (1 - u) u and u^2, and products with `away` with 1 - u and u.
+    squares, products = np.zeros((3, 3)), np.zeros((2, 2))
+    down = np.empty(2)
     for y in range(height):
         v = (y + 0.5) / height * (side - 1)
         j = min(int(v), side - 2)
-        v -= j
-        for x in range(width):
-            u = (x + 0.5) / width * (side - 1)
-            i = min(int(u), side - 2)
-            u -= i
-            xx, xy, yy, x_away, y_away = 0.0, 0.0, 0.0, 0.0, 0.0
-            for c in range(dx.shape[2]):
-                p, q, r = dx[y, x, c], dy[y, x, c], away[y, x, c]
-                xx += p * p
-                xy += p * q
-                yy += q * q
-                x_away += p * r
-                y_away += q * r
-            w = weight[y, x]
-            corner = j * side + i
-            at[0], at[1], at[2], at[3] = corner, corner + 1, corner + side, corner + side + 1
-            share[0], share[1] = (1 - u) * (1 - v), u * (1 - v)
-            share[2], share[3] = (1 - u) * v, u * v
+        down[0], down[1] = 1 - (v - j), v - j
+        for i in range(side - 1):
+            ll_xx = ll_xy = ll_yy = lr_xx = lr_xy = lr_yy = rr_xx = rr_xy = rr_yy = 0.0
+            l_x = l_y = r_x = r_y = 0.0
+            for x in range(_column(i, width, side), _column(i + 1, width, side)):
+                u = (x + 0.5) / width * (side - 1) - i
+                xx, xy, yy, x_away, y_away = 0.0, 0.0, 0.0, 0.0, 0.0
+                for c in range(dx.shape[2]):
+                    p, q, r = dx[y, x, c], dy[y, x, c], away[y, x, c]
+                    xx += p * p
+                    xy += p * q
+                    yy += q * q
+                    x_away += p * r
+                    y_away += q * r
+                left, right = weight[y, x] * (1 - u), weight[y, x] * u
+                ll, lr, rr = left * (1 - u), left * u, right * u
+                ll_xx, ll_xy, ll_yy = ll_xx + ll * xx, ll_xy + ll * xy, ll_yy + ll * yy
+                lr_xx, lr_xy, lr_yy = lr_xx + lr * xx, lr_xy + lr * xy, lr_yy + lr * yy
+                rr_xx, rr_xy, rr_yy = rr_xx + rr * xx, rr_xy + rr * xy, rr_yy + rr * yy
+                l_x, l_y = l_x + left * x_away, l_y + left * y_away
+                r_x, r_y = r_x + right * x_away, r_y + right * y_away
+            squares[0, 0], squares[0, 1], squares[0, 2] = ll_xx, ll_xy, ll_yy
+            squares[1, 0], squares[1, 1], squares[1, 2] = lr_xx, lr_xy, lr_yy
+            squares[2, 0], squares[2, 1], squares[2, 2] = rr_xx, rr_xy, rr_yy
+            products[0, 0], products[0, 1] = l_x, l_y
+            products[1, 0], products[1, 1] = r_x, r_y
             for k in range(4):
-                b[at[k]] -= w * share[k] * x_away
-                b[n + at[k]] -= w * share[k] * y_away
+                at = (j + k // 2) * side + i + k % 2
+                b[at] -= down[k // 2] * products[k % 2, 0]
+                b[n + at] -= down[k // 2] * products[k % 2, 1]
                 for m in range(4):
-                    both = w * share[k] * share[m]
-                    a[at[k], at[m]] += both * xx
-                    a[at[k], n + at[m]] += both * xy
-                    a[n + at[k], n + at[m]] += both * yy
+                    to, both = (j + m // 2) * side + i + m % 2, down[k // 2] * down[m // 2]
+                    which = k % 2 + m % 2
+                    a[at, to] += both * squares[which, 0]
+                    a[at, n + to] += both * squares[which, 1]
+                    a[n + at, n + to] += both * squares[which, 2]
     a[n:, :n] = a[:n, n:].T
     return a, b
+
+
+@inline
+def _column(i, width, side):
+    """The first pixel of a row that is not left of node column i; of the last column, its end."""
+    if i == side - 1:
+        return width
+    return min(max(int(np.ceil(i * width / (side - 1) - 0.5)), 0), width)

@@ -29,7 +29,7 @@ def forward(
     canvas = planes(size)
     image = np.empty((size[1], size[0], params.shape[1] - 5), np.float32)
     draw(*split(params), canvas, size[0])
-    _normalise(canvas, image)
+    normalise(canvas, image)
     return image
 
 
@@ -151,7 +151,8 @@ def draw(geometry, colour, canvas, width):
 
 
 @parallel(fastmath={"contract"})
-def _normalise(canvas, image):
+def normalise(canvas, image):
+    """Turn sums (weight, r, g, b) into a picture, `image` [h, w, C]."""
     height, width, channels = image.shape
     for y in prange(height):
         for x in range(width):
