@@ -27,7 +27,7 @@ def test_every_transition_may_be_repeated_and_deactivating_loses_nothing(ros, fr
                 ros.publish("image", image_message(image, stamp))
                 stamp += 10**8
                 time.sleep(0.01)
-            time.sleep(0.3)  # they are there, and more than can be encoded by now
+            time.sleep(0.8)  # they are there; where it is busy, more than can be encoded by now
             assert ros.transition(NODE, "deactivate"), ros.logs()
             told += len(frames)
             with MemoryBank(memory.path, readonly=True) as bank:
