@@ -16,7 +16,7 @@ from gaussvae_ros.entropy import grid, stream
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.evaluation.bjontegaard import bjontegaard
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.fit import EFFORTS, Level, Plan, descend
+from gaussvae_ros.fit import Level, Plan, descend
 from gaussvae_ros.fit.levels import Levels
 from gaussvae_ros.raster.view import render
 from gaussvae_ros.vae import encoder
@@ -73,7 +73,7 @@ def _curve(frame: np.ndarray, make: Callable[..., Grid], write: Callable) -> np.
 
 def _without_rate(frame: np.ndarray, n: int, prior: Prior) -> Grid:
     levels = Levels(frame, n)
-    return encoder.finish(levels, descend(levels, EFFORTS["fast"]), "fast", prior)
+    return encoder.finish(levels, descend(levels, encoder.PLANS["fast"]), "fast", prior)
 
 
 def _chosen(frame: np.ndarray, n: int, prior: Prior) -> Grid:

@@ -61,14 +61,12 @@ class Plan:
 # the longer they take to settle beside each other.
 FEW, MANY = 256, 512
 
-
 EFFORTS = {
     "fast": Plan(
         (Level(150, 4, 50), Level(150, 2, 30), Level(600, 4, 40)),
         share=0.12,
         until=0.5,
         last=0.2,
-        more=(0, 60, 40),
     ),
     "best": Plan(
         (Level(150, 4, 100), Level(600, 4, 400), Level(2400, 4, 100)),
