@@ -47,7 +47,8 @@ def test_drift_along_the_way_is_told_by_the_loops_that_are_closed(x, y, turn, lo
         np.linalg.norm((compose(poses, robot) - truth)[:, :3], axis=1) for poses in (found, said)
     )
     last = max(loops)
-    assert np.all(off[:last] <= 0.2 + 0.1 * before[:last].max())
+    # 0.4: drift so small may be taken for that of a robot that slides, and stays.
+    assert np.all(off[:last] <= 0.4 + 0.1 * before[:last].max())
     assert np.array_equal(found[last:], said[last:]), "nothing is known of after it"
 
 
