@@ -37,8 +37,9 @@ numba.config.THREADING_LAYER_PRIORITY = _layers.split()
 inline = njit(inline="always")
 
 # Kernels count who uses an array, with two locked instructions for each argument: more work than
-# all of a coder's bit. Those that neither make an array nor a view of one may leave it out.
+# coding a bit. Those that neither make an array nor a view of one may leave it out.
 leaf = njit(error_model="numpy", _nrt=False, forceinline=True)
+
 _count = numba.config.NUMBA_NUM_THREADS if os.environ.get("NUMBA_NUM_THREADS") else 1
 _forked = False
 _pool = threading.Lock()  # numba's threads serve one kernel at a time: not all its layers allow two

@@ -215,12 +215,18 @@ def test_bad_questions_about_likeness(bank):
     ],
 )
 def test_a_damaged_descriptor_costs_its_frame_s_likeness_only(tmp_path, change, caplog):
+    check_damage(tmp_path, descriptor, change, caplog)
+
+
+def check_damage(tmp_path, make, change, caplog):
+    """Three frames with what `make` gives for their numbers, of which a change of its row damages
+    the second."""
     with MemoryBank(tmp_path / "m.db") as bank:
         for i in range(3):
-            bank.add(record(i), stamp_ns=i, descriptor=descriptor(i))
+            bank.add(record(i), stamp_ns=i, descriptor=make(i))
         bank.flush()
         bank._db.execute(f"UPDATE descriptors SET {change} WHERE frame = 2")
-        assert sorted(found(bank, descriptor(1))) == [1, 3]
+        assert sorted(found(bank, make(1))) == [1, 3]
         assert "descriptor of frame 2 is damaged" in caplog.text
         assert [frame.id for frame in bank] == [1, 2, 3] and bank.get(2).data == record(1)
         with pytest.raises(BankError, match="descriptor of frame 2 is damaged"):

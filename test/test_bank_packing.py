@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_bank_likeness import REPO, descriptor, found, record
+from test_bank_likeness import REPO, check_damage, descriptor, found, record
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.packing import are_sound, length, numbers, packed, unpacked
-from gaussvae_ros.errors import BankError
 from gaussvae_ros.likeness import likeness
 from gaussvae_ros.recognition import places
 
@@ -108,16 +107,7 @@ def test_a_descriptor_of_a_place_takes_half_its_bytes_in_the_file(tmp_path):
 
 @pytest.mark.parametrize("change", ["descriptor = x'00'", "checksum = -7"])
 def test_damage_of_a_packed_one_costs_its_frame_s_likeness_only(tmp_path, change, caplog):
-    with MemoryBank(tmp_path / "m.db") as bank:
-        for i in range(3):
-            bank.add(record(i), stamp_ns=i, descriptor=small(i))
-        bank.flush()
-        bank._db.execute(f"UPDATE descriptors SET {change} WHERE frame = 2")
-        assert sorted(found(bank, small(1))) == [1, 3]
-        assert "descriptor of frame 2 is damaged" in caplog.text
-        with pytest.raises(BankError, match="descriptor of frame 2 is damaged"):
-            bank.descriptor(2)
-        assert [frame_id for frame_id, _ in bank.verify()] == [2]
+    check_damage(tmp_path, small, change, caplog)
 
 
 def test_a_file_of_the_twelfth_schema_is_read_as_it_is_and_brought_up_to_date(tmp_path):

@@ -63,10 +63,7 @@ FEW, MANY = 256, 512
 
 EFFORTS = {
     "fast": Plan(
-        (Level(150, 4, 50), Level(150, 2, 30), Level(600, 4, 40)),
-        share=0.12,
-        until=0.5,
-        last=0.2,
+        (Level(150, 4, 50), Level(150, 2, 30), Level(600, 4, 40)), share=0.12, until=0.5, last=0.2
     ),
     "best": Plan(
         (Level(150, 4, 100), Level(600, 4, 400), Level(2400, 4, 100)),
