@@ -13,7 +13,7 @@ from gaussvae_ros.volume.padding import BEFORE, distances, index, shape_of
 from gaussvae_ros.volume.prediction import (
     CLASSES,
     FINE,
-    LANES,
+    KEPT,
     NEIGHBOURS,
     PREDICTORS,
     begin_row,
@@ -60,7 +60,7 @@ def code(state, data, table, plan, top, known, q, rows, counts):
         return
     levels, reach = q.reshape(-1), distances(q, NEIGHBOURS)
     near, guesses = np.zeros(len(NEIGHBOURS), np.int64), np.zeros(PREDICTORS, np.int64)
-    wide = (width + 2) * LANES if plan[0] else 0
+    wide = (width + 2) * KEPT if plan[0] else 0
     errors, before = np.zeros((2, height + 2, wide), np.int16), np.zeros(wide, np.int16)
     for z in range(min(rows, depth)):
         for y in range(height):

@@ -34,10 +34,10 @@ PLAN = OFF + PREDICTORS
 
 # What is kept of a voxel for those after it, so that sums are made in one go: how wrong each
 # predictor was, and the guess; 1 if that counts, as it does unless the voxel is unknown. It is in
-# `errors` int16 [2, height + 2, (width + 2) * LANES], of this layer and the last one of a chunk,
+# `errors` int16 [2, height + 2, (width + 2) * KEPT], of this layer and the last one of a chunk,
 # with a border of zeros.
 GUESS, COUNTS = PREDICTORS, PREDICTORS + 1
-LANES = 16
+KEPT = 16  # numbers of a voxel, some of them spare
 
 _ERRORS = np.array([0, 1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 60, 90, 140, 220])  # in levels / 8
 _STEPS = np.array([0, 1, 2, 3, 7, 15, 31, 63, 127, 255])  # between neighbours, in levels
@@ -69,7 +69,7 @@ def predict(plan, near, errors, before, z, y, x, top, guesses):
     """A guess in parts of FINE, and how hard this voxel is to predict, below CLASSES; in `guesses`
     what each predictor says, if they are blended.
 
-    `before` int16 [(width + 2) * LANES] are the sums of errors that `begin_row` makes.
+    `before` int16 [(width + 2) * KEPT] are the sums of errors that `begin_row` makes.
     """
     alike = True
     for k in range(1, len(NEIGHBOURS)):
@@ -124,14 +124,14 @@ def each(plan, near, guesses):
 @leaf
 def _blended(plan, errors, before, z, y, x, guesses):
     """A guess of all predictors, and a class of how wrong guesses were nearby."""
-    row, at, total, weights = y + 1, LANES * (x + 1), 0, 0
+    row, at, total, weights = y + 1, KEPT * (x + 1), 0, 0
     for k in range(PREDICTORS):
-        wrong = before[at + k] + 2 * errors[z % 2, row, at - LANES + k] + TRUST * plan[OFF + k]
+        wrong = before[at + k] + 2 * errors[z % 2, row, at - KEPT + k] + TRUST * plan[OFF + k]
         weight = _WEIGHTS[min(max(wrong, 0), _SUMS - 1)]  # whatever a record says
         total += weight * guesses[k]
         weights += weight
-    wrong = before[at + GUESS] + 2 * errors[z % 2, row, at - LANES + GUESS]
-    count = before[at + COUNTS] + 2 * errors[z % 2, row, at - LANES + COUNTS]
+    wrong = before[at + GUESS] + 2 * errors[z % 2, row, at - KEPT + GUESS]
+    count = before[at + COUNTS] + 2 * errors[z % 2, row, at - KEPT + COUNTS]
     wrong = (wrong + count) // max(2 * count, 1)
     kind = 0
     while kind < len(_ERRORS) and wrong > _ERRORS[kind]:
@@ -145,12 +145,12 @@ def begin_row(errors, z, y, before):
     voxel nine of the ten next ones, those beside and above it twice.
     """
     here, there = z % 2, (z + 1) % 2
-    for k in range(LANES, len(before) - LANES):
+    for k in range(KEPT, len(before) - KEPT):
         at = np.uint64(k)
         before[at] = 2 * (errors[here, y, at] + errors[there, y + 1, at])
         before[at] += errors[there, y, at] + errors[there, y + 2, at]
-    for k in range(LANES, len(before) - LANES):
-        at, west, east = np.uint64(k), np.uint64(k - LANES), np.uint64(k + LANES)
+    for k in range(KEPT, len(before) - KEPT):
+        at, west, east = np.uint64(k), np.uint64(k - KEPT), np.uint64(k + KEPT)
         before[at] += errors[here, y, west] + errors[there, y, west]
         before[at] += errors[there, y + 1, west] + errors[there, y + 1, east]
         before[at] += errors[here, y, east]
@@ -160,7 +160,7 @@ def begin_row(errors, z, y, before):
 @leaf
 def note(guesses, guess, level, errors, z, y, x):
     """Keep how wrong the guesses of a voxel were."""
-    row, at = y + 1, LANES * (x + 1)
+    row, at = y + 1, KEPT * (x + 1)
     for k in range(PREDICTORS):
         errors[z % 2, row, at + k] = min(abs(guesses[k] - FINE * level), WORST)
     errors[z % 2, row, at + GUESS] = min(abs(guess - FINE * level), WORST)
@@ -170,4 +170,4 @@ def note(guesses, guess, level, errors, z, y, x):
 @leaf
 def note_nothing(errors, z, y, x):
     """Keep that a voxel was known without a guess."""
-    errors[z % 2, y + 1, LANES * (x + 1) + COUNTS] = 1
+    errors[z % 2, y + 1, KEPT * (x + 1) + COUNTS] = 1
