@@ -9,8 +9,9 @@ from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.looking.looks import Looker
 from gaussvae_ros.recognition.places import describe
-from gaussvae_ros.revisits import earlier_view
-from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
+from gaussvae_ros.revisits import earlier_view, records_by_id
+from gaussvae_ros.sequence import Coded, SequenceEncoder
+from gaussvae_ros.stored_records import StoredRecords
 
 PERIOD_NS = 1_000_000_000  # between two frames that are looked at, at least
 
@@ -42,7 +43,7 @@ class Writer:
         self._recalls, self._bank, self._topic, self._about = recalls, bank, topic, about
         self._ids: dict[int, int] = {}  # of sessions, in the bank
         self._sequence, self._session = sequence, 0
-        self._stored: StoredAs[int] = StoredAs()
+        self._stored: StoredRecords[int] = StoredRecords()
         self._looker, self.looked_at = looker, 0  # frames
         self._looked: tuple[int, int] | None = None  # session and stamp (ns) of the last one
         self._spent_s = 0.0  # on frames that are not stored yet
@@ -78,7 +79,7 @@ class Writer:
             data = self._recalls.codec.encode(pixels, quality=how.quality, effort=how.effort)
             return [Coded(data, tag=frame)]
 
-        def earlier() -> bytes | None:
+        def earlier() -> list[bytes]:
             found = earlier_view(
                 self._bank,
                 self._topic,
@@ -88,9 +89,11 @@ class Writer:
                 frame.descriptor,
                 self._about["map_id"],
             )
-            if found is not None:
-                self._stored.note(found.data, found.id)
-            return found and found.data
+            if found is None:
+                return []
+            for frame_id, data in records_by_id(found).items():
+                self._stored.note(data, frame_id)
+            return found.records
 
         return self._sequence.encode(pixels, how.quality, how.effort, earlier, tag=frame)
 

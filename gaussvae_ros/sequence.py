@@ -10,9 +10,8 @@ The key is then not made of that frame, but of one or two later: those between a
 backwards, so that each key serves frames on both sides of it. They wait for it meanwhile.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -22,13 +21,13 @@ from gaussvae_ros.record import LONGEST_CHAIN
 from gaussvae_ros.tiles import Layout
 from gaussvae_ros.vae.latent import quality_for, splats_at
 
-T = TypeVar("T")
 AHEAD = 2  # frames that wait at most
 FIRST, FINEST = 1.5, 2.0  # times the splats of a frame alone: of the first key record, and at most
-REVISITED = 0.85  # share of what a frame costs alone, below which an earlier visit's serves it
+# Share of what a frame costs alone, below which an earlier visit's serves it, if that is no more
+# than frames of the last group cost in the mean.
+REVISITED = 0.85
 LONGEST_PAUSE = 4  # frames for which nothing is tried
 FAR = 2.0  # times what the second record cost, beyond which a frame is tried from the key, too
-KEPT = 8  # records that may be needed again: a key and a second one on each side, and the last's
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class _Frame:
     image: np.ndarray
     quality: float
     effort: str
-    earlier: Callable[[], bytes | None]
+    earlier: Callable[[], Sequence[bytes]]
     tag: object
 
     def coded(self, data: bytes, *needed: bytes) -> Coded:
@@ -108,6 +107,7 @@ class SequenceEncoder:
         self._due = True  # a new group
         self._asked = False  # for an earlier visit, since that is due
         self._before = min(ahead, 1)  # frames that its key record comes after
+        self._share = 1.0  # of what frames alone cost, that those of the last group did
         self._finer = FIRST
         self._failures = 0  # tries in a row, each right after a key record
         self._paused = 0  # frames for which nothing will be tried
@@ -122,7 +122,7 @@ class SequenceEncoder:
         image: np.ndarray,
         quality: float = 50,
         effort: str = "fast",
-        earlier: Callable[[], bytes | None] = lambda: None,
+        earlier: Callable[[], Sequence[bytes]] = tuple,
         tag: object = None,
     ) -> list[Coded]:
         """The next frame: gives those that are coded now, each behind what it needs.
@@ -131,8 +131,9 @@ class SequenceEncoder:
         costs all frames that wait. The image must not change while its frame waits.
 
         Args:
-            earlier: asked where a group begins: for a record that stands alone, of an earlier visit
-                to the place, from which the frame is then predicted if that costs less.
+            earlier: asked where a group begins: for the record of an earlier visit to the place,
+                behind the one that it needs, if any; the frame is predicted from it if that costs
+                less.
             tag: by which the caller knows the frame again.
         """
         checked(image, quality, effort)
@@ -202,8 +203,8 @@ class SequenceEncoder:
     def _begun(self, frames: list[_Frame]) -> list[Coded]:
         """The frames with which a group begins: the last as its key record, then those before."""
         *others, frame = frames
-        data = self._codec.encode(frame.image, self._finer_than(frame), frame.effort)
-        made = [self._key(frame, data)]
+        visited = self._visited(frame) if others else None  # the first has been asked for
+        made = [visited or self._key(frame, self._finer_than(frame))]
         for other in reversed(others):
             refused = self._refused if other is frames[0] else None
             made.append(self._before_key(other, self._group, refused))
@@ -228,16 +229,19 @@ class SequenceEncoder:
 
     def _visited(self, frame: _Frame) -> Coded | None:
         """A frame with which a group begins, from an earlier visit's; None: that is no gain."""
-        self._asked, earlier = True, frame.earlier()
-        if earlier is None:
+        self._asked, chain = True, frame.earlier()
+        if not chain:
             return None
-        found = self._codec.predict(frame.image, self._finer_than(frame), earlier)
-        if found is None or found.cost > REVISITED * found.alone:
+        is_last = len(chain) == LONGEST_CHAIN - 1  # none may need this frame
+        quality = frame.quality if is_last else self._finer_than(frame)
+        found = self._codec.predict(frame.image, quality, chain)
+        if found is None or found.cost > min(REVISITED, self._share) * found.alone:
             return None
-        sides = (_Side(found.data, found.cost) for _ in range(2))
-        self._group = _Group(earlier, frame.image.shape, found.cost, 1, 1.0, 0, *sides)
+        middle = chain[-1] if is_last else found.data
+        sides = (_Side(middle, found.cost) for _ in range(2))
+        self._group = _Group(chain[0], frame.image.shape, found.cost, 1, 1.0, 0, *sides)
         self._due, self._paused = False, 0
-        return frame.coded(found.data, earlier)
+        return frame.coded(found.data, *chain)
 
     def _finer_than(self, frame: _Frame) -> float:
         """The quality of a record that others need."""
@@ -246,11 +250,13 @@ class SequenceEncoder:
     def _alone(self, frame: _Frame) -> Coded:
         """A frame of a pause; the next one after it may be predicted from the last of them."""
         self._paused, self._asked = self._paused - 1, False
-        data = self._codec.encode(frame.image, frame.quality, frame.effort)
-        return frame.coded(data) if self._paused else self._key(frame, data)
+        if not self._paused:
+            return self._key(frame, frame.quality)
+        return frame.coded(self._codec.encode(frame.image, frame.quality, frame.effort))
 
-    def _key(self, frame: _Frame, data: bytes) -> Coded:
+    def _key(self, frame: _Frame, quality: float) -> Coded:
         """A key record, with which a group begins."""
+        data = self._codec.encode(frame.image, quality, frame.effort)
         cost = self._codec.cost(frame.image, data, data, frame.quality)
         self._group, self._due = _Group(data, frame.image.shape, cost), False
         return frame.coded(data)
@@ -259,7 +265,8 @@ class SequenceEncoder:
         """At the end of a group: finer keys the less its frames cost, of what they would cost
         alone; as many frames before the next key as came after this one; and where nothing was
         predicted, longer and longer pauses without a try."""
-        self._finer = min(group.frames / group.share, FINEST)
+        self._share = group.share / group.frames
+        self._finer = min(1 / self._share, FINEST)
         self._before = min(self._ahead, max(group.later, 1))
         self._failures = 0 if group.before.middle or group.after.middle else self._failures + 1
         self._paused = min(max(self._failures - 2, 0), LONGEST_PAUSE)
@@ -273,28 +280,3 @@ def encode_sequence(
     for number, image in enumerate(images):
         made += encoder.encode(image, quality, tag=number)
     return sorted([*made, *encoder.flush()], key=lambda one: one.tag)
-
-
-class StoredAs(Generic[T]):
-    """As what the records that later ones may need are stored: under which id, or the like."""
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, T] = {}
-
-    def reference(self, coded: Coded) -> T | None:
-        """As what the record is stored that a frame's needs, None if it needs none."""
-        return self._known[coded.needed[-1]] if coded.needed else None
-
-    def note(self, data: bytes, what: T) -> None:
-        """Say as what a record is stored."""
-        self._known.pop(data, None)
-        self._known[data] = what
-
-    def stored(self, coded: Coded, what: T) -> None:
-        """Say as what a frame's record is stored."""
-        for data in coded.needed:
-            self.note(data, self._known[data])
-        if len(coded.records) < LONGEST_CHAIN:  # later ones may need it
-            self.note(coded.data, what)
-        while len(self._known) > KEPT:
-            del self._known[next(iter(self._known))]

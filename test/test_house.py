@@ -26,6 +26,7 @@ LAYERS = (
     ("fleet", "replay", "training"),
     ("redaction", "replay_writer"),
     ("coarsening", "compile", "evaluation", "exports", "redescribing", "reencoding", "timeline"),
+    ("stored_records",),
     ("sequence",),
     ("budgeting", "codec", "needed_models", "revisits", "volume"),
     ("encodable", "tiles"),

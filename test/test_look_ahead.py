@@ -9,7 +9,8 @@ from moving import drive, view
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.evaluation.metrics import psnr
-from gaussvae_ros.sequence import AHEAD, KEPT, Coded, SequenceEncoder, StoredAs, encode_sequence
+from gaussvae_ros.sequence import AHEAD, Coded, SequenceEncoder, encode_sequence
+from gaussvae_ros.stored_records import KEPT, StoredRecords
 
 CODEC = FrameCodec(device="cpu")
 QUALITY = 30
@@ -28,7 +29,7 @@ def pushed(encoder: SequenceEncoder, images: list[np.ndarray]) -> list[list[Code
 )
 def test_every_frame_comes_back_once_behind_what_it_needs(ahead, scenes):
     images = [view(4 * i, scene) for scene, count in scenes for i in range(count)]
-    stored, known, out = StoredAs(), {}, 0
+    stored, known, out = StoredRecords(), {}, 0
     for place, made in enumerate(pushed(SequenceEncoder(CODEC, ahead), images), 1):
         for one in made:
             assert stored.reference(one) == (known[one.needed[-1]] if one.needed else None)
@@ -100,7 +101,7 @@ def test_an_error_of_the_codec_costs_those_that_wait_and_no_others():
 
 
 def test_few_records_are_kept_however_long_the_sequence():
-    stored = StoredAs()
+    stored = StoredRecords()
     key = Coded(b"key")
     stored.stored(key, 0)
     for i in range(1, 100):

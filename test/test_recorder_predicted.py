@@ -18,7 +18,8 @@ from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import recorder as module
 from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.sequences import Sequences
-from gaussvae_ros.sequence import KEPT, encode_sequence
+from gaussvae_ros.sequence import encode_sequence
+from gaussvae_ros.stored_records import KEPT
 
 QUALITY = 30
 

@@ -10,10 +10,11 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import RecordError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.record import is_predicted, needs, unpack
-from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs, encode_sequence
+from gaussvae_ros.sequence import Coded, SequenceEncoder, encode_sequence
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor
 from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
+from gaussvae_ros.stored_records import StoredRecords
 
 CODEC = FrameCodec(device="cpu")
 QUALITY = 40
@@ -122,7 +123,7 @@ def test_remembered_references_give_the_same_pictures(coded):
 
 
 def test_references_are_found_under_the_ids_that_they_were_stored_as(coded):
-    stored = StoredAs()
+    stored = StoredRecords()
     for id, one in enumerate(coded, 10):
         wanted = next((k for k, c in enumerate(coded, 10) if one.needed[-1:] == (c.data,)), None)
         assert stored.reference(one) == wanted

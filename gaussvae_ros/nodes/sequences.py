@@ -12,8 +12,9 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.encodable import checked
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes.pending import PendingFrame
-from gaussvae_ros.revisits import earlier_view
-from gaussvae_ros.sequence import Coded, SequenceEncoder, StoredAs
+from gaussvae_ros.revisits import earlier_view, records_by_id
+from gaussvae_ros.sequence import Coded, SequenceEncoder
+from gaussvae_ros.stored_records import StoredRecords
 
 
 class Sequences:
@@ -63,11 +64,11 @@ class Sequences:
             self._code(camera, lambda: [Coded(data(), tag=frame)])
             return
 
-        def earlier() -> bytes | None:
-            if (found := self._earlier(frame)) is None:
-                return None
-            camera.frames.note(found.data, found)
-            return found.data
+        def earlier() -> list[bytes]:
+            found = self._earlier(frame)
+            for one in found:
+                camera.frames.note(one.data, one)
+            return [one.data for one in found]
 
         self._code(camera, lambda: camera.encoder.encode(image, quality, effort, earlier, frame))
 
@@ -113,20 +114,19 @@ class Sequences:
             frame.image = None
             self._failed(frame, error)
 
-    def _earlier(self, frame: PendingFrame) -> PendingFrame | None:
-        """A stored frame of an earlier visit to a frame's pose."""
+    def _earlier(self, frame: PendingFrame) -> list[PendingFrame]:
+        """A stored frame of an earlier visit to a frame's pose, behind the one that it needs."""
         if frame.pose is None:
-            return None
+            return []
         size = frame.image.shape[1::-1]
         try:
             found = earlier_view(
                 self._bank, frame.camera, size, frame.stamp_ns, frame.pose, None, frame.map_id
             )
         except BankError:
-            return None  # a memory that cannot be read now takes frames all the same
-        return found and replace(
-            frame, stamp_ns=found.stamp_ns, image=None, data=found.data, id=found.id
-        )
+            return []  # a memory that cannot be read now takes frames all the same
+        records = {} if found is None else records_by_id(found)
+        return [replace(frame, image=None, data=data, id=at) for at, data in records.items()]
 
 
 @dataclass
@@ -137,4 +137,4 @@ class _Camera:
     encoder: SequenceEncoder
     waiting: list[PendingFrame] = field(default_factory=list)  # without a record yet
     spent_s: float = 0.0  # on them
-    frames: StoredAs[PendingFrame] = field(default_factory=StoredAs)
+    frames: StoredRecords[PendingFrame] = field(default_factory=StoredRecords)
