@@ -38,7 +38,7 @@ from gaussvae_ros.record import (
 )
 from gaussvae_ros.remembered import Remembered
 from gaussvae_ros.splats import Splats
-from gaussvae_ros.vae.latent import LatentCodec, splats_at
+from gaussvae_ros.vae.latent import LatentCodec
 from gaussvae_ros.vae.models import Carrier, Models
 from gaussvae_ros.vae.prediction import cost_alone, error_of, price_of
 
@@ -141,8 +141,8 @@ class FrameCodec:
         self, image: np.ndarray, quality: float, reference: bytes | Sequence[bytes]
     ) -> Prediction | None:
         """A frame as a record that needs `reference`, whether or not that is a gain; None where it
-        has another size or other channels, is in tiles, or shows something else. Raises as
-        `encode`."""
+        has another size or other channels, is in tiles or coarser, or shows something else. Raises
+        as `encode`."""
         n = checked(image, quality, "fast")
         chain = unpack_chain(reference)
         if chain[-1].tier == TILES or len(tiles.Layout.of(image.shape[1::-1])) > 1:
@@ -168,7 +168,7 @@ class FrameCodec:
         quality: float,
     ) -> float:
         """What a record of a frame costs, as a `Prediction` from `reference` has it."""
-        price, _ = price_of(self._decoded(unpack_chain(reference)), splats_at(quality))
+        price, _ = price_of(self._decoded(unpack_chain(reference)), checked(image, quality, "fast"))
         size = len(data if isinstance(data, bytes) else data[-1])
         return error_of(image, self._decoded(unpack_chain(data))) + price * 8 * size
 

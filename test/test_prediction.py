@@ -9,7 +9,7 @@ from gaussvae_ros.raster.cpu import forward
 from gaussvae_ros.refine import best_of
 from gaussvae_ros.vae import encoder
 from gaussvae_ros.vae.models import Models
-from gaussvae_ros.vae.prediction import View, cost_alone, error_of, predict, price_of
+from gaussvae_ros.vae.prediction import View, cost_alone, error_of, predict, price_of, serves
 
 PRIOR = Models().load("open").prior
 SIZE = 320, 240
@@ -144,3 +144,16 @@ def scattered(rng, n: int, size: tuple[int, int]) -> np.ndarray:  # [N, 8]
         ],
         1,
     ).astype(np.float32)
+
+
+def test_noise_tells_nothing_of_a_picture(picture):
+    """Its record alone is worse than any of the picture would be, and so would be the price."""
+    image = cut(picture, 0, 0)
+    noise = np.random.default_rng(0).integers(0, 256, image.shape).astype(np.uint8)
+    assert not serves(Decoded.of(encoder.encode(noise, 128, "fast", PRIOR)), image, 128)
+    assert serves(Decoded.of(encoder.encode(image, 128, "fast", PRIOR)), cut(picture, 9, 5), 128)
+
+
+def test_few_splats_serve_no_frame_of_many(picture, reference):
+    image = cut(picture, 6, 4)
+    assert serves(reference, image, 300) and not serves(reference, image, 301)

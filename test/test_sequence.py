@@ -162,3 +162,33 @@ def test_tries_pause_where_nothing_is_predicted():
     for count in range(30, 45):
         [last] = encoder.encode(frames[0], QUALITY)
     assert last.needed and tried[-5:] == [40, 41, 42, 43, 44]
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+def test_frames_after_noise_are_as_good_as_frames_alone(drive, ahead):
+    noise = np.random.default_rng(0).integers(0, 256, drive[0].shape).astype(np.uint8)
+    frames = [drive[0], *[noise] * (1 + ahead), *drive[1:]]
+    made = encode_sequence(CODEC, frames, QUALITY, ahead)[2 + ahead :]
+    for frame, one in zip(drive[1:], made, strict=True):
+        alone = psnr(frame, CODEC.decode(CODEC.encode(frame, QUALITY)))
+        assert psnr(frame, CODEC.decode(one.records)) > alone - 2
+
+
+def test_frames_have_a_quality_that_was_raised(drive):
+    encoder = SequenceEncoder(CODEC, ahead=0)
+    for frame in drive[:3]:
+        encoder.encode(frame, 20)
+    for frame in drive[3:6]:
+        [one] = encoder.encode(frame, 75)
+        alone = psnr(frame, CODEC.decode(CODEC.encode(frame, 75)))
+        assert psnr(frame, CODEC.decode(one.records)) > alone - 2
+
+
+def test_a_still_camera_of_few_pixels_costs_next_to_nothing(drive):
+    """A small frame has fewer splats than its quality stands for, and bits their price by them."""
+    small = cv2.resize(drive[0], (64, 48), interpolation=cv2.INTER_AREA)
+    key = CODEC.encode(small, 100)
+    made = CODEC.predict(small, 100, key)
+    assert CODEC.cost(small, [key, made.data], key, 100) == pytest.approx(made.cost)
+    keys = [one for one in encode_sequence(CODEC, [small] * 8, 100, 0) if not one.needed]
+    assert len(keys) <= 2

@@ -89,7 +89,9 @@ class LatentCodec:
 
     def predict(self, image: np.ndarray, reference: Decoded, n: int) -> Predicted | None:
         """A frame from the splats of an earlier one of its size and channels, as good as a record
-        alone of `n` splats; None where it shows something else."""
+        alone of `n` splats; None where it shows something else, or is not fine enough."""
+        if not prediction.serves(reference, image, n):
+            return None
         price, precision = price_of(reference, n)
         hopeless = prediction.HOPELESS * prediction.cost_alone(reference, n)
         if self._predicting is None:

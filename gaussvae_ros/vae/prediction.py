@@ -8,6 +8,7 @@ thresholding). What pays is exact: each splat is tried both ways on the picture,
 
 import math
 
+import cv2
 import numpy as np
 
 from gaussvae_ros.entropy import changes as what
@@ -17,7 +18,7 @@ from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.motion import Motion, moved
 from gaussvae_ros.fit import PRICE, motion
 from gaussvae_ros.fit.adam import Descent
-from gaussvae_ros.fit.levels import Levels
+from gaussvae_ros.fit.levels import Levels, shrunk
 from gaussvae_ros.fit.reseeding import reseed
 from gaussvae_ros.quantise import (
     COARSEST,
@@ -47,6 +48,7 @@ FALL = 0.6  # errors fall with the number of splats to this power
 BITS_A_SPLAT = 31  # of a record alone
 HOPELESS = 3  # times what a record alone costs, where the moved reference shows something else
 COARSER = 8  # precision indices by which changes may be coarser than records alone
+FINER = 1.5  # times a reference's splats, in which no frame is predicted: their number stays
 
 
 def price_of(reference: Decoded, n: float) -> tuple[float, int]:
@@ -55,6 +57,25 @@ def price_of(reference: Decoded, n: float) -> tuple[float, int]:
     error = _error_alone(reference, n)
     precision = round(ERROR_OF_1 + 10 * math.log10(error))
     return PRICE * error / n, min(max(precision, FINEST), COARSEST + COARSER)
+
+
+def serves(reference: Decoded, image: np.ndarray, n: int) -> bool:
+    """Whether a reference tells what a record alone of an image costs in `n` splats: it has about
+    as many, and the error that it tells is below that of the image shrunk to a pixel for each, as
+    any record's is. One of noise, or of much more detail, does not."""
+    if n > FINER * len(reference.geometry):
+        return False
+    if reference.precision <= FINEST:  # its error may be smaller than it tells
+        return True
+    least = 2 if reference.precision >= COARSEST else 1  # its error may be larger than it tells
+    return least * _error_alone(reference, n) <= _error_shrunk(image, n)
+
+
+def _error_shrunk(image: np.ndarray, n: int) -> float:
+    """The mean squared error of an image shrunk to about `n` pixels, where the descent looks."""
+    seen = shrunk(image, n, LEVEL[0])
+    small = cv2.resize(shrunk(image, n, 1), seen.shape[1::-1]).astype(np.float32)
+    return float(np.square(small - seen).mean()) / 255**2
 
 
 def cost_alone(reference: Decoded, n: float) -> float:
