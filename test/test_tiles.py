@@ -22,6 +22,7 @@ from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.sequence import SequenceEncoder
 from gaussvae_ros.tiles import Layout, packed
 from gaussvae_ros.vae.latent import LatentCodec
+from gaussvae_ros.vae.models import HASH_BYTES
 
 DATA = Path(__file__).parent / "data"
 SIZE = 2112, 1000  # px, 4 x 2 tiles
@@ -231,3 +232,11 @@ def test_tiles_of_several_kinds_are_told(record):
         CODEC.decode(mixed)
     with pytest.raises(RecordError, match="differ in their channels"):
         CODEC.splats(mixed)
+
+
+def test_a_few_bytes_claim_no_more_splats_than_they_can_hold(record):
+    """Or a record of 2 KB would take minutes to decode."""
+    tiled = tiles.opened(unpack(record))
+    many = tiled.payloads[0][: HASH_BYTES + 1] + (8192).to_bytes(2, "little") + bytes(3)
+    with pytest.raises(RecordError, match="claims 8192 splats in 3 bytes"):
+        CODEC.decode(packed(SIZE, [many] * len(tiled.layout)))

@@ -239,3 +239,12 @@ def test_records_of_this_release_stay_readable():
         wanted = np.load(DATA / f"volume_{name}.npy")
         most = 0 if name == "labels" else 1  # floats may round otherwise on another machine
         assert np.abs(again.astype(int) - wanted).max() <= most
+
+
+@pytest.mark.parametrize(("kind", "scale"), [(np.float16, 1e-6), (np.float32, 1e-44)])
+@pytest.mark.filterwarnings("error")
+def test_the_smallest_floats_are_no_division_by_zero(kind, scale):
+    ramp = np.arange(40**3).reshape(40, 40, 40) % 7
+    volume = (ramp * scale).astype(kind)
+    back = VolumeCodec().decode(VolumeCodec().encode(volume, 90))
+    assert np.abs(back.astype(float) - volume).max() <= 0.2 * float(volume.max())

@@ -39,6 +39,7 @@ from gaussvae_ros.vae.prior import Prior
 CHANGES = "changes"  # the name of the model that predicted records are made with
 HEADER = HASH_BYTES + 3  # bytes
 FEWEST, MOST = 32, 8192  # splats
+LEAST_BITS = 4  # a splat: a sixth of what those of an even picture take, which take the least
 BEND = 75  # quality up to which the number of splats doubles with each 25, and above with each 5
 
 
@@ -115,8 +116,10 @@ class LatentCodec:
             raise RecordError("record is damaged: its payload has no header")
         packed = int.from_bytes(payload[HASH_BYTES + 1 : HEADER], "little")
         count, channels = packed & ~MONO, 1 if packed & MONO else 3
-        if not FEWEST <= count <= MOST:
-            raise RecordError(f"record is damaged: it claims {count} splats")
+        if not FEWEST <= count <= MOST or 8 * (len(payload) - HEADER) < LEAST_BITS * count:
+            raise RecordError(
+                f"record is damaged: it claims {count} splats in {len(payload) - HEADER} bytes"
+            )
         prior = self._prior(payload, Prior)
         return prior.read(payload[HEADER:], size, count, payload[HASH_BYTES], channels)
 

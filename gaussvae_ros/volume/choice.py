@@ -63,8 +63,9 @@ def levels_for(
 
 def _cost(kind, data: bytes, sample: Sample, quality: int, ends: tuple[float, float]) -> float:
     """The squared error of a sample's record in steps, and the price of its chunks' bits."""
-    record, unit = unpack(data), (ends[1] - ends[0]) * step_of(quality)
-    off = kind.decode(record, np.zeros(3, np.int64), np.array(record.shape)) / unit
-    off -= sample[0] / unit
+    record, unit = unpack(data), float(ends[1] - ends[0]) * step_of(quality)
+    # In float64: a step of the smallest floats is 0 in their own type.
+    off = kind.decode(record, np.zeros(3, np.int64), np.array(record.shape)).astype(np.float64)
+    off = (off - sample[0]) / unit
     size = 8 * int(record.starts[-1] - record.starts[0])
     return float(np.nansum(np.square(off, dtype=np.float64))) + PRICE * size
