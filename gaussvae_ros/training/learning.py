@@ -25,7 +25,6 @@ from gaussvae_ros.training.scores import accuracy, auc
 from gaussvae_ros.training.steps import adamw, follow, learning_rate, seed_step
 
 BATCH, RATE, WARMUP, DECAY, KEPT = 64, 6e-3, 100, 0.05, 0.995
-SMOOTHED = 0.1  # of what is learned, that goes to all classes alike
 SAVE_EVERY, SHOW_EVERY = 100, 20  # steps
 MEASURED = 128  # pictures that are measured at once
 
@@ -152,9 +151,8 @@ def _batch(count: int, training: Training, step: int) -> np.ndarray:
 def loss(said: Tensor, shows: Tensor, several: bool) -> Tensor:
     """Of scores [N, C] where pictures show classes [N, C]: cross entropy of one, or of each."""
     if several:
-        shows = shows * (1 - SMOOTHED) + SMOOTHED / 2
         return functional.binary_cross_entropy_with_logits(said, shows)
-    return functional.cross_entropy(said, shows, label_smoothing=SMOOTHED)
+    return functional.cross_entropy(said, shows)
 
 
 @torch.no_grad()
