@@ -61,14 +61,15 @@ def price_of(reference: Decoded, n: float) -> tuple[float, int]:
 
 def serves(reference: Decoded, image: np.ndarray, n: int) -> bool:
     """Whether a reference tells what a record alone of an image costs in `n` splats: it has about
-    as many, and the error that it tells is below that of the image shrunk to a pixel for each, as
-    any record's is. One of noise, or of much more detail, does not."""
+    as many, and the error that it tells is about below that of the image shrunk to a pixel for
+    each, as any record's is. One of noise, or of much more detail, does not."""
     if n > FINER * len(reference.geometry):
         return False
     if reference.precision <= FINEST:  # its error may be smaller than it tells
         return True
-    least = 2 if reference.precision >= COARSEST else 1  # its error may be larger than it tells
-    return least * _error_alone(reference, n) <= _error_shrunk(image, n)
+    # The coarsest have an error that is larger than they tell.
+    most = 0.5 if reference.precision >= COARSEST else 1.5
+    return _error_alone(reference, n) <= most * _error_shrunk(image, n)
 
 
 def _error_shrunk(image: np.ndarray, n: int) -> float:
