@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 
+from gaussvae_ros.cli import outputs
 from gaussvae_ros.cli.options import Parser
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.threads import one_each
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
         args = parser().parse_args(argv)
+        outputs.check(args)
         code = args.run(args) or 0
         sys.stdout.flush()
         for text in warnings.texts:

@@ -29,6 +29,7 @@ def add_verbs(bank_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--ids", metavar="CSV", help="a file to write, with the new id of every frame"
     )
+    options.files(made, reads=("bank",), writes=("out", "ids"))
     options.conditions(made)
     options.file_mode(made)
     options.as_json(made)

@@ -28,6 +28,7 @@ def add_verb(verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--ids", metavar="CSV", help="a file to write, with the new id of every frame"
     )
+    options.files(made, writes=("out", "ids"))
     options.file_mode(made)
     options.as_json(made)
 

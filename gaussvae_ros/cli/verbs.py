@@ -19,11 +19,13 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made = options.verb(all_verbs, "encode", encode, "an image file to a record file")
     made.add_argument("image", metavar="IMAGE")
     made.add_argument("-o", "--out", metavar="RECORD", required=True)
+    options.files(made, reads=("image",), writes=("out",))
     options.quality(made)
     options.as_json(made)
 
     made = options.verb(all_verbs, "decode", decode, "a record file to an image file")
     made.add_argument("record", metavar="RECORD")
+    options.files(made, reads=("record",))
     options.picture(made)
     options.as_json(made)
 
