@@ -20,6 +20,7 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+LONGEST = {"JPEG": 65500, "WEBP": 16383}  # px of a side, in the formats that have a limit
 
 
 def printable(path: str | Path) -> str:
@@ -110,10 +111,16 @@ def write_image(path: str | Path, image: np.ndarray, mode: int | None = None) ->
     `mode` is as for `write_file`.
 
     Raises:
-        ImageError: an ending that is not in FORMATS.
+        ImageError: an ending that is not in FORMATS, or more pixels than that format can have.
         OSError: as `write_file`.
     """
     kind = image_format(path)
+    height, width = image.shape[:2]
+    if max(height, width) > LONGEST.get(kind, max(height, width)):
+        raise ImageError(
+            f"{path}: {width}x{height} px are too many for {kind}, whose sides have at most"
+            f" {LONGEST[kind]} px: write a PNG, a name that ends in .png"
+        )
     out = io.BytesIO()
     Image.fromarray(image).save(out, kind, quality=95)
     write_file(path, out.getvalue(), mode)

@@ -41,6 +41,12 @@ def place(tmp_path, image, memory):
         ("decode good.gsv -o x.docx", "end the name in one of"),
         ("decode good.gsv -o x.png --size big", "is not 2 whole numbers"),
         ("decode good.gsv -o x.png --roi 1,2,3", "is not 4 whole numbers"),
+        (
+            "decode good.gsv -o x.webp --size 20000x20",
+            "x.webp: 20000x20 px are too many for WEBP, whose sides have at most 16383 px: write a"
+            " PNG",
+        ),
+        ("decode good.gsv -o x.jpg --size 20x65501", "at most 65500 px: write a PNG"),
         ("replay none.bag", "no such bag"),
         ("replay two", "choose one with --topic: /a (1), /b (1)"),
         ("replay two --topic /c", "image topics: /a (1), /b (1)"),
