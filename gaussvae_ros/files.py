@@ -2,12 +2,14 @@
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from gaussvae_ros.errors import ImageError
+from gaussvae_ros.errors import GaussVaeError, ImageError
 
 PRIVATE = 0o600  # mode of files that hold what a robot saw: their owner's alone
 FILE_MODES = ("0600", "0640", "0660")  # what else they may have: a group reads, or writes, too
@@ -76,6 +78,22 @@ def make_folder(path: Path, mode: int) -> None:
                 set_mode(folder, folder_mode(mode))
 
 
+@contextmanager
+def naming(path: str | Path, draft: Path) -> Iterator[None]:
+    """Errors that name a draft of this file or folder, or nothing, name what was asked for."""
+    try:
+        yield
+    except OSError as error:
+        if not str(error.filename or draft).startswith(str(draft)):
+            raise
+        why = error.strerror or str(error) or "cannot be written"
+        raise OSError(error.errno, why, str(path)) from error
+    except GaussVaeError as error:
+        if str(draft) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(draft), str(path))) from error
+
+
 def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 
@@ -103,7 +121,8 @@ def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk, of which the error above tells
+            draft.unlink(missing_ok=True)
 
 
 def write_image(path: str | Path, image: np.ndarray, mode: int | None = None) -> None:

@@ -6,6 +6,7 @@ codes: 0, 1 for damage that `bank verify` finds, 2 for bad input, with one line 
 """
 
 import argparse
+import errno
 import io
 import logging
 import os
@@ -15,6 +16,8 @@ from gaussvae_ros.cli import outputs
 from gaussvae_ros.cli.options import Parser
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.threads import one_each
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # as a write says that is told no name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,10 +42,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        name = error.filename or (_asked(args) if error.errno in FULL else None)
         return _complain(
-            f"{error.filename}: {error.strerror}"
-            if error.filename and error.strerror
-            else error.strerror or str(error)
+            f"{name}: {error.strerror}" if name and error.strerror else error.strerror or str(error)
         )
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
@@ -85,6 +87,12 @@ class _Warnings(logging.Handler):
             _complain(record.getMessage())
         else:
             self.texts.append(record.getMessage())
+
+
+def _asked(args: argparse.Namespace) -> str | None:
+    """What a verb was to write."""
+    names = ("out", "report", "to")
+    return next(filter(None, (getattr(args, name, None) for name in names)), None)
 
 
 def _complain(text: str, code: int = 2) -> int:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.exports.form import Format
-from gaussvae_ros.files import PRIVATE, folder_mode, make_folder, set_mode
+from gaussvae_ros.files import PRIVATE, folder_mode, make_folder, naming, set_mode
 
 NAMED = 20  # frames left out that are named
 
@@ -67,7 +68,8 @@ def export(
     inner, done = draft / out.name, Exported()
     make_folder(out.parent, file_mode)
     shutil.rmtree(draft, ignore_errors=True)
-    try:
+    with naming(out, draft), ExitStack() as stack:
+        stack.callback(shutil.rmtree, draft, ignore_errors=True)
         make_folder(draft, PRIVATE)
         inner.mkdir()
         writer = form(inner, bank, pictures)
@@ -91,8 +93,6 @@ def export(
         done.problems += writer.problems
         _hand_over(inner, file_mode)
         inner.rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return done
 
 
