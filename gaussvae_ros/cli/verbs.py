@@ -2,11 +2,16 @@
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.journal import delete
 from gaussvae_ros.cli import budgets, options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
@@ -164,7 +169,6 @@ def decode(args: argparse.Namespace) -> None:
 
 def replay(args: argparse.Namespace) -> None:
     from gaussvae_ros.bags import Bag
-    from gaussvae_ros.bank import MemoryBank
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.looking.looks import Looks
     from gaussvae_ros.replay import replay as run
@@ -178,7 +182,9 @@ def replay(args: argparse.Namespace) -> None:
     with Bag(args.bag) as bag:  # before the codec loads and a memory file appears
         bag.image_topic(args.topic)
     with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
-        with MemoryBank(args.bank or Path(folder) / "memory.db") as bank:
+        path = Path(args.bank or Path(folder) / "memory.db")
+        new = not path.exists()
+        with MemoryBank(path) as bank, _unless_empty(bank, new):
             result = run(
                 args.bag,
                 FrameCodec(),
@@ -197,6 +203,18 @@ def replay(args: argparse.Namespace) -> None:
                 looks,
             )
     _show_replay(args, {**result, "bank": args.bank})
+
+
+@contextmanager
+def _unless_empty(bank: MemoryBank, new: bool) -> Iterator[None]:
+    """Delete a new memory file again, while nobody else may write it, if an error leaves it
+    without a session."""
+    try:
+        yield
+    except BaseException:
+        if new and not bank.info()["sessions"]:
+            delete(Path(os.path.realpath(bank.path)))
+        raise
 
 
 def bench(args: argparse.Namespace) -> None:
