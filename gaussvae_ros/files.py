@@ -125,6 +125,28 @@ def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
             draft.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | Path) -> None:
+    """See whether a folder, which need not be there, takes a file, and leave all as it was.
+
+    Raises:
+        OSError: it does not.
+    """
+    folder = Path(folder)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    probe = folder / f".probe.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"whether there is room")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+        with suppress(OSError):  # those that were made; one that another uses by now stays
+            for path in new:
+                path.rmdir()
+
+
 def write_image(path: str | Path, image: np.ndarray, mode: int | None = None) -> None:
     """Write a picture, uint8 [H, W, 3] RGB or [H, W], in the format that the name's ending says.
     `mode` is as for `write_file`.

@@ -265,3 +265,6 @@ def _show_replay(args: argparse.Namespace, result: dict) -> None:
         show(args, result, "")
     else:
         replayed(result)
+    if result["report_problem"]:
+        sys.stdout.flush()
+        raise GaussVaeError(f"{result['report_problem']}: there is no report")
