@@ -145,6 +145,11 @@ def one_stamp(bank):
     add(bank, 2, session=1)
 
 
+def one_stamp_again(bank):
+    bank.begin_session("again", start_ns=0, map_id="hall")
+    add(bank, 2)
+
+
 def two_sizes(bank):
     add(bank, 9, size=(32, 24))
 
@@ -163,7 +168,8 @@ def before_1970(bank):
         ("tum", two_maps, "in map of the map hall and in map of the map attic"),
         ("mcap", two_maps, "choose with --session or --map-id"),
         ("kitti", two_references, "odom"),
-        ("tum", one_stamp, "frame 7 has the stamp of another one"),
+        ("tum", one_stamp, "frame 7 has the stamp of another one.*: take --format kitti"),
+        ("tum", one_stamp_again, "frame 7 has the stamp of another one.*: choose with --session"),
         ("mcap", before_1970, "1970"),
     ],
 )
