@@ -11,6 +11,7 @@ from bagmaker import START, BagMaker
 from standin import JpegCodec
 from test_cli import codec, image, memory, run  # noqa: F401 (fixtures)
 
+from gaussvae_ros import __version__
 from gaussvae_ros.files import write_file
 
 
@@ -165,3 +166,7 @@ def test_no_permission_is_one_line(image, tmp_path, capsys):
     code, _, err = run(capsys, "encode", image, "-o", tmp_path / "x.gsv")
     tmp_path.chmod(0o700)
     assert code == 2 and err.count("\n") == 1 and "Permission denied" in err
+
+
+def test_the_version_is_said(capsys):
+    assert run(capsys, "--version") == (0, f"gaussvae_ros {__version__}\n", "")

@@ -209,7 +209,7 @@ def test_nothing_is_overwritten(tmp_path, memory):
         with pytest.raises(BankError, match="overwrites nothing"):
             write(memory, tmp_path / name, "topomap")
     assert len(os.listdir(tmp_path / "out")) == 6 and (tmp_path / "file").read_text() == "mine"
-    with pytest.raises(BankError, match="no frame to export"):
+    with pytest.raises(BankError, match="export that meets all conditions, of 6$"):
         write(memory, tmp_path / "none", "folder", after=START + 99 * STEP)
     with pytest.raises(BankError, match=r"with a pose \(1 have none\)"):
         write(memory, tmp_path / "none", "tum", after=START + 3 * STEP, before=START + 3 * STEP)

@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 
+from gaussvae_ros import __version__
 from gaussvae_ros.cli import outputs
 from gaussvae_ros.cli.options import Parser
 from gaussvae_ros.errors import GaussVaeError
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(
         prog="gaussvae", description="A robot's visual memory: camera frames as 2D Gaussian splats."
     )
+    top.add_argument("--version", action="version", version=f"gaussvae_ros {__version__}")
     all_verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     for module in (verbs, evaluate, train, bank, fleet, volume, agents):
         module.add_verbs(all_verbs)

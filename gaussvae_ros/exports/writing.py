@@ -87,7 +87,8 @@ def export(
             if not done.frames:
                 why = f" with a pose ({done.without_pose} have none)" if done.without_pose else ""
                 why = f": {done.problems[0]}" if done.problems else why
-                raise BankError(f"{bank.path} has no frame to export{why}")
+                which = f" that meets all conditions, of {len(bank):,}" if conditions else ""
+                raise BankError(f"{bank.path} has no frame to export{which}{why}")
             _add_volumes(bank, writer, volumes, done)
             writer.finish()
         done.problems += writer.problems
