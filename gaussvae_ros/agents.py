@@ -14,6 +14,7 @@ import numpy as np
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import ConfigError, GaussVaeError
+from gaussvae_ros.extras import install
 from gaussvae_ros.looking.encoder import Encoder
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def serve(path: str | Path, encoder: str | None = None) -> None:
         BankError: the memory cannot be opened.
     """
     if find_spec("mcp") is None:
-        raise ConfigError("gaussvae mcp takes mcp: pip install 'gaussvae_ros[mcp]'")
+        raise ConfigError(f"gaussvae mcp takes mcp: {install('mcp')}")
     with MemoryBank(path, readonly=True) as bank:
         codec = FrameCodec(device="cpu", models=[bank])
         server_of(bank, codec, Encoder(encoder) if encoder else None).run()

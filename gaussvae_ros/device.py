@@ -2,6 +2,8 @@
 
 import ctypes
 
+from gaussvae_ros.extras import install
+
 
 def why_no_gpu() -> str | None:
     """Why nothing can run on a CUDA GPU here, in a few words; None if it can."""
@@ -13,7 +15,7 @@ def why_no_gpu() -> str | None:
     try:
         import torch
     except ImportError:
-        return "the package torch is not installed (pip install gaussvae_ros[cuda])"
+        return f"the package torch is not installed ({install('cuda')})"
     if not torch.cuda.is_available():
         return "torch finds no GPU"
     try:

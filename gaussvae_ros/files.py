@@ -2,12 +2,14 @@
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from gaussvae_ros.errors import ImageError
+from gaussvae_ros.errors import GaussVaeError, ImageError
 
 PRIVATE = 0o600  # mode of files that hold what a robot saw: their owner's alone
 FILE_MODES = ("0600", "0640", "0660")  # what else they may have: a group reads, or writes, too
@@ -20,6 +22,7 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+LONGEST = {"JPEG": 65500, "WEBP": 16383}  # px of a side, in the formats that have a limit
 
 
 def printable(path: str | Path) -> str:
@@ -75,6 +78,22 @@ def make_folder(path: Path, mode: int) -> None:
                 set_mode(folder, folder_mode(mode))
 
 
+@contextmanager
+def naming(path: str | Path, draft: Path) -> Iterator[None]:
+    """Errors that name a draft of this file or folder, or nothing, name what was asked for."""
+    try:
+        yield
+    except OSError as error:
+        if not str(error.filename or draft).startswith(str(draft)):
+            raise
+        why = error.strerror or str(error) or "cannot be written"
+        raise OSError(error.errno, why, str(path)) from error
+    except GaussVaeError as error:
+        if str(draft) not in str(error):
+            raise
+        raise type(error)(str(error).replace(str(draft), str(path))) from error
+
+
 def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
     """Write a file beside its place and move it there, so that nobody sees half of it.
 
@@ -102,7 +121,30 @@ def write_file(path: str | Path, data: bytes, mode: int | None = None) -> None:
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk, of which the error above tells
+            draft.unlink(missing_ok=True)
+
+
+def check_writable(folder: str | Path) -> None:
+    """See whether a folder, which need not be there, takes a file, and leave all as it was.
+
+    Raises:
+        OSError: it does not.
+    """
+    folder = Path(folder)
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    probe = folder / f".probe.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"whether there is room")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+        with suppress(OSError):  # those that were made; one that another uses by now stays
+            for path in new:
+                path.rmdir()
 
 
 def write_image(path: str | Path, image: np.ndarray, mode: int | None = None) -> None:
@@ -110,10 +152,16 @@ def write_image(path: str | Path, image: np.ndarray, mode: int | None = None) ->
     `mode` is as for `write_file`.
 
     Raises:
-        ImageError: an ending that is not in FORMATS.
+        ImageError: an ending that is not in FORMATS, or more pixels than that format can have.
         OSError: as `write_file`.
     """
     kind = image_format(path)
+    height, width = image.shape[:2]
+    if max(height, width) > LONGEST.get(kind, max(height, width)):
+        raise ImageError(
+            f"{path}: {width}x{height} px are too many for {kind}, whose sides have at most"
+            f" {LONGEST[kind]} px: write a PNG, a name that ends in .png"
+        )
     out = io.BytesIO()
     Image.fromarray(image).save(out, kind, quality=95)
     write_file(path, out.getvalue(), mode)

@@ -12,7 +12,7 @@ from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
-from gaussvae_ros.files import name_of, printable
+from gaussvae_ros.files import check_writable, name_of, printable
 from gaussvae_ros.looking.looks import Looker, Looks
 from gaussvae_ros.pose_source import PoseSource
 from gaussvae_ros.replay_writer import Writer
@@ -68,12 +68,16 @@ def replay(
         worst_psnr (dB), ssim (mean), encode_ms, recall_ms (medians), looked_at (frames that
         were), compared {codec: {frames, bytes, psnr, ssim}} of ours, each frame alone, and of each
         peer on the same few frames at equal bytes (None where not every frame fits), report (path
-        or None); with a budget, the figures of `Budgeted`, too.
+        or None), report_problem (why it could not be written, or None); with a budget, the figures
+        of `Budgeted`, too.
 
     Raises:
         BagError: no such bag, topic or poses, or no image that can be read.
         BankError: the bank does not take a frame, such as with a full disk.
+        OSError: `report_dir` cannot be written, as is seen before anything is done.
     """
+    if report_dir is not None:
+        check_writable(report_dir)
     with Bag(path) as bag:
         topic = bag.image_topic(topic)
         poses = _Poses(bag, topic, pose_topic)
@@ -129,8 +133,13 @@ def replay(
         "looked_at": writer.looked_at,
         **budgeted.figures(),
     }
-    report = None if report_dir is None else str(recalls.write_report(report_dir, result))
-    return {**result, "report": report}
+    report = problem = None
+    if report_dir is not None:
+        try:
+            report = str(recalls.write_report(report_dir, result))
+        except OSError as error:  # the figures are worth as much without it
+            problem = f"{error.filename}: {error.strerror}"
+    return {**result, "report": report, "report_problem": problem}
 
 
 class _Poses:

@@ -43,7 +43,7 @@ class Writer:
         self._recalls, self._bank, self._topic, self._about = recalls, bank, topic, about
         self._ids: dict[int, int] = {}  # of sessions, in the bank
         self._sequence, self._session = sequence, 0
-        self._stored: StoredRecords[int] = StoredRecords()
+        self._stored: StoredRecords[int] = StoredRecords(sequence.ahead if sequence else 0)
         self._looker, self.looked_at = looker, 0  # frames
         self._looked: tuple[int, int] | None = None  # session and stamp (ns) of the last one
         self._spent_s = 0.0  # on frames that are not stored yet

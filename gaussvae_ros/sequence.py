@@ -100,7 +100,7 @@ class SequenceEncoder:
     def __init__(self, codec: FrameCodec, ahead: int = AHEAD):
         """`ahead`: how many frames may wait for later ones; 0 lets every frame be coded at once."""
         self._codec = codec
-        self._ahead = ahead
+        self.ahead = ahead
         self._waiting: list[_Frame] = []
         self._group: _Group | None = None
         self._refused: _Try | None = None  # of the first that waits, from the group before
@@ -267,7 +267,7 @@ class SequenceEncoder:
         predicted, longer and longer pauses without a try."""
         self._share = group.share / group.frames
         self._finer = min(1 / self._share, FINEST)
-        self._before = min(self._ahead, max(group.later, 1))
+        self._before = min(self.ahead, max(group.later, 1))
         self._failures = 0 if group.before.middle or group.after.middle else self._failures + 1
         self._paused = min(max(self._failures - 2, 0), LONGEST_PAUSE)
 

@@ -3,19 +3,23 @@
 from typing import Generic, TypeVar
 
 from gaussvae_ros.record import LONGEST_CHAIN
-from gaussvae_ros.sequence import Coded
+from gaussvae_ros.sequence import AHEAD, Coded
 
 T = TypeVar("T")
-# Records that may be needed again: a key and a second one on each side, those of the group before,
-# and two earlier visits' that were asked for since.
-KEPT = 12
+# Records that may be needed again, beside those of frames that waited for their key and are stored
+# after it: a key and a second one on each side, those of the group before, and two earlier visits'
+# that were asked for since.
+BESIDE = 10
+KEPT = BESIDE + AHEAD
 
 
 class StoredRecords(Generic[T]):
     """As what the records that later ones may need are stored: under which id, or the like."""
 
-    def __init__(self) -> None:
+    def __init__(self, ahead: int = AHEAD) -> None:
+        """`ahead`: how many frames the SequenceEncoder lets wait at most."""
         self._known: dict[bytes, T] = {}
+        self._most = BESIDE + ahead
 
     def reference(self, coded: Coded) -> T | None:
         """As what the record is stored that a frame's needs, None if it needs none."""
@@ -32,5 +36,5 @@ class StoredRecords(Generic[T]):
             self.note(data, self._known[data])
         if len(coded.records) < LONGEST_CHAIN:  # later ones may need it
             self.note(coded.data, what)
-        while len(self._known) > KEPT:
+        while len(self._known) > self._most:
             del self._known[next(iter(self._known))]

@@ -67,7 +67,7 @@ def test_the_writer_is_named(path, holder):
     told = refusal(path)
     assert re.fullmatch(
         rf"{path} is being written by process {holder.pid} \(since 20[0-9-]+T[0-9:]+[+-][0-9:]+\): "
-        "open it with readonly=True or close it there",
+        "open it for reading only or close it there",
         told,
     )
     assert may_be_written(path)

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,23 @@ def test_encode_and_decode(tmp_path, image, capsys):
         and Image.open(tmp_path / "b.jpg").size == (20, 10)
         and json.loads(out)["width"] == 20
     )
+
+
+def test_what_loads_once_is_not_measured_as_decoding(tmp_path, image, memory, capsys, monkeypatch):
+    class Cold(JpegCodec):
+        warm = False
+
+        def decode(self, *given, **how):
+            time.sleep(0 if self.warm else 2)
+            self.warm = True
+            return super().decode(*given, **how)
+
+    record, back = tmp_path / "frame.gsv", tmp_path / "back.png"
+    run(capsys, "encode", image, "-o", record)
+    monkeypatch.setattr("gaussvae_ros.codec.FrameCodec", Cold)
+    for verb in (["decode", record], ["bank", "recall", memory, "--id", 1]):
+        code, out, _ = run(capsys, *verb, "-o", back, "--json")
+        assert code == 0 and json.loads(out)["decode_ms"] < 1900
 
 
 def test_a_tier_of_the_first_releases_is_warned_of_and_means_a_quality(tmp_path, image, capsys):

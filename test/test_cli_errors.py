@@ -1,6 +1,8 @@
 """One clear line for every bad input, and files that cannot be written."""
 
 import os
+import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from bagmaker import START, BagMaker
 from standin import JpegCodec
 from test_cli import codec, image, memory, run  # noqa: F401 (fixtures)
 
+from gaussvae_ros import __version__
 from gaussvae_ros.files import write_file
 
 
@@ -41,6 +44,12 @@ def place(tmp_path, image, memory):
         ("decode good.gsv -o x.docx", "end the name in one of"),
         ("decode good.gsv -o x.png --size big", "is not 2 whole numbers"),
         ("decode good.gsv -o x.png --roi 1,2,3", "is not 4 whole numbers"),
+        (
+            "decode good.gsv -o x.webp --size 20000x20",
+            "x.webp: 20000x20 px are too many for WEBP, whose sides have at most 16383 px: write a"
+            " PNG",
+        ),
+        ("decode good.gsv -o x.jpg --size 20x65501", "at most 65500 px: write a PNG"),
         ("replay none.bag", "no such bag"),
         ("replay two", "choose one with --topic: /a (1), /b (1)"),
         ("replay two --topic /c", "image topics: /a (1), /b (1)"),
@@ -97,6 +106,45 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     assert caught.value.filename == str(target) and target.read_bytes() == b"old"
 
 
+@pytest.fixture(params=["Read-only file system", "No space left on device|full"])
+def disk(request, tmp_path):
+    """A disk that cannot be written, or is full, and how that is called."""
+    (folder := tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount a disk")
+    if "full" in request.param:
+        with pytest.raises(OSError), open(folder / "filler", "wb", 0) as filler:
+            while True:
+                filler.write(bytes(4096))
+    else:
+        subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    yield folder, request.param
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_disk_that_takes_nothing_is_said_of_what_was_asked_for(place, disk, capsys, monkeypatch):
+    monkeypatch.chdir(place)
+    there = sorted(os.listdir(disk[0]))
+    for command in (
+        "encode in.png -o disk/x",
+        "decode good.gsv -o disk/x.png",
+        "bank recall memory.db --id 1 -o disk/x.png",
+        "bank timeline memory.db -o disk/x.html",
+        "bank export memory.db -o disk/x",
+        "bank export memory.db --format mcap -o disk/x",
+        "bank merge memory.db -o disk/x.db",
+        "bank merge memory.db -o new.db --ids disk/x.csv",
+        "bank backup memory.db -o disk/x.db",
+        "evaluate in.png --qualities 20 60 --peers --out disk",
+    ):
+        code, out, err = run(capsys, *command.split())
+        assert code == 2 and out == "" and err.count("\n") == 1
+        named = re.escape(command.rpartition(" ")[2])
+        assert re.match(rf"gaussvae: ({re.escape(str(place))}/)?{named}\b.*({disk[1]})", err), err
+        assert sorted(os.listdir(disk[0])) == there and not (place / "new.db").exists()
+
+
 def test_what_is_no_file_takes_the_bytes_and_stays(tmp_path):
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
@@ -118,3 +166,7 @@ def test_no_permission_is_one_line(image, tmp_path, capsys):
     code, _, err = run(capsys, "encode", image, "-o", tmp_path / "x.gsv")
     tmp_path.chmod(0o700)
     assert code == 2 and err.count("\n") == 1 and "Permission denied" in err
+
+
+def test_the_version_is_said(capsys):
+    assert run(capsys, "--version") == (0, f"gaussvae_ros {__version__}\n", "")

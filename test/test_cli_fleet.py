@@ -211,4 +211,4 @@ def test_what_is_wrong_is_one_line(words, why, capsys, tmp_path):
 def test_the_extra_that_is_missing_is_named(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     code, _, err = run(capsys, "fleet", "pull", tmp_path, "-o", tmp_path / "new.db")
-    assert code == 2 and re.search(r"pyarrow.*pip install gaussvae_ros\[fleet\]$", err.strip())
+    assert code == 2 and re.search(r"pyarrow.*-m pip install 'gaussvae_ros\[fleet\]'$", err.strip())

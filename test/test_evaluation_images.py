@@ -33,7 +33,7 @@ def test_finding_images(folder, tmp_path):
     assert [p.name for p in find_images([folder / "2.png", folder])] == ["2.png", "0.png", "1.png"]
     with pytest.raises(ImageError, match="no such file"):
         find_images([tmp_path / "absent"])
-    with pytest.raises(ImageError, match="no images"):
+    with pytest.raises(ImageError, match=rf"no images in {tmp_path}: their names end in \.bmp, "):
         find_images([tmp_path])
 
 

@@ -145,6 +145,11 @@ def one_stamp(bank):
     add(bank, 2, session=1)
 
 
+def one_stamp_again(bank):
+    bank.begin_session("again", start_ns=0, map_id="hall")
+    add(bank, 2)
+
+
 def two_sizes(bank):
     add(bank, 9, size=(32, 24))
 
@@ -163,7 +168,8 @@ def before_1970(bank):
         ("tum", two_maps, "in map of the map hall and in map of the map attic"),
         ("mcap", two_maps, "choose with --session or --map-id"),
         ("kitti", two_references, "odom"),
-        ("tum", one_stamp, "frame 7 has the stamp of another one"),
+        ("tum", one_stamp, "frame 7 has the stamp of another one.*: take --format kitti"),
+        ("tum", one_stamp_again, "frame 7 has the stamp of another one.*: choose with --session"),
         ("mcap", before_1970, "1970"),
     ],
 )
@@ -203,7 +209,7 @@ def test_nothing_is_overwritten(tmp_path, memory):
         with pytest.raises(BankError, match="overwrites nothing"):
             write(memory, tmp_path / name, "topomap")
     assert len(os.listdir(tmp_path / "out")) == 6 and (tmp_path / "file").read_text() == "mine"
-    with pytest.raises(BankError, match="no frame to export"):
+    with pytest.raises(BankError, match="export that meets all conditions, of 6$"):
         write(memory, tmp_path / "none", "folder", after=START + 99 * STEP)
     with pytest.raises(BankError, match=r"with a pose \(1 have none\)"):
         write(memory, tmp_path / "none", "tum", after=START + 3 * STEP, before=START + 3 * STEP)

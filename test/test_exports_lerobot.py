@@ -106,7 +106,7 @@ def test_frames_of_two_sizes_are_refused(tmp_path, memory):
 
 def test_without_pyarrow_one_line_says_what_to_install(tmp_path, memory, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(GaussVaeError, match=r"pip install gaussvae_ros\[lerobot\]"):
+    with pytest.raises(GaussVaeError, match=r"-m pip install 'gaussvae_ros\[lerobot\]'"):
         write(memory, tmp_path / "out", "lerobot")
     assert not (tmp_path / "out").exists()
 

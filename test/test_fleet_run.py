@@ -271,4 +271,4 @@ def test_without_ray_it_says_what_to_install(robots, monkeypatch, capsys):
     for module in ("running", "batch"):
         monkeypatch.delitem(sys.modules, f"gaussvae_ros.fleet.{module}")
     code, _, err = gaussvae(capsys, "describe", robots / "fleet")
-    assert code == 2 and "pip install gaussvae_ros[fleet]" in err and err.count("\n") == 1
+    assert code == 2 and "-m pip install 'gaussvae_ros[fleet]'" in err and err.count("\n") == 1

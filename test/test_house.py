@@ -59,6 +59,7 @@ LAYERS = (
         "sessions",
         "threads",
     ),
+    ("extras",),
 )
 WITH_ROS = {"nodes", "client"}
 WITH_TRAINING = {"cli"}  # in its verbs, when they run

@@ -100,6 +100,23 @@ def test_an_error_of_the_codec_costs_those_that_wait_and_no_others():
     assert [one.tag for one in encoder.flush()] == [2]
 
 
+@pytest.mark.parametrize("ahead", [AHEAD, 16])
+def test_what_later_frames_need_is_kept_however_many_wait(ahead):
+    """Many scenes after a calm one: as many frames as may wait, each alone, and their key."""
+    calm, scenes = [view()] * 24, [view(0, 10 + i) for i in range(ahead)]
+    images = [*calm, *scenes, *(view(3 * i, 9) for i in range(3))]
+    stored, most, known, tags = StoredRecords(ahead), 0, {}, []
+    for made in pushed(SequenceEncoder(CODEC, ahead), images):
+        most = max(most, len(made))
+        for one in made:
+            assert stored.reference(one) == (known[one.needed[-1]] if one.needed else None)
+            known[one.data] = one.tag
+            stored.stored(one, one.tag)
+            tags.append(one.tag)
+    assert sorted(tags) == list(range(len(images))) and most == ahead + 1
+    assert len(stored._known) <= 10 + ahead
+
+
 def test_few_records_are_kept_however_long_the_sequence():
     stored = StoredRecords()
     key = Coded(b"key")

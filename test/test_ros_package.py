@@ -6,6 +6,8 @@ from xml.etree import ElementTree
 import pytest
 from test_packaging import DECLARED, PACKAGE, PACKAGE_OF, ROOT, ROS, imported, name
 
+from gaussvae_ros import __version__
+
 MANIFEST = ElementTree.parse(ROOT / "package.xml").getroot()
 SETUP = (ROOT / "setup.py").read_text()
 CMAKE = (ROOT / "CMakeLists.txt").read_text()
@@ -31,6 +33,7 @@ def ros_packages(*folders: str) -> set[str]:
 def test_manifest_and_setup_agree(key):
     [stated] = re.findall(rf'^    {key}="(.*)",$', SETUP, re.MULTILINE)
     assert stated == MANIFEST.find(key).text.strip()
+    assert key != "version" or stated == __version__
 
 
 def test_the_maintainer_can_be_parsed():

@@ -190,6 +190,6 @@ def test_a_small_training_learns(data, tmp_path):
 
 def test_without_tensorboard_it_says_what_to_install(data, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto.event_pb2", None)
-    with pytest.raises(TrainingError, match=r"pip install gaussvae_ros\[train\]"):
+    with pytest.raises(TrainingError, match=r"-m pip install 'gaussvae_ros\[train\]'"):
         train(config_of(CONFIG), data, tmp_path / "out")
     assert not (tmp_path / "out" / checkpoints.CHECKPOINT).exists()

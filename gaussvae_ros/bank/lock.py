@@ -87,7 +87,7 @@ class WriterLock:
                 if error.errno not in HELD:
                     raise BankError(f"{self._path} cannot be locked: {error.strerror}") from error
                 raise BankError(
-                    f"{self._database} is being written by {holder}: open it with readonly=True or"
+                    f"{self._database} is being written by {holder}: open it for reading only or"
                     " close it there"
                 ) from error
             os.close(file)

@@ -4,7 +4,7 @@ import heapq
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -200,8 +200,10 @@ def copy(db: Database, target: Path, mode: int, progress: Callable[[int], None] 
             partial.rename(target)
     except (sqlite3.Error, OSError) as error:
         if not stopped:
-            raise BankError(f"{target} could not be written: {error}") from error
+            why = getattr(error, "strerror", None) or error  # without the name of the draft
+            raise BankError(f"{target} could not be written: {why}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only disk, of which the error above tells
+            partial.unlink(missing_ok=True)
     if stopped:
         raise stopped[0]

@@ -16,13 +16,14 @@ from gaussvae_ros.bench.bank_data import LABELLED, PERIOD, ROUND, START, Drive, 
 from gaussvae_ros.bench.fleet_data import ROBOTS, Fleet
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.extras import install
 
 ROWS = 100_000  # of the catalogue, unless said otherwise
 ASKED, LIKE = 200, 50  # questions of each kind
 FEW = 20  # frames that an answer has
 PLAIN = 5000  # rows that are inserted one by one
 LATER = 1000  # frames that come before a later push
-NONE = "fleet (skipped: it needs packages, pip install gaussvae_ros[fleet])"
+NONE = f"fleet (skipped: it needs packages, {install('fleet')})"
 NO_CATALOGUE = "fleet: catalogue (skipped: --catalogue names an empty database to measure in)"
 _INDEXES = {
     "frames_by_stamp": "(stamp_ns)",

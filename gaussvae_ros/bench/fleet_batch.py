@@ -13,11 +13,12 @@ import numpy as np
 from gaussvae_ros import kernels
 from gaussvae_ros.bench.rows import row
 from gaussvae_ros.errors import FleetError
+from gaussvae_ros.extras import install
 
 FRAMES, UNITS, PROCESSES = 10_000, 10, 2
 QUALITY = 50
 START, DAY = 1_767_225_600_000_000_000, "2026-01-01"  # ns
-NONE = "fleet: Ray (skipped: it needs packages, pip install gaussvae_ros[fleet])"
+NONE = f"fleet: Ray (skipped: it needs packages, {install('fleet')})"
 
 
 def run(folder: Path, pictures: Sequence[np.ndarray], frames: int = FRAMES) -> list[dict]:

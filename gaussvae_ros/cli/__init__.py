@@ -6,14 +6,19 @@ codes: 0, 1 for damage that `bank verify` finds, 2 for bad input, with one line 
 """
 
 import argparse
+import errno
 import io
 import logging
 import os
 import sys
 
+from gaussvae_ros import __version__
+from gaussvae_ros.cli import outputs
 from gaussvae_ros.cli.options import Parser
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.threads import one_each
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # as a write says that is told no name
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("gaussvae_ros").handlers = [warnings]
     try:
         args = parser().parse_args(argv)
+        outputs.check(args)
         code = args.run(args) or 0
         sys.stdout.flush()
         for text in warnings.texts:
@@ -37,10 +43,9 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
+        name = error.filename or (_asked(args) if error.errno in FULL else None)
         return _complain(
-            f"{error.filename}: {error.strerror}"
-            if error.filename and error.strerror
-            else error.strerror or str(error)
+            f"{name}: {error.strerror}" if name and error.strerror else error.strerror or str(error)
         )
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
@@ -61,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
     top = Parser(
         prog="gaussvae", description="A robot's visual memory: camera frames as 2D Gaussian splats."
     )
+    top.add_argument("--version", action="version", version=f"gaussvae_ros {__version__}")
     all_verbs = top.add_subparsers(title="verbs", required=True, metavar="VERB")
     for module in (verbs, evaluate, train, bank, fleet, volume, agents):
         module.add_verbs(all_verbs)
@@ -83,6 +89,12 @@ class _Warnings(logging.Handler):
             _complain(record.getMessage())
         else:
             self.texts.append(record.getMessage())
+
+
+def _asked(args: argparse.Namespace) -> str | None:
+    """What a verb was to write."""
+    names = ("out", "report", "to")
+    return next(filter(None, (getattr(args, name, None) for name in names)), None)
 
 
 def _complain(text: str, code: int = 2) -> int:

@@ -51,6 +51,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "-o", "--out", metavar="COPY", required=True, help="the file to write, which must not exist"
     )
+    options.files(made, writes=("out",))
     options.file_mode(made)
     options.as_json(made)
     bank_copies.add_verbs(bank_verbs)

@@ -13,7 +13,7 @@ from gaussvae_ros.bank.opening import checked_path
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.files import write_file
+from gaussvae_ros.files import naming, write_file
 from gaussvae_ros.needed_models import carry, needs
 
 REMEMBER = 2**24  # bytes of what was decoded last: references serve many frames
@@ -29,6 +29,7 @@ def add_verbs(bank_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--ids", metavar="CSV", help="a file to write, with the new id of every frame"
     )
+    options.files(made, reads=("bank",), writes=("out", "ids"))
     options.conditions(made)
     options.file_mode(made)
     options.as_json(made)
@@ -46,7 +47,7 @@ def merge(args: argparse.Namespace) -> int:
     if out.exists():
         raise BankError(f"{out} exists already: a merge overwrites nothing")
     partial = out.with_name(f".merging-{out.name}")
-    with ExitStack() as stack:
+    with naming(out, partial), ExitStack() as stack:
         banks = [stack.enter_context(MemoryBank(path, readonly=True)) for path in args.bank]
         given = [options.given(args, bank) for bank in banks]
         limits = [conditions.pop("limit", None) for conditions in given]

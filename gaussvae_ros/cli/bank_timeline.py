@@ -14,6 +14,7 @@ def add_verb(bank_verbs: argparse._SubParsersAction) -> None:
     about = "the frames along their route and time, as one HTML page"
     made = options.bank_verb(bank_verbs, "timeline", timeline, about)
     made.add_argument("-o", "--out", metavar="FILE", required=True, help="the HTML file to write")
+    options.files(made, reads=("map",), writes=("out",))
     made.add_argument(
         "--map", metavar="YAML", help="map of map_server, drawn under the route: a YAML file"
     )

@@ -64,6 +64,7 @@ def add_verbs(bank_verbs: argparse._SubParsersAction) -> None:
         required=True,
         help=".npy, .nrrd, .nii, .nii.gz or .raw; or .ply: centres of occupied voxels",
     )
+    options.files(made, writes=("out",))
     options.as_json(made)
 
     made = options.bank_verb(verbs, "remove", remove, "remove volumes")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from gaussvae_ros.cli import options
 from gaussvae_ros.errors import FleetError, GaussVaeError
+from gaussvae_ros.extras import install
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
@@ -22,7 +23,7 @@ def extra(run: Callable) -> Callable:
             import pyarrow  # noqa: F401
         except ImportError as error:
             raise FleetError(
-                f"gaussvae fleet needs packages ({error}): pip install gaussvae_ros[fleet]"
+                f"gaussvae fleet needs packages ({error}): {install('fleet')}"
             ) from error
         return run(args)
 

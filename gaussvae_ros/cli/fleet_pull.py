@@ -3,7 +3,7 @@
 import argparse
 import csv
 import io
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.journal import delete
@@ -11,7 +11,7 @@ from gaussvae_ros.bank.opening import checked_path
 from gaussvae_ros.cli import fleet_options, options
 from gaussvae_ros.cli.show import show
 from gaussvae_ros.errors import FleetError
-from gaussvae_ros.files import write_file
+from gaussvae_ros.files import naming, write_file
 
 ALONE = {"robots", "after", "before"}  # what an archive answers without its catalogue
 
@@ -28,6 +28,7 @@ def add_verb(verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "--ids", metavar="CSV", help="a file to write, with the new id of every frame"
     )
+    options.files(made, writes=("out", "ids"))
     options.file_mode(made)
     options.as_json(made)
 
@@ -52,10 +53,11 @@ def pull(args: argparse.Namespace) -> None:
     else:
         raise FleetError("the archive alone knows robots and times: give --catalogue, too")
     partial = out.with_name(f".pulling-{out.name}")
-    delete(partial)
     total = sum(part.rows for _, parts, _ in wanted.of(archive) for part in parts)
     bar = tqdm(total=total, unit="frame", desc="pull", delay=1, disable=None)
-    try:
+    with naming(out, partial), ExitStack() as stack:
+        stack.callback(delete, partial)
+        delete(partial)
         with bar, closing(MemoryBank(partial, file_mode=args.file_mode)) as target:
             copied = run(archive, target, wanted, bar.update)
             sessions = len(target.whole_sessions())
@@ -66,8 +68,6 @@ def pull(args: argparse.Namespace) -> None:
             rows.writerows((*frame, new) for frame, new in copied.items())
             write_file(args.ids, text.getvalue().encode(), args.file_mode)
         partial.rename(out)
-    finally:
-        delete(partial)
     figures = {"bank": args.out, "frames": len(copied), "sessions": sessions}
     figures["bytes"] = out.stat().st_size
     size = f"{figures['bytes'] / 1e6:.1f} MB"

@@ -36,7 +36,19 @@ def bank_verb(
     """A new verb about a memory file."""
     made = verb(verbs, name, run, about)
     made.add_argument("bank", metavar="BANK", help="the memory file")
+    files(made, reads=("bank",))
     return made
+
+
+def files(
+    made: argparse.ArgumentParser, reads: tuple[str, ...] = (), writes: tuple[str, ...] = ()
+) -> None:
+    """Say which arguments of a verb are files that it reads, and which files that it writes
+    anew, so that `outputs.check` knows."""
+    made.set_defaults(
+        reads=(made.get_default("reads") or ()) + reads,
+        writes=(made.get_default("writes") or ()) + writes,
+    )
 
 
 def quality(made: argparse.ArgumentParser) -> None:
@@ -88,6 +100,7 @@ def picture(made: argparse.ArgumentParser) -> None:
         required=True,
         help="PNG, JPEG, WebP, BMP or TIFF, by its ending",
     )
+    files(made, writes=("out",))
     made.add_argument(
         "--size", type=numbers("x", 2), metavar="WxH", help="px, instead of the frame's own size"
     )

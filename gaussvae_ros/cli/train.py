@@ -112,6 +112,7 @@ def _of_a_prior(made: argparse.ArgumentParser, measured: str, steps: int) -> Non
         "sources", metavar="SOURCE", nargs="+", help="folder of images, image, video, bag, or sim"
     )
     made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
+    options.files(made, reads=("sources", "model"), writes=("out",))
     made.add_argument(
         "--held-out",
         metavar="N",

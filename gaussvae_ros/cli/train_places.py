@@ -15,6 +15,7 @@ def add_verb(train_verbs: argparse._SubParsersAction) -> None:
         "sources", metavar="SOURCE", nargs="+", help="folder of images, image, video, bag, or sim"
     )
     made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
+    options.files(made, reads=("sources",), writes=("out",))
     made.add_argument(
         "--views", metavar="N", type=int, default=6, help="of each picture (default 6)"
     )

@@ -18,6 +18,7 @@ def add_verb(train_verbs: argparse._SubParsersAction) -> None:
         help="volume files, each learned from in its first half, or sim",
     )
     made.add_argument("--out", metavar="FILE", required=True, help="the model file to write")
+    options.files(made, reads=("sources",), writes=("out",))
     made.add_argument(
         "--rooms",
         metavar="N",

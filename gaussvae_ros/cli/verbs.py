@@ -2,11 +2,16 @@
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.journal import delete
 from gaussvae_ros.cli import budgets, options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError
@@ -19,11 +24,13 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made = options.verb(all_verbs, "encode", encode, "an image file to a record file")
     made.add_argument("image", metavar="IMAGE")
     made.add_argument("-o", "--out", metavar="RECORD", required=True)
+    options.files(made, reads=("image",), writes=("out",))
     options.quality(made)
     options.as_json(made)
 
     made = options.verb(all_verbs, "decode", decode, "a record file to an image file")
     made.add_argument("record", metavar="RECORD")
+    options.files(made, reads=("record",))
     options.picture(made)
     options.as_json(made)
 
@@ -162,7 +169,6 @@ def decode(args: argparse.Namespace) -> None:
 
 def replay(args: argparse.Namespace) -> None:
     from gaussvae_ros.bags import Bag
-    from gaussvae_ros.bank import MemoryBank
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.looking.looks import Looks
     from gaussvae_ros.replay import replay as run
@@ -176,7 +182,9 @@ def replay(args: argparse.Namespace) -> None:
     with Bag(args.bag) as bag:  # before the codec loads and a memory file appears
         bag.image_topic(args.topic)
     with tempfile.TemporaryDirectory(prefix="gaussvae_") as folder:
-        with MemoryBank(args.bank or Path(folder) / "memory.db") as bank:
+        path = Path(args.bank or Path(folder) / "memory.db")
+        new = not path.exists()
+        with MemoryBank(path) as bank, _unless_empty(bank, new):
             result = run(
                 args.bag,
                 FrameCodec(),
@@ -195,6 +203,18 @@ def replay(args: argparse.Namespace) -> None:
                 looks,
             )
     _show_replay(args, {**result, "bank": args.bank})
+
+
+@contextmanager
+def _unless_empty(bank: MemoryBank, new: bool) -> Iterator[None]:
+    """Delete a new memory file again, while nobody else may write it, if an error leaves it
+    without a session."""
+    try:
+        yield
+    except BaseException:
+        if new and not bank.info()["sessions"]:
+            delete(Path(os.path.realpath(bank.path)))
+        raise
 
 
 def bench(args: argparse.Namespace) -> None:
@@ -245,3 +265,6 @@ def _show_replay(args: argparse.Namespace, result: dict) -> None:
         show(args, result, "")
     else:
         replayed(result)
+    if result["report_problem"]:
+        sys.stdout.flush()
+        raise GaussVaeError(f"{result['report_problem']}: there is no report")

@@ -20,6 +20,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made = options.verb(verbs, "encode", encode, "a file of a volume to a record file")
     made.add_argument("volume", metavar="VOLUME", help=".npy, .nrrd, .nii, .nii.gz or .raw")
     made.add_argument("-o", "--out", metavar="RECORD", required=True)
+    options.files(made, reads=("volume",), writes=("out",))
     made.add_argument("--quality", type=float, default=50, metavar="Q", help="0 to 100; default 50")
     made.add_argument(
         "--shape", type=options.numbers("x", 3), metavar="ZxYxX", help="voxels, of .raw"
@@ -39,6 +40,7 @@ def add_verbs(all_verbs: argparse._SubParsersAction) -> None:
     made.add_argument(
         "-o", "--out", metavar="VOLUME", required=True, help=".npy, .nrrd, .nii, .nii.gz or .raw"
     )
+    options.files(made, reads=("record",), writes=("out",))
     made.add_argument(
         "--roi", type=options.numbers(",", 6), metavar="Z,Y,X,D,H,W",
         help="only this part, in voxels: the first one, and how many",

@@ -2,6 +2,7 @@
 
 import csv
 import heapq
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
@@ -26,6 +27,7 @@ from gaussvae_ros.evaluation.summary import (
     summarise,
     tables,
 )
+from gaussvae_ros.files import write_file
 
 QUALITIES = (*range(10, 71, 10), 75, 80, 85)  # to 4 KB, beyond all sizes that are compared
 EFFORTS = ("fast", "best")
@@ -158,7 +160,7 @@ def _caption(name: str, ours: Coded, theirs: dict[str, list[Coded]]) -> str:
 
 
 def _write(out_dir: Path, summary: dict, curves: list[Curves], worst: list[Views]) -> None:
-    (out_dir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    write_file(out_dir / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     write_points(out_dir / "points.csv", curves)
     whole = summary["sets"][-1]
     names = list(dict.fromkeys(a["codec"] for a in whole["at"]))
@@ -168,7 +170,7 @@ def _write(out_dir: Path, summary: dict, curves: list[Curves], worst: list[Views
         lines = {c: mean_curve(curves, c, measure) for c in names}
         floor = level if measure == "psnr" else None
         png = plots.rate_distortion(lines, MEASURES[measure], floor)
-        (out_dir / f"{name}.png").write_bytes(png)
+        write_file(out_dir / f"{name}.png", png)
         drawings[f"{MEASURES[measure]}, mean of {whole['images']} images"] = png
     lacking = [[plots.NAMES[c], why] for c, why in summary["missing"].items()]
     write_report(
@@ -184,10 +186,11 @@ def _write(out_dir: Path, summary: dict, curves: list[Curves], worst: list[Views
 def write_points(path: Path, curves: Iterable[Curves]) -> None:
     """Write every point of every curve as a line of a CSV file."""
     columns = ["set", "image", "codec", *(f.name for f in fields(Coded))]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        for c in curves:
-            for name, points in {**c.ours, **c.peers}.items():
-                about = {"set": c.set, "image": c.image, "codec": name}
-                writer.writerows({**about, **asdict(point)} for point in points)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    for c in curves:
+        for name, points in {**c.ours, **c.peers}.items():
+            about = {"set": c.set, "image": c.image, "codec": name}
+            writer.writerows({**about, **asdict(point)} for point in points)
+    write_file(path, text.getvalue().encode())

@@ -37,7 +37,8 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         ImageError: a path does not exist, or there is no image at all.
     """
     found = []
-    for path in map(Path, paths):
+    paths = list(map(Path, paths))
+    for path in paths:
         if path.is_dir():
             found += sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
         elif path.exists():
@@ -45,7 +46,11 @@ def find_images(paths: Iterable[str | Path]) -> list[Path]:
         else:
             raise ImageError(f"no such file or folder: {path}")
     if not found:
-        raise ImageError("no images found")
+        where = ", ".join(map(str, paths)) or "nothing"
+        raise ImageError(
+            f"no images in {where}: their names end in {', '.join(sorted(SUFFIXES))};"
+            " subfolders are not looked into"
+        )
     return list(dict.fromkeys(found))
 
 

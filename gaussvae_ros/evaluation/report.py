@@ -74,8 +74,14 @@ def write_report(
     parts = [headline, _figures(figures), *details, *map(_gallery, galleries)]
     page = _PAGE.format(title=html.escape(title), style=_STYLE, body="\n".join(parts))
     path = Path(out_dir) / "report.html"
+    new = not path.parent.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, page.encode())
+    try:
+        write_file(path, page.encode())
+    except OSError:
+        if new:
+            path.parent.rmdir()
+        raise
     return path
 
 

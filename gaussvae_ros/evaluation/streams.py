@@ -14,8 +14,9 @@ import numpy as np
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.evaluation.encoders import Encoder
+from gaussvae_ros.extras import install
 
-MISSING = "not installed: pip install 'gaussvae_ros[peers]'"
+MISSING = f"not installed: {install('peers')}"
 RATE = 10  # frames a second, as the encoders are told
 
 

@@ -19,6 +19,7 @@ from gaussvae_ros.evaluation.reach import SEEKING, reach_times, why_no_seeking
 from gaussvae_ros.evaluation.report import Figure, Gallery, Table, Views, write_report
 from gaussvae_ros.evaluation.sequences import read_sequence
 from gaussvae_ros.evaluation.summary import ALL, MEASURES, Curves, mean_curve, summarise, tables
+from gaussvae_ros.files import write_file
 from gaussvae_ros.sequence import encode_sequence
 
 FRAMES = 60  # of a sequence
@@ -172,13 +173,13 @@ def _views(
 
 
 def _write(out_dir: Path, summary: dict, curves: list[Curves], views: list[Views]) -> None:
-    (out_dir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    write_file(out_dir / "summary.json", (json.dumps(summary, indent=1) + "\n").encode())
     write_points(out_dir / "points.csv", curves)
     drawings = []
     for number, one in enumerate(curves, 1):
         lines = {c: mean_curve([one], c, "psnr", SIZES) for c in (*one.ours, *one.peers)}
         png = plots.rate_distortion(lines, MEASURES["psnr"], unit="frame")
-        (out_dir / f"rate_distortion_{number}.png").write_bytes(png)
+        write_file(out_dir / f"rate_distortion_{number}.png", png)
         drawings.append(Figure(f"{MEASURES['psnr']}, {one.set}", png))
     lacking = [[plots.NAMES.get(c, c), why] for c, why in summary["missing"].items()]
     write_report(

@@ -16,6 +16,7 @@ from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.exports.form import Format
 from gaussvae_ros.exports.statistics import Statistics
+from gaussvae_ros.extras import install
 from gaussvae_ros.poses import compose, inverse
 
 STATE = ("x", "y", "z", "qx", "qy", "qz", "qw")  # m, and a quaternion, in the map
@@ -241,6 +242,6 @@ def _pyarrow() -> tuple[ModuleType, ModuleType]:
         import pyarrow.parquet
     except ImportError as error:
         raise GaussVaeError(
-            f"LeRobot datasets need pyarrow ({error}): pip install gaussvae_ros[lerobot]"
+            f"LeRobot datasets need pyarrow ({error}): {install('lerobot')}"
         ) from error
     return pyarrow, pyarrow.parquet

@@ -32,9 +32,12 @@ class Tum(Format):
             with open(self.folder / name, "xb") as file:
                 file.write(self.picture(image))
         except FileExistsError:
+            same = {"after": frame.stamp_ns, "before": frame.stamp_ns, "camera": frame.camera}
+            alike = len(self.bank.ids(**same, session=frame.session)) > 1
+            what = "take --format kitti, which numbers them" if alike else "choose with --session"
             raise BankError(
                 f"frame {frame.id} has the stamp of another one, {frame.stamp_ns}, by which their"
-                " pictures are named: choose with --session"
+                f" pictures are named: {what}"
             ) from None
         self._list.write(f"{stamp} {name}\n")
         numbers = " ".join(f"{number:.9f}" for number in optical(frame.pose))

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.exports.form import Format
-from gaussvae_ros.files import PRIVATE, folder_mode, make_folder, set_mode
+from gaussvae_ros.files import PRIVATE, folder_mode, make_folder, naming, set_mode
 
 NAMED = 20  # frames left out that are named
 
@@ -67,7 +68,8 @@ def export(
     inner, done = draft / out.name, Exported()
     make_folder(out.parent, file_mode)
     shutil.rmtree(draft, ignore_errors=True)
-    try:
+    with naming(out, draft), ExitStack() as stack:
+        stack.callback(shutil.rmtree, draft, ignore_errors=True)
         make_folder(draft, PRIVATE)
         inner.mkdir()
         writer = form(inner, bank, pictures)
@@ -85,14 +87,13 @@ def export(
             if not done.frames:
                 why = f" with a pose ({done.without_pose} have none)" if done.without_pose else ""
                 why = f": {done.problems[0]}" if done.problems else why
-                raise BankError(f"{bank.path} has no frame to export{why}")
+                which = f" that meets all conditions, of {len(bank):,}" if conditions else ""
+                raise BankError(f"{bank.path} has no frame to export{which}{why}")
             _add_volumes(bank, writer, volumes, done)
             writer.finish()
         done.problems += writer.problems
         _hand_over(inner, file_mode)
         inner.rename(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return done
 
 

@@ -19,6 +19,7 @@ import cv2
 
 from gaussvae_ros import kernels
 from gaussvae_ros.errors import FleetError
+from gaussvae_ros.extras import install
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # reports to Ray's makers
 
@@ -26,7 +27,7 @@ try:
     import ray
     import ray.data
 except ImportError as error:
-    raise FleetError("Ray is missing: pip install gaussvae_ros[fleet]") from error
+    raise FleetError(f"Ray is missing: {install('fleet')}") from error
 
 LOCAL = "local"
 OBJECTS = 100 * 2**20  # bytes for what is under way on this machine

@@ -26,6 +26,7 @@ import numpy as np
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.frame import checked_text
 from gaussvae_ros.errors import BankError, ConfigError
+from gaussvae_ros.extras import install
 
 # Of CLIP, and of most that followed it.
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -43,7 +44,7 @@ class Encoder:
 
     def __init__(self, path: str | Path) -> None:
         if find_spec("onnxruntime") is None:
-            raise ConfigError("an encoder takes onnxruntime: pip install 'gaussvae_ros[text]'")
+            raise ConfigError(f"an encoder takes onnxruntime: {install('text')}")
         self._path, self._models = Path(path).expanduser(), {}
         facts = _read(self._path)
         if unknown := set(facts) - _KNOWN:

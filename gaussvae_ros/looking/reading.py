@@ -9,6 +9,7 @@ import numpy as np
 
 from gaussvae_ros.bank.texts import MOST, Text
 from gaussvae_ros.errors import ConfigError
+from gaussvae_ros.extras import install
 
 PACKAGES = ("onnxruntime", "rapidocr")
 CONFIDENT = 0.5  # what is read with less is left out
@@ -19,9 +20,7 @@ _THREADS = "EngineConfig.onnxruntime.{}_op_num_threads"
 def check_packages() -> None:
     """Raise a ConfigError where the extra is not installed."""
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise ConfigError(
-            f"reading text takes {' and '.join(missing)}: pip install 'gaussvae_ros[text]'"
-        )
+        raise ConfigError(f"reading text takes {' and '.join(missing)}: {install('text')}")
 
 
 class TextReader:

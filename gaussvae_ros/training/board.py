@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.errors import TrainingError
+from gaussvae_ros.extras import install
 
 BINS = 64  # of a histogram
 
@@ -32,9 +33,7 @@ class Board:
             from tensorboard.summary.writer.record_writer import RecordWriter
             from torch.utils.tensorboard import summary
         except ImportError as error:
-            raise TrainingError(
-                "TensorBoard is missing: pip install gaussvae_ros[train]"
-            ) from error
+            raise TrainingError(f"TensorBoard is missing: {install('train')}") from error
         self._event, self._summary = Event, summary
         # TensorBoard reads them in the order of their names.
         name = f"events.out.tfevents.{time.time_ns()}.{os.getpid()}"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gaussvae_ros.errors import GaussVaeError
+from gaussvae_ros.extras import install
 from gaussvae_ros.training.parameters import to_features
 
 
@@ -32,9 +33,7 @@ def match(
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        raise GaussVaeError(
-            "matching splats needs scipy: pip install gaussvae_ros[train]"
-        ) from error
+        raise GaussVaeError(f"matching splats needs scipy: {install('train')}") from error
     features = to_features(fitted.detach().double().cpu(), size, len(fitted))
     deviation = features.std(0).clamp(min=1e-6)
     others = to_features(decoded.detach().double().cpu(), size, len(fitted))

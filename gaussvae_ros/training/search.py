@@ -18,13 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from gaussvae_ros.errors import ConfigError, TrainingError
+from gaussvae_ros.extras import install
 from gaussvae_ros.training.config import Config, config_of
 from gaussvae_ros.training.loop import DivergedError, train
 
 try:
     import optuna
 except ImportError as error:
-    raise TrainingError("Optuna is missing: pip install gaussvae_ros[train]") from error
+    raise TrainingError(f"Optuna is missing: {install('train')}") from error
 
 SCALES = ("log", "linear")
 # Number, and s between: of processes that make the tables of a database at once all but one fail.
@@ -191,7 +192,7 @@ def _why(error: Exception) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     missing = isinstance(error, ModuleNotFoundError) and error.name == "psycopg"
-    hint = "; pip install gaussvae_ros[fleet]" if missing else ""
+    hint = f"; {install('fleet')}" if missing else ""
     return f"{(str(error).splitlines() or [repr(error)])[0]}{hint}"
 
 
