@@ -46,9 +46,8 @@ class Chooser:
     def outdated(self, count: int) -> list[int]:
         """At most `count` frames that are too old, or of a session too many."""
         found = []
-        if self._budget.max_age and (latest := latest_stamp(self.db)) is not None:
-            limit = max(latest - round(1e9 * self._budget.max_age), -INT64)
-            found = self._first(self._in_time(before=limit - 1), count) if limit > -INT64 else []
+        if (limit := oldest_stamp(self.db, self._budget)) > -INT64:
+            found = self._first(self._in_time(before=limit - 1), count)
         if not found and self._budget.max_sessions and (limit := self._oldest_session()):
             old = reversed(newest_sessions(self.db, INT64, below=limit))
             found = self._first((f for s in old for f in self._in_time(sessions=[s])), count)
@@ -104,6 +103,12 @@ def newest_sessions(db: Database, count: int, below: int = INT64 - 1) -> list[in
     while len(found) <= count and (session := stamps.session_before(db, found[-1])) is not None:
         found.append(session)
     return found[1:]
+
+
+def oldest_stamp(db: Database, budget: Budget) -> int:
+    """The first stamp that is not too old, in ns; the first that there can be where all may stay."""
+    latest = latest_stamp(db) if budget.max_age else None
+    return -INT64 if latest is None else max(latest - round(1e9 * budget.max_age), -INT64)
 
 
 def latest_stamp(db: Database) -> int | None:
