@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.opening import PAGE_SIZE
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.needed_models import needs
 from gaussvae_ros.record import Record, pack
 
 
@@ -155,6 +156,7 @@ def test_any_damage_gives_true_frames_or_a_bank_error(sound, tmp_path_factory, w
             for ask in (
                 bank.verify,
                 bank.info,
+                lambda: needs(bank),
                 lambda: bank.add(record(50), stamp_ns=50),
                 bank.flush,
             ):
