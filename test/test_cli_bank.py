@@ -190,6 +190,15 @@ def test_reencode_makes_every_frame_whole(predicted, capsys):
     assert json.loads(run(capsys, "bank", "reencode", predicted, "--json")[1])["reencoded"] == 0
 
 
+def test_reencode_leaves_what_a_damaged_frame_needs(predicted, capsys):
+    with closing(sqlite3.connect(predicted)) as db:
+        db.execute("UPDATE frames SET checksum = 7 WHERE id = 3")
+        db.commit()
+    code, out, err = run(capsys, "bank", "reencode", predicted, "--json")
+    assert code == 0 and json.loads(out)["reencoded"] == 0
+    assert "frame 2 stays: the damaged frame 3 needs it" in err
+
+
 def test_verify_names_all_that_need_a_damaged_record(predicted, capsys):
     with closing(sqlite3.connect(predicted)) as db:
         db.execute("UPDATE records SET record = zeroblob(99) WHERE frame = 1")

@@ -106,7 +106,7 @@ def newest_sessions(db: Database, count: int, below: int = INT64 - 1) -> list[in
 
 
 def oldest_stamp(db: Database, budget: Budget) -> int:
-    """The first stamp that is not too old, in ns; the first that there can be where all may stay."""
+    """The first stamp that is not too old, in ns; where all may stay, the first there can be."""
     latest = latest_stamp(db) if budget.max_age else None
     return -INT64 if latest is None else max(latest - round(1e9 * budget.max_age), -INT64)
 

@@ -17,6 +17,7 @@ from gaussvae_ros.bank.budget import Budget, Forgotten, Usage
 from gaussvae_ros.bank.choosing import Chooser, latest_stamp, newest_sessions
 from gaussvae_ros.bank.frame import INT64, Frame
 from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.bank.reasons import in_words
 from gaussvae_ros.bank.redundancy import Redundancy
 from gaussvae_ros.bank.removing import PAUSE_S, SPARE, Remover
 from gaussvae_ros.bank.usage import measured
@@ -151,7 +152,7 @@ class Forgetter(Remover):
             try:
                 yield db
             except (sqlite3.Error, UnicodeError) as error:
-                raise BankError(f"{self.path}: {error}") from error
+                raise BankError(f"{self.path}: {in_words(error, self.path)}") from error
 
     def _forget_some(self, course: Course) -> bool:
         """One step towards the budget; whether there was one to take."""
