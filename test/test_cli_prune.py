@@ -57,11 +57,23 @@ def test_bytes_are_those_of_the_file(path, capsys):
     assert code == 0 and path.stat().st_size <= 200_000 and done["bytes"] == path.stat().st_size
 
 
+@pytest.mark.parametrize("policy", ["fifo"])
+def test_a_dry_run_by_bytes_tells_about_what_goes(tmp_path, capsys, policy):
+    path = tmp_path / "m.db"
+    with MemoryBank(path) as bank:
+        drive(bank, 2000)
+    how = ["bank", "prune", path, "--max-bytes", 600_000, "--policy", policy]
+    planned, done = call(capsys, *how, "--dry-run")[1], call(capsys, *how)[1]
+    assert 0.9 * planned["removed"] < done["removed"] < 1.15 * planned["removed"]
+
+
 def test_without_a_limit_or_with_a_wrong_one_nothing_happens(path):
     for words, why in (
         ([], "say how much the memory may hold"),
         (["--max-frames", "-3"], "max_frames is a number from 0 on, not -3"),
         (["--max-age", "week"], "--max-age"),
+        (["--max-bytes", "1"], "takes 184,320 bytes: at least 196,608 are needed"),
+        (["--max-bytes", "190000", "--dry-run"], "max_bytes is 190,000, and a memory file without"),
         (["--max-frames", "3", "--policy", "stop"], "invalid choice: 'stop'"),
     ):
         done = subprocess.run(

@@ -43,6 +43,16 @@ class Chooser:
         """Whether a frame is protected, or spared."""
         return frame_id >= self._newest or self._protection.covers(session, stamp_ns)
 
+    def staying(self) -> str:
+        """What the frames are that stay whatever the limit."""
+        if self._newest == INT64:
+            return "protected frames"
+        sql = "SELECT count(*), coalesce(sum(id >= ?), 0) FROM frames"
+        frames, spared = self.db.execute(sql, [self._newest]).fetchone()
+        last = f"{spared:,} frames" if spared > 1 else "frame"
+        last = f"the {last} stored last, which stay while others come,"
+        return last if frames == spared else f"protected frames and {last}"
+
     def outdated(self, count: int) -> list[int]:
         """At most `count` frames that are too old, or of a session too many."""
         found = []
