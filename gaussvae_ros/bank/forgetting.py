@@ -46,6 +46,7 @@ class Course:
     labelled: int  # how often labels had changed when the chooser saw them
     done: Forgotten
     packed: bool = False  # all that is left was brought together
+    goal: int = 0  # frames that go for the bytes' sake before that pays; 0: none went yet
 
 
 class Forgetter(Remover):
@@ -182,11 +183,16 @@ class Forgetter(Remover):
             self._pack_some()
             return True
         if for_bytes:
-            count = min(count, -(-usage.frames // STEP))
+            step = -(-usage.frames // STEP)
+            course.goal = course.goal or max(count, step)
+            count = min(count, step, course.goal)
         if ids := course.chooser.next(count):
             removed = self._forget_these(ids, course)
             if budget.policy == "fade":
                 self._due = min(self._due + PACKED * removed, usage.frames)
+                if for_bytes and course.goal <= removed:  # bring all together before more go
+                    self._packed, self._due = dict.fromkeys(self._packed, 0), usage.frames
+            course.goal = max(course.goal - removed, 0)
             return True
         if over > 0 and self._forget_volumes(self._excess(course, usage, False), course):
             return True
