@@ -18,6 +18,7 @@ from test_bank_full import fill, small_disk  # noqa: F401
 
 from gaussvae_ros.bank import Budget, MemoryBank
 from gaussvae_ros.bank import usage as measuring
+from gaussvae_ros.bank.budget import EMPTY
 from gaussvae_ros.bank.opening import PAGE_SIZE
 from gaussvae_ros.errors import BankError
 
@@ -68,12 +69,19 @@ def test_a_budget_that_no_file_can_meet_says_so(bank):
     )
 
 
+def test_what_a_file_without_frames_takes_is_known(bank):
+    assert bank.usage().used == EMPTY
+    assert Budget(max_bytes=EMPTY * 16 // 15).out_of_reach == "" == Budget().out_of_reach
+    assert "184,320 bytes: at least 196,608" in Budget(max_bytes=EMPTY * 16 // 15 - 1).out_of_reach
+
+
 def test_the_frames_stored_last_can_be_spared(bank):
     ids = drive(bank, 100)
     for policy in ("fade", "fifo"):
         bank.forget(Budget(max_frames=50, policy=policy), spare=20)
         assert set(ids[-20:]) <= {frame.id for frame in bank} and len(bank) == 50
-    assert "only protected" in bank.forget(Budget(max_frames=5), spare=20).why and len(bank) == 20
+    why = bank.forget(Budget(max_frames=5), spare=20).why
+    assert why.startswith("only the 20 frames stored last, which stay") and len(bank) == 20
 
 
 def test_a_plan_names_what_would_go_and_changes_nothing(bank):

@@ -2,6 +2,8 @@
 
 import random
 import shutil
+import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.opening import PAGE_SIZE
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.needed_models import needs
 from gaussvae_ros.record import Record, pack
 
 
@@ -101,6 +104,33 @@ def test_a_page_that_is_lost_costs_the_frames_on_it(tmp_path):
         assert sorted(lost.union(found)) == list(range(1, 41)) and lost.isdisjoint(found)
 
 
+def test_a_page_that_there_cannot_be_is_called_damage_and_not_a_full_disk(tmp_path):
+    path, data = tmp_path / "m.db", pack(Record("splats", (640, 480), bytes(range(256)) * 40))
+    with MemoryBank(path) as bank:
+        bank.add(data, stamp_ns=0)
+    contents = path.read_bytes()
+    begin = end = contents.index(data[:64])
+    while contents[end] == data[end - begin]:
+        end += 1  # up to the number of the page where the record goes on
+    path.write_bytes(contents[:end] + b"\xff" * 4 + contents[end + 4 :])
+    with MemoryBank(path, readonly=True) as bank:
+        with pytest.raises(BankError, match="full, SQLite says, and the disk is not: .*repair"):
+            bank.backup(tmp_path / "copy.db")
+    assert not (tmp_path / "copy.db").exists()
+
+
+def test_rows_that_belong_to_nothing_hold_up_no_compacting(tmp_path):
+    path = tmp_path / "m.db"
+    make(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DELETE FROM frames WHERE id = 20")
+        db.commit()
+    with MemoryBank(path) as bank:
+        bank.remove([18, 22])
+        bank.compact()
+        assert [frame.id for frame in bank] == [i for i in range(1, 41) if i not in (18, 20, 22)]
+
+
 @pytest.mark.parametrize("readonly", [True, False])
 @pytest.mark.parametrize(
     "old, new", [(b"TABLE", b"T\xffBLE"), (b"TABLE", b"TIBLE"), (b"sessions", b"session\xba")]
@@ -155,6 +185,7 @@ def test_any_damage_gives_true_frames_or_a_bank_error(sound, tmp_path_factory, w
             for ask in (
                 bank.verify,
                 bank.info,
+                lambda: needs(bank),
                 lambda: bank.add(record(50), stamp_ns=50),
                 bank.flush,
             ):

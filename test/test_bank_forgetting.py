@@ -117,6 +117,14 @@ def test_what_is_older_than_max_age_goes_whatever_the_policy(bank):
         bank.remove(ids[62:])
 
 
+@pytest.mark.parametrize("max_age", [10.0, 9e9])
+def test_no_frame_is_too_old_beside_one_from_the_beginning_of_time(bank, max_age):
+    for stamp_ns in (0, -(2**63)):
+        bank.add(record(0), stamp_ns=stamp_ns)
+    budget = Budget(max_age=max_age)
+    assert bank.plan(budget) == ([], "") and bank.forget(budget).removed == 0
+
+
 def test_a_stamp_far_ahead_does_not_make_all_others_old(bank):
     drive(bank, 30)
     add(bank, 10**9, pose(1))

@@ -138,6 +138,23 @@ def test_bank_verify_says_what_is_damaged(memory, capsys):
     ] == [3]
 
 
+@pytest.mark.parametrize("value", ["NULL", "'text'"])
+def test_a_record_that_is_none_is_named_and_the_rest_is_told(memory, capsys, value):
+    with closing(sqlite3.connect(memory)) as db:
+        db.execute("PRAGMA writable_schema=1")
+        without = "sql = replace(sql, 'NOT NULL', '')"
+        db.execute(f"UPDATE sqlite_master SET {without} WHERE name = 'records'")
+        db.commit()
+    with closing(sqlite3.connect(memory)) as db:
+        db.execute(f"UPDATE records SET record = {value} WHERE frame = 2")
+        db.commit()
+    code, out, err = run(capsys, "bank", "verify", memory)
+    assert code == 1 and "frame 2: frame 2 is damaged" in out and "left out, 1 of them" in err
+    code, out, err = run(capsys, "bank", "info", memory)
+    assert code == 0 and "frames: 4" in out
+    assert run(capsys, "bank", "add-model", memory)[0] == 0
+
+
 @pytest.fixture
 def predicted(tmp_path):
     """A memory of one record alone and two that need it, the second by way of the first."""
@@ -171,6 +188,15 @@ def test_reencode_makes_every_frame_whole(predicted, capsys):
         shown = [JpegCodec().decode(frame.data).mean() for frame in bank]
     assert shown == pytest.approx([60, 120], abs=3)
     assert json.loads(run(capsys, "bank", "reencode", predicted, "--json")[1])["reencoded"] == 0
+
+
+def test_reencode_leaves_what_a_damaged_frame_needs(predicted, capsys):
+    with closing(sqlite3.connect(predicted)) as db:
+        db.execute("UPDATE frames SET checksum = 7 WHERE id = 3")
+        db.commit()
+    code, out, err = run(capsys, "bank", "reencode", predicted, "--json")
+    assert code == 0 and json.loads(out)["reencoded"] == 0
+    assert "frame 2 stays: the damaged frame 3 needs it" in err
 
 
 def test_verify_names_all_that_need_a_damaged_record(predicted, capsys):

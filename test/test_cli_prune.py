@@ -1,13 +1,15 @@
 """`gaussvae bank prune`, as people call it."""
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drives import add, drive, pose
+from drives import SECOND, add, drive, pose
+from references import record
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.cli import main
@@ -57,11 +59,25 @@ def test_bytes_are_those_of_the_file(path, capsys):
     assert code == 0 and path.stat().st_size <= 200_000 and done["bytes"] == path.stat().st_size
 
 
+@pytest.mark.parametrize("policy", ["fade", "fifo"])
+def test_a_dry_run_by_bytes_tells_about_what_goes(tmp_path, capsys, policy):
+    path = tmp_path / "m.db"
+    with MemoryBank(path) as bank:
+        for i in range(3000):
+            like = random.Random(i).randbytes(128)
+            bank.add(record(i, n=500), stamp_ns=i * SECOND, pose=pose(i * 0.1), descriptor=like)
+    how = ["bank", "prune", path, "--max-bytes", 2_000_000, "--policy", policy]
+    planned, done = call(capsys, *how, "--dry-run")[1], call(capsys, *how)[1]
+    assert 0.9 * planned["removed"] < done["removed"] < 1.25 * planned["removed"]
+
+
 def test_without_a_limit_or_with_a_wrong_one_nothing_happens(path):
     for words, why in (
         ([], "say how much the memory may hold"),
         (["--max-frames", "-3"], "max_frames is a number from 0 on, not -3"),
         (["--max-age", "week"], "--max-age"),
+        (["--max-bytes", "1"], "takes 184,320 bytes: at least 196,608 are needed"),
+        (["--max-bytes", "190000", "--dry-run"], "max_bytes is 190,000, and a memory file without"),
         (["--max-frames", "3", "--policy", "stop"], "invalid choice: 'stop'"),
     ):
         done = subprocess.run(

@@ -1,6 +1,8 @@
 """`gaussvae bank timeline`: its options, its figures, and one line for what is wrong."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -21,6 +23,7 @@ def test_a_page_and_its_figures(memory, tmp_path, capsys):
         "step": 1,
         "picture_px": 320,
         "failed": 0,
+        "damaged": 0,
         "forgotten": 0,
         "bytes": page.stat().st_size,
     }
@@ -30,6 +33,18 @@ def test_a_page_and_its_figures(memory, tmp_path, capsys):
     assert inside.columns["id"].tolist() == [1, 2] and inside.figures["ground"] is None
     run(capsys, "bank", "timeline", memory, "-o", page, "--near", 2, 0, 0, "--radius", 1.5)
     assert Inside(page).columns["id"].tolist() == [2, 3, 4]
+
+
+def test_damaged_frames_are_counted_and_named_once(memory, tmp_path, capsys):
+    with closing(sqlite3.connect(memory)) as db:
+        db.execute("UPDATE frames SET checksum = 7 WHERE id = 3")
+        db.commit()
+    page = tmp_path / "tour.html"
+    code, out, err = run(capsys, "bank", "timeline", memory, "-o", page)
+    assert code == 0 and ": 3 frames, 3 pictures of 320 px, 1 left out as damaged, " in out
+    assert err.count("frame 3 is damaged") == 1
+    done = json.loads(run(capsys, "bank", "timeline", memory, "-o", page, "--json")[1])
+    assert (done["frames"], done["damaged"], done["failed"]) == (3, 1, 0)
 
 
 def test_a_map_below(memory, tmp_path, capsys):

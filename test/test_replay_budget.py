@@ -30,6 +30,15 @@ def test_no_more_frames_are_kept_than_the_budget_allows(policy, tmp_path, bank):
         assert min(left) == START + 23 * STEP
 
 
+def test_the_frames_stored_last_are_named_where_they_alone_are_too_many(tmp_path, bank):
+    path, budget = drive(frames=35).write(tmp_path), Budget(max_bytes=197_000)
+    why = replay(path, JpegCodec(), bank, compare=0, budget=budget)["over_budget"]
+    assert why.startswith(
+        "only the 35 frames stored last, which stay while others come, are left: "
+    )
+    assert why.endswith("max_bytes is 197,000, of which 12,312 stay free for new frames")
+
+
 def test_records_whose_reference_was_forgotten_stay_whole(tmp_path, bank):
     """Predicted ones of the real codec, with few frames left between two looks."""
     still = {f"frame_{i}": picture(1) for i in range(40)}

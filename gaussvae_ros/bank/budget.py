@@ -8,6 +8,7 @@ from gaussvae_ros.errors import BankError
 
 POLICIES = ("fade", "fifo", "stop")
 SPARED = 64  # frames stored last
+EMPTY = 184_320  # bytes that a file uses without any frames
 RESERVE = 2**18  # bytes of the file that stay free for new frames, at most
 LIMITS = ("max_bytes", "max_age", "max_frames", "max_sessions", "min_free_bytes")
 
@@ -52,6 +53,16 @@ class Budget:
         """How many frames stored last stay while others are being stored, since who writes may
         still be about them: half of few."""
         return min(SPARED, self.max_frames // 2) if self.max_frames else SPARED
+
+    @property
+    def out_of_reach(self) -> str:
+        """A sentence where not even a file without frames is within `max_bytes`; else empty."""
+        if not 0 < self.max_bytes - _reserve(self.max_bytes) < EMPTY:
+            return ""
+        return (
+            f"max_bytes is {self.max_bytes:,}, and a memory file without any frames takes"
+            f" {EMPTY:,} bytes: at least {EMPTY * 16 // 15:,} are needed"
+        )
 
     @property
     def limited(self) -> bool:
@@ -108,7 +119,8 @@ class Usage:
         if self.bytes_over(budget) < 0:
             return self.out_of_reach(budget)
         if budget.max_bytes and self.most_bytes(budget) == budget.max_bytes:
-            return f"{self.used:,} bytes are used, and max_bytes is {budget.max_bytes:,}"
+            free = f"of which {_reserve(budget.max_bytes):,.0f} stay free for new frames"
+            return f"{self.used:,} bytes are used, and max_bytes is {budget.max_bytes:,}, {free}"
         return self._floor(budget)
 
     def _floor(self, budget: Budget) -> str:

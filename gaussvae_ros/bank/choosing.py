@@ -43,12 +43,21 @@ class Chooser:
         """Whether a frame is protected, or spared."""
         return frame_id >= self._newest or self._protection.covers(session, stamp_ns)
 
+    def staying(self) -> str:
+        """What the frames are that stay whatever the limit."""
+        if self._newest == INT64:
+            return "protected frames"
+        sql = "SELECT count(*), coalesce(sum(id >= ?), 0) FROM frames"
+        frames, spared = self.db.execute(sql, [self._newest]).fetchone()
+        last = f"{spared:,} frames" if spared > 1 else "frame"
+        last = f"the {last} stored last, which stay while others come,"
+        return last if frames == spared else f"protected frames and {last}"
+
     def outdated(self, count: int) -> list[int]:
         """At most `count` frames that are too old, or of a session too many."""
         found = []
-        if self._budget.max_age and (latest := latest_stamp(self.db)) is not None:
-            limit = max(latest - round(1e9 * self._budget.max_age), -INT64)
-            found = self._first(self._in_time(before=limit - 1), count) if limit > -INT64 else []
+        if (limit := oldest_stamp(self.db, self._budget)) > -INT64:
+            found = self._first(self._in_time(before=limit - 1), count)
         if not found and self._budget.max_sessions and (limit := self._oldest_session()):
             old = reversed(newest_sessions(self.db, INT64, below=limit))
             found = self._first((f for s in old for f in self._in_time(sessions=[s])), count)
@@ -104,6 +113,12 @@ def newest_sessions(db: Database, count: int, below: int = INT64 - 1) -> list[in
     while len(found) <= count and (session := stamps.session_before(db, found[-1])) is not None:
         found.append(session)
     return found[1:]
+
+
+def oldest_stamp(db: Database, budget: Budget) -> int:
+    """The first stamp that is not too old, in ns; where all may stay, the first there can be."""
+    latest = latest_stamp(db) if budget.max_age else None
+    return -INT64 if latest is None else max(latest - round(1e9 * budget.max_age), -INT64)
 
 
 def latest_stamp(db: Database) -> int | None:

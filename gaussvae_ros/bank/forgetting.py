@@ -13,10 +13,11 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from gaussvae_ros.bank import stamps, volume_choosing, volumes
-from gaussvae_ros.bank.budget import Budget, Forgotten, Usage
+from gaussvae_ros.bank.budget import EMPTY, Budget, Forgotten, Usage
 from gaussvae_ros.bank.choosing import Chooser, latest_stamp, newest_sessions
 from gaussvae_ros.bank.frame import INT64, Frame
 from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.bank.reasons import in_words
 from gaussvae_ros.bank.redundancy import Redundancy
 from gaussvae_ros.bank.removing import PAUSE_S, SPARE, Remover
 from gaussvae_ros.bank.usage import measured
@@ -45,6 +46,7 @@ class Course:
     labelled: int  # how often labels had changed when the chooser saw them
     done: Forgotten
     packed: bool = False  # all that is left was brought together
+    goal: int = 0  # frames that go for the bytes' sake before that pays; 0: none went yet
 
 
 class Forgetter(Remover):
@@ -140,7 +142,8 @@ class Forgetter(Remover):
             count = _too_many(usage, budget)
             while len(ids) < count and (more := chooser.next(count - len(ids))):
                 ids += more
-        return ids, _why(usage, budget) if len(ids) < count else usage.out_of_reach(budget)
+            staying = chooser.staying()
+        return ids, _why(usage, budget, staying) if len(ids) < count else usage.out_of_reach(budget)
 
     # Inside
 
@@ -151,7 +154,7 @@ class Forgetter(Remover):
             try:
                 yield db
             except (sqlite3.Error, UnicodeError) as error:
-                raise BankError(f"{self.path}: {error}") from error
+                raise BankError(f"{self.path}: {in_words(error, self.path)}") from error
 
     def _forget_some(self, course: Course) -> bool:
         """One step towards the budget; whether there was one to take."""
@@ -172,9 +175,7 @@ class Forgetter(Remover):
             self._pack_some()
             return True
         if not count:
-            course.done.why = (
-                _why(usage, budget, bool(self._stuck)) if over > 0 else usage.out_of_reach(budget)
-            )
+            course.done.why = self._why(usage, course) if over > 0 else usage.out_of_reach(budget)
             return False
         if for_bytes and over <= SAVING * usage.used and self._coarsen_some(course, usage.frames):
             return True
@@ -182,19 +183,28 @@ class Forgetter(Remover):
             self._pack_some()
             return True
         if for_bytes:
-            count = min(count, -(-usage.frames // STEP))
+            step = -(-usage.frames // STEP)
+            course.goal = course.goal or max(count, step)
+            count = min(count, step, course.goal)
         if ids := course.chooser.next(count):
             removed = self._forget_these(ids, course)
             if budget.policy == "fade":
                 self._due = min(self._due + PACKED * removed, usage.frames)
+                if for_bytes and course.goal <= removed:  # bring all together before more go
+                    self._packed, self._due = dict.fromkeys(self._packed, 0), usage.frames
+            course.goal = max(course.goal - removed, 0)
             return True
         if over > 0 and self._forget_volumes(self._excess(course, usage, False), course):
             return True
         if over > 0 and not course.packed:  # the last way to make room
             course.packed, self._due = True, usage.frames
             return usage.frames > 0
-        course.done.why = _why(usage, budget, bool(self._stuck))
+        course.done.why = self._why(usage, course)
         return False
+
+    def _why(self, usage: Usage, course: Course) -> str:
+        damaged = " and damaged ones" if self._stuck else ""
+        return _why(usage, course.budget, course.chooser.staying() + damaged)
 
     def _excess(self, course: Course, usage: Usage, frames_left: bool) -> list[int]:
         return volume_choosing.excess(course.chooser, course.budget, usage.used, frames_left)
@@ -278,11 +288,10 @@ def _too_many(usage: Usage, budget: Budget) -> int:
     """How many frames are to go, about, by the limits of frames and bytes."""
     frames = usage.frames_over(budget)
     if usage.frames and (over := usage.bytes_over(budget)) > 0:
-        frames = max(frames, math.ceil(over * usage.frames / usage.used))
+        frames = max(frames, math.ceil(over * usage.frames / max(usage.used - EMPTY, 1)))
     return min(max(frames, 0), usage.frames)
 
 
-def _why(usage: Usage, budget: Budget, damaged: bool = False) -> str:
-    which = "no frames" if not usage.frames else "only protected frames"
-    left = f"{which}{' and damaged ones' if damaged else ''} are left"
-    return f"{left}: {usage.sentence(budget)}"
+def _why(usage: Usage, budget: Budget, staying: str) -> str:
+    which = f"only {staying}" if usage.frames else "no frames"
+    return f"{which} are left: {usage.sentence(budget)}"

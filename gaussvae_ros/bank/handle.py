@@ -14,6 +14,7 @@ from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.lock import WriterLock
 from gaussvae_ros.bank.opening import checked_path, open_file
 from gaussvae_ros.bank.place import Place, forget
+from gaussvae_ros.bank.reasons import in_words
 from gaussvae_ros.bank.redundancy import Redundancy
 from gaussvae_ros.bank.usage import FrameCount
 from gaussvae_ros.bank.writing import Group
@@ -137,7 +138,7 @@ class Handle:
             except (sqlite3.Error, UnicodeError) as error:
                 if reason := self.check_place():
                     raise BankGone(reason) from error
-                raise BankError(f"{self.path}: {error}") from error
+                raise BankError(f"{self.path}: {in_words(error, self.path)}") from error
 
     @contextmanager
     def _use_at_once(self):

@@ -1,6 +1,6 @@
 """Frames whose records need each other: linked when they are stored or get other records."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from gaussvae_ros.bank import statements
@@ -13,8 +13,10 @@ from gaussvae_ros.record import LONGEST_CHAIN, checksum, is_predicted, needs, un
 
 KNOWN = 256  # records that are found again by their bytes
 _FACTS = "SELECT stamp_ns, camera, session, width, height FROM frames WHERE id = ?"
+_REFERENCE = "SELECT reference FROM frames WHERE id = ?"
 _NEEDED_BY = """
-    SELECT id FROM frames WHERE reference = ?1 UNION ALL SELECT frame FROM kept WHERE reference = ?1
+    SELECT id, 0 FROM frames WHERE reference = ?1
+    UNION ALL SELECT frame, 1 FROM kept WHERE reference = ?1
 """
 
 Reference = int | bytes | Sequence[bytes] | None
@@ -49,8 +51,13 @@ class Keeper(Reader):
                 whose old record is needed by one that gets no other.
         """
         with self._use_to_write() as group:
+            if not records:
+                return
             waiting = dict(group.waiting.records)
             waiting |= {frame_id: (other, data) for frame_id, (data, other) in records.items()}
+            # What only these needed, they cannot need together with others from now on: it would be
+            # gone once the first of them is written.
+            leaving = {i for i, (_, other) in records.items() if self._need(group, i) != other}
             links, changes = {}, []
             for frame_id, (data, reference) in records.items():
                 record = unpack(data)
@@ -60,13 +67,13 @@ class Keeper(Reader):
                 facts = self._db.execute(_FACTS, [frame_id]).fetchone()
                 if record.size != facts[3:]:
                     raise BankError(f"frame {frame_id} keeps its size, {facts[3]}x{facts[4]} px")
-                links[frame_id] = self._link(group, data, reference, waiting)
+                links[frame_id] = self._link(group, data, reference, waiting, leaving)
                 row = record.tier, row_checksum(frame_id, *facts, record.tier, data), reference
                 changes += [
                     (statements.REPLACE_FRAME, (*row, frame_id)),
                     (statements.REPLACE_RECORD, (data, frame_id)),
                 ]
-                if others := self._needed_by(group, frame_id) - set(records):
+                if others := self._needed_by(group, frame_id, leaving) - set(records):
                     raise BankError(
                         f"frame {min(others)} needs the record of frame {frame_id}: replace both"
                     )
@@ -82,6 +89,7 @@ class Keeper(Reader):
         data: bytes,
         reference: Reference,
         waiting: Mapping[int, Stored] | None = None,
+        leaving: Set[int] = frozenset(),
     ) -> Link:
         """What a whole record needs, which is in the file or comes with it."""
         if isinstance(reference, bytes):
@@ -100,7 +108,7 @@ class Keeper(Reader):
         if isinstance(reference, (list, tuple)):
             return self._link_records(group, references, data, tuple(reference))
         reference = checked_int("reference", reference)
-        if not self._is_frame(group, reference):
+        if not self._lasts(group, reference, leaving):
             raise BankError(f"the record needs that of frame {reference}: no such frame")
         try:
             return Link(reference, references.checked(reference, data))
@@ -134,7 +142,7 @@ class Keeper(Reader):
         """
         for count in range(len(chain), 0, -1):
             frame_id = self._known.get(checksum(chain[count - 1]))
-            if frame_id is None or frame_id in group.waiting.removed:
+            if frame_id is None or not self._lasts(group, frame_id, kept=True):
                 continue
             try:
                 if references.chain(frame_id) == chain[:count]:
@@ -143,19 +151,51 @@ class Keeper(Reader):
                 continue
         return None, 0
 
-    def _is_frame(self, group: Group, frame_id: int) -> bool:
-        if frame_id in group.waiting.ids or frame_id in group.waiting.removed:
-            return frame_id not in group.waiting.removed
-        if frame_id < 0 and frame_id in group.waiting.records:
-            return True
-        sql = "SELECT 1 FROM frames WHERE id = ?1 UNION ALL SELECT 1 FROM kept WHERE frame = ?1"
-        sql += " AND frame < 0"  # that of a removed frame is kept for others only
-        return self._db.execute(sql, [frame_id]).fetchone() is not None
+    def _lasts(
+        self, group: Group, frame_id: int, leaving: Set[int] = frozenset(), kept: bool = False
+    ) -> bool:
+        """Whether the record of a frame that there is, or one below 0, is in the file once all that
+        waits is; also that of a removed frame if it may be `kept`.
+        """
+        waiting = group.waiting
+        if frame_id >= 0 and frame_id not in waiting.removed:
+            if frame_id in waiting.ids or self._is_there(frame_id):
+                return True
+        return (kept or frame_id < 0) and bool(self._needed_by(group, frame_id, leaving))
 
-    def _needed_by(self, group: Group, frame_id: int) -> set[int]:
-        waiting = {i for i, (other, _) in group.waiting.records.items() if other == frame_id}
-        there = {i for (i,) in self._db.execute(_NEEDED_BY, [frame_id]).fetchall()}
-        return there | (waiting - group.waiting.removed)
+    def _needed_by(
+        self,
+        group: Group,
+        frame_id: int,
+        leaving: Set[int] = frozenset(),
+        longest: int = LONGEST_CHAIN,
+    ) -> set[int]:
+        """The frames, but for those `leaving`, and the kept records that need that of a frame.
+
+        What waits counts as written, also while a full disk took it back: a kept record goes with
+        the last that needs it.
+        """
+        waiting = group.waiting
+        found = {i: i < 0 for i, (other, _) in waiting.records.items() if other == frame_id}
+        for i, kept in self._db.execute(_NEEDED_BY, [frame_id]).fetchall():
+            if i not in waiting.records:
+                found[i] = kept
+        return {
+            i
+            for i, kept in found.items()
+            if i not in leaving
+            and (
+                not (kept or i in waiting.removed)
+                or (longest > 1 and self._needed_by(group, i, leaving, longest - 1))
+            )
+        }
+
+    def _need(self, group: Group, frame_id: int) -> int | None:
+        """The frame whose record that of this one needs now."""
+        if frame_id in group.waiting.records:
+            return group.waiting.records[frame_id][0]
+        row = self._db.execute(_REFERENCE, [frame_id]).fetchone()
+        return row and row[0]
 
     def _stored(self, group: Group, frame_id: int, data: bytes, link: Link):
         """The group's last write stores this record, and what is new of those that it needs."""

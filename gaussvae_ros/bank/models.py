@@ -66,6 +66,9 @@ def beginnings(db: Database, length: int) -> dict[bytes, int]:
             log.warning("some records cannot be read: %s", error)
             found = _beginnings_past_damage(db, table, length)
         for start, count in found:
+            if not isinstance(start, bytes):
+                log.warning("damaged records are left out, %d of them: see verify", count)
+                continue
             counts[start] = counts.get(start, 0) + count
     return counts
 

@@ -139,8 +139,10 @@ class Remover(Reader):
                 group.write_now([delete, *((add, row) for row in rows)])
             return last + 1
         except (sqlite3.DatabaseError, UnicodeError, BankError) as error:
-            reason = str(error.__cause__ if isinstance(error, BankError) else error)
-            if "malformed" not in reason and "decode" not in reason:
+            cause = error.__cause__ if isinstance(error, BankError) else error
+            if not isinstance(cause, sqlite3.IntegrityError) and not any(
+                what in str(cause) for what in ("malformed", "decode")
+            ):
                 raise
             return None
 

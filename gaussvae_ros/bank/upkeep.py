@@ -15,6 +15,7 @@ from gaussvae_ros.bank.descriptors import read_descriptor
 from gaussvae_ros.bank.journal import first_number, journals
 from gaussvae_ros.bank.models import hashes, read_model
 from gaussvae_ros.bank.queries import DamagedFrame, read_calibration, read_frame
+from gaussvae_ros.bank.reasons import not_written
 from gaussvae_ros.bank.references import DamagedReference, References
 from gaussvae_ros.bank.schema import TALLY, has_corrections, has_references, placed, schema_version
 from gaussvae_ros.errors import BankError, RecordError
@@ -200,8 +201,7 @@ def copy(db: Database, target: Path, mode: int, progress: Callable[[int], None] 
             partial.rename(target)
     except (sqlite3.Error, OSError) as error:
         if not stopped:
-            why = getattr(error, "strerror", None) or error  # without the name of the draft
-            raise BankError(f"{target} could not be written: {why}") from error
+            raise BankError(not_written(target, error)) from error
     finally:
         with suppress(OSError):  # a read-only disk, of which the error above tells
             partial.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from sqlite_utils import Database
 
 from gaussvae_ros.bank.budget import Budget
-from gaussvae_ros.bank.choosing import Chooser, latest_stamp, newest_sessions
+from gaussvae_ros.bank.choosing import Chooser, newest_sessions, oldest_stamp
 from gaussvae_ros.bank.volumes import COVERED, has_volumes, totals
 
 SHARE = 0.5  # of the bytes in use, which volumes may take before frames go instead
@@ -16,9 +16,7 @@ def outdated(chooser: Chooser, budget: Budget) -> list[int]:
     db = chooser.db
     if not has_volumes(db):
         return []
-    found, where = [], []
-    if budget.max_age and (latest := latest_stamp(db)) is not None:
-        where.append(("stamp_ns < ?", latest - round(1e9 * budget.max_age)))
+    found, where = [], [("stamp_ns < ?", oldest_stamp(db, budget))]
     if budget.max_sessions:
         newest = newest_sessions(db, budget.max_sessions)
         if len(newest) == budget.max_sessions:

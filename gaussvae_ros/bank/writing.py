@@ -17,6 +17,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.ids import Ids
 from gaussvae_ros.bank.journal import Journal
+from gaussvae_ros.bank.reasons import not_written
 from gaussvae_ros.bank.statements import Statement
 from gaussvae_ros.bank.waiting import Waiting
 from gaussvae_ros.errors import BankError, BankGone
@@ -109,9 +110,8 @@ class Group:
             if isinstance(error, sqlite3.Error):
                 # Pages of two files are mixed where one was copied over the other.
                 self._refuse_lost()
-                raise BankError(
-                    f"{self._path} could not take the write: {error}{self.waiting.sentence()}"
-                ) from error
+                why = not_written(self._path, error)
+                raise BankError(f"{why}{self.waiting.sentence()}") from error
             raise
         if not self.waiting:
             self._commit_at = time.monotonic() + COMMIT_S
@@ -137,7 +137,7 @@ class Group:
             self._failed = False  # nothing waits
             self._refuse_lost()
             if isinstance(error, sqlite3.Error):
-                raise BankError(f"{self._path} could not be written: {error}") from error
+                raise BankError(not_written(self._path, error)) from error
             raise
         self._keep_time()
 
@@ -155,7 +155,7 @@ class Group:
             self._commit_all()
         except BaseException as error:
             self._undo()
-            self.refusal = f"{self._path} could not be written: {error}"
+            self.refusal = not_written(self._path, error)
             self._commit_at = time.monotonic() + COMMIT_S
             self._keep_time()
             self._refuse_lost()

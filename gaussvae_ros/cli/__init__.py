@@ -87,8 +87,8 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name == "gaussvae_ros.kernel_cache":
             _complain(record.getMessage())
-        else:
-            self.texts.append(record.getMessage())
+        elif (text := record.getMessage()) not in self.texts:  # nothing is said twice
+            self.texts.append(text)
 
 
 def _asked(args: argparse.Namespace) -> str | None:

@@ -55,5 +55,7 @@ def timeline(args: argparse.Namespace) -> None:
         )
     every = f" of each {done['step']}th frame" if done["step"] > 1 else ""
     pictures = f"{done['pictures']} pictures of {done['picture_px']} px{every}"
+    if done["damaged"]:
+        pictures += f", {done['damaged']} left out as damaged"
     size = f"{done['bytes'] / 1e6:.1f} MB"
     show(args, done, f"{args.out}: {done['frames']} frames, {pictures}, {size}")

@@ -57,10 +57,15 @@ def add_budget(made: argparse.ArgumentParser, policies: list[str]) -> None:
 
 
 def budget_of(args: argparse.Namespace) -> Budget:
-    """The budget that the options ask for. Raises BankError for values that make none."""
+    """The budget that the options ask for. Raises BankError for values that make none, or one that
+    no file can meet.
+    """
     limits = {limit: getattr(args, limit) for limit in LIMITS}
     protected = {"protect_before": args.protect_before, "protect_after": args.protect_after}
-    return Budget(**limits, policy=args.policy, **protected)
+    budget = Budget(**limits, policy=args.policy, **protected)
+    if budget.out_of_reach:
+        raise BankError(budget.out_of_reach)
+    return budget
 
 
 def prune(args: argparse.Namespace) -> int:

@@ -51,7 +51,8 @@ def write_timeline(
 
     Returns:
         page, frames, pictures, step (n above), picture_px (the longer side), failed (frames that
-        could not be recalled), forgotten (frames removed between those that are there), bytes.
+        could not be recalled), damaged (frames that are left out, since they or what they need
+        cannot be read), forgotten (frames removed between those that are there), bytes.
 
     Raises:
         GaussVaeError: there is no such frame, or `megabytes` is too small.
@@ -75,9 +76,11 @@ def write_timeline(
     facts = Facts(bank.descriptor_length() or PLACES.length)
     sheets, failed = Sheets(pictures, int(room)), []
     turns: dict[tuple, int] = {}  # frames so far, by session and camera
+    unread = set(ids)
 
     def jobs() -> Iterator[tuple[Frame, Job | None]]:
         for frame in bank.frames(progress(ids)):
+            unread.discard(frame.id)
             turn = turns[key] = turns.get(key := (frame.session, frame.camera), -1) + 1
             shown = turn % step == 0 or frame.label is not None
             yield frame, (frame.records, picture_size(frame.size, width)) if shown else None
@@ -121,6 +124,7 @@ def write_timeline(
         "step": step,
         "picture_px": width,
         "failed": len(failed),
+        "damaged": sum(frame_id in bank for frame_id in unread),  # the others were removed
         "forgotten": int(columns["missing"].sum()),
         "bytes": len(whole),
     }
