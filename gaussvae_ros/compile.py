@@ -12,7 +12,7 @@ def warm_up(codec, effort: str = "fast") -> None:
     """Let a codec do once all that its first frames and recalls would do besides."""
     x, y = np.meshgrid(*map(np.arange, SIZE))
     # detail that splats miss, beside which the block below is no other scene
-    detail = 90 * ((7 * x + 13 * y * y) % 11 < 5)
+    detail = 30 * ((7 * x + 13 * y * y) % 11 < 5)
     colour = np.uint8(np.stack([x + y, x, 2 * y], axis=-1) // 2 + detail[..., None])
     for image in (colour, colour[..., 0]):
         data = codec.encode(image, quality=0, effort=effort)

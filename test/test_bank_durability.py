@@ -180,7 +180,7 @@ def test_a_second_writer_is_refused_at_once(tmp_path):
         bank.add(record(), stamp_ns=1)
         with pytest.raises(
             BankError,
-            match=f"written by process {os.getpid()} .since [^ ]*.: open it with readonly=True",
+            match=f"written by process {os.getpid()} .since [^ ]*.: open it for reading only",
         ):
             MemoryBank(path)
         other = start("MemoryBank(sys.argv[1])", path)
