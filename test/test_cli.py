@@ -147,14 +147,15 @@ def test_what_loads_once_is_not_measured_as_decoding(tmp_path, image, memory, ca
         warm = False
 
         def decode(self, *given, **how):
-            time.sleep(0 if self.warm else 2)
-            self.warm = True
+            time.sleep(0 if Cold.warm else 2)
+            Cold.warm = True
             return super().decode(*given, **how)
 
     record, back = tmp_path / "frame.gsv", tmp_path / "back.png"
     run(capsys, "encode", image, "-o", record)
     monkeypatch.setattr("gaussvae_ros.codec.FrameCodec", Cold)
     for verb in (["decode", record], ["bank", "recall", memory, "--id", 1]):
+        Cold.warm = False
         code, out, _ = run(capsys, *verb, "-o", back, "--json")
         assert code == 0 and json.loads(out)["decode_ms"] < 1900
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bagmaker import START
+from moving import drive, sequence
 from PIL import Image
 from standin import JpegCodec
 from test_cli import STEP, codec, memory, run  # noqa: F401 (fixtures)
 
 from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.codec import FrameCodec
 
 
 def test_bank_info_and_list(memory, capsys):
@@ -207,3 +209,21 @@ def test_verify_names_all_that_need_a_damaged_record(predicted, capsys):
     assert code == 1 and out.splitlines()[-1] == "3 frames, 3 damaged"
     for frame_id in (2, 3):
         assert f"frame {frame_id} does not decode: the record of frame 1 is damaged" in out
+
+
+def test_decoding_is_measured_with_all_that_a_predicted_frame_needs(tmp_path, capsys, monkeypatch):
+    """Not with what an earlier decoding has left at hand."""
+    monkeypatch.setattr("gaussvae_ros.codec.FrameCodec", FrameCodec)
+    *needed, data = sequence(FrameCodec(device="cpu"), drive(2), 30)[1]
+    with MemoryBank(tmp_path / "memory.db") as bank:
+        bank.add(data, stamp_ns=1, reference=needed)
+    at_hand, decode = [], FrameCodec.decode
+
+    def told(codec, *given, **how):
+        at_hand.append(codec._references.bytes)
+        return decode(codec, *given, **how)
+
+    monkeypatch.setattr(FrameCodec, "decode", told)
+    asked = ["bank", "recall", tmp_path / "memory.db", "--id", 1, "-o", tmp_path / "frame.png"]
+    assert needed and run(capsys, *asked)[0] == 0
+    assert at_hand[-1] == 0
