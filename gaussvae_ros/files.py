@@ -22,6 +22,7 @@ FORMATS = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
 }
+SQLITE = b"SQLite format 3\0"  # with which a memory file begins, and a .db3 file of a bag
 LONGEST = {"JPEG": 65500, "WEBP": 16383}  # px of a side, in the formats that have a limit
 
 

@@ -10,7 +10,6 @@ T = TypeVar("T")
 # after it: a key and a second one on each side, those of the group before, and two earlier visits'
 # that were asked for since.
 BESIDE = 10
-KEPT = BESIDE + AHEAD
 
 
 class StoredRecords(Generic[T]):

@@ -10,7 +10,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.sequence import AHEAD, Coded, SequenceEncoder, encode_sequence
-from gaussvae_ros.stored_records import KEPT, StoredRecords
+from gaussvae_ros.stored_records import BESIDE, StoredRecords
 
 CODEC = FrameCodec(device="cpu")
 QUALITY = 30
@@ -126,4 +126,4 @@ def test_few_records_are_kept_however_long_the_sequence():
         assert stored.reference(one) == 0
         stored.stored(one, i)
         assert stored.reference(Coded(b"x", (key.data, one.data))) == i
-    assert len(stored._known) == KEPT
+    assert len(stored._known) == BESIDE + AHEAD

@@ -18,8 +18,8 @@ from gaussvae_ros.likeness import describe
 from gaussvae_ros.nodes import recorder as module
 from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.sequences import Sequences
-from gaussvae_ros.sequence import encode_sequence
-from gaussvae_ros.stored_records import KEPT
+from gaussvae_ros.sequence import AHEAD, encode_sequence
+from gaussvae_ros.stored_records import BESIDE
 
 QUALITY = 30
 
@@ -266,4 +266,4 @@ def test_frames_are_held_no_longer_than_they_may_be_needed(bank):  # noqa: F811
     assert needed == [0, *[1] * 19]
     del one
     gc.collect()
-    assert sum(ref() is not None for ref in held) == KEPT
+    assert sum(ref() is not None for ref in held) == BESIDE + AHEAD

@@ -16,8 +16,9 @@ from gaussvae_ros.bags.db3_pages import Cell, Pages
 from gaussvae_ros.bags.raw import RawFile
 from gaussvae_ros.bags.storage import CDR, LATEST_NS, Connection, Message, Say, settled, type_name
 from gaussvae_ros.errors import BagError
+from gaussvae_ros.files import SQLITE
 
-MAGIC = b"SQLite format 3\x00"
+MAGIC = SQLITE
 # what a recorder that was killed leaves beside its file, and how that begins if it is to be applied
 JOURNALS = {"-wal": b"\x37\x7f\x06", "-journal": b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"}
 ROWS = "SELECT rowid, topic_id, timestamp FROM messages WHERE rowid > ? ORDER BY rowid"

@@ -13,7 +13,6 @@ from gaussvae_ros.record import LONGEST_CHAIN, checksum, is_predicted, needs, un
 
 KNOWN = 256  # records that are found again by their bytes
 _FACTS = "SELECT stamp_ns, camera, session, width, height FROM frames WHERE id = ?"
-_REFERENCE = "SELECT reference FROM frames WHERE id = ?"
 _NEEDED_BY = """
     SELECT id, 0 FROM frames WHERE reference = ?1
     UNION ALL SELECT frame, 1 FROM kept WHERE reference = ?1
@@ -57,7 +56,8 @@ class Keeper(Reader):
             waiting |= {frame_id: (other, data) for frame_id, (data, other) in records.items()}
             # What only these needed, they cannot need together with others from now on: it would be
             # gone once the first of them is written.
-            leaving = {i for i, (_, other) in records.items() if self._need(group, i) != other}
+            now = References(self._db, group.waiting.records)
+            leaving = {i for i, (_, other) in records.items() if now.reference(i) != other}
             links, changes = {}, []
             for frame_id, (data, reference) in records.items():
                 record = unpack(data)
@@ -189,13 +189,6 @@ class Keeper(Reader):
                 or (longest > 1 and self._needed_by(group, i, leaving, longest - 1))
             )
         }
-
-    def _need(self, group: Group, frame_id: int) -> int | None:
-        """The frame whose record that of this one needs now."""
-        if frame_id in group.waiting.records:
-            return group.waiting.records[frame_id][0]
-        row = self._db.execute(_REFERENCE, [frame_id]).fetchone()
-        return row and row[0]
 
     def _stored(self, group: Group, frame_id: int, data: bytes, link: Link):
         """The group's last write stores this record, and what is new of those that it needs."""

@@ -5,8 +5,6 @@ import sqlite3
 from pathlib import Path
 
 ROOM = 2**25  # bytes that are free on a disk which is not full
-# What this package writes breaks no constraint of a sound file.
-_BROKEN = "malformed", "constraint failed", "decode"
 REPAIR = "the file is damaged: save what is sound in it with gaussvae bank repair"
 
 
@@ -21,9 +19,16 @@ def in_words(error: Exception, path: Path) -> str:
         return str(error)
     if "full" in str(error) and _has_room(path):
         return f"{error}, SQLite says, and the disk is not: {REPAIR}"
-    if any(broken in str(error) for broken in _BROKEN):
+    if is_of_damage(error):
         return f"{error}; {REPAIR}"
     return str(error)
+
+
+def is_of_damage(error: BaseException | None) -> bool:
+    """Whether SQLite or Python says so of a file that is damaged: what this package writes breaks
+    no constraint of a sound one."""
+    words = ("malformed", "decode")
+    return isinstance(error, sqlite3.IntegrityError) or any(word in str(error) for word in words)
 
 
 def not_written(path: Path, error: Exception) -> str:

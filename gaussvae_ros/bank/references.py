@@ -98,8 +98,16 @@ class References:
         except RecordError as error:
             raise DamagedReference(frame_id, f"is damaged: {error}") from None
 
+    def reference(self, frame_id: int) -> object:
+        """The frame whose record that of this one needs, as it is stored; None where it needs none.
+
+        Raises:
+            DamagedReference: it cannot be read.
+        """
+        return self._ask(frame_id, _REFERENCE, 0)
+
     def _reference(self, frame_id: int) -> int:
-        reference = self._ask(frame_id, _REFERENCE, 0)
+        reference = self.reference(frame_id)
         if not isinstance(reference, int):
             raise DamagedReference(frame_id, "needs another one, and nothing says which")
         return reference

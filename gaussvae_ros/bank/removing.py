@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gaussvae_ros.bank import statements
 from gaussvae_ros.bank.frame import INT64, checked_int
 from gaussvae_ros.bank.reading import Reader
+from gaussvae_ros.bank.reasons import is_of_damage
 from gaussvae_ros.bank.writing import Group
 from gaussvae_ros.errors import BankError, BankGone
 
@@ -140,9 +141,7 @@ class Remover(Reader):
             return last + 1
         except (sqlite3.DatabaseError, UnicodeError, BankError) as error:
             cause = error.__cause__ if isinstance(error, BankError) else error
-            if not isinstance(cause, sqlite3.IntegrityError) and not any(
-                what in str(cause) for what in ("malformed", "decode")
-            ):
+            if not is_of_damage(cause):
                 raise
             return None
 

@@ -5,8 +5,7 @@ import os
 from itertools import combinations
 
 from gaussvae_ros.errors import GaussVaeError
-
-DATABASE = b"SQLite format 3\0"  # with which a memory file begins, and a bag of rosbag2
+from gaussvae_ros.files import SQLITE
 
 
 def check(args: argparse.Namespace) -> None:
@@ -19,7 +18,7 @@ def check(args: argparse.Namespace) -> None:
     read = _paths(args, getattr(args, "reads", ()))
     written = _paths(args, getattr(args, "writes", ()))
     for out in filter(os.path.isfile, written):
-        is_input = any(os.path.exists(path) and os.path.samefile(out, path) for path in read)
+        is_input = any(_same(out, path) for path in read)
         if is_input or _is_database(out):
             what = "an input of this command" if is_input else "a memory file or another database"
             raise GaussVaeError(
@@ -49,6 +48,6 @@ def _same(one: str, other: str) -> bool:
 def _is_database(path: str) -> bool:
     try:
         with open(path, "rb") as file:
-            return file.read(len(DATABASE)) == DATABASE
+            return file.read(len(SQLITE)) == SQLITE
     except OSError:  # the verb says what is the matter
         return False
