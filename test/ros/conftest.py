@@ -32,7 +32,7 @@ def why_not() -> str:
             if list(Path("/opt/ros", name).glob(f"lib/python{version}/*-packages/rclpy"))
         ]
         if fits:
-            return f"ROS 2 {fits[0]} is not sourced; make test does that"
+            return f"ROS 2 {fits[0]} is not sourced; make test does that where colcon is installed"
         if here:
             found = f"ROS 2 {here[0]} is here, but not for Python {version}"
             return f"{found}; make PYTHON=... names another"
