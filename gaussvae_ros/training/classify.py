@@ -34,7 +34,7 @@ from gaussvae_ros.training.scores import accuracy, auc
 from gaussvae_ros.training.variations import Variation
 
 SUFFIX = ".safetensors"
-DROPPED = 0.3  # of a picture's splats that training leaves out, at most
+DROPPED = 0.4  # of a picture's splats that training leaves out, at most
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class GraphNetwork(nn.Module):
         bases: int = 8,
         inner: int = 16,
         heads: int = 2,
-        drop: float = 0.2,
+        drop: float = 0.3,
     ):
         super().__init__()
         self.config = {"classes": classes, "widths": list(widths), "depths": list(depths)}
