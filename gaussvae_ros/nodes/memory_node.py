@@ -40,7 +40,7 @@ from gaussvae_ros.nodes.settings import (
     open_bank,
     tier_note,
 )
-from gaussvae_ros.nodes.topics import TYPES, check_names
+from gaussvae_ros.nodes.topics import TYPES, check_names, check_topics
 from gaussvae_ros.nodes.volume_store import VolumeStore
 from gaussvae_ros.nodes.worker import Worker
 
@@ -71,6 +71,8 @@ class MemoryNode(ManagedNode):
 
     def load(self) -> None:
         check_names(self.settings.cameras)
+        names = "corrected_path_topic", "map_topic", "volume_topic"
+        check_topics({name: getattr(self.settings, name) for name in names})
         kernels.use_threads(self.settings.threads)
         self._codec = FrameCodec(self.settings.device, self.settings.model)
         warm_up(self._codec)

@@ -1,7 +1,9 @@
 """Names of topics: those of a camera, and whether ROS takes a name."""
 
 from rclpy.exceptions import InvalidTopicNameException
+from rclpy.expand_topic_name import expand_topic_name
 from rclpy.validate_full_topic_name import validate_full_topic_name
+from rclpy.validate_topic_name import validate_topic_name
 from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros.bank.frame import checked_text
@@ -43,3 +45,17 @@ def check_names(names: list[str]) -> None:
             raise ConfigError(
                 f"camera {name!r} cannot be part of a topic's name: {' '.join(str(error).split())}"
             ) from error
+
+
+def check_topics(topics: dict[str, str]) -> None:
+    """Raise ConfigError unless ROS has such topics, by the parameter that names each; an empty name
+    is none.
+    """
+    for parameter, name in topics.items():
+        try:
+            if name:
+                validate_topic_name(name)
+                validate_full_topic_name(expand_topic_name(name, "node", "/"))
+        except (InvalidTopicNameException, ValueError) as error:
+            why = " ".join(str(error).split())
+            raise ConfigError(f"{parameter} {name!r} is no name of a topic: {why}") from error

@@ -96,17 +96,17 @@ def points_from(message: PointCloud2) -> np.ndarray:  # float64 [N, 3]
     kinds = [order + _FLOATS[there[name].datatype] for name in names]
     offsets = [there[name].offset for name in names]
     rows, step = message.height, message.point_step
+    if not rows * message.width:
+        return np.zeros((0, 3))
     end = max(offset + np.dtype(kind).itemsize for offset, kind in zip(offsets, kinds))
     if end > step or message.row_step < step * message.width:
         raise VolumeError("points overlap in their message")
     if len(message.data) < message.row_step * rows:
         raise VolumeError("points end early")
-    layout = {"names": names, "formats": kinds, "offsets": offsets, "itemsize": step}
-    found = [
-        np.frombuffer(message.data, np.dtype(layout), message.width, row * message.row_step)
-        for row in range(rows)
-    ]
-    points = np.concatenate([np.column_stack([row[n] for n in names]) for row in found])
+    layout = np.dtype({"names": names, "formats": kinds, "offsets": offsets})
+    strides = message.row_step, step  # whole rows at once: a cloud may have one point in each
+    found = np.ndarray((rows, message.width), layout, message.data, 0, strides)
+    points = np.column_stack([found[name].ravel() for name in names])
     return points[np.isfinite(points).all(1)].astype(float)
 
 

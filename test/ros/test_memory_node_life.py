@@ -58,6 +58,9 @@ def test_transitions_that_are_not_possible_are_refused_and_cost_nothing(ros):
         ({"model": "phantom"}, "model", "phantom"),
         ({"cameras": "['a','a']"}, "cameras", "different"),
         ({"cameras": "['a','b c']"}, "cameras", "topic"),
+        ({"corrected_path_topic": "'a b'"}, "corrected_path_topic", "no name of a topic"),
+        ({"map_topic": "/a//map"}, "map_topic", "map_topic '/a//map' is no name of a topic"),
+        ({"volume_topic": "cells/"}, "volume_topic", "volume_topic 'cells/' is no name"),
     ],
 )
 def test_what_cannot_be_configured_can_be_put_right(ros, wrong, right, says):
@@ -66,7 +69,8 @@ def test_what_cannot_be_configured_can_be_put_right(ros, wrong, right, says):
     assert ros.state(NODE) == "unconfigured"
     lines = [line for line in memory.process.log.splitlines() if "ERROR" in line]
     assert len(lines) == 1 and says in lines[0], memory.process.log
-    value = {"bank": str(memory.path), "model": "anchors", "cameras": ["a", "b"]}[right]
+    values = {"bank": str(memory.path), "model": "anchors", "cameras": ["a", "b"]}
+    value = values.get(right, "/a/topic")
     assert ros.set_parameter(NODE, right, value) == ""
     assert ros.transition(NODE, "configure"), ros.logs()
     assert ros.transition(NODE, "activate"), ros.logs()

@@ -154,6 +154,17 @@ def test_points_of_occupied_voxels_become_a_volume_that_grows(memory, shared_ros
     assert told.success and told.volumes >= 2
 
 
+@pytest.mark.parametrize("height, width", [(1, 7), (7, 1), (3, 4), (0, 0), (0, 5), (5, 0)])
+def test_points_may_be_laid_out_in_any_rows_or_be_none(height, width):
+    places = np.arange(height * width * 4, dtype=np.float32).reshape(-1, 4)
+    message = points_message(places, header(START, "map"))
+    message.height, message.width = height, width
+    message.row_step = width * message.point_step + 8  # each row ends in padding
+    rows = places.reshape(height, 4 * width).view(np.uint8)
+    message.data = np.pad(rows, ((0, 0), (0, 8))).ravel()
+    assert np.array_equal(points_from(message), places[:, :3])
+
+
 def test_a_node_that_ends_stores_what_came_last(ros):
     memory = Memory(ros, map_frame="map", volume_topic="centres", volume_period=3600.0)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
