@@ -31,7 +31,7 @@ def bank(tmp_path):
 
 
 def test_findings_wait_for_frames_that_wait_and_go_with_lost_ones(bank):
-    kept = Contents(Looks(), bank, lambda call: call())
+    kept = Contents(Looks(), bank, lambda call: call(), lambda: 0)
     coded, uncoded, lost = pending(data=b"x"), pending(image=np.zeros((2, 2))), pending()
     for frame, text in ((coded, "coded"), (uncoded, "uncoded"), (lost, "lost")):
         kept._found(frame, found(text))
@@ -48,7 +48,21 @@ def test_findings_wait_for_frames_that_wait_and_go_with_lost_ones(bank):
 
 def test_no_more_wait_than_memory_is_for(bank, monkeypatch, caplog):
     monkeypatch.setattr(contents, "MOST", 2)
-    kept = Contents(Looks(), bank, lambda call: call())
+    kept = Contents(Looks(), bank, lambda call: call(), lambda: 0)
     for _ in range(4):
         kept._found(pending(data=b"x"), found("exit"))
     assert len(kept._due) == 2 and "is not kept" in caplog.text
+
+
+def test_findings_of_a_file_that_is_gone_go_to_no_frame_of_the_next(bank):
+    """Another memory in its place may have a frame of the same id."""
+    files = [0]
+    kept = Contents(Looks(), bank, lambda call: call(), lambda: files[0])
+    coded = pending(data=b"x")
+    kept._found(coded, found("coded"))
+    files[0] = 1
+    kept._found(pending(id=2), found("late"))
+    coded.id, coded.file = 3, 1
+    kept._found(pending(id=1, file=1), found("new"))
+    assert bank.ids(text="late") == [] and kept._due == []
+    assert bank.ids(text="new") == [1] and bank.ids(text="coded") == [3]

@@ -18,13 +18,18 @@ log = logging.getLogger(__name__)
 class Contents:
     """Has pictures of stored frames looked at, one a second at most, and keeps what they show.
 
-    `call(function)` calls it in the thread that writes the bank.
+    `call(function)` calls it in the thread that writes the bank, and `file()` is the number of the
+    file that is open.
     """
 
     def __init__(
-        self, looks: Looks, bank: MemoryBank, call: Callable[[Callable[[], None]], None]
+        self,
+        looks: Looks,
+        bank: MemoryBank,
+        call: Callable[[Callable[[], None]], None],
+        file: Callable[[], int],
     ) -> None:
-        self._bank, self._call = bank, call
+        self._bank, self._call, self._file = bank, call, file
         self._due: list[tuple[PendingFrame, Found]] = []
         self._background = Background(looks, self._found) if looks else None
 
@@ -49,6 +54,8 @@ class Contents:
             if frame.id is None:
                 if frame.data or frame.image is not None:  # else it is lost itself
                     left.append((frame, found))
+                continue
+            if frame.file != self._file():  # gone; this id may be another frame's now
                 continue
             try:
                 found.keep(self._bank, frame.id)

@@ -108,7 +108,10 @@ class MemoryNode(ManagedNode):
             self._recorder.work, self._recorder.commit, self._dropped, failed=self.faults.note
         )
         alone = len(settings.cameras) == 1
-        self._contents = Contents(looks(settings), self._bank, self._worker.call)
+        recorder = self._recorder
+        self._contents = Contents(
+            looks(settings), self._bank, self._worker.call, lambda: recorder.file
+        )
         self._recorder.taken = self._contents.look
         self._cameras = [
             Camera(self, name, alone, settings.image_transport, limits(settings))

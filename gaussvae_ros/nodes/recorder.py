@@ -33,10 +33,10 @@ class Recorder:
     `stored(frames)` is called after each commit with what it stored, and `now_ns()` is the clock of
     the stamps. `encoding` is keyword arguments for `Sequences.encode` and may be replaced at any
     time. `refusal` is why the bank takes nothing now, empty if it does. `behind`: `tally` would
-    tell the bank of stored frames. `placed(frame)` is called once the bank has a frame with its
-    pose, `taken(frame)` before one is encoded, with its image still, and `forgotten()` when it lies
-    in a file that is gone. `full(more)` says why a frame is not to be stored beside `more` that the
-    bank does not have yet, empty if it is.
+    tell the bank of stored frames. `file`: how many files were gone. `placed(frame)` is called once
+    the bank has a frame with its pose, `taken(frame)` before one is encoded, with its image still,
+    and `forgotten()` when it lies in a file that is gone. `full(more)` says why a frame is not to
+    be stored beside `more` that the bank does not have yet, empty if it is.
     """
 
     full: Callable[[int], str] = staticmethod(lambda more: "")
@@ -55,12 +55,11 @@ class Recorder:
         now_ns: Callable[[], int],
         wants_poses: bool,
     ) -> None:
-        self.encoding, self.refusal, self.behind = encoding, "", False
+        self.encoding, self.refusal, self.behind, self.file = encoding, "", False, 0
         self._bank, self._counters = bank, counters
         self._sequences = Sequences(codec, bank, self._coded, self._not_coded)
         self._stored, self._now_ns, self._wants_poses = stored, now_ns, wants_poses
         self._mount = mount_of(bank.path)
-        self._file = 0  # its number
         self._lost = 0.0, ""  # when and why the last one was gone
         # For the bank, or for the commit if they have an id, oldest first.
         self._waiting: list[PendingFrame] = []
@@ -87,7 +86,7 @@ class Recorder:
             frame.image = None
             self._counters.count(frame.camera, frame.session, "refused")
             return
-        frame.file = self._file
+        frame.file = self.file
         self.taken(frame)
         self._sequences.encode(frame, **self.encoding)
 
@@ -95,7 +94,7 @@ class Recorder:
         """Give a frame its late pose, or None for good."""
         frame.settled, frame.pose, self.behind = True, pose, True
         # Not there yet, or never, or with a file that is gone.
-        if frame.id is None or frame.file != self._file:
+        if frame.id is None or frame.file != self.file:
             return
         self._count_pose(frame)
         if pose is not None:
@@ -212,7 +211,7 @@ class Recorder:
             raise BankGone(f"{reason}: nothing is mounted at {self._mount} any more")
         where = "the file that is there now" if self._bank.path.exists() else "a new file"
         self._bank.reopen()
-        self._file += 1
+        self.file += 1
         for frame in self._waiting:
             frame.id = None
         self._counters.begin_again()
@@ -234,7 +233,7 @@ class Recorder:
                 self._waiting.remove(frame)
                 self._fail(frame, f"a frame of {frame.camera} could not be stored: {error}")
                 continue
-            frame.file = self._file
+            frame.file = self.file
             for data in (*frame.needed, frame.data):
                 self._models.see(data)
             if frame.pose is not None:
@@ -250,7 +249,7 @@ class Recorder:
         names = ("stamp_ns", "camera", "pose", "descriptor", "frame_id")
         facts = {name: getattr(frame, name) for name in names} | {"session": frame.bank_session}
         before = frame.before
-        if before is not None and before.id is not None and before.file == self._file:
+        if before is not None and before.id is not None and before.file == self.file:
             try:
                 return self._bank.add(frame.data, reference=before.id, **facts)
             except BankError as error:
