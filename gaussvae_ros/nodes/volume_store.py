@@ -88,9 +88,9 @@ class VolumeStore:
                 pass
 
     def close(self) -> None:
-        """Take no more."""
+        """Take no more; what is at hand is stored and answered, unless a signal came."""
+        self._pool.shutdown(wait=self._node.context.ok(), cancel_futures=True)
         self._service.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
         if self._nearness is not None:
             self._nearness.close()
 

@@ -1,6 +1,7 @@
 """Volumes through both nodes: stored by the service and from a topic, recalled in regions."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -163,6 +164,20 @@ def test_points_may_be_laid_out_in_any_rows_or_be_none(height, width):
     rows = places.reshape(height, 4 * width).view(np.uint8)
     message.data = np.pad(rows, ((0, 0), (0, 8))).ravel()
     assert np.array_equal(points_from(message), places[:, :3])
+
+
+def test_a_node_that_is_cleaned_up_answers_for_the_volume_at_hand(ros):
+    memory = Memory(ros, map_frame="map")
+    voxel = VoxelGrid(header=header(START, "elsewhere"), voxel_size=0.1, width=1, height=1, depth=1)
+    voxel.type, voxel.data = "uint8", [1]
+    with ThreadPoolExecutor(1) as pool:  # it waits 2 s for TF
+        asked = pool.submit(ros.call, StoreVolume, f"{NODE}/store_volume", grid=voxel)
+        time.sleep(0.5)
+        assert ros.transition(NODE, "deactivate") and ros.transition(NODE, "cleanup")
+        answer = asked.result()
+    assert not answer.success and "is in the frame elsewhere" in answer.message
+    assert "Traceback" not in memory.process.log, memory.process.log
+    assert ros.transition(NODE, "configure") and ros.transition(NODE, "activate")
 
 
 def test_a_node_that_ends_stores_what_came_last(ros):
