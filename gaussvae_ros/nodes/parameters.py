@@ -241,9 +241,11 @@ def declare(node: Node, table: tuple[Parameter, ...], is_configured) -> None:
     node.add_on_set_parameters_callback(check)
     for row in table:
         try:
-            node.declare_parameter(row.name, row.default, _descriptor(row))
+            declared = node.declare_parameter(row.name, row.default, _descriptor(row))
         except (InvalidParameterTypeException, InvalidParameterValueException) as error:
             raise ConfigError(f"parameter {row.name}: {error}") from error
+        if declared.type_ == Value.Type.NOT_SET:
+            raise ConfigError(f"parameter {row.name}: it has no value, as an empty list has none")
 
 
 def values(node: Node, table: tuple[Parameter, ...]) -> SimpleNamespace:

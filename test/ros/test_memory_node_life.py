@@ -117,6 +117,11 @@ def test_wrong_parameters_at_the_start_are_one_line(ros):
         process = ros.run("memory_node", "--ros-args", "-p", given)
         assert process.wait(20) == 2
         assert says in process.log and "Traceback" not in process.log, process.log
+    file = ros.folder / "none.yaml"
+    file.write_text("visual_memory: {ros__parameters: {cameras: []}}")
+    process = ros.run("memory_node", "--ros-args", "--params-file", str(file))
+    assert process.wait(20) == 2, process.log
+    assert "cameras: it has no value" in process.log and "Traceback" not in process.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
