@@ -1,5 +1,6 @@
 """Memories that are kept within a budget: their size, and what goes on while they forget."""
 
+import random
 import signal
 import subprocess
 import sys
@@ -71,8 +72,12 @@ def test_a_budget_that_no_file_can_meet_says_so(bank):
 
 def test_what_a_file_without_frames_takes_is_known(bank):
     assert bank.usage().used == EMPTY
-    assert Budget(max_bytes=EMPTY * 16 // 15).out_of_reach == "" == Budget().out_of_reach
-    assert "184,320 bytes: at least 196,608" in Budget(max_bytes=EMPTY * 16 // 15 - 1).out_of_reach
+    assert Budget(max_bytes=EMPTY * 16 // 15).out_of_reach() == "" == Budget().out_of_reach()
+    why = Budget(max_bytes=EMPTY * 16 // 15 - 1).out_of_reach()
+    assert "184,320 bytes: at least 196,608" in why
+    for number, size in enumerate((75_000, 140_000), 1):
+        bank.add_model(b"%d" % size, "model", random.Random(size).randbytes(size))
+        assert 0 <= EMPTY + bank.usage().models - bank.usage().used <= number * PAGE_SIZE
 
 
 def test_the_frames_stored_last_can_be_spared(bank):

@@ -91,6 +91,21 @@ def test_without_a_limit_or_with_a_wrong_one_nothing_happens(path):
         assert len(bank) == 300
 
 
+def test_no_frame_goes_for_what_models_take(path, capsys):
+    with MemoryBank(path) as bank:
+        bank.add_model(b"abc", "model", random.Random(0).randbytes(200_000))
+    how = ["bank", "prune", str(path), "--max-bytes", "300000"]
+    for words in (["--dry-run"], []):
+        assert main([*how, *words]) == 2
+        why = capsys.readouterr().err
+        assert "184,320" not in why and "of which its models have 200,704" in why
+    with MemoryBank(path, readonly=True) as bank:
+        assert len(bank) == 300
+    least = why.split()[-3].replace(",", "")
+    code, done = call(capsys, "bank", "prune", path, "--max-bytes", least)
+    assert code == 0 and done["why"] == "" and path.stat().st_size == done["bytes"]
+
+
 def test_a_file_that_is_not_there_is_not_made(tmp_path, capsys):
     assert main(["bank", "prune", str(tmp_path / "no.db"), "--max-frames", "3"]) == 2
     assert "does not exist" in capsys.readouterr().err and not list(tmp_path.iterdir())

@@ -54,14 +54,17 @@ class Budget:
         still be about them: half of few."""
         return min(SPARED, self.max_frames // 2) if self.max_frames else SPARED
 
-    @property
-    def out_of_reach(self) -> str:
-        """A sentence where not even a file without frames is within `max_bytes`; else empty."""
-        if not 0 < self.max_bytes - _reserve(self.max_bytes) < EMPTY:
+    def out_of_reach(self, models: int = 0) -> str:
+        """A sentence where not even a file that has no frames, and carries `models` bytes of
+        models, is within `max_bytes`; else empty."""
+        least = EMPTY + models
+        if not 0 < self.max_bytes - _reserve(self.max_bytes) < least:
             return ""
+        carried = f", of which its models have {models:,}" if models else ""
+        needed = min(-(-least * 16 // 15), least + RESERVE)
         return (
             f"max_bytes is {self.max_bytes:,}, and a memory file without any frames takes"
-            f" {EMPTY:,} bytes: at least {EMPTY * 16 // 15:,} are needed"
+            f" {least:,} bytes{carried}: at least {needed:,} are needed"
         )
 
     @property
@@ -78,6 +81,7 @@ class Usage:
     bytes: int  # of the file
     used: int  # bytes of it that are not free for new frames
     disk: int | None  # bytes that are free on the disk; None where that cannot be told
+    models: int = 0  # bytes that models take, which stay when all frames go
 
     def share(self, budget: Budget) -> float | None:
         """How full the budget is, 1 is full; None without a limit of frames or bytes."""

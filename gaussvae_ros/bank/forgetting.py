@@ -288,7 +288,8 @@ def _too_many(usage: Usage, budget: Budget) -> int:
     """How many frames are to go, about, by the limits of frames and bytes."""
     frames = usage.frames_over(budget)
     if usage.frames and (over := usage.bytes_over(budget)) > 0:
-        frames = max(frames, math.ceil(over * usage.frames / max(usage.used - EMPTY, 1)))
+        theirs = max(usage.used - EMPTY - usage.models, 1)
+        frames = max(frames, math.ceil(over * usage.frames / theirs))
     return min(max(frames, 0), usage.frames)
 
 

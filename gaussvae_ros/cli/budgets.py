@@ -63,9 +63,13 @@ def budget_of(args: argparse.Namespace) -> Budget:
     limits = {limit: getattr(args, limit) for limit in LIMITS}
     protected = {"protect_before": args.protect_before, "protect_after": args.protect_after}
     budget = Budget(**limits, policy=args.policy, **protected)
-    if budget.out_of_reach:
-        raise BankError(budget.out_of_reach)
+    _refuse(budget.out_of_reach())
     return budget
+
+
+def _refuse(why: str) -> None:
+    if why:
+        raise BankError(why)
 
 
 def prune(args: argparse.Namespace) -> int:
@@ -78,6 +82,7 @@ def prune(args: argparse.Namespace) -> int:
         )
     path = checked_path(args.bank, readonly=True)  # which is not to be made
     with MemoryBank(path, readonly=args.dry_run) as bank:
+        _refuse(budget.out_of_reach(bank.usage().models))
         return _planned(args, bank, budget) if args.dry_run else _pruned(args, bank, budget)
 
 
