@@ -19,6 +19,7 @@ from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.frame import _BREAKING, Frame
 from gaussvae_ros.errors import GaussVaeError, RecordError
 from gaussvae_ros.likeness import describe
+from gaussvae_ros.recognition import places
 from gaussvae_ros.timeline import write_timeline
 from gaussvae_ros.timeline.facts import NONE
 from gaussvae_ros.timeline.sheets import CELLS, Sheets, picture_size
@@ -246,3 +247,14 @@ def test_sessions_of_one_clock_follow_each_other(tmp_path):
 
 
 STEP_NS = 10**9
+
+
+def test_colours_begin_where_unrelated_pictures_of_that_kind_are(tmp_path):
+    for kind, unlike in ((describe, 0.6), (places.describe, 0.05)):
+        path = tmp_path / f"{unlike}.db"
+        with MemoryBank(path) as bank:
+            for i in range(3):
+                like = kind(scene(i)).tobytes()
+                bank.add(JpegCodec().encode(scene(i)), stamp_ns=i, descriptor=like)
+        write(path, path.with_suffix(".html"))
+        assert Inside(path.with_suffix(".html")).figures["unlike"] == unlike

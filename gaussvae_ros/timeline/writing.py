@@ -7,7 +7,7 @@ from pathlib import Path
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.files import PRIVATE, printable, write_file
-from gaussvae_ros.recognition.kinds import PLACES, describe_for
+from gaussvae_ros.recognition.kinds import PLACES, describe_for, kind_of
 from gaussvae_ros.timeline import page
 from gaussvae_ros.timeline.facts import Facts
 from gaussvae_ros.timeline.floor_map import FloorMap
@@ -73,7 +73,8 @@ def write_timeline(
     info = bank.info()
     pictures = -(-len(ids) // step) + sum(info["labels"].values())
     processes = max(min(processes, pictures // PAYS), 1)
-    facts = Facts(bank.descriptor_length() or PLACES.length)
+    length = bank.descriptor_length() or PLACES.length
+    facts = Facts(length)
     sheets, failed = Sheets(pictures, int(room)), []
     turns: dict[tuple, int] = {}  # frames so far, by session and camera
     unread = set(ids)
@@ -108,6 +109,7 @@ def write_timeline(
         "places": [{"map": of, "reference": reference} for of, reference in facts.places],
         "ground": ground,
         "step": step,
+        "unlike": round(1 - kind_of(length).unlike, 2),
         "firstId": min(all_ids),
         "across": ACROSS,
         "cells": CELLS,

@@ -11,7 +11,6 @@ const RAMPS = {
   },
 };
 const STEPS = 64; // colours of a ramp
-const UNLIKE = 0.62; // likeness of two unrelated pictures: the ramp begins here
 
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 let theme = {};
@@ -47,7 +46,8 @@ function shadeOf(row) {
 
 function likenessPart(row) {
   const scores = scoresOf(state.row);
-  return scores ? (scores[row] - UNLIKE) / (1 - UNLIKE) : 0;
+  const { unlike } = figures; // likeness of two unrelated pictures: the ramp begins here
+  return scores ? (scores[row] - unlike) / (1 - unlike) : 0;
 }
 
 /** A canvas as sharp as the screen: its context, in CSS px, and its width and height. */

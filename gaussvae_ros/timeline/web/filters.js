@@ -23,7 +23,7 @@ function writeSummary() {
   if (figures.failed.length) {
     about.push(`${counted(figures.failed.length, "frame")} could not be recalled.`);
   }
-  about.push("Likeness is 1 for the same picture and about 0.6 for an unrelated one.");
+  about.push(`Likeness is 1 for the same picture and about ${figures.unlike} for an unrelated one.`);
   at("about").textContent = about.join(" ");
 }
 
