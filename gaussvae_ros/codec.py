@@ -18,7 +18,7 @@ import numpy as np
 
 from gaussvae_ros import tiles
 from gaussvae_ros.device import why_no_gpu
-from gaussvae_ros.encodable import checked
+from gaussvae_ros.encodable import checked, listed
 from gaussvae_ros.entropy import grid, stream
 from gaussvae_ros.entropy.changes import Decoded
 from gaussvae_ros.entropy.grid import Grid
@@ -179,12 +179,12 @@ class FrameCodec:
         effort: str = "fast",
         tier: str | None = None,
     ) -> list[bytes]:
-        """`encode` for each of several frames, which may differ in size.
+        """`encode` for each of several frames, which may differ in size. Raises as `encode`.
 
         A GPU adds in another order, and fits by distortion alone, so its records differ from those
         of `encode`, as those of two seeds would.
         """
-        counts, images = [], list(images)
+        counts, images = [], listed(images)
         for image in images:  # no comprehension: a warning is about the caller, two frames up
             counts.append(checked(image, quality, effort, tier))
         parts = []

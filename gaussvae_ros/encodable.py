@@ -1,6 +1,7 @@
 """What may be encoded: frames and how, checked."""
 
 import warnings
+from collections.abc import Iterable
 from numbers import Real
 
 import numpy as np
@@ -13,6 +14,13 @@ from gaussvae_ros.tiers import NOTE, quality_of
 from gaussvae_ros.vae.latent import FEWEST, splats_at
 
 PIXELS_A_SPLAT = 4  # at least: beyond, a splat takes more than the pixels that it stands for
+
+
+def listed(images: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """Several images. Raises ImageError for one alone, whose rows are no images."""
+    if isinstance(images, np.ndarray) and images.ndim == 3 and images.shape[2] == 3:
+        raise ImageError("encode_many takes several images, such as a list, not one alone")
+    return list(images)
 
 
 def checked(image: np.ndarray, quality: float, effort: str, tier: str | None = None) -> int:

@@ -115,7 +115,9 @@ def unpack_chain(data: bytes | Sequence[bytes]) -> tuple[Record, ...]:
         RecordError: as `unpack`; or it is not all that the last one needs, or of several sizes.
     """
     datas = [_bytes(one) for one in (data if isinstance(data, (list, tuple)) else [data])]
-    if not 1 <= len(datas) <= LONGEST_CHAIN:
+    if not datas:
+        raise RecordError("there is no record in an empty list")
+    if len(datas) > LONGEST_CHAIN:
         raise RecordError(f"a record comes with at most {LONGEST_CHAIN - 1} others")
     chain = tuple(map(unpack, datas))
     if chain[0].reference is not None:

@@ -1,13 +1,18 @@
 """What a verb writes never replaces what it reads, another output, or a memory file."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_cli import codec, image, memory, run, verbs  # noqa: F401 (fixtures)
 
 from gaussvae_ros.cli import parser
+from gaussvae_ros.record import unpack
 
+REPO = Path(__file__).parents[1]
 FOLDERS = {"DIR", "URL"}  # as what a verb writes is called that is no file
 
 
@@ -70,6 +75,13 @@ def test_other_files_that_are_there_are_replaced(place, capsys):
     assert (place / "old").read_bytes() == (place / "good.gsv").read_bytes()
     for _ in range(2):
         assert run(capsys, "encode", "in.png", "-o", os.devnull)[0] == 0
+
+
+def test_a_record_on_stdout_is_alone_there(place):
+    program = "import sys; from gaussvae_ros.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "encode", place / "in.png", "-o", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True, check=True, cwd=REPO)
+    assert unpack(done.stdout).size and b" dB, " in done.stderr
 
 
 @pytest.mark.parametrize("name, made", verbs(parser()).items())

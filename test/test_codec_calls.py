@@ -100,13 +100,13 @@ def test_parts_that_are_not_there(record, roi):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"x", None, "text", 5, np.zeros(9, np.uint8), b"\xa5\x10" + bytes(20)]
+    "data", [b"", b"x", None, "text", 5, np.zeros(9, np.uint8), b"\xa5\x10" + bytes(20), []]
 )
 def test_what_is_not_a_record_gets_one_line(data):
     for read in (CODEC.decode, CODEC.splats):
         with pytest.raises(RecordError) as error:
             read(data)
-        assert "\n" not in str(error.value)
+        assert "\n" not in str(error.value) and "at most" not in str(error.value)
 
 
 def test_devices():
@@ -155,6 +155,8 @@ def test_many_are_as_one_by_one():
     datas = CODEC.encode_many(iter(images), quality=40)
     assert datas == [CODEC.encode(image, quality=40) for image in images]
     assert CODEC.encode_many([]) == []
+    with pytest.raises(ImageError, match="not one alone"):
+        CODEC.encode_many(frame())
 
 
 def test_a_batch_on_a_gpu_keeps_order_sizes_and_quality(monkeypatch):

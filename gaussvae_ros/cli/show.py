@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -10,11 +11,14 @@ LOADING = (8, 8)  # px of a picture that is decoded before one is measured
 
 
 def show(args: argparse.Namespace, figures: dict | list, text: str) -> None:
-    """Print `figures` as JSON if that was asked for, else `text`."""
+    """Print `figures` as JSON if that was asked for, else `text`; on stderr where the file that
+    the verb writes is stdout itself, as in `gaussvae encode x.png -o /dev/stdout | ssh ...`.
+    """
     if args.json:  # where names of files are not UTF-8, JSON cannot hold them
         whole = json.dumps(figures, ensure_ascii=False).encode(errors="replace")
         text = json.dumps(json.loads(whole))
-    print(text)
+    out = os.path.realpath(str(getattr(args, "out", "")))
+    print(text, file=sys.stderr if out == os.path.realpath("/dev/stdout") else sys.stdout)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

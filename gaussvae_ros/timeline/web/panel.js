@@ -76,12 +76,12 @@ function noteOn(row, shown) {
 function poseFacts(row) {
   if (frames.place[row] === NONE) return [["Pose", "none"]];
   const at3 = frames.position.subarray(3 * row, 3 * row + 3);
-  const degrees = (headingOf(row) * 180) / Math.PI;
+  const degrees = Math.round((headingOf(row) * 180) / Math.PI) || 0; // no -0
   const where = Array.from(at3, (metres) => metres.toFixed(2)).join(", ");
   const { reference } = figures.places[frames.place[row]];
   return [
     ["Position", `${where} m in ${reference}`],
-    ["Heading", `${degrees.toFixed(0)}°`],
+    ["Heading", `${degrees}°`],
   ];
 }
 
