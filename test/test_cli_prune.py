@@ -50,7 +50,10 @@ def test_policy_and_protection_are_as_said(path, capsys):
     code, _ = call(capsys, "bank", "prune", path, *how)
     with MemoryBank(path, readonly=True) as bank:
         assert code == 0 and bank.ids() == [8, 9, 10, 11, *range(285, 301)]
-    assert main(["bank", "prune", str(path), "--max-frames", "2", "--protect-before", "2"]) == 1
+    how = ["bank", "prune", str(path), "--max-frames", "2", "--protect-before", "2"]
+    assert main([*how, "--dry-run"]) == 1
+    assert "only protected frames are left: 4 frames, and" in capsys.readouterr().out
+    assert main(how) == 1
     assert "only protected frames are left: 4 frames, and" in capsys.readouterr().out
 
 

@@ -143,7 +143,9 @@ class Forgetter(Remover):
             while len(ids) < count and (more := chooser.next(count - len(ids))):
                 ids += more
             staying = chooser.staying()
-        return ids, _why(usage, budget, staying) if len(ids) < count else usage.out_of_reach(budget)
+        if len(ids) >= count:
+            return ids, usage.out_of_reach(budget)
+        return ids, _why(replace(usage, frames=usage.frames - len(ids)), budget, staying)
 
     # Inside
 

@@ -79,7 +79,8 @@ def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
         if readonly:
             if too_old(db):
                 raise BankError(
-                    f"{path} has an older schema: open it once for writing to bring it up to date"
+                    f"{path} has an older schema: open it once for writing to bring it up to"
+                    " date, as `gaussvae bank add-model` does"
                 )
             return db
         if not migrations.applied(db):

@@ -127,7 +127,8 @@ def frames_with(db: Database, asked: str) -> tuple[list[int], list[int]]:
     if not has_texts(db):
         _, _, path = db.execute("PRAGMA database_list").fetchone()
         raise BankError(
-            f"{path} has no index of words yet: open it once for writing to bring it up to date"
+            f"{path} has no index of words yet: open it once for writing to bring it up to"
+            " date, as `gaussvae bank add-model` does"
         )
     words = checked_text("text", asked).split()
     found = [_matches(db, word) for word in words if any(letter.isalnum() for letter in word)]
