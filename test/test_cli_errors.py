@@ -33,6 +33,10 @@ def place(tmp_path, image, memory):
         ("", "required"),
         ("fly", "invalid choice"),
         ("encode in.png", "-o"),
+        (
+            "encode in.png -q 80 -o x.gsv",
+            "-q 80 (see gaussvae encode --help)",
+        ),
         ("encode none.png -o x.gsv", "none.png"),
         ("encode text.png -o x.gsv", "not an image"),
         ("encode in.png -o none/x.gsv", "No such file or directory"),

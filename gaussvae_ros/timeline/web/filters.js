@@ -23,7 +23,8 @@ function writeSummary() {
   if (figures.failed.length) {
     about.push(`${counted(figures.failed.length, "frame")} could not be recalled.`);
   }
-  about.push(`Likeness is 1 for the same picture and about ${figures.unlike} for an unrelated one.`);
+  const { unlike } = figures;
+  about.push(`Likeness is 1 for the same picture and about ${unlike} for an unrelated one.`);
   at("about").textContent = about.join(" ");
 }
 
