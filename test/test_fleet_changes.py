@@ -9,7 +9,7 @@ from fleets import START, add, drive, everything
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import FleetError
-from gaussvae_ros.record import Record, pack
+from gaussvae_ros.record import PREDICTED, Record, checksum, pack
 
 pytest.importorskip("pyarrow")
 pytest.importorskip("fsspec")
@@ -73,6 +73,50 @@ def test_what_was_redacted_goes_from_the_archive(tmp_path):
     assert not any(data in files for data in gone)
     with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
         assert everything(bank) == everything(again)
+
+
+def test_what_was_predicted_from_a_picture_with_filled_boxes_has_none_of_it(tmp_path):
+    """Only that picture has another descriptor, and its day may be the later one."""
+    path, archive = tmp_path / "tour.db", Archive(tmp_path / "fleet")
+    key = pack(Record("splats", (64, 48), b"a face"))
+    late = pack(Record(PREDICTED, (64, 48), b"more", checksum(key)))
+    with MemoryBank(path) as bank:
+        bank.begin_session("tour", start_ns=START)
+        day = 86_400 * 10**9
+        bank.add(key, stamp_ns=START + day, descriptor=b"\1" * 128)
+        for stamp in (START, START + 2 * day):
+            bank.add(late, stamp_ns=stamp, descriptor=b"\2" * 128, reference=1)
+    pushed(path, archive)
+    with MemoryBank(path) as bank:
+        alone = pack(Record("splats", (64, 48), b"alone"))
+        bank.replace({2: (alone, None), 3: (alone, None)})
+        bank.replace({1: (pack(Record("splats", (64, 48), b"boxes")), None)})
+        bank.set_descriptor(1, b"\3" * 128)
+    assert pushed(path, archive).changed == 3
+    files = b"".join((tmp_path / "fleet" / path_).read_bytes() for path_ in archive.paths(""))
+    assert key not in files
+    with MemoryBank(path, readonly=True) as bank, pulled(archive, tmp_path / "again.db") as again:
+        assert same(bank, again)
+
+
+def test_a_frame_takes_what_it_needs_along_where_the_archive_keeps_a_finer_record_of_that(tmp_path):
+    """Coarser records of a family of which one frame has no descriptor."""
+    path, archive = drive(tmp_path / "tour.db"), Archive(tmp_path / "fleet")
+    pushed(path, archive)
+    with MemoryBank(path) as bank:
+        before = everything(bank)
+        assert bank.descriptor(22) is None and bank.get(22).reference == 21
+        key = pack(Record("splats", (64, 48), b"coarse"))
+        made = {21: (key, None)}
+        for i in range(22, 26):
+            coarse = pack(Record(PREDICTED, (64, 48), b"coarse %d" % i, checksum(key)))
+            made[i] = coarse, 21
+        bank.replace(made)
+        [after] = bank.whole(22, 22)
+    assert pushed(path, archive).changed == 1
+    before[21] = before[21]._replace(data=after.data, needed=after.needed)
+    with pulled(archive, tmp_path / "again.db") as again:
+        assert everything(again) == before and again.verify() == []
 
 
 def test_damage_on_the_robot_costs_the_archive_nothing(tmp_path):

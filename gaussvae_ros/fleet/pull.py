@@ -14,6 +14,7 @@ from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.bank.texts import Text
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part, day_of
+from gaussvae_ros.record import checksum
 
 Frame = tuple[str, str, int]  # robot, memory, id
 
@@ -107,7 +108,7 @@ class _Adding:
         path = f"sessions/robot={manifest.robot}/{manifest.bank}.parquet"
         self.facts = {row["session"]: row for row in archive.read(path).to_pylist()}
         self._sessions: dict[int, int] = {}
-        self._frames: dict[int, int] = {}
+        self._frames: dict[int, tuple[int, int]] = {}  # new ids, and checksums of records
         for hash_ in manifest.models:
             [row] = archive.read(f"models/{hash_}.parquet").to_pylist()
             target.add_model(row["hash"], row["name"], row["model"])
@@ -126,8 +127,10 @@ class _Adding:
     def add(self, row: Whole) -> int:
         """A frame; returns its new id."""
         first = row.original or row.pose
-        reference = self._frames.get(row.reference) if row.needed else None
-        new = self._frames[row.id] = self._target.add(
+        reference, record = self._frames.get(row.reference, (None, None))
+        if not row.needed or record != checksum(row.needed[-1]):
+            reference = row.needed
+        new = self._target.add(
             row.data,
             stamp_ns=row.stamp_ns,
             camera=row.camera,
@@ -136,8 +139,9 @@ class _Adding:
             label=row.label,
             descriptor=row.descriptor,
             frame_id=row.frame_id,
-            reference=reference or row.needed,
+            reference=reference,
         )
+        self._frames[row.id] = new, checksum(row.data)
         if row.original is not None:
             self._target.set_pose(new, Pose(*row.pose))
         if row.texts:

@@ -116,6 +116,7 @@ class _Push:
     ):
         self._bank, self._archive, self._manifest = bank, archive, manifest
         self._redact, self._progress, self._stored = redact, progress, stored
+        self._finer: set[int] = set()  # frames whose records the archive keeps, though replaced
         self.done = Pushed(manifest.bank)
 
     def clean(self) -> None:
@@ -207,10 +208,20 @@ class _Push:
                 " with the same session; push it under another robot's name"
             )
         other_picture = now.descriptor is None or now.descriptor != old.descriptor
-        if now.data != old.data and not (self._redact or other_picture):
+        if now.data != old.data and not (self._redact or other_picture) and self._decodes(old):
+            self._finer.add(old.id)
             same = {"reference": old.reference, "needed": old.needed, "data": old.data}
             return now._replace(**same, tier=old.tier)
         return now
+
+    def _decodes(self, old: Whole) -> bool:
+        """Whether the archive goes on having what a record needs: that of a frame with filled boxes
+        goes, and it is not to stay beside those that were predicted from it.
+        """
+        if not old.needed or old.reference in self._finer:
+            return True
+        now = self._bank.whole(old.reference, old.reference)
+        return not now or now[0].data == old.needed[-1]
 
     def send_new(self) -> None:
         """Frames that were not sent."""

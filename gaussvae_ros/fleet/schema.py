@@ -114,14 +114,16 @@ def frames_table(bank: str, rows: Sequence[Whole]) -> pa.Table:
 
 
 def records_table(bank: str, rows: Sequence[Whole], group: int) -> pa.Table:
-    """The records of frames, so that each `group` of rows decodes by itself."""
+    """The records of frames, so that each `group` of rows decodes by itself, see `chains`."""
     needed = []
     for begin in range(0, len(rows), group):
-        seen: set[int] = set()
+        known: dict[int | None, tuple[bytes, ...]] = {None: ()}
         for row in rows[begin : begin + group]:
-            there = row.reference is None or row.reference in seen
+            # A frame may have another record here than the one that was needed.
+            there = known.get(row.reference) == row.needed
             needed.append(None if there else list(row.needed))
-            seen |= {row.id, row.reference}
+            known[row.reference] = row.needed
+            known[row.id] = *row.needed, row.data
     columns = [
         [bank] * len(rows),
         [row.id for row in rows],
