@@ -42,7 +42,8 @@ class Redaction:
         """
         frame = self.bank.get(frame_id)
         image = blanked(self.codec.decode(frame.records), boxes)
-        needing = self._made_whole(self.bank.needing([frame_id]))
+        same = [frame_id, *self.bank.kept(frame.data)]
+        needing = self._made_whole(self.bank.needing(same))
         data = self.codec.encode(image, quality=self.quality, effort=self.effort)
         self.bank.replace({frame_id: (data, None)})
         if self._has_descriptor(frame_id):

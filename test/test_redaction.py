@@ -110,6 +110,21 @@ def test_the_record_and_descriptor_before_a_box_was_filled_leave_no_trace(tmp_pa
         assert not bank.get(3).needed and bank.get(4).records == chains[4]
 
 
+def test_a_copy_of_the_record_that_is_kept_for_others_goes_with_it(tmp_path):
+    """As where a frame was added with the records that it needs, in a file opened anew."""
+    with MemoryBank(tmp_path / "a.db") as bank:
+        first = fill(bank, [None])[1][0]
+    with MemoryBank(tmp_path / "a.db") as bank:
+        bank.begin_session("later", start_ns=0)
+        bank.add(record(2, first), stamp_ns=2, reference=(first,))
+        other = record(3)
+        bank.add(record(4, other), stamp_ns=4, reference=(other,))
+        assert len(bank.kept()) == 2
+        assert Redaction(bank, Bytes()).blank(1, [(0, 0, 9, 9)]) == [2]
+        assert bank.get(3).needed == (other,) and bank.verify() == []
+    assert not any(trace.startswith("record") for trace in traces(tmp_path, 1, first))
+
+
 @pytest.mark.parametrize("box", [(64, 0, 5, 5), (0, 48, 5, 5), (3, 3, 0, 5)])
 def test_a_box_that_is_not_in_the_frame_is_refused(tmp_path, box):
     data = JpegCodec().encode(np.zeros((48, 64, 3), np.uint8))

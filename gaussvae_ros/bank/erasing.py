@@ -45,12 +45,13 @@ class Eraser(Reader):
         with self._use():
             return [frame_id for (frame_id,) in self._db.execute(_NEEDING, [given]).fetchall()]
 
-    def kept(self) -> list[int]:
+    def kept(self, data: bytes | None = None) -> list[int]:
         """The ids of frames that were removed, or below 0 never were in the file, and whose records
-        others need.
+        others need; of those with this record, if one is given.
         """
         with self._use():
-            return [frame_id for (frame_id,) in self._db.execute("SELECT frame FROM kept")]
+            sql = "SELECT frame FROM kept WHERE ?1 IS NULL OR record = ?1"
+            return [frame_id for (frame_id,) in self._db.execute(sql, [data])]
 
     def set_descriptor(self, frame_id: int, descriptor: bytes):
         """Give a frame another descriptor. Other programs that have the file open compare by the
