@@ -10,7 +10,7 @@ from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.evaluation.rate_distortion import Codec
 from gaussvae_ros.files import write_image
 from gaussvae_ros.replay import replay
-from gaussvae_ros.revisits import turned
+from gaussvae_ros.sequence.revisits import turned
 from gaussvae_ros.sim import write_drive
 from gaussvae_ros.sim.drive import checked_seconds
 

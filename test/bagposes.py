@@ -6,7 +6,7 @@ import numpy as np
 from bagmaker import START, BagMaker
 
 from gaussvae_ros.bags import Bag
-from gaussvae_ros.pose_source import PoseSource
+from gaussvae_ros.poses.source import PoseSource
 
 STEP = 100_000_000  # ns between frames
 COUNT = 12

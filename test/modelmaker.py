@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.needed_models import model_of
+from gaussvae_ros.maintenance.needed_models import model_of
 from gaussvae_ros.vae import models
 
 

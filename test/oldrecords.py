@@ -5,8 +5,8 @@ import numpy as np
 from gaussvae_ros.entropy import stream
 from gaussvae_ros.fit import EFFORTS, descend
 from gaussvae_ros.fit.levels import Levels
-from gaussvae_ros.quantise import best_precision, quantise
 from gaussvae_ros.record import Record, pack
+from gaussvae_ros.vae.quantise import best_precision, quantise
 
 
 def splats_record(image: np.ndarray, n: int = 32) -> bytes:

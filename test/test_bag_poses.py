@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from standin import JpegCodec
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.frame_tree import FrameTree
 from gaussvae_ros.poses import IDENTITY, Track, compose
+from gaussvae_ros.poses.frame_tree import FrameTree
 from gaussvae_ros.replay import replay
 
 # A mount that is repeated

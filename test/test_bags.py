@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gaussvae_ros.bags import Bag
 from gaussvae_ros.errors import BagError
-from gaussvae_ros.frame_tree import FrameTree
 from gaussvae_ros.poses import BODY_IN_OPTICAL, Track, compose, interpolate, rotate
+from gaussvae_ros.poses.frame_tree import FrameTree
 
 BAGS = Path(__file__).parents[2] / "shared" / "data" / "bags"
 STEP = 100_000_000  # ns between frames

@@ -15,7 +15,7 @@ from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.cli import main
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, ModelError
-from gaussvae_ros.needed_models import carry, model_of, needs
+from gaussvae_ros.maintenance.needed_models import carry, model_of, needs
 from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.vae import models
 from gaussvae_ros.vae.models import HASH_BYTES, carried, compact

@@ -8,7 +8,7 @@ from test_bank_likeness import REPO, TALLY, descriptor, found, record
 from gaussvae_ros.bank import MemoryBank, Pose, schema
 from gaussvae_ros.bank.schema import migrations
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.needed_models import needs
+from gaussvae_ros.maintenance.needed_models import needs
 
 
 def test_an_older_schema_is_migrated_and_a_newer_one_refused(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from imagemessages import H, W, as_file, compressed, mosaic, raw, scene
 from PIL import Image
 
 from gaussvae_ros.bags import Bag
-from gaussvae_ros.messages import ImageDecoder, image_from_message
+from gaussvae_ros.images.messages import ImageDecoder, image_from_message
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation.images import read_image
-from gaussvae_ros.image_files import decode
+from gaussvae_ros.images.files import decode
 
 W, H = 40, 26  # px
 

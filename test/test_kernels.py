@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.kernel_cache import PACKAGE, sources_of
+from gaussvae_ros.kernels.cache import PACKAGE, sources_of
 
 ROOT = PACKAGE.parent
 LIBC = ctypes.CDLL(None)
@@ -46,8 +46,8 @@ AFTERWARDS = """if True:
     said = []
     handler = type("Said", (logging.Handler,), {"emit": lambda self, r: said.append(r)})()
     logging.getLogger("gaussvae_ros").addHandler(handler)
-    from gaussvae_ros import kernel_cache
-    kernel_cache._said = False
+    from gaussvae_ros.kernels import cache
+    cache._said = False
     from gaussvae_ros.bank import MemoryBank
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.record import Record, pack
@@ -200,16 +200,21 @@ def test_the_sources_of_a_kernel_are_all_that_it_is_made_of():
         "raster/__init__.py",
         "raster/_simd.py",
     } <= found
-    assert {"__init__.py", "kernels.py", "kernel_cache.py"} <= found
+    assert {
+        "__init__.py",
+        "kernels/__init__.py",
+        "kernels/compiling.py",
+        "kernels/cache.py",
+    } <= found
     assert not any(name.startswith(("nodes/", "bank/", "cli/")) for name in found)
     inlined = {str(path.relative_to(PACKAGE)) for path in sources_of("gaussvae_ros.vae.contexts")}
     assert {"vae/contexts.py", "entropy/contexts.py", "vae/__init__.py"} <= inlined
 
 
 def test_kernels_are_made_in_one_way():
-    """By kernels.py, that is: what numba itself would keep could be out of date."""
+    """By kernels/, that is: what numba itself would keep could be out of date."""
     for file in PACKAGE.rglob("*.py"):
-        if file.name not in ("kernels.py", "kernel_cache.py"):
+        if file.parent.name != "kernels":
             text = file.read_text()
             assert not re.search(
                 r"\bn?jit\(|from numba import .*jit|cache=True", text.replace("triton.jit", "")

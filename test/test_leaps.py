@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gaussvae_ros.leaps import LEAP_M, STEP_NS, Origins
 from gaussvae_ros.poses import compose, inverse
+from gaussvae_ros.poses.leaps import LEAP_M, STEP_NS, Origins
 
 S = 10**9  # ns
 

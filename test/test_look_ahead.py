@@ -10,7 +10,7 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError, ImageError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.sequence import AHEAD, Coded, SequenceEncoder, encode_sequence
-from gaussvae_ros.stored_records import BESIDE, StoredRecords
+from gaussvae_ros.sequence.stored_records import BESIDE, StoredRecords
 
 CODEC = FrameCodec(device="cpu")
 QUALITY = 30

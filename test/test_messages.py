@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from imagemessages import H, W, as_file, compressed, mosaic, raw, scene, yuv
 
-from gaussvae_ros.encodings import ENCODINGS, PLANAR
 from gaussvae_ros.errors import ImageError
-from gaussvae_ros.messages import ImageDecoder, image_from_message
+from gaussvae_ros.images.encodings import ENCODINGS, PLANAR
+from gaussvae_ros.images.messages import ImageDecoder, image_from_message
 
 
 @pytest.mark.parametrize("pad", [0, 5])

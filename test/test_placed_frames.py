@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gaussvae_ros.placed_frames import NEVER, PlacedFrames
-from gaussvae_ros.trajectory import cleaned
+from gaussvae_ros.poses.placed_frames import NEVER, PlacedFrames
+from gaussvae_ros.poses.trajectory import cleaned
 
 S = 10**9  # ns
 STAMPS = np.arange(11) * S

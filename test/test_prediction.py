@@ -6,10 +6,10 @@ import pytest
 
 from gaussvae_ros.entropy.changes import CHANGED, KEPT, NEW, Decoded, applied
 from gaussvae_ros.raster.cpu import forward
-from gaussvae_ros.refine import best_of
 from gaussvae_ros.vae import encoder
 from gaussvae_ros.vae.models import Models
 from gaussvae_ros.vae.prediction import View, cost_alone, error_of, predict, price_of, serves
+from gaussvae_ros.vae.refine import best_of
 
 PRIOR = Models().load("open").prior
 SIZE = 320, 240

@@ -10,7 +10,6 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit import EFFORTS, descend
 from gaussvae_ros.fit.levels import Levels
-from gaussvae_ros.quantise import quantise
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor, render
 from gaussvae_ros.sim.drive import FOCAL, MOUNT, where
@@ -19,6 +18,7 @@ from gaussvae_ros.training.prior import mean_bits
 from gaussvae_ros.training.prior_networks import asked_of, bits_of
 from gaussvae_ros.vae.contexts import KINDS, ONE, OUTPUTS, feature_count
 from gaussvae_ros.vae.prior import Prior
+from gaussvae_ros.vae.quantise import quantise
 
 SIZE, FOCAL = (160, 120), FOCAL / 4  # px, of the frames here
 

@@ -20,7 +20,14 @@ from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.fit import EFFORTS, descend, to_splats
 from gaussvae_ros.fit.levels import Levels
-from gaussvae_ros.quantise import (
+from gaussvae_ros.raster import cpu
+from gaussvae_ros.raster.reference import rasterize
+from gaussvae_ros.raster.view import render
+from gaussvae_ros.sim.building import build
+from gaussvae_ros.sim.camera import Sensor
+from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
+from gaussvae_ros.vae.models import Models
+from gaussvae_ros.vae.quantise import (
     COARSEST,
     FINEST,
     axes,
@@ -29,13 +36,6 @@ from gaussvae_ros.quantise import (
     quantise,
     solved_colours,
 )
-from gaussvae_ros.raster import cpu
-from gaussvae_ros.raster.reference import rasterize
-from gaussvae_ros.raster.view import render
-from gaussvae_ros.sim.building import build
-from gaussvae_ros.sim.camera import Sensor
-from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
-from gaussvae_ros.vae.models import Models
 
 ROOT = Path(__file__).parents[1]
 PRIOR = Models().load(DEFAULT_MODEL).prior
@@ -275,7 +275,7 @@ def test_colours_are_a_least_squares_solution(monkeypatch):
 
     errors = []
     for steps in (0, 1, 2, 4, 300):
-        monkeypatch.setattr("gaussvae_ros.quantise.SOLVER_STEPS", steps)
+        monkeypatch.setattr("gaussvae_ros.vae.quantise.SOLVER_STEPS", steps)
         errors.append(error(solved_colours(cpu.split(params)[0], start, target)))
     assert errors[0] == pytest.approx(error(start)) and sorted(errors, reverse=True) == errors
     assert errors[-1] < 1.002 * error(best)

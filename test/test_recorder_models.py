@@ -6,7 +6,7 @@ from standin import JpegCodec
 from test_recorder import Setup, T, bank, codec, pending  # noqa: F401 (two are fixtures)
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.needed_models import model_of, needs
+from gaussvae_ros.maintenance.needed_models import model_of, needs
 from gaussvae_ros.nodes import carried_models
 from gaussvae_ros.nodes.sequences import Sequences
 

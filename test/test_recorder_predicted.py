@@ -19,7 +19,7 @@ from gaussvae_ros.nodes import recorder as module
 from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.sequences import Sequences
 from gaussvae_ros.sequence import AHEAD, encode_sequence
-from gaussvae_ros.stored_records import BESIDE
+from gaussvae_ros.sequence.stored_records import BESIDE
 
 QUALITY = 30
 

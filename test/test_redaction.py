@@ -11,7 +11,7 @@ from standin import JpegCodec
 from gaussvae_ros.bank import MemoryBank, Pose, Text
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.likeness import describe
-from gaussvae_ros.redaction import Redaction, blanked
+from gaussvae_ros.maintenance.redaction import Redaction, blanked
 
 
 def test_removed_frames_leave_none(tmp_path):

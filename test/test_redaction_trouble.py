@@ -15,7 +15,7 @@ from test_bank_full import small_disk  # noqa: F401 (a fixture)
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.opening import open_file
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.redaction import Redaction
+from gaussvae_ros.maintenance.redaction import Redaction
 
 
 def test_what_a_killed_writer_left_in_its_journal_goes_too(tmp_path):
@@ -84,7 +84,7 @@ def test_a_kill_leaves_a_whole_file_and_the_next_try_ends_it(tmp_path):
         "import os, signal, sys\n"
         "sys.path.insert(0, 'test')\n"
         "from redacting import Bytes, MemoryBank\n"
-        "from gaussvae_ros.redaction import Redaction\n"
+        "from gaussvae_ros.maintenance.redaction import Redaction\n"
         "signal.setitimer(signal.ITIMER_REAL, float(sys.argv[2]))\n"  # ends the process at once
         "bank = MemoryBank(sys.argv[1])\n"
         "Redaction(bank, Bytes()).remove([i for i in bank.ids() if 100 <= i < 200])\n"

@@ -8,10 +8,10 @@ from gaussvae_ros.entropy import grid
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit import EFFORTS, descend
 from gaussvae_ros.fit.levels import Levels
-from gaussvae_ros.quantise import quantise
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster.cpu import draw, planes
-from gaussvae_ros.refine import PIXELS, PRICE, moved, refine
+from gaussvae_ros.vae.quantise import quantise
+from gaussvae_ros.vae.refine import PIXELS, PRICE, moved, refine
 
 N, SIZE = 40, (160, 120)
 NUMBERS = ("scale", "aspect", "angle", "shift", "colour")

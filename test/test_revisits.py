@@ -7,8 +7,8 @@ from references import record
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.revisits import earlier_view, records_by_id, turned
 from gaussvae_ros.sequence import SequenceEncoder
+from gaussvae_ros.sequence.revisits import earlier_view, records_by_id, turned
 
 SECOND = 10**9
 

@@ -11,10 +11,10 @@ from gaussvae_ros.errors import RecordError
 from gaussvae_ros.evaluation.metrics import psnr
 from gaussvae_ros.record import is_predicted, needs, unpack
 from gaussvae_ros.sequence import Coded, SequenceEncoder, encode_sequence
+from gaussvae_ros.sequence.stored_records import StoredRecords
 from gaussvae_ros.sim.building import build
 from gaussvae_ros.sim.camera import Sensor
 from gaussvae_ros.sim.drive import FOCAL, SIZE, photograph, where
-from gaussvae_ros.stored_records import StoredRecords
 
 CODEC = FrameCodec(device="cpu")
 QUALITY = 40

@@ -12,11 +12,11 @@ from formattiles import laid, tiles_of
 
 from gaussvae_ros import tiles
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.coarsening import Coarsening
 from gaussvae_ros.codec import DEFAULT_MODEL, FrameCodec
 from gaussvae_ros.errors import RecordError
+from gaussvae_ros.maintenance.coarsening import Coarsening
+from gaussvae_ros.maintenance.needed_models import needs
 from gaussvae_ros.model_files import find
-from gaussvae_ros.needed_models import needs
 from gaussvae_ros.recognition.places import describe
 from gaussvae_ros.record import Record, pack, unpack
 from gaussvae_ros.sequence import SequenceEncoder

@@ -8,9 +8,9 @@ from hypothesis.extra.numpy import arrays
 from rosbags.typesys import Stores, get_typestore
 from scipy.spatial.transform import Rotation, Slerp
 
-from gaussvae_ros.path_message import read_path
 from gaussvae_ros.poses import compose, interpolate, inverse
-from gaussvae_ros.trajectory import Odometry, alike, cleaned, interpolated, moved, origins
+from gaussvae_ros.poses.path_message import read_path
+from gaussvae_ros.poses.trajectory import Odometry, alike, cleaned, interpolated, moved, origins
 
 S = 10**9  # ns
 STORE = get_typestore(Stores.ROS2_JAZZY)

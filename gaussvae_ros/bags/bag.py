@@ -20,8 +20,8 @@ from gaussvae_ros.bags.rosbag1 import Rosbag1File
 from gaussvae_ros.bags.storage import Connection, Message, Part, Storage, in_order
 from gaussvae_ros.errors import BagError, GaussVaeError, ImageError
 from gaussvae_ros.files import printable
-from gaussvae_ros.messages import ImageDecoder, stamp_of
-from gaussvae_ros.pose_source import PoseSource
+from gaussvae_ros.images.messages import ImageDecoder, stamp_of
+from gaussvae_ros.poses.source import PoseSource
 from gaussvae_ros.problems import Problems
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")

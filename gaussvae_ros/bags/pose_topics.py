@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gaussvae_ros.errors import BagError
-from gaussvae_ros.frame_tree import counted, is_world
-from gaussvae_ros.messages import stamp_of
+from gaussvae_ros.images.messages import stamp_of
 from gaussvae_ros.poses import Track
+from gaussvae_ros.poses.frame_tree import counted, is_world
 
 if TYPE_CHECKING:
     from gaussvae_ros.bags.bag import Bag

@@ -18,9 +18,9 @@ from gaussvae_ros.bags.pose_topics import (
 )
 from gaussvae_ros.errors import BagError
 from gaussvae_ros.files import printable
-from gaussvae_ros.frame_tree import FrameTree, counted, is_world
-from gaussvae_ros.messages import stamp_of
-from gaussvae_ros.pose_source import PoseSource
+from gaussvae_ros.images.messages import stamp_of
+from gaussvae_ros.poses.frame_tree import FrameTree, counted, is_world
+from gaussvae_ros.poses.source import PoseSource
 
 if TYPE_CHECKING:
     from gaussvae_ros.bags.bag import Bag

@@ -85,7 +85,7 @@ class _Warnings(logging.Handler):
         self.texts: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name == "gaussvae_ros.kernel_cache":
+        if record.name == "gaussvae_ros.kernels.cache":
             _complain(record.getMessage())
         elif (text := record.getMessage()) not in self.texts:  # nothing is said twice
             self.texts.append(text)

@@ -23,7 +23,7 @@ from gaussvae_ros.cli.bank_list import facts
 from gaussvae_ros.cli.show import show, table, write_picture
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.files import PRIVATE
-from gaussvae_ros.needed_models import needs
+from gaussvae_ros.maintenance.needed_models import needs
 
 ENDS = ("first_ns", "last_ns")
 

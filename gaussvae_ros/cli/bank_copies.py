@@ -14,7 +14,7 @@ from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.files import naming, write_file
-from gaussvae_ros.needed_models import carry, needs
+from gaussvae_ros.maintenance.needed_models import carry, needs
 
 REMEMBER = 2**24  # bytes of what was decoded last: references serve many frames
 
@@ -92,7 +92,7 @@ def reencode(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from gaussvae_ros.codec import FrameCodec
-    from gaussvae_ros.reencoding import make_whole
+    from gaussvae_ros.maintenance.reencoding import make_whole
 
     with MemoryBank(checked_path(args.bank, readonly=True)) as bank:  # which is not to be made
         bar = tqdm(unit="frame", desc="reencode", delay=1, disable=None)

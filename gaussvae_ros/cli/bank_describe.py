@@ -19,7 +19,7 @@ def describe(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from gaussvae_ros.codec import FrameCodec
-    from gaussvae_ros.redescribing import describe_frames, to_describe
+    from gaussvae_ros.maintenance.redescribing import describe_frames, to_describe
 
     with MemoryBank(checked_path(args.bank, readonly=True)) as bank:  # which is not to be made
         ids = to_describe(bank)

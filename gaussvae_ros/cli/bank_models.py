@@ -8,7 +8,7 @@ from dataclasses import asdict
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.bank.opening import checked_path
 from gaussvae_ros.cli.show import show, table
-from gaussvae_ros.needed_models import Need, carry, needs
+from gaussvae_ros.maintenance.needed_models import Need, carry, needs
 
 
 def add_model(args: argparse.Namespace) -> None:

@@ -32,7 +32,7 @@ def redact(args: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from gaussvae_ros.codec import FrameCodec
-    from gaussvae_ros.redaction import Redaction
+    from gaussvae_ros.maintenance.redaction import Redaction
 
     if bool(args.box) != (args.id is not None):
         raise GaussVaeError("--id and --box go together: which frame, and what of it")

@@ -105,8 +105,8 @@ def _pruned(args: argparse.Namespace, bank: MemoryBank, budget: Budget) -> int:
 
     recode = None
     if args.coarse_quality is not None:
-        from gaussvae_ros.coarsening import Coarsening
         from gaussvae_ros.codec import FrameCodec
+        from gaussvae_ros.maintenance.coarsening import Coarsening
 
         recode = Coarsening(FrameCodec(models=[bank]), args.coarse_quality)
     before = bank.size()

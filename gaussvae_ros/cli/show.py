@@ -76,7 +76,7 @@ def write_picture(
     """
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.files import image_format, write_image
-    from gaussvae_ros.needed_models import model_of
+    from gaussvae_ros.maintenance.needed_models import model_of
 
     image_format(args.out)  # before the codec loads
     # Kernels load once, and models: neither is measured. A second codec, for the first one has

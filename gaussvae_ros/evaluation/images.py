@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from gaussvae_ros.encodings import SensorDepth
 from gaussvae_ros.errors import ImageError
-from gaussvae_ros.image_files import decode
+from gaussvae_ros.images.encodings import SensorDepth
+from gaussvae_ros.images.files import decode
 
 log = logging.getLogger(__name__)
 

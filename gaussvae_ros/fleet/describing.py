@@ -9,8 +9,8 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.fleet.archive import Archive
 from gaussvae_ros.fleet.units import FRAME, Made, Records, Unit, table
+from gaussvae_ros.maintenance.redescribing import is_of_places
 from gaussvae_ros.recognition.places import describe_record
-from gaussvae_ros.redescribing import is_of_places
 
 DESCRIBED = pa.schema([*FRAME, ("descriptor", pa.binary()), ("error", pa.string())])
 

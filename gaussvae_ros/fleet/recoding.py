@@ -9,13 +9,13 @@ import pyarrow as pa
 
 from gaussvae_ros.bank import Frame
 from gaussvae_ros.bank.bulk import Whole
-from gaussvae_ros.coarsening import Coarsening
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import FleetError, GaussVaeError, ModelError
 from gaussvae_ros.fleet import schema
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part
 from gaussvae_ros.fleet.units import Made, Records, Unit, note
-from gaussvae_ros.needed_models import model_of
+from gaussvae_ros.maintenance.coarsening import Coarsening
+from gaussvae_ros.maintenance.needed_models import model_of
 from gaussvae_ros.record import unpack
 from gaussvae_ros.vae.models import compact
 

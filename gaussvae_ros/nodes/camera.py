@@ -9,7 +9,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from gaussvae_ros.gates import Gate, Limits
-from gaussvae_ros.messages import ImageDecoder
+from gaussvae_ros.images.messages import ImageDecoder
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.counters import Counters
 from gaussvae_ros.nodes.diagnostics import CameraState

@@ -6,7 +6,7 @@ import time
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
-from gaussvae_ros.needed_models import carry, model_of
+from gaussvae_ros.maintenance.needed_models import carry, model_of
 
 AGAIN_S = 60.0  # after which a model that the disk had no room for is tried again
 

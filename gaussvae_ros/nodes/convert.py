@@ -11,9 +11,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 from gaussvae_ros.bank import Frame, Pose
-from gaussvae_ros.encodings import picture
 from gaussvae_ros.errors import GaussVaeError, ImageError
-from gaussvae_ros.messages import ImageDecoder, rows_of, sample_layout
+from gaussvae_ros.images.encodings import picture
+from gaussvae_ros.images.messages import ImageDecoder, rows_of, sample_layout
 from gaussvae_ros.msg import MemoryFrame
 
 JPEG_QUALITY = 90

@@ -13,15 +13,15 @@ from rclpy.serialization import deserialize_message
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.errors import BankError
-from gaussvae_ros.leaps import Origins
 from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.frame_poses import FramePoses
 from gaussvae_ros.nodes.lifecycle import ManagedNode
 from gaussvae_ros.nodes.pending import PendingFrame
 from gaussvae_ros.nodes.polled import Polled
-from gaussvae_ros.path_message import Trajectory, read_path
-from gaussvae_ros.placed_frames import NEVER, Columns, PlacedFrames
-from gaussvae_ros.trajectory import Odometry, alike, cleaned, interpolated
+from gaussvae_ros.poses.leaps import Origins
+from gaussvae_ros.poses.path_message import Trajectory, read_path
+from gaussvae_ros.poses.placed_frames import NEVER, Columns, PlacedFrames
+from gaussvae_ros.poses.trajectory import Odometry, alike, cleaned, interpolated
 
 SAMPLE_S = 0.1  # between two looks at odometry
 LOOKS = 10  # of them for one look at the path

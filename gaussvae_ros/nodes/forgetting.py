@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from gaussvae_ros.bank import Budget, MemoryBank
 from gaussvae_ros.bank.budget import Forgotten, Usage
-from gaussvae_ros.coarsening import Coarsening
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.maintenance.coarsening import Coarsening
 
 LOOK_S = 1.0  # between two looks at the budget
 

@@ -9,7 +9,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from gaussvae_ros.bank.frame import checked_int
 from gaussvae_ros.errors import RecallError
-from gaussvae_ros.messages import image_from_message
+from gaussvae_ros.images.messages import image_from_message
 from gaussvae_ros.msg import VoxelGrid
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.voxels import grid_from, grid_message

@@ -12,9 +12,9 @@ from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.encodable import checked
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.nodes.pending import PendingFrame
-from gaussvae_ros.revisits import earlier_view, records_by_id
 from gaussvae_ros.sequence import Coded, SequenceEncoder
-from gaussvae_ros.stored_records import StoredRecords
+from gaussvae_ros.sequence.revisits import earlier_view, records_by_id
+from gaussvae_ros.sequence.stored_records import StoredRecords
 
 
 class Sequences:

@@ -15,7 +15,8 @@ from gaussvae_ros.bank import Pose
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes.convert import stamp_ns
 from gaussvae_ros.nodes.polled import Polled
-from gaussvae_ros.poses import BODY_IN_OPTICAL, JUMP_NS, compose
+from gaussvae_ros.poses import BODY_IN_OPTICAL, compose
+from gaussvae_ros.poses.track import JUMP_NS
 
 KEPT_S = 10.0  # as in tf2
 STEP_NS = 100_000_000  # between two samples of a motion

@@ -8,8 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gaussvae_ros.raster import EPS
-from gaussvae_ros.simd import (
+from gaussvae_ros.kernels.simd import (
     F32,
     I64,
     LANES,
@@ -24,6 +23,7 @@ from gaussvae_ros.simd import (
     store,
     vec,
 )
+from gaussvae_ros.raster import EPS
 
 _COLOURS = 3
 

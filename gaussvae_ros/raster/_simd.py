@@ -18,8 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.polynomial import Chebyshev, Polynomial
 
-from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
-from gaussvae_ros.simd import (
+from gaussvae_ros.kernels.simd import (
     F32,
     F64,
     I32,
@@ -37,6 +36,7 @@ from gaussvae_ros.simd import (
     store,
     vec,
 )
+from gaussvae_ros.raster import BACKGROUND, CUT, CUT_WEIGHT, EPS
 
 # Sums that `splat_moments` makes: e u, e dy, e u^2, e u dy, e dy^2 with
 # u = lxx z1, three of colour.

@@ -10,10 +10,10 @@ import math
 import numpy as np
 
 from gaussvae_ros.kernels import inline, parallel, prange, threads
+from gaussvae_ros.kernels.simd import LANES
 from gaussvae_ros.raster import BACKGROUND, EPS
 from gaussvae_ros.raster._simd import MOMENTS
 from gaussvae_ros.raster.cpu import BAND, GEOMETRY, draw_band, gather_splat
-from gaussvae_ros.simd import LANES
 
 # Largest |log size| that is drawn: squares of e^40 px still are numbers, and no splat is so large.
 LIMIT = 40.0

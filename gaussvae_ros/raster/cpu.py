@@ -7,10 +7,10 @@ the result does not depend on the number of threads.
 import numpy as np
 
 from gaussvae_ros.kernels import inline, parallel, prange
+from gaussvae_ros.kernels.simd import LANES
 from gaussvae_ros.raster import BACKGROUND, CUT, EPS
 from gaussvae_ros.raster._pixels import row_slopes
 from gaussvae_ros.raster._simd import MOMENTS, add_splat, splat_moments
-from gaussvae_ros.simd import LANES
 
 BAND = 16  # rows of a picture that one thread takes at a time
 GEOMETRY = 5  # x, y (px), lxx (px), shear, lyy (px)

@@ -14,9 +14,9 @@ import numpy as np
 
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.kernels import inline, parallel, prange
+from gaussvae_ros.kernels.simd import LANES
 from gaussvae_ros.raster import BACKGROUND, CUT, EPS
 from gaussvae_ros.raster.cpu import BAND, draw_band, split, stretch
-from gaussvae_ros.simd import LANES
 from gaussvae_ros.splats import LOG_S2, Splats
 
 MAX_SIDE = 65535  # px

@@ -13,7 +13,7 @@ from ruamel.yaml.error import YAMLError
 
 from gaussvae_ros.errors import ConfigError, ImageError
 from gaussvae_ros.files import printable
-from gaussvae_ros.image_files import decode
+from gaussvae_ros.images.files import decode
 
 MODES = ("trinary", "scale", "raw")
 UNKNOWN = 255  # beside 0, free, to 100, occupied

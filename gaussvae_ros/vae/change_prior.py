@@ -13,11 +13,11 @@ from gaussvae_ros.entropy.coder import Meter, Reader, Writer
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.entropy.motion import code_motion, moved
 from gaussvae_ros.errors import RecordError
-from gaussvae_ros.quantise import axes
 from gaussvae_ros.vae import change_contexts as near
 from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.change_contexts import CHANGE, KINDS, MOVE_X, MOVE_Y, NEW_KINDS, SHADE, SHAPE
 from gaussvae_ros.vae.networks import Networks
+from gaussvae_ros.vae.quantise import axes
 
 RANGES = {  # lowest index and count of a kind's values
     "change": (0, 3),

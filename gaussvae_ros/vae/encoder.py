@@ -14,10 +14,10 @@ from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit import EFFORTS, Plan, descend
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.levels import Levels
-from gaussvae_ros.quantise import best_precision, quantise
-from gaussvae_ros.refine import refine
 from gaussvae_ros.vae.prior import Prior
+from gaussvae_ros.vae.quantise import best_precision, quantise
 from gaussvae_ros.vae.rate import own_bits, rate_tables
+from gaussvae_ros.vae.refine import refine
 
 # A fit of many splats takes longer to settle: with as many steps more it gains 0.3 dB from 512
 # splats on, and takes 1.6 times as long.

@@ -11,7 +11,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from gaussvae_ros.kernels import kernel
-from gaussvae_ros.simd import (
+from gaussvae_ros.kernels.simd import (
     F32,
     I64,
     LANES,

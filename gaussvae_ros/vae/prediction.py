@@ -20,7 +20,9 @@ from gaussvae_ros.fit import PRICE, motion
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.levels import Levels, shrunk
 from gaussvae_ros.fit.reseeding import reseed
-from gaussvae_ros.quantise import (
+from gaussvae_ros.raster import BACKGROUND
+from gaussvae_ros.raster.cpu import stretch
+from gaussvae_ros.vae.quantise import (
     COARSEST,
     ERROR_OF_1,
     FINEST,
@@ -29,9 +31,7 @@ from gaussvae_ros.quantise import (
     positions,
     solved_colours,
 )
-from gaussvae_ros.raster import BACKGROUND
-from gaussvae_ros.raster.cpu import stretch
-from gaussvae_ros.refine import best_of
+from gaussvae_ros.vae.refine import best_of
 
 LEVEL = 150, 2  # pixels a splat and stride of the descent
 ROUNDS, STEPS = 2, 12  # of thresholding, and of descent in each

@@ -15,11 +15,11 @@ from gaussvae_ros.entropy import contexts as passes
 from gaussvae_ros.entropy.grid import Grid
 from gaussvae_ros.fit.adam import Descent
 from gaussvae_ros.fit.rate import ROW
-from gaussvae_ros.quantise import axes, log_size
 from gaussvae_ros.raster import BACKGROUND
 from gaussvae_ros.vae import contexts
 from gaussvae_ros.vae.contexts import ANGLE, KINDS, MOST, NARROWEST, ONE, PARTS, POWERS, THIN, UNITS
 from gaussvae_ros.vae.prior import Prior
+from gaussvae_ros.vae.quantise import axes, log_size
 
 
 def rate_tables(

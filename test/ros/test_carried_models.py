@@ -11,7 +11,7 @@ from writing import NODE, Memory
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.needed_models import model_of, needs
+from gaussvae_ros.maintenance.needed_models import model_of, needs
 from gaussvae_ros.nodes import convert
 
 

@@ -13,9 +13,9 @@ from messages import image_message, jpeg_message
 from sensor_msgs.msg import Image
 
 from gaussvae_ros.bank import Frame, Pose
-from gaussvae_ros.encodings import ENCODINGS, PLANAR
 from gaussvae_ros.errors import GaussVaeError, ImageError
-from gaussvae_ros.messages import ImageDecoder, image_from_message
+from gaussvae_ros.images.encodings import ENCODINGS, PLANAR
+from gaussvae_ros.images.messages import ImageDecoder, image_from_message
 from gaussvae_ros.nodes import convert
 
 W, H = 34, 22  # px

@@ -15,7 +15,7 @@ from writing import NODE, Memory
 
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
-from gaussvae_ros.messages import image_from_message
+from gaussvae_ros.images.messages import image_from_message
 
 
 def test_frames_come_out_as_the_offline_codec_makes_them(ros, frames):

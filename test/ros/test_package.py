@@ -14,7 +14,7 @@ from graph import ROOT
 
 import gaussvae_ros
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.kernel_cache import MADE_BY, PACKAGE
+from gaussvae_ros.kernels.cache import MADE_BY, PACKAGE
 from gaussvae_ros.model_files import find
 
 PREFIX = Path(get_package_prefix("gaussvae_ros"))

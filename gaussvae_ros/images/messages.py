@@ -14,9 +14,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gaussvae_ros import image_files
-from gaussvae_ros.encodings import ENCODINGS, PLANAR, SensorDepth, known_encoding, picture
 from gaussvae_ros.errors import ImageError
+from gaussvae_ros.images import files
+from gaussvae_ros.images.encodings import ENCODINGS, PLANAR, SensorDepth, known_encoding, picture
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM")  # of compressed images, in Pillow's names
 _VIDEO = re.compile(r"\s*([hx]\.?26[456]|hevc|avc|vp[89]|av1|mpeg|theora)", re.IGNORECASE)
@@ -77,7 +77,7 @@ class ImageDecoder:
             raise ImageError("compressedDepth images hold distances, not a picture")
         self.check(form.partition(";")[0].strip())
         try:
-            samples, self.problem = image_files.decode(io.BytesIO(data), FORMATS)
+            samples, self.problem = files.decode(io.BytesIO(data), FORMATS)
         except ImageError as error:
             if _VIDEO.match(form):
                 remedy = "each needs those before it; make single images of it first"

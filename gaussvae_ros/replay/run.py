@@ -6,16 +6,16 @@ from tqdm import tqdm
 
 from gaussvae_ros.bags import IMAGE_TYPES, Bag, BagImage
 from gaussvae_ros.bank import Budget, MemoryBank, Pose
-from gaussvae_ros.budgeting import Budgeted
-from gaussvae_ros.coarsening import Coarsening
 from gaussvae_ros.compile import warm_up
 from gaussvae_ros.errors import BagError, ImageError
 from gaussvae_ros.evaluation.rate_distortion import Codec, Setting
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.files import check_writable, name_of, printable
 from gaussvae_ros.looking.looks import Looker, Looks
-from gaussvae_ros.pose_source import PoseSource
-from gaussvae_ros.replay_writer import Writer
+from gaussvae_ros.maintenance.coarsening import Coarsening
+from gaussvae_ros.poses.source import PoseSource
+from gaussvae_ros.replay.budgeting import Budgeted
+from gaussvae_ros.replay.writer import Writer
 from gaussvae_ros.sequence import AHEAD, SequenceEncoder
 from gaussvae_ros.sessions import Sessions
 

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from gaussvae_ros.poses import IDENTITY, Track, as_pose, compose
+from gaussvae_ros.poses.arithmetic import IDENTITY, as_pose, compose
+from gaussvae_ros.poses.track import Track
 
 WAITING = 1000  # transforms of a frame that are kept before it is known to be above the camera
 SCALED = 1e-2  # by so much a quaternion's length may differ from 1 through rounding

@@ -4,8 +4,9 @@ from array import array
 
 import numpy as np
 
-from gaussvae_ros.frame_tree import FrameTree, counted
-from gaussvae_ros.poses import BODY_IN_OPTICAL, IDENTITY, Track, compose
+from gaussvae_ros.poses.arithmetic import BODY_IN_OPTICAL, IDENTITY, compose
+from gaussvae_ros.poses.frame_tree import FrameTree, counted
+from gaussvae_ros.poses.track import Track
 
 DOUBLED = 0.2  # of the samples; as many wild ones are another robot's
 CLOCKS_NS = 1_000_000_000  # so far apart two clocks are worth a word

@@ -1,16 +1,18 @@
 """A trajectory that is corrected afterwards, as SLAM does when it closes a loop, and where that
 puts what was seen along the way.
 
-Stamps are int64 [N], ns; poses float64 [N, 7] as in poses.py. Odometry drifts, but it never leaps.
-So what is looked for is the pose of odometry's origin in the map at each stamp: it changes slowly,
-may be interpolated between the few poses of a corrected trajectory, and holds beyond their ends.
+Stamps are int64 [N], ns; poses float64 [N, 7] as in arithmetic.py. Odometry drifts, but it never
+leaps. So what is looked for is the pose of odometry's origin in the map at each stamp: it changes
+slowly, may be interpolated between the few poses of a corrected trajectory, and holds beyond their
+ends.
 """
 
 from array import array
 
 import numpy as np
 
-from gaussvae_ros.poses import FAR_M, GAP_NS, angles, compose, inverse
+from gaussvae_ros.poses.arithmetic import FAR_M, angles, compose, inverse
+from gaussvae_ros.poses.track import GAP_NS
 
 SAME = 1e-4  # m, or of a quaternion: a path that differs less is the same
 STILL_M, STILL_RAD = 2e-3, 2e-3  # a sample that moved less is left out

@@ -28,7 +28,7 @@ from numba.core.serialize import dumps
 
 from gaussvae_ros.files import write_file
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 PYTHON = sys.implementation.cache_tag
 MADE_BY = f"{PYTHON}-numba-{numba.__version__}-llvmlite-{llvmlite.__version__}"
 OURS = r"(gaussvae_ros[\w.]*)"

@@ -8,8 +8,8 @@ import numpy as np
 from gaussvae_ros.bank import MemoryBank
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
+from gaussvae_ros.maintenance.reencoding import make_whole
 from gaussvae_ros.recognition.kinds import describe_for
-from gaussvae_ros.reencoding import make_whole
 
 Box = tuple[int, int, int, int]  # (x, y, w, h) px of the frame
 

@@ -1,11 +1,11 @@
-"""How this package's kernels are compiled by numba, and in how many threads they run.
+"""How kernels are compiled by numba, and in how many threads they run.
 
     @kernel(error_model="numpy")      a function of one thread
     @parallel(fastmath={"contract"})  one whose `prange` loops threads may share
     @inline                           a part of kernels
     @leaf                             a part of kernels that makes no arrays
 
-kernel_cache.py keeps their machine code.
+cache.py keeps their machine code.
 """
 
 import os
@@ -23,7 +23,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 import numba
 from numba import njit, prange
 
-from gaussvae_ros.kernel_cache import KernelCache
+from gaussvae_ros.kernels.cache import KernelCache
 
 __all__ = ["inline", "kernel", "leaf", "parallel", "prange", "threads", "use_threads"]
 

@@ -3,15 +3,15 @@ least how map ← odom changed.
 
 Where along the way the drift arose, that does not say. So a leap is laid on the way since the last
 one, in proportion to how far the robot had driven and turned: right for odometry that drifts
-evenly. Stamps are int64 [N], ns; poses float64 [N, 7] as in poses.py.
+evenly. Stamps are int64 [N], ns; poses float64 [N, 7] as in arithmetic.py.
 """
 
 from array import array
 
 import numpy as np
 
-from gaussvae_ros.poses import angles, compose, inverse
-from gaussvae_ros.trajectory import mixed, moved
+from gaussvae_ros.poses.arithmetic import angles, compose, inverse
+from gaussvae_ros.poses.trajectory import mixed, moved
 
 LEAP_M, LEAP_RAD = 0.1, 0.05  # by which the robot moves in STEP_NS where it leaps, and not slides
 STEP_NS = 900_000_000  # between two samples, at least

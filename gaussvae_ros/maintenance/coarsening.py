@@ -8,7 +8,7 @@ from gaussvae_ros.bank import Frame
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.record import is_predicted
-from gaussvae_ros.sequence import FIRST
+from gaussvae_ros.sequence.encoder import FIRST
 from gaussvae_ros.tiles import Layout
 from gaussvae_ros.vae.latent import quality_for, splats_at
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gaussvae_ros.poses import compose
-from gaussvae_ros.trajectory import interpolated, moved, origins
+from gaussvae_ros.poses.arithmetic import compose
+from gaussvae_ros.poses.trajectory import interpolated, moved, origins
 
 NEVER = 2**63  # ns, later than any stamp
 MOVED_M, MOVED_RAD = 0.01, 0.01  # frames that would move less stay where they are

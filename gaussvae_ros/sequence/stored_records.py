@@ -3,7 +3,7 @@
 from typing import Generic, TypeVar
 
 from gaussvae_ros.record import LONGEST_CHAIN
-from gaussvae_ros.sequence import AHEAD, Coded
+from gaussvae_ros.sequence.encoder import AHEAD, Coded
 
 T = TypeVar("T")
 # Records that may be needed again, beside those of frames that waited for their key and are stored

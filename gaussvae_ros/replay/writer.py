@@ -9,9 +9,9 @@ from gaussvae_ros.errors import ImageError
 from gaussvae_ros.evaluation.recalls import Recalls
 from gaussvae_ros.looking.looks import Looker
 from gaussvae_ros.recognition.places import describe
-from gaussvae_ros.revisits import earlier_view, records_by_id
 from gaussvae_ros.sequence import Coded, SequenceEncoder
-from gaussvae_ros.stored_records import StoredRecords
+from gaussvae_ros.sequence.revisits import earlier_view, records_by_id
+from gaussvae_ros.sequence.stored_records import StoredRecords
 
 PERIOD_NS = 1_000_000_000  # between two frames that are looked at, at least
 

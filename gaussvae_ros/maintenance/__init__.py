@@ -1,0 +1,1 @@
+"""What is done with the frames of a whole memory file: made coarser, described, redacted, ..."""

@@ -1,0 +1,5 @@
+"""A bag through codec and bank, measured."""
+
+from gaussvae_ros.replay.run import replay
+
+__all__ = ["replay"]
