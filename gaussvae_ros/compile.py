@@ -33,7 +33,7 @@ def compile_kernels() -> None:
     """Compile all that codecs, recognition, likeness and simulation take; what was compiled before
     stays as it is.
     """
-    from gaussvae_ros.bank import products
+    from gaussvae_ros.bank.likeness import products
     from gaussvae_ros.codec import FrameCodec
     from gaussvae_ros.fit import EFFORTS
     from gaussvae_ros.recognition import convolution

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.texts import Text
+from gaussvae_ros.bank.search.texts import Text
 from gaussvae_ros.record import Record, checksum, pack
 
 START = 1_767_139_000_000_000_000  # ns, 2025-12-30 23:56:40 UTC: some minutes before midnight

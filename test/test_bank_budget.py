@@ -18,9 +18,9 @@ from references import record
 from test_bank_full import fill, small_disk  # noqa: F401
 
 from gaussvae_ros.bank import Budget, MemoryBank
-from gaussvae_ros.bank import usage as measuring
-from gaussvae_ros.bank.budget import EMPTY
-from gaussvae_ros.bank.opening import PAGE_SIZE
+from gaussvae_ros.bank.file.opening import PAGE_SIZE
+from gaussvae_ros.bank.forgetting import usage as measuring
+from gaussvae_ros.bank.forgetting.budget import EMPTY
 from gaussvae_ros.errors import BankError
 
 REPO = Path(__file__).parents[1]

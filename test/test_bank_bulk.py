@@ -6,7 +6,7 @@ from fleets import drive
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.bulk import KINDS
-from gaussvae_ros.bank.texts import Text
+from gaussvae_ros.bank.search.texts import Text
 from gaussvae_ros.record import Record, pack
 
 COARSE = pack(Record("splats", (64, 48), b"coarse"))

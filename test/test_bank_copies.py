@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.journal import _numbers
-from gaussvae_ros.bank.opening import APPLICATION_ID
+from gaussvae_ros.bank.file.journal import _numbers
+from gaussvae_ros.bank.file.opening import APPLICATION_ID
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 

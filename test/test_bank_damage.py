@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.opening import PAGE_SIZE
+from gaussvae_ros.bank.file.opening import PAGE_SIZE
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.maintenance.needed_models import needs
 from gaussvae_ros.record import Record, pack

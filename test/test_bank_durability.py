@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.bank import MemoryBank, writing
-from gaussvae_ros.bank.waiting import GROUP_WRITES
-from gaussvae_ros.bank.writing import COMMIT_S
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.file import writing
+from gaussvae_ros.bank.file.waiting import GROUP_WRITES
+from gaussvae_ros.bank.file.writing import COMMIT_S
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 

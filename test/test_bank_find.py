@@ -108,7 +108,7 @@ def test_a_crowded_place_gives_the_same_frames_as_a_quiet_one(bank, monkeypatch)
         bank.add(record(i), stamp_ns=i, camera="ab"[i % 2], pose=Pose(i % 10, 0, 0))
     question = {"near": (2, 0, 0), "radius": 1.5, "camera": "a", "after": 20, "limit": 4}
     quiet = bank.find(**question)
-    monkeypatch.setattr("gaussvae_ros.bank.matching.RUNS", 1)
+    monkeypatch.setattr("gaussvae_ros.bank.search.matching.RUNS", 1)
     assert bank.find(**question) == quiet and [frame.stamp_ns for frame in quiet] == [
         22,
         32,

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.bank import MemoryBank, Pose, writing
-from gaussvae_ros.bank import waiting as waiting_module
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank.file import waiting as waiting_module
+from gaussvae_ros.bank.file import writing
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 

@@ -9,7 +9,7 @@ import pytest
 from test_bank_full import REPO, add, record
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.journal import LARGEST
+from gaussvae_ros.bank.file.journal import LARGEST
 from gaussvae_ros.errors import BankError
 
 LIMITED = """

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.lock import may_be_written
+from gaussvae_ros.bank.file.lock import may_be_written
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.record import Record, pack

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from test_bank_likeness import REPO, descriptor, near, record
 from test_cli import run
 
-from gaussvae_ros.bank import MemoryBank, Pose, loops
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank.likeness import loops
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.recognition.kinds import GRADIENTS, PLACES
 

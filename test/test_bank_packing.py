@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_bank_likeness import REPO, check_damage, descriptor, found, record
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.packing import are_sound, length, numbers, packed, unpacked
+from gaussvae_ros.bank.likeness.packing import are_sound, length, numbers, packed, unpacked
 from gaussvae_ros.likeness import likeness
 from gaussvae_ros.recognition import places
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.bank import MemoryBank, removing, writing
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.file import writing
+from gaussvae_ros.bank.forgetting import removing
 from gaussvae_ros.bench import durability
 from gaussvae_ros.bench.disk_log import Change, DiskLog
 from gaussvae_ros.bench.power_loss import WAYS, Disk, losses

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bank_likeness import descriptor, record
 
-from gaussvae_ros.bank import MemoryBank, Pose, alike, matching, queries, runs, stamps
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank.likeness import alike
+from gaussvae_ros.bank.search import matching, queries, runs, stamps
 from gaussvae_ros.likeness import likeness
 
 CONDITIONS = {
@@ -194,7 +196,7 @@ def test_places_are_found_through_all_changes(tmp_path_factory, steps, radius, n
     st.integers(1, 9),
 )
 def test_the_most_alike_are_those_of_a_full_sort(tmp_path_factory, rows, limit, peak):
-    from gaussvae_ros.bank import descriptors
+    from gaussvae_ros.bank.likeness import descriptors
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(descriptors, "PEAK", peak)

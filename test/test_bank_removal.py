@@ -20,7 +20,8 @@ from references import chain, record
 from test_bank_full import fill, small_disk, wait_until  # noqa: F401
 from test_bank_references import add, add_chain, bank  # noqa: F401
 
-from gaussvae_ros.bank import MemoryBank, removing
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.forgetting import removing
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, pack
 

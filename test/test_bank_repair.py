@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from test_bank_damage import make, overwrite, record
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.opening import PAGE_SIZE
-from gaussvae_ros.bank.repairing import repair
+from gaussvae_ros.bank.care.repairing import repair
+from gaussvae_ros.bank.file.opening import PAGE_SIZE
 from gaussvae_ros.cli import main
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import Record, checksum, pack

@@ -5,8 +5,9 @@ import gzip
 import pytest
 from test_bank_likeness import REPO, TALLY, descriptor, found, record
 
-from gaussvae_ros.bank import MemoryBank, Pose, schema
-from gaussvae_ros.bank.schema import migrations
+from gaussvae_ros.bank import MemoryBank, Pose
+from gaussvae_ros.bank.file import schema
+from gaussvae_ros.bank.file.schema import migrations
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.maintenance.needed_models import needs
 

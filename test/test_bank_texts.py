@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_bank_likeness import REPO, descriptor, record
 
-from gaussvae_ros.bank import MemoryBank, Pose, Text, repairing, texts
+from gaussvae_ros.bank import MemoryBank, Pose, Text
+from gaussvae_ros.bank.care import repairing
 from gaussvae_ros.bank.merging import copy_frames
+from gaussvae_ros.bank.search import texts
 from gaussvae_ros.errors import BankError
 
 EXIT = Text("Fire EXIT", (10, 20, 100, 30), 0.9)

@@ -9,9 +9,9 @@ import pytest
 from test_bank_likeness import REPO, descriptor, record
 
 from gaussvae_ros.bank import Budget, MemoryBank, Pose
+from gaussvae_ros.bank.care.repairing import repair
+from gaussvae_ros.bank.file.schema import migrations
 from gaussvae_ros.bank.merging import copy_frames
-from gaussvae_ros.bank.repairing import repair
-from gaussvae_ros.bank.schema import migrations
 from gaussvae_ros.errors import BankError, RecordError, VolumeError
 from gaussvae_ros.volume.codec import VolumeCodec
 from gaussvae_ros.volume.region import cut, occupied

@@ -11,7 +11,7 @@ from test_bank_durability import (
 )
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.writing import COMMIT_S
+from gaussvae_ros.bank.file.writing import COMMIT_S
 from gaussvae_ros.errors import BankError
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gaussvae_ros.bank import MemoryBank, journal, writing
+from gaussvae_ros.bank import MemoryBank
+from gaussvae_ros.bank.file import journal, writing
 from gaussvae_ros.bench import writes
 from gaussvae_ros.bench.disk_log import DiskLog
 

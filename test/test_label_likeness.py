@@ -11,7 +11,7 @@ from references import record
 from test_cli import codec, run  # noqa: F401 (a fixture)
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.label_likeness import learn
+from gaussvae_ros.bank.likeness.label_likeness import learn
 from gaussvae_ros.errors import BankError
 
 ROOMS = ("kitchen", "hall", "office")

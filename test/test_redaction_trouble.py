@@ -13,7 +13,7 @@ from test_bank_full import fill as fill_disk
 from test_bank_full import small_disk  # noqa: F401 (a fixture)
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.opening import open_file
+from gaussvae_ros.bank.file.opening import open_file
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.maintenance.redaction import Redaction
 

@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank.file.schema import POSE, TALLY, has_corrections, has_references, placed
 from gaussvae_ros.bank.frame import FARTHEST, ROUNDING, Pose, checked_int, row_checksum
-from gaussvae_ros.bank.packing import unpacked
+from gaussvae_ros.bank.likeness.packing import unpacked
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.references import DamagedReference, References
-from gaussvae_ros.bank.schema import POSE, TALLY, has_corrections, has_references, placed
-from gaussvae_ros.bank.texts import has_texts
+from gaussvae_ros.bank.search.texts import has_texts
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.record import PREDICTED
 

@@ -13,10 +13,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from gaussvae_ros.bank import queries, statements
+from gaussvae_ros.bank.file import statements
+from gaussvae_ros.bank.file.schema import POSE, has_corrections
 from gaussvae_ros.bank.frame import Pose, checked_int
 from gaussvae_ros.bank.reading import Reader
-from gaussvae_ros.bank.schema import POSE, has_corrections
+from gaussvae_ros.bank.search import queries
 from gaussvae_ros.errors import BankError, BankGone
 from gaussvae_ros.files import PRIVATE
 

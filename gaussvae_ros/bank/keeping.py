@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from gaussvae_ros.bank import statements
+from gaussvae_ros.bank.file import statements
+from gaussvae_ros.bank.file.writing import Group
 from gaussvae_ros.bank.frame import checked_int, row_checksum
 from gaussvae_ros.bank.reading import Reader
 from gaussvae_ros.bank.references import DamagedReference, References, Stored
-from gaussvae_ros.bank.writing import Group
 from gaussvae_ros.errors import BankError, RecordError
 from gaussvae_ros.record import LONGEST_CHAIN, checksum, is_predicted, needs, unpack
 

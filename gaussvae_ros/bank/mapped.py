@@ -9,8 +9,8 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank import volumes
 from gaussvae_ros.bank.frame import Pose, checked_int
-from gaussvae_ros.bank.question import Where, check_place, checked_ball, sessions_of
 from gaussvae_ros.bank.reading import Reader, checked_limit
+from gaussvae_ros.bank.search.question import Where, check_place, checked_ball, sessions_of
 from gaussvae_ros.bank.volumes import DamagedVolume, Volume
 from gaussvae_ros.errors import BankError, RecordError
 

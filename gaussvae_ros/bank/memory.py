@@ -5,11 +5,14 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from gaussvae_ros.bank import models, statements, upkeep
+from gaussvae_ros.bank import models
 from gaussvae_ros.bank.bulk import Bulk
+from gaussvae_ros.bank.care import upkeep
+from gaussvae_ros.bank.care.erasing import Eraser
 from gaussvae_ros.bank.corrections import Corrector
-from gaussvae_ros.bank.erasing import Eraser
-from gaussvae_ros.bank.forgetting import Forgetter
+from gaussvae_ros.bank.file import statements
+from gaussvae_ros.bank.file.opening import checked_path, open_file
+from gaussvae_ros.bank.forgetting.forgetter import Forgetter
 from gaussvae_ros.bank.frame import (
     Pose,
     checked_descriptor,
@@ -19,9 +22,8 @@ from gaussvae_ros.bank.frame import (
     row_checksum,
 )
 from gaussvae_ros.bank.keeping import Keeper, Reference
+from gaussvae_ros.bank.likeness.packing import packed
 from gaussvae_ros.bank.mapped import Mapped
-from gaussvae_ros.bank.opening import checked_path, open_file
-from gaussvae_ros.bank.packing import packed
 from gaussvae_ros.bank.shown import Shown
 from gaussvae_ros.errors import BankError, BankGone, RecordError
 from gaussvae_ros.record import unpack

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from gaussvae_ros.bank.file.schema import TALLY
 from gaussvae_ros.bank.frame import Frame
 from gaussvae_ros.bank.memory import MemoryBank
-from gaussvae_ros.bank.schema import TALLY
 from gaussvae_ros.errors import BankError
 
 log = logging.getLogger(__name__)

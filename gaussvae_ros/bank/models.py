@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank.file.schema import has_references
+from gaussvae_ros.bank.file.statements import ADD_MODEL, Statement
 from gaussvae_ros.bank.frame import name_from_outside
-from gaussvae_ros.bank.schema import has_references
-from gaussvae_ros.bank.statements import ADD_MODEL, Statement
 from gaussvae_ros.errors import BankError
 
 _BEGINNINGS = "SELECT substr(record, 1, ?), count(*)"

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
-from gaussvae_ros.bank import loops, queries
-from gaussvae_ros.bank.alike import alike
-from gaussvae_ros.bank.descriptors import last_length, read_descriptor
 from gaussvae_ros.bank.frame import INT64, Frame, checked_descriptor, checked_int
-from gaussvae_ros.bank.label_likeness import labelled_alike
-from gaussvae_ros.bank.matching import matching
+from gaussvae_ros.bank.likeness import loops
+from gaussvae_ros.bank.likeness.alike import alike
+from gaussvae_ros.bank.likeness.descriptors import last_length, read_descriptor
+from gaussvae_ros.bank.likeness.label_likeness import labelled_alike
+from gaussvae_ros.bank.likeness.voting import voted
 from gaussvae_ros.bank.references import References
-from gaussvae_ros.bank.voting import voted
-from gaussvae_ros.bank.walking import Walker
+from gaussvae_ros.bank.search import queries
+from gaussvae_ros.bank.search.matching import matching
+from gaussvae_ros.bank.search.walking import Walker
 from gaussvae_ros.errors import BankError
 
 MOST_ASKED = 100  # descriptors of frames in a row

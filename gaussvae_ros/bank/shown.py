@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gaussvae_ros.bank import texts, vectors
 from gaussvae_ros.bank.frame import Frame, checked_int, checked_text
-from gaussvae_ros.bank.matching import matching
+from gaussvae_ros.bank.likeness import vectors
 from gaussvae_ros.bank.reading import Reader, checked_limit
 from gaussvae_ros.bank.references import References
-from gaussvae_ros.bank.texts import Text
+from gaussvae_ros.bank.search import texts
+from gaussvae_ros.bank.search.matching import matching
+from gaussvae_ros.bank.search.texts import Text
 from gaussvae_ros.errors import BankError
 
 

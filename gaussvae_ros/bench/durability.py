@@ -11,7 +11,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gaussvae_ros.bank import Frame, MemoryBank, Pose, removing, writing
+from gaussvae_ros.bank import Frame, MemoryBank, Pose
+from gaussvae_ros.bank.file import writing
+from gaussvae_ros.bank.forgetting import removing
 from gaussvae_ros.bench.disk_log import DiskLog
 from gaussvae_ros.bench.power_loss import losses
 from gaussvae_ros.bench.rows import row

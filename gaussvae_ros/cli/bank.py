@@ -3,7 +3,7 @@
 import argparse
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.schema import TALLY
+from gaussvae_ros.bank.file.schema import TALLY
 from gaussvae_ros.cli import (
     bank_copies,
     bank_describe,

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from itertools import islice
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.journal import delete
+from gaussvae_ros.bank.file.journal import delete
+from gaussvae_ros.bank.file.opening import checked_path
 from gaussvae_ros.bank.merging import Copied, copy_frames
-from gaussvae_ros.bank.opening import checked_path
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show
 from gaussvae_ros.errors import BankError

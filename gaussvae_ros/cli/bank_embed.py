@@ -3,7 +3,7 @@
 import argparse
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.opening import checked_path
+from gaussvae_ros.bank.file.opening import checked_path
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, warn
 from gaussvae_ros.errors import BankGone, GaussVaeError

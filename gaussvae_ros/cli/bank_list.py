@@ -6,7 +6,7 @@ import argparse
 
 from gaussvae_ros.bank import Frame, MemoryBank
 from gaussvae_ros.bank.frame import INT64
-from gaussvae_ros.bank.label_likeness import LIKE
+from gaussvae_ros.bank.likeness.label_likeness import LIKE
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, table
 from gaussvae_ros.errors import GaussVaeError

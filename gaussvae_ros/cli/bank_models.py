@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.opening import checked_path
+from gaussvae_ros.bank.file.opening import checked_path
 from gaussvae_ros.cli.show import show, table
 from gaussvae_ros.maintenance.needed_models import Need, carry, needs
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from gaussvae_ros.bank.repairing import repair as repair_file
+from gaussvae_ros.bank.care.repairing import repair as repair_file
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from gaussvae_ros.bank import MemoryBank, Pose, Volume
-from gaussvae_ros.bank.opening import checked_path
+from gaussvae_ros.bank.file.opening import checked_path
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show, table
 from gaussvae_ros.errors import GaussVaeError, RecordError

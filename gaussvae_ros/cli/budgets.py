@@ -3,8 +3,8 @@
 import argparse
 
 from gaussvae_ros.bank import Budget, MemoryBank
-from gaussvae_ros.bank.budget import LIMITS, POLICIES
-from gaussvae_ros.bank.opening import checked_path
+from gaussvae_ros.bank.file.opening import checked_path
+from gaussvae_ros.bank.forgetting.budget import LIMITS, POLICIES
 from gaussvae_ros.cli import options
 from gaussvae_ros.cli.show import show
 from gaussvae_ros.errors import BankError

@@ -6,8 +6,8 @@ import io
 from contextlib import ExitStack, closing
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.journal import delete
-from gaussvae_ros.bank.opening import checked_path
+from gaussvae_ros.bank.file.journal import delete
+from gaussvae_ros.bank.file.opening import checked_path
 from gaussvae_ros.cli import fleet_options, options
 from gaussvae_ros.cli.show import show
 from gaussvae_ros.errors import FleetError

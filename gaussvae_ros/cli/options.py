@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.label_likeness import LIKE
+from gaussvae_ros.bank.likeness.label_likeness import LIKE
 from gaussvae_ros.errors import BankError, GaussVaeError
 from gaussvae_ros.files import FILE_MODES, PRIVATE
 from gaussvae_ros.record import TIERS

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.journal import delete
+from gaussvae_ros.bank.file.journal import delete
 from gaussvae_ros.cli import budgets, options
 from gaussvae_ros.cli.show import replayed, show, table, warn, write_picture
 from gaussvae_ros.errors import GaussVaeError, RecordError

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gaussvae_ros.bank import Frame, MemoryBank, Volume
-from gaussvae_ros.bank.schema import POSE
+from gaussvae_ros.bank.file.schema import POSE
 from gaussvae_ros.exports.form import Format
 
 # Poses in m, and a quaternion; x ahead, y left, z up.

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from gaussvae_ros.bank.bulk import Whole
-from gaussvae_ros.bank.schema import TALLY
+from gaussvae_ros.bank.file.schema import TALLY
 from gaussvae_ros.errors import FleetError
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part
 

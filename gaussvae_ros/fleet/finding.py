@@ -13,7 +13,7 @@ from gaussvae_ros.bank.frame import (
     checked_text,
     name_from_outside,
 )
-from gaussvae_ros.bank.question import Where, check_place, checked_ball, heading
+from gaussvae_ros.bank.search.question import Where, check_place, checked_ball, heading
 from gaussvae_ros.errors import FleetError
 from gaussvae_ros.fleet.catalogue import Catalogue, telling, without_underflow, words_of
 from gaussvae_ros.likeness import likeness

@@ -10,9 +10,9 @@ import numpy as np
 
 from gaussvae_ros.bank import MemoryBank, Pose
 from gaussvae_ros.bank.bulk import Whole
+from gaussvae_ros.bank.file.schema import TALLY
 from gaussvae_ros.bank.frame import INT64
-from gaussvae_ros.bank.schema import TALLY
-from gaussvae_ros.bank.texts import Text
+from gaussvae_ros.bank.search.texts import Text
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part, day_of
 from gaussvae_ros.record import checksum
 

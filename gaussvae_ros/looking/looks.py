@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gaussvae_ros.bank.texts import Text
+from gaussvae_ros.bank.search.texts import Text
 from gaussvae_ros.looking.encoder import Encoder
 from gaussvae_ros.looking.reading import TextReader, check_packages
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from gaussvae_ros.bank.texts import MOST, Text
+from gaussvae_ros.bank.search.texts import MOST, Text
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.extras import install
 

@@ -1,7 +1,7 @@
 """The parameters that say how much the memory may hold."""
 
 from gaussvae_ros.bank import Budget
-from gaussvae_ros.bank.budget import POLICIES
+from gaussvae_ros.bank.forgetting.budget import POLICIES
 from gaussvae_ros.nodes.parameter import Parameter
 
 MOST = 10**15

@@ -3,7 +3,7 @@
 import math
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
-from gaussvae_ros.bank.label_likeness import LIKE
+from gaussvae_ros.bank.likeness.label_likeness import LIKE
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import GaussVaeError
 from gaussvae_ros.looking.encoder import Encoder

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gaussvae_ros.bank import Budget, MemoryBank
-from gaussvae_ros.bank.budget import Forgotten, Usage
+from gaussvae_ros.bank.forgetting.budget import Forgotten, Usage
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.maintenance.coarsening import Coarsening

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.lock import may_be_written
+from gaussvae_ros.bank.file.lock import may_be_written
 from gaussvae_ros.errors import BankError
 
 

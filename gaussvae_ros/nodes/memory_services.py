@@ -7,7 +7,7 @@ from pathlib import Path
 from std_srvs.srv import Trigger
 
 from gaussvae_ros.bank import MemoryBank
-from gaussvae_ros.bank.label_likeness import LIKE
+from gaussvae_ros.bank.likeness.label_likeness import LIKE
 from gaussvae_ros.errors import BankError
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.lifecycle import ManagedNode, refusal

@@ -14,7 +14,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.timer import Timer
 
 from gaussvae_ros import kernels
-from gaussvae_ros.bank.lock import lock_path, may_be_written
+from gaussvae_ros.bank.file.lock import lock_path, may_be_written
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up, warm_up_old
 from gaussvae_ros.errors import BankError, GaussVaeError

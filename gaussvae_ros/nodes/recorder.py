@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from gaussvae_ros.bank import Frame, MemoryBank, Pose
-from gaussvae_ros.bank.place import mount_of
+from gaussvae_ros.bank.file.place import mount_of
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.errors import BankError, BankGone, GaussVaeError
 from gaussvae_ros.nodes.carried_models import CarriedModels

@@ -12,7 +12,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from gaussvae_ros.bank import MemoryBank, Pose
-from gaussvae_ros.bank.route import Placed
+from gaussvae_ros.bank.search.route import Placed
 from gaussvae_ros.nodes import convert
 from gaussvae_ros.nodes.lazy_bank import LazyBank
 from gaussvae_ros.poses import rotate

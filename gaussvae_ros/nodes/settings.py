@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from gaussvae_ros.bank import Budget, MemoryBank
-from gaussvae_ros.bank.budget import LIMITS
+from gaussvae_ros.bank.forgetting.budget import LIMITS
 from gaussvae_ros.errors import ConfigError
 from gaussvae_ros.files import make_folder
 from gaussvae_ros.gates import Limits

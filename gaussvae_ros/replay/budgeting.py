@@ -1,8 +1,8 @@
 """A memory that stays within a budget while frames go into it one by one."""
 
 from gaussvae_ros.bank import Budget, MemoryBank
-from gaussvae_ros.bank.budget import Forgotten
-from gaussvae_ros.bank.forgetting import Recode
+from gaussvae_ros.bank.forgetting.budget import Forgotten
+from gaussvae_ros.bank.forgetting.forgetter import Recode
 
 EACH = 10  # frames between two looks at the budget
 

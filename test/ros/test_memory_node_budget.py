@@ -9,7 +9,7 @@ from graph import until
 from messages import image_message
 from writing import NODE, Memory
 
-from gaussvae_ros.bank.journal import MERGE_S
+from gaussvae_ros.bank.file.journal import MERGE_S
 
 SECOND = 10**9  # ns
 

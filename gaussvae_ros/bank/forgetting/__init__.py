@@ -1,0 +1,1 @@
+"""What a memory may hold, and which frames go where it would be more."""

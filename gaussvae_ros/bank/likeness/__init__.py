@@ -1,0 +1,1 @@
+"""Frames found by what they look like."""
