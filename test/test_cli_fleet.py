@@ -199,6 +199,7 @@ def test_a_server_that_goes_away_in_the_middle_loses_nothing(s3, tmp_path, monke
         (("pull", "{tmp}", "-o", "{tmp}/new.db", "--label", "dock"), "--catalogue"),
         (("push", "{tmp}/none.db", "--to", "{tmp}/a"), "does not exist"),
         (("push", "{tmp}/none.db", "--to", "{tmp}/a", "--robot", "a/b"), "name"),
+        (("push", "{tmp}/none.db", "--to", "{tmp}/a", "--robot", ""), "name"),
         (("push", "{tmp}/none.db", "--to", "{tmp}/a", "--limit-rate", "0k"), "bytes"),
         (("catalogue", "host=/nowhere"), "/nowhere"),
     ],

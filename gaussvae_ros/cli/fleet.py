@@ -65,7 +65,8 @@ def push(args: argparse.Namespace) -> int:
     from gaussvae_ros.fleet.archive import Archive, Rate
     from gaussvae_ros.fleet.catalogue import Catalogue
 
-    robot = pushing.checked_robot(args.robot or socket.gethostname())
+    name = socket.gethostname() if args.robot is None else args.robot
+    robot = pushing.checked_robot(name)
     limit, sent = Rate(args.limit_rate) if args.limit_rate else None, [0]
 
     def pause(count: int) -> None:
