@@ -131,6 +131,15 @@ def test_a_link_that_drops_at_any_byte_loses_nothing(tmp_path, monkeypatch):
         assert list(rows_of(archive, manifest)) == rows
 
 
+@pytest.mark.parametrize("robots, why", [(None, "no memory is"), (["r1", "r2"], "robot r2")])
+def test_a_pull_of_what_is_not_there_is_refused(tmp_path, robots, why):
+    archive = Archive(tmp_path / "fleet")
+    if robots:
+        pushed(drive(tmp_path / "tour.db", 5), archive)
+    with pytest.raises(FleetError, match=why):
+        pulled(archive, tmp_path / "again.db", robots)
+
+
 def test_a_killed_push_is_ended_by_the_next(tmp_path):
     path = drive(tmp_path / "tour.db")
     code = (

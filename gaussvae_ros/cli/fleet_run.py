@@ -78,7 +78,7 @@ def describe(args: argparse.Namespace) -> int:
 
 @extra
 def reencode(args: argparse.Namespace) -> int:
-    from gaussvae_ros.fleet.batch import memories
+    from gaussvae_ros.fleet.pull import memories
     from gaussvae_ros.fleet.recoding import Reencode, check, publish
 
     if not 0 <= args.quality <= 100:
@@ -98,8 +98,8 @@ def reencode(args: argparse.Namespace) -> int:
 @extra
 def evaluate(args: argparse.Namespace) -> int:
     from gaussvae_ros.fleet.archive import Archive
-    from gaussvae_ros.fleet.batch import memories
     from gaussvae_ros.fleet.evaluating import Evaluate, summary
+    from gaussvae_ros.fleet.pull import memories
 
     qualities = args.qualities or (() if args.against else QUALITIES)
     for quality in qualities:
@@ -123,8 +123,8 @@ def prepare(args: argparse.Namespace) -> None:
     from pathlib import Path
 
     from gaussvae_ros.fleet.archive import Archive
-    from gaussvae_ros.fleet.batch import memories
     from gaussvae_ros.fleet.pictures import draw
+    from gaussvae_ros.fleet.pull import memories
     from gaussvae_ros.fleet.running import Workers, connected
     from gaussvae_ros.training.prepare import prepare as run
     from gaussvae_ros.training.sources import INTERVAL, NOT_STATED, Source
@@ -191,7 +191,8 @@ def _url(text: str) -> str:
 def _run(
     args: argparse.Namespace, job: Job, source: Archive, target: Archive
 ) -> list[tuple[Unit, dict]]:
-    from gaussvae_ros.fleet.batch import Cluster, memories, run
+    from gaussvae_ros.fleet.batch import Cluster, run
+    from gaussvae_ros.fleet.pull import memories
 
     with _bar(memories(source, args.robot), job.table) as bar:
         cluster = Cluster(args.ray, args.jobs)

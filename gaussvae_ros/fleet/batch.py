@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from gaussvae_ros.codec import FrameCodec
 from gaussvae_ros.compile import warm_up
-from gaussvae_ros.errors import FleetError
 from gaussvae_ros.fleet.archive import Archive, Manifest
+from gaussvae_ros.fleet.pull import memories
 from gaussvae_ros.fleet.running import LOCAL, connected, mapped
 from gaussvae_ros.fleet.units import Job, Unit, Work, units
 
@@ -46,16 +46,6 @@ def run(
             progress(unit.rows)
     for manifest in known:
         _sweep(job, target, manifest, found)
-    return found
-
-
-def memories(source: Archive, robots: Sequence[str] | None = None) -> list[Manifest]:
-    """The memories of all robots of an archive, or of some. Raises FleetError if one has none."""
-    found = source.manifests(robots)
-    missing = sorted(set(robots or ()) - {manifest.robot for manifest in found})
-    if missing or not found:
-        whose = f" of robot {missing[0]}" if missing else ""
-        raise FleetError(f"{source.url}: no memory{whose} is there")
     return found
 
 

@@ -13,6 +13,7 @@ from gaussvae_ros.bank.bulk import Whole
 from gaussvae_ros.bank.file.schema import TALLY
 from gaussvae_ros.bank.frame import INT64
 from gaussvae_ros.bank.search.texts import Text
+from gaussvae_ros.errors import FleetError
 from gaussvae_ros.fleet.archive import Archive, Manifest, Part, day_of
 from gaussvae_ros.record import checksum
 
@@ -31,12 +32,14 @@ class Wanted:
     frames: Collection[Frame] | None = None
 
     def of(self, archive: Archive) -> Iterator[tuple[Manifest, list[Part], set[int] | None]]:
-        """Each memory that may have such frames, those of its parts that may, and their ids."""
+        """Each memory that may have such frames, those of its parts that may, and their ids. Raises
+        FleetError where `memories` does.
+        """
         named: dict[tuple[str, str], set[int]] = {}
         for robot, bank, number in self.frames or ():
             named.setdefault((robot, bank), set()).add(number)
         days = day_of(self.after), day_of(self.before)
-        for manifest in archive.manifests(self.robots):
+        for manifest in memories(archive, self.robots):
             ids = None if self.frames is None else named.get((manifest.robot, manifest.bank), set())
             parts = [part for part in manifest.parts if days[0] <= part.day <= days[1]]
             if ids is not None:
@@ -65,7 +68,7 @@ def pull(
     frames that were read. Returns the new id of each frame.
 
     Raises:
-        FleetError: the archive cannot be read, or is damaged.
+        FleetError: the archive cannot be read, is damaged, or has no memory of one of the robots.
         BankError: as `MemoryBank.add`.
     """
     copied: dict[Frame, int] = {}
@@ -82,6 +85,16 @@ def pull(
         adding.describe_cameras()
     target.flush()
     return copied
+
+
+def memories(source: Archive, robots: Sequence[str] | None = None) -> list[Manifest]:
+    """The memories of all robots of an archive, or of some. Raises FleetError if one has none."""
+    found = source.manifests(robots)
+    missing = sorted(set(robots or ()) - {manifest.robot for manifest in found})
+    if missing or not found:
+        whose = f" of robot {missing[0]}" if missing else ""
+        raise FleetError(f"{source.url}: no memory{whose} is there")
+    return found
 
 
 def rows_of(
