@@ -2,7 +2,7 @@
 
 Numba compiles Python loops through LLVM, but LLVM does not vectorise these (short rows, a
 masked exponential, four interleaved sums), and that costs a factor of five. So both loops are
-given to LLVM as vector code (see simd.py).
+given to LLVM as vector code (see kernels/simd.py).
 
 A splat's shape is seen here through the upper triangular root of its covariance: with
 dy = lyy z2 and dx = lxx z1 + shear dy, q = z1^2 + z2^2. This is whitening that keeps rows of
