@@ -65,8 +65,7 @@ def push(args: argparse.Namespace) -> int:
     from gaussvae_ros.fleet.archive import Archive, Rate
     from gaussvae_ros.fleet.catalogue import Catalogue
 
-    name = socket.gethostname() if args.robot is None else args.robot
-    robot = pushing.checked_robot(name)
+    robot = pushing.checked_robot(socket.gethostname() if args.robot is None else args.robot)
     limit, sent = Rate(args.limit_rate) if args.limit_rate else None, [0]
 
     def pause(count: int) -> None:

@@ -9,6 +9,7 @@ from sqlite_utils import Database
 
 from gaussvae_ros.bank.file.journal import ask_alone, belongs, connect, delete, journals, log_path
 from gaussvae_ros.bank.file.lock import may_be_written
+from gaussvae_ros.bank.file.reasons import UPDATE
 from gaussvae_ros.bank.file.schema import migrate, migrations, refuse_newer, too_old
 from gaussvae_ros.bank.search import texts
 from gaussvae_ros.errors import BankError
@@ -78,10 +79,7 @@ def open_file(path: Path, readonly: bool, mode: int = PRIVATE) -> Database:
             texts.check_module(db, path)
         if readonly:
             if too_old(db):
-                raise BankError(
-                    f"{path} has an older schema: open it once for writing to bring it up to"
-                    " date, as `gaussvae bank add-model` does"
-                )
+                raise BankError(f"{path} has an older schema: {UPDATE}")
             return db
         if not migrations.applied(db):
             # Before there is a log, so that a copy of the file alone has all tables.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 ROOM = 2**25  # bytes that are free on a disk which is not full
 REPAIR = "the file is damaged: save what is sound in it with gaussvae bank repair"
+UPDATE = "open it once for writing to bring it up to date, as `gaussvae bank add-model` does"
 
 
 def in_words(error: Exception, path: Path) -> str:

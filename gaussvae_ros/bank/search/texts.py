@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
+from gaussvae_ros.bank.file.reasons import UPDATE
 from gaussvae_ros.bank.frame import NAME_LENGTH, checked_int, checked_text
 from gaussvae_ros.errors import BankError
 
@@ -126,10 +127,7 @@ def frames_with(db: Database, asked: str) -> tuple[list[int], list[int]]:
     """
     if not has_texts(db):
         _, _, path = db.execute("PRAGMA database_list").fetchone()
-        raise BankError(
-            f"{path} has no index of words yet: open it once for writing to bring it up to"
-            " date, as `gaussvae bank add-model` does"
-        )
+        raise BankError(f"{path} has no index of words yet: {UPDATE}")
     words = checked_text("text", asked).split()
     found = [_matches(db, word) for word in words if any(letter.isalnum() for letter in word)]
     if not found:
