@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from bagfiles import BARE, STEP, frames, read
+from bagfiles import BARE, STEP, frames, read, storage
 from bagmaker import START
 from mcap.reader import make_reader
 from mcap.writer import CompressionType
@@ -164,3 +164,20 @@ def test_a_recording_that_was_cut_short_is_read_up_to_there(options, tmp_path):
         )
         assert "breaks off after" in said
         before = len(found) - 1
+
+
+def test_a_message_of_a_chunk_that_becomes_another_record_is_missed(tmp_path):
+    """One bit of its opcode, 5: a channel then, in a chunk without a checksum."""
+    path = storage(frames("mcap").write(tmp_path))
+    data = bytearray(path.read_bytes())
+    places = [i for i, byte in enumerate(data) if byte == 5 and is_a_picture(data, i)]
+    assert len(places) == 6
+    data[places[2]] ^= 1
+    path.write_bytes(data)
+    found, said = read(path)
+    assert found == [0, 1, 3, 4, 5] and "1 messages of a chunk at byte" in said[0]
+
+
+def is_a_picture(data: bytes, place: int) -> bool:
+    """Whether a message's record that is large enough can begin at a place of an MCAP file."""
+    return 300 < int.from_bytes(data[place + 1 : place + 9], "little") < 2_000

@@ -118,11 +118,12 @@ class McapFile:
             for opcode, content in records_in(data):
                 self._contents.learn(opcode, content, guess=True)
             return
-        block.size, taken, unknown = len(data), 0, 0
+        block.size, taken, unknown, whole = len(data), 0, 0, 0
         for opcode, content in records_in(data):
             taken += HEAD.size + len(content)
             if opcode == Opcode.MESSAGE and len(content) >= MESSAGE.size:
                 number, _, log_ns, publish_ns = MESSAGE.unpack_from(content)
+                whole += 1
                 if number in self._contents.channels:
                     yield number, record_time(log_ns, publish_ns), content[MESSAGE.size :]
                 else:
@@ -131,20 +132,27 @@ class McapFile:
                 self._contents.learn(opcode, content)
         if taken < len(data) and block.position + block.length < self._file.size:
             self._say(f"a chunk at byte {block.position:,} breaks off, its rest is left out")
+        elif block.is_chunk and (lost := self._indexed(block) - whole) > 0:  # it has no checksum
+            self._say(f"{lost:,} messages of a chunk at byte {block.position:,} are damaged")
         if unknown:
             self._say(f"{unknown:,} messages at byte {block.position:,} are of an unknown channel")
 
     def _report(self, block: Block, fault: str) -> None:
         """Say that a block is left out, and how many messages are, if the indexes after it tell."""
-        position, lost = block.position + block.length, 0
-        while (head := self._file.head(position)) and head[0] == Opcode.MESSAGE_INDEX:
-            lost += (head[1] - 6) // 16
-            position += HEAD.size + head[1]
+        lost = self._indexed(block)
         what = (
             f"a chunk of {size_text(block.length)} at byte {block.position:,} is damaged ({fault})"
         )
         with_them = f" with {lost:,} messages" if lost else ""
         self._say(f"{what}, and left out{with_them}")
+
+    def _indexed(self, block: Block) -> int:
+        """How many messages a chunk has by the indexes after it; 0 without any."""
+        position, count = block.position + block.length, 0
+        while (head := self._file.head(position)) and head[0] == Opcode.MESSAGE_INDEX:
+            count += (head[1] - 6) // 16
+            position += HEAD.size + head[1]
+        return count
 
     def _read(self, block: Block, wanted: dict[int, Connection]) -> list[Message]:
         """A block's messages of some channels, by record time."""
